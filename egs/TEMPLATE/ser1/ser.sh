@@ -1,0 +1,140 @@
+#!/usr/bin/env bash
+# The recipe of every corpus, stages 0 to 7. A recipe's run.sh sets what differs and calls this with its own folder as
+# the working directory; local/data.sh prepares stage 0 and 1 of that corpus.
+set -euo pipefail
+
+# Settings, each an option of the same name (--max-epochs sets max_epochs).
+corpus=                       # name of the corpus: data/<corpus>
+stage=0                       # first stage
+stop_stage=7                  # last stage
+ngpu=0                        # 0: CPU, 1: GPU
+nj=$(nproc 2>/dev/null || echo 1) # processes in stages 1 to 4
+config=conf/recipe.yaml       # the experiment's YAML
+folds=                        # e.g. "1 2"; all if empty
+seeds=1                       # e.g. "1 2 3"
+systems=                      # e.g. "baseline_n trnet"; all six if empty
+frontend=                     # cmgan, dccrn, dpt_fsnet, gtcrn, none, ...; the YAML's if empty
+frontend_checkpoint=          # weights of the front-end, in its authors' format
+noises="esc musan"            # noise sets: the matched one and those only tested on
+snrs=                         # e.g. "20 10 0" (dB); the YAML's if empty
+max_epochs=                   # the YAML's if empty
+contract=conf/contract.yaml   # utterances per speaker and class to expect; none: do not check
+corpus_dir=                   # where the corpus lies; downloads/<corpus> if empty
+esc_dir=                      # ESC-50; downloads/esc if empty
+musan_dir=                    # MUSAN; downloads/musan if empty
+nonspeech_dir=                # any folder of noises; downloads/nonspeech if empty
+reference=                    # CSV of published figures to print beside ours
+
+options="corpus stage stop_stage ngpu nj config folds seeds systems frontend frontend_checkpoint noises snrs max_epochs
+contract corpus_dir esc_dir musan_dir nonspeech_dir reference"
+
+fail() { echo "error: $1" >&2; exit "${2:-1}"; }
+
+usage() {
+    cat <<EOF
+Usage: ./run.sh [--stage N] [--stop-stage M] [--OPTION VALUE]...   (lists are quoted: --folds "1 2")
+
+  stage 0  check the installation, find or make corpora and front-end weights
+  stage 1  Kaldi data dirs of speech and noise             data/
+  stage 2  noise manifest and noisy sets                   data/<corpus>_<noise>_<snr>db/
+  stage 3  enhance with the front-end                      dump/<frontend>/
+  stage 4  log-mel features in ark/scp                     dump/raw/ dump/<frontend>/
+  stage 5  the teacher (Baseline-c)                        exp/<frontend>/baseline_c/
+  stage 6  the other systems                               exp/<frontend>/<system>/
+  stage 7  score, tables, figures                          exp/<frontend>/RESULTS.md
+
+Options and what they are now:
+EOF
+    local name
+    for name in $options; do printf '  --%-20s %s\n' "${name//_/-}" "${!name}"; done
+}
+
+# shellcheck source=egs/TEMPLATE/ser1/path.sh
+. "$(dirname "${BASH_SOURCE[0]}")/path.sh"
+
+help=false
+while [ $# -gt 0 ]; do
+    case $1 in
+        --help | -h) help=true; shift; continue ;;
+        --*) name=${1#--}; name=${name//-/_} ;;
+        *) fail "'$1' is not an option; options begin with -- (a list is quoted: --folds \"1 2\")" 2 ;;
+    esac
+    case " ${options//$'\n'/ } " in
+        *" $name "*) ;;
+        *) "$PYTHON" -c 'import sys; from trnet.errors import nearest
+print(f"error: unknown option {sys.argv[1]}" + nearest(sys.argv[1], ["--" + o.replace("_", "-") for o in sys.argv[2:]]),
+      file=sys.stderr)' "$1" $options || echo "error: unknown option $1" >&2
+           exit 2 ;;
+    esac
+    [ $# -ge 2 ] || fail "$1 needs a value" 2
+    printf -v "$name" '%s' "$2"
+    shift 2
+done
+if $help; then usage; exit 0; fi
+for number in stage stop_stage; do
+    case ${!number} in [0-7]) ;; *) fail "--${number//_/-} ${!number}: there are stages 0 to 7" 2 ;; esac
+done
+for number in ngpu nj; do
+    case ${!number} in '' | *[!0-9]*) fail "--$number ${!number}: must be a whole number" 2 ;; esac
+done
+: "${corpus_dir:=downloads/$corpus}" "${esc_dir:=downloads/esc}" "${musan_dir:=downloads/musan}"
+: "${nonspeech_dir:=downloads/nonspeech}"
+export OMP_NUM_THREADS="${OMP_NUM_THREADS:-$(nproc 2>/dev/null || echo 1)}"
+
+run() { "$PYTHON" -m "trnet.bin.$1" "${@:2}"; }
+in_stage() {
+    [ "$stage" -le "$1" ] && [ "$stop_stage" -ge "$1" ] || return 1
+    echo "stage $1: $2"
+}
+
+setup=(--config "$config")
+[ -z "$frontend" ] || setup+=(--frontend "$frontend")
+[ -z "$frontend_checkpoint" ] || setup+=(--frontend-checkpoint "$frontend_checkpoint")
+[ -z "$snrs" ] || setup+=(--snrs "$snrs")
+[ -z "$max_epochs" ] || setup+=(--max-epochs "$max_epochs")
+runs=(--corpus-data "data/$corpus" --systems "$systems" --folds "$folds" --seeds "$seeds" --ngpu "$ngpu")
+
+if in_stage 0 "installation, corpora, weights"; then
+    if [ -x local/make_data.sh ]; then local/make_data.sh; fi
+    folders=("$corpus=$corpus_dir")
+    for noise in $noises; do dir=${noise}_dir; folders+=("$noise=${!dir:-}"); done
+    run check_setup "${setup[@]}" --folders "${folders[*]}" --systems "$systems" --ngpu "$ngpu"
+fi
+
+if in_stage 1 "data dirs"; then
+    run prepare_corpus --corpus "${layout:-$corpus}" --root "$corpus_dir" --out "data/$corpus" \
+        --labels conf/labels.yaml --contract "$contract" --nj "$nj"
+    for noise in $noises; do
+        dir=${noise}_dir
+        [ -n "${!dir:-}" ] || fail "--noises $noise: no such noise set; known: esc musan nonspeech" 2
+        run prepare_noise --noise "$noise" --root "${!dir}" --out "data/noise_$noise" --nj "$nj"
+    done
+fi
+
+if in_stage 2 "noisy sets"; then
+    run simulate "${setup[@]}" --corpus-data "data/$corpus" --noises "$noises" --nj "$nj"
+fi
+
+if [ "$stage" -le 4 ] && [ "$stop_stage" -ge 3 ]; then
+    sets=$(run list_sets "${setup[@]}" --corpus-data "data/$corpus" --noises "$noises")
+fi
+
+if in_stage 3 "enhance"; then
+    run enhance "${setup[@]}" --sets "$sets" --nj "$nj" --ngpu "$ngpu"
+fi
+
+if in_stage 4 "features"; then
+    run make_fbank "${setup[@]}" --sets "$sets" --nj "$nj"
+fi
+
+if in_stage 5 "teacher"; then
+    run train "${setup[@]}" "${runs[@]}" --part teacher
+fi
+
+if in_stage 6 "systems"; then
+    run train "${setup[@]}" "${runs[@]}" --part others
+fi
+
+if in_stage 7 "score"; then
+    run score "${setup[@]}" "${runs[@]}" --noises "$noises" ${reference:+--reference "$reference"}
+fi

@@ -1,0 +1,35 @@
+"""Package metadata of trnet."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+
+setup(
+    name="trnet",
+    version=re.search(r'__version__ = "(.+)"', (HERE / "trnet/__init__.py").read_text()).group(1),
+    description="Noise-robust speech emotion recognition with a speech-enhancement front-end (TRNet)",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    packages=find_packages(include=["trnet", "trnet.*"]),
+    python_requires=">=3.11",
+    install_requires=[
+        "torch==2.11.*",
+        "torchaudio==2.11.*",
+        "numpy>=1.26",
+        "soundfile>=0.12",
+        "kaldiio>=2.18",
+        "pyyaml>=6",
+        "configargparse>=1.7",
+        "scikit-learn>=1.4",
+        "matplotlib>=3.8",
+        "tqdm>=4.66",
+    ],
+    extras_require={
+        "mini": ["espeakng-loader>=0.2.4", "soxr>=0.3"],
+        "test": ["pytest>=8", "ruff>=0.6", "pesq>=0.0.4", "pystoi>=0.4"],
+    },
+)

@@ -1,0 +1,107 @@
+"""Front-ends by name, by class path, and what is said about wrong names and options."""
+
+import pytest
+import torch
+
+from trnet.errors import TrnetError
+from trnet.frontend import FRONTENDS, FrontEnd, build_frontend
+
+HALVER = '''
+from trnet.frontend import FrontEnd
+
+
+class Halver(FrontEnd):
+    sample_rate = 8000
+
+    def __init__(self, gain=0.5):
+        super().__init__()
+        self.gain = gain
+
+    def enhance_equal(self, wav):
+        return self.gain * wav
+
+
+class Cutter(FrontEnd):
+    def enhance_equal(self, wav):
+        return wav[:, 1:]
+
+
+class Stranger:
+    pass
+'''
+
+
+@pytest.fixture
+def user_module(tmp_path, monkeypatch):
+    package = tmp_path / "frontend_of_a_user"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "mine.py").write_text(HALVER)
+    monkeypatch.syspath_prepend(tmp_path)
+    return "frontend_of_a_user.mine"
+
+
+def test_known_names():
+    assert set(FRONTENDS) == {"none", "gtcrn", "deepfilternet"}
+    assert all(issubclass(cls, FrontEnd) for cls in FRONTENDS.values())
+
+
+def test_none_returns_its_input_and_clears_the_padding():
+    frontend = build_frontend({"frontend": "none"})
+    wav = torch.rand(2, 50) - 0.5
+    assert torch.equal(frontend.enhance(wav, None), wav)
+    out = frontend.enhance(wav, torch.tensor([50, 20]))
+    assert torch.equal(out[0], wav[0]) and torch.equal(out[1, :20], wav[1, :20])
+    assert not out[1, 20:].any() and frontend.sample_rate == 16000
+
+
+def test_a_users_class_is_found_by_its_path(user_module):
+    config = {"frontend": f"{user_module}:Halver", "frontend_conf": {"gain": 0.25}, "other": 1}
+    frontend = build_frontend(config)
+    assert frontend.sample_rate == 8000
+    assert torch.equal(frontend.enhance(torch.ones(1, 4)), torch.full((1, 4), 0.25))
+    assert frontend.describe()["name"] == f"{user_module}:Halver"
+    assert frontend.describe()["conf"] == {"gain": 0.25}
+    default = build_frontend({"frontend": f"{user_module}:Halver"})
+    assert default.describe()["conf"] == {"gain": 0.5}
+    assert default.fingerprint() != frontend.fingerprint()
+
+
+def test_a_users_class_that_changes_the_length_is_refused(user_module):
+    frontend = build_frontend({"frontend": f"{user_module}:Cutter"})
+    with pytest.raises(TrnetError, match="keep the shape"):
+        frontend.enhance(torch.ones(1, 4))
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({}, ["'frontend' is None", "gtcrn"]),
+        ({"frontend": "gtrcn"}, ["'gtrcn'", "did you mean 'gtcrn'", "none", "deepfilternet"]),
+        ({"frontend": "GTCRN"}, ["did you mean 'gtcrn'"]),
+        ({"frontend": "none", "frontend_cnf": {}}, ["frontend_cnf", "frontend_conf"]),
+        ({"frontend": "none", "frontend_conf": ["x"]}, ["mapping"]),
+        ({"frontend": "none", "frontend_conf": {"x": 1}}, ["'none'", "'x'"]),
+        ({"frontend": "gtcrn", "frontend_conf": {"chekpoint": "a"}}, ["'chekpoint'", "checkpoint"]),
+        ({"frontend": "gtcrn"}, ["no weights", "checkpoint", "random"]),
+        ({"frontend": "gtcrn", "frontend_conf": {"init": "zeros"}}, ["'zeros'", "random"]),
+        ({"frontend": "gtcrn", "frontend_conf": {"init": "random", "checkpoint": "a"}}, ["both"]),
+        (
+            {"frontend": "gtcrn", "frontend_conf": {"init": "random", "level_dbfs": 3}},
+            ["level_dbfs"],
+        ),
+        ({"frontend": "no_such_package.x:Y"}, ["no_such_package", "does not import"]),
+        ({"frontend": "trnet.frontend.base:Nothing"}, ["'Nothing'", "no subclass"]),
+    ],
+)
+def test_mistakes_are_named_in_one_line(config, words):
+    with pytest.raises(TrnetError) as caught:
+        build_frontend(config)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert [w for w in words if w not in message] == []
+
+
+def test_a_class_that_is_no_frontend_is_refused(user_module):
+    with pytest.raises(TrnetError, match="no subclass"):
+        build_frontend({"frontend": f"{user_module}:Stranger"})

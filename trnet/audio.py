@@ -1,0 +1,91 @@
+"""Reading speech and noise: any rate, channel count and container that libsndfile reads."""
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+import torchaudio
+
+from trnet.errors import TrnetError
+from trnet.files import whole_file
+
+SILENCE_RMS = 1e-5  # -100 dB of full scale: below this a recording holds no signal
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """What a decoded recording is: its own rate and channels, length in seconds, RMS of the mono mix."""
+
+    sample_rate: int
+    channels: int
+    seconds: float
+    rms: float
+
+
+@functools.lru_cache(maxsize=8)
+def _resampler(rate_in: int, rate_out: int) -> torchaudio.transforms.Resample:
+    return torchaudio.transforms.Resample(rate_in, rate_out)
+
+
+def _decode(path: Path, start_s: float = 0.0, end_s: float | None = None) -> tuple[np.ndarray, int, int]:
+    """Mono float32 samples, sampling rate in Hz, number of channels."""
+    try:
+        with soundfile.SoundFile(str(path)) as sound:
+            rate, channels = sound.samplerate, sound.channels
+            first = round(start_s * rate)
+            sound.seek(first)
+            count = -1 if end_s is None else round(end_s * rate) - first
+            samples = sound.read(frames=count, dtype="float32", always_2d=True)
+    except FileNotFoundError:
+        raise TrnetError(f"{path}: no such audio file; mend the path in wav.scp") from None
+    except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
+        hint = "replace the file" if Path(path).exists() else "no such file; mend the path in wav.scp"
+        raise TrnetError(f"{path}: cannot be read as audio ({error}); {hint}") from None
+    if len(samples) == 0:
+        raise TrnetError(f"{path}: holds no samples; replace the file or remove its utterance")
+    if not np.isfinite(samples).all():
+        raise TrnetError(f"{path}: holds NaN or infinite samples; replace the file")
+    return samples.mean(axis=1), rate, channels
+
+
+def inspect_audio(path: Path, start_s: float = 0.0, end_s: float | None = None) -> AudioInfo:
+    """Decode a recording to the end and say what it is.
+
+    Raises: TrnetError if it cannot be decoded, is empty, or holds NaN.
+    """
+    samples, rate, channels = _decode(path, start_s, end_s)
+    rms = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
+    return AudioInfo(rate, channels, len(samples) / rate, rms)
+
+
+def read_audio(path: Path, rate: int, start_s: float = 0.0, end_s: float | None = None) -> np.ndarray:
+    """Samples (n,) float32 at `rate` Hz: channels averaged, resampled where the file has another rate.
+
+    Raises: TrnetError if the file cannot be decoded, is empty, or holds NaN.
+    """
+    samples, own_rate, _ = _decode(path, start_s, end_s)
+    if own_rate != rate:
+        samples = _resampler(own_rate, rate)(torch.from_numpy(samples)).numpy()
+    return samples
+
+
+def write_audio(path: Path, samples: np.ndarray, rate: int) -> None:
+    """Write samples (n,) as 32-bit float WAV: no clipping, no rounding; whole or not at all."""
+    with whole_file(path) as partial:
+        # opened here, so that a full disk is an OSError that says so (libsndfile hides the reason)
+        with open(partial, "wb") as stream:
+            soundfile.write(stream, samples, rate, subtype="FLOAT", format="WAV")
+
+
+def heard_span(samples: np.ndarray, span: int, pad: str) -> np.ndarray:
+    """The part that the model hears: cut to `span` samples; with ``pad="repeat"`` repeated up to them.
+
+    Noise is added and SNRs are measured on this span, as in the authors' release.
+    """
+    samples = samples[:span]
+    if pad == "repeat" and len(samples) < span:
+        samples = np.resize(samples, span)  # np.resize repeats
+    return samples

@@ -1,0 +1,1 @@
+"""Entry points, one thin file a stage: ``python -m trnet.bin.<verb> --help``."""

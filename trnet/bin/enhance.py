@@ -1,0 +1,51 @@
+"""Stage 3: enhance clean and noisy sets with the chosen front-end."""
+
+import sys
+from pathlib import Path
+
+from trnet.bin.options import (
+    Parser,
+    add_config_options,
+    add_device_option,
+    config_from,
+    device_from,
+    list_of,
+    make_parser,
+)
+from trnet.errors import TrnetError, one_line_errors
+from trnet.frontend import build_frontend
+from trnet.frontend.enhance import enhance_data_dir
+from trnet.kaldi.data_dir import DataDir
+
+
+def get_parser() -> Parser:
+    """Options of stage 3."""
+    parser = make_parser("enhance", __doc__)
+    add_config_options(parser)
+    add_device_option(parser)
+    parser.add_argument("--sets", type=list_of(Path), required=True, help="data dirs to enhance")
+    parser.add_argument("--dump", type=Path, default=Path("dump"), help="folder of enhanced sets and features")
+    parser.add_argument("--nj", type=int, default=1, help="processes (one on a GPU)")
+    return parser
+
+
+@one_line_errors
+def main(args: list[str] | None = None) -> None:
+    """Write ``<dump>/<frontend>/<set>/wav`` and its wav.scp for each set."""
+    opts = get_parser().parse_args(args)
+    config, device = config_from(opts), device_from(opts)
+    frontend_config = {"frontend": config.frontend, "frontend_conf": config.frontend_conf}
+    frontend = build_frontend(frontend_config)
+    if frontend.sample_rate != config.features.sample_rate:
+        raise TrnetError(
+            f"front-end {config.frontend}: works at {frontend.sample_rate} Hz, features.sample_rate is "
+            f"{config.features.sample_rate} Hz; make them equal in {opts.config}"
+        )
+    fingerprint, nj = frontend.fingerprint(), 1 if opts.ngpu else opts.nj
+    for folder in opts.sets:
+        data, out = DataDir(folder), opts.dump / config.frontend_name / folder.name
+        enhance_data_dir(data, out, frontend_config, fingerprint, config.features, nj, str(device))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

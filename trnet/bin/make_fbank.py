@@ -1,0 +1,34 @@
+"""Stage 4: log-mel features of clean, noisy and enhanced sets in ark/scp."""
+
+import sys
+from pathlib import Path
+
+from trnet.bin.options import Parser, add_config_options, config_from, list_of, make_parser
+from trnet.errors import one_line_errors
+from trnet.features.archive import make_archive
+from trnet.kaldi.data_dir import DataDir
+
+
+def get_parser() -> Parser:
+    """Options of stage 4."""
+    parser = make_parser("make_fbank", __doc__)
+    add_config_options(parser)
+    parser.add_argument("--sets", type=list_of(Path), required=True, help="data dirs, clean and noisy")
+    parser.add_argument("--dump", type=Path, default=Path("dump"), help="folder of enhanced sets and features")
+    parser.add_argument("--nj", type=int, default=1, help="processes")
+    return parser
+
+
+@one_line_errors
+def main(args: list[str] | None = None) -> None:
+    """Write features of each set to ``<dump>/raw/<set>``, of its enhanced audio to ``<dump>/<frontend>/<set>``."""
+    opts = get_parser().parse_args(args)
+    config = config_from(opts)
+    for folder in opts.sets:
+        make_archive(DataDir(folder), opts.dump / "raw" / folder.name, config.features, opts.nj)
+        enhanced = opts.dump / config.frontend_name / folder.name
+        make_archive(DataDir(enhanced), enhanced, config.features, opts.nj)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,127 @@
+"""Options that several entry points share."""
+
+import sys
+from argparse import ArgumentTypeError, Namespace
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+import configargparse
+import torch
+
+from trnet.config import Config, load_config
+from trnet.errors import TrnetError, nearest
+from trnet.experiment import Experiment
+from trnet.kaldi.data_dir import DataDir
+
+
+class Parser(configargparse.ArgumentParser):
+    """Options from the command line or from a YAML file; an unknown one names the nearest."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say in one line what is wrong, exit status 2."""
+        prefix = "unrecognized arguments: "
+        if message.startswith(prefix):
+            stray = message.removeprefix(prefix).split()[0]
+            known = [o for action in self._actions for o in action.option_strings if o.startswith("--")]
+            message = f"unknown option {stray}{nearest(stray, known)}"
+        print(f"error: {self.prog}: {message}", file=sys.stderr)
+        sys.exit(2)
+
+
+def make_parser(verb: str, description: str) -> Parser:
+    """A parser that also reads its options from ``--options FILE`` (YAML)."""
+    parser = Parser(
+        prog=f"python -m trnet.bin.{verb}",
+        description=description,
+        config_file_parser_class=configargparse.YAMLConfigFileParser,
+        args_for_setting_config_path=["--options"],
+        config_arg_help_message="read options from this YAML file; the command line has the last word",
+        allow_abbrev=False,
+    )
+    return parser
+
+
+def list_of(kind: Callable[[str], Any]) -> Callable[[str], list[Any]]:
+    """Type of a quoted list: ``--folds "1 2"``."""
+
+    def parse(text: str) -> list[Any]:
+        try:
+            return [kind(word) for word in text.replace(",", " ").split()]
+        except ValueError:
+            raise ArgumentTypeError(f"'{text}' is not a list of {kind.__name__} values") from None
+
+    return parse
+
+
+def add_config_options(parser: Parser) -> None:
+    """The experiment's YAML and what the command line may change in it."""
+    parser.add_argument("--config", type=Path, required=True, help="the experiment's YAML")
+    parser.add_argument("--frontend", help="front-end instead of the one in the YAML")
+    parser.add_argument("--frontend-checkpoint", help="weights of the front-end, in its authors' format")
+    parser.add_argument("--snrs", type=list_of(float), help='SNRs in dB, e.g. "20 15 10 5 0"')
+    parser.add_argument("--max-epochs", type=int, help="largest number of epochs")
+
+
+def add_experiment_options(parser: Parser) -> None:
+    """What names an experiment's runs."""
+    add_config_options(parser)
+    parser.add_argument("--corpus-data", type=Path, required=True, help="clean data dir, e.g. data/nemo")
+    parser.add_argument("--dump", type=Path, default=Path("dump"), help="folder of features")
+    parser.add_argument("--exp", type=Path, default=Path("exp"), help="folder of runs")
+    parser.add_argument("--systems", type=list_of(str), default=[], help="systems (all in the YAML if none is named)")
+    parser.add_argument("--folds", type=list_of(int), default=[], help="folds, counted from 1 (all if none is named)")
+    parser.add_argument("--seeds", type=list_of(int), default=[1], help="seeds")
+    add_device_option(parser)
+
+
+def add_device_option(parser: Parser) -> None:
+    """CPU or GPU."""
+    parser.add_argument("--ngpu", type=int, default=0, help="0: CPU; 1: GPU")
+
+
+def config_from(args: Namespace) -> Config:
+    """The configuration with the command line's changes.
+
+    Raises: TrnetError for anything wrong in the YAML.
+    """
+    overrides: dict[str, Any] = {}
+    if args.snrs:
+        overrides["simulation"] = {"snrs": args.snrs}
+    if args.max_epochs is not None:
+        if args.max_epochs < 1:
+            raise TrnetError(f"--max-epochs {args.max_epochs}: train for at least 1 epoch")
+        overrides["training"] = {"max_epochs": args.max_epochs}
+    config = load_config(args.config, overrides)
+    return with_frontend(config, args.frontend, args.frontend_checkpoint)
+
+
+def with_frontend(config: Config, name: str | None, checkpoint: str | None) -> Config:
+    """The configuration with another front-end; the YAML's frontend_conf belongs to the YAML's front-end only."""
+    conf = dict(config.frontend_conf) if name in (None, config.frontend) else {}
+    if checkpoint:
+        conf.pop("init", None)
+        conf["checkpoint"] = checkpoint
+    return replace(config, frontend=name or config.frontend, frontend_conf=conf)
+
+
+def device_from(args: Namespace) -> torch.device:
+    """The device to compute on.
+
+    Raises: TrnetError if a GPU is asked for and there is none.
+    """
+    if args.ngpu and not torch.cuda.is_available():
+        raise TrnetError(f"--ngpu {args.ngpu}: PyTorch sees no GPU here; use --ngpu 0")
+    return torch.device("cuda" if args.ngpu else "cpu")
+
+
+def experiment_from(args: Namespace) -> Experiment:
+    """The experiment that the options name; every system is checked to exist.
+
+    Raises: TrnetError for an unknown system, anything wrong in the YAML, or a missing data dir.
+    """
+    config = config_from(args)
+    for name in args.systems:
+        config.system(name)
+    return Experiment(config, DataDir(args.corpus_data), args.dump, args.exp, device_from(args))

@@ -1,0 +1,51 @@
+"""Stage 1: the Kaldi data directory of a speech corpus."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import configargparse
+
+from trnet.corpora import FILES, SPEECH
+from trnet.corpora.build import build_data_dir
+from trnet.corpora.contract import read_contract
+from trnet.corpora.labels import read_label_map
+from trnet.corpora.source import listing_digest
+from trnet.errors import one_line_errors
+from trnet.kaldi.validate import SPEECH_TABLES
+
+
+def get_parser() -> configargparse.ArgumentParser:
+    """The command's options."""
+    parser = configargparse.ArgumentParser(prog="prepare_corpus", description=__doc__)
+    parser.add_argument("--corpus", required=True, choices=list(SPEECH), help="how the corpus is laid out")
+    parser.add_argument("--root", required=True, help="folder of the corpus")
+    parser.add_argument("--out", required=True, type=Path, help="data directory to write, e.g. data/iemocap")
+    parser.add_argument("--labels", required=True, type=Path, help="YAML: corpus label -> class, or null")
+    parser.add_argument("--contract", required=True, help="YAML: speaker -> class -> utterances; or none")
+    parser.add_argument("--nj", type=int, default=1, help="processes that decode the recordings")
+    return parser
+
+
+@one_line_errors
+def main(args: Sequence[str] | None = None) -> int:
+    """Prepare the corpus; nothing is done if that was done before."""
+    options = get_parser().parse_args(args)
+    label_map, contract = read_label_map(options.labels), read_contract(options.contract)
+    root = Path(options.root or "(no folder given)")
+    made_from = {
+        "corpus": options.corpus,
+        "root": str(root),
+        "labels": label_map.classes,
+        "contract": contract.counts if contract else None,
+        "files": listing_digest(FILES[options.corpus](root)),
+    }
+    prepare = SPEECH[options.corpus]
+    build_data_dir(
+        options.out, made_from, SPEECH_TABLES, lambda out: prepare(root, out, label_map, contract, options.nj)
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

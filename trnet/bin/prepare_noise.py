@@ -1,0 +1,46 @@
+"""Stage 1: the Kaldi data directory of a noise corpus."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import configargparse
+
+from trnet.corpora import FILES, NOISE
+from trnet.corpora.build import build_data_dir
+from trnet.corpora.contract import NO_CONTRACT, read_contract
+from trnet.corpora.source import listing_digest
+from trnet.errors import one_line_errors
+from trnet.kaldi.validate import NOISE_TABLES
+
+
+def get_parser() -> configargparse.ArgumentParser:
+    """The command's options."""
+    parser = configargparse.ArgumentParser(prog="prepare_noise", description=__doc__)
+    parser.add_argument("--noise", required=True, choices=list(NOISE), help="how the corpus is laid out")
+    parser.add_argument("--root", required=True, help="folder of the noise corpus")
+    parser.add_argument("--out", required=True, type=Path, help="data directory to write, e.g. data/noise_esc")
+    parser.add_argument("--contract", default=NO_CONTRACT, help="YAML: clips and sources of a whole copy; or none")
+    parser.add_argument("--nj", type=int, default=1, help="processes that decode the recordings")
+    return parser
+
+
+@one_line_errors
+def main(args: Sequence[str] | None = None) -> int:
+    """Prepare the noise; nothing is done if that was done before."""
+    options = get_parser().parse_args(args)
+    contract = read_contract(options.contract)
+    root = Path(options.root or "(no folder given)")
+    made_from = {
+        "noise": options.noise,
+        "root": str(root),
+        "contract": contract.counts if contract else None,
+        "files": listing_digest(FILES[options.noise](root)),
+    }
+    prepare = NOISE[options.noise]
+    build_data_dir(options.out, made_from, NOISE_TABLES, lambda out: prepare(root, out, contract, options.nj))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,76 @@
+"""Stage 7: score the runs; results.csv, predictions.csv, RESULTS.md and figures."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from tqdm import tqdm
+
+from trnet.bin.options import Parser, add_experiment_options, experiment_from, list_of, make_parser
+from trnet.conditions import noisy_conditions
+from trnet.errors import one_line_errors
+from trnet.eval.predictions import Predictions, read_predictions, write_predictions
+from trnet.eval.provenance import commit, machine, versions
+from trnet.eval.report import write_report
+from trnet.eval.run_predictions import predict_run
+from trnet.experiment import Experiment
+from trnet.folds import pick_folds
+
+
+def get_parser() -> Parser:
+    """Options of stage 7."""
+    parser = make_parser("score", __doc__)
+    add_experiment_options(parser)
+    parser.add_argument("--noises", type=list_of(str), required=True, help='noise sets to test on, e.g. "esc musan"')
+    parser.add_argument("--reference", type=Path, help="CSV of published figures to print beside")
+    return parser
+
+
+@one_line_errors
+def main(args: list[str] | None = None) -> None:
+    """Predict with every run that was asked for, then write the report of them."""
+    opts = get_parser().parse_args(args)
+    experiment = experiment_from(opts)
+    names = opts.systems or list(experiment.config.systems)
+    folds = pick_folds(experiment.folds, opts.folds)
+    conditions = noisy_conditions(opts.noises, experiment.config.simulation.snrs)
+    runs = [(name, fold, seed) for name in names for fold in folds for seed in opts.seeds]
+    for run in tqdm(runs, desc="score", unit="run"):
+        predict_run(experiment, *run, conditions)
+    found = read_predictions([experiment.run_folder(*run) / "predictions.csv" for run in runs])
+    # systems that hear no front-end are shared between experiments; here they are part of this one
+    rows = [replace(row, frontend=experiment.config.frontend) for row in found.rows]
+    out = experiment.exp / experiment.config.frontend_name
+    write_predictions(out / "predictions.csv", rows, found.classes)
+    write_report(
+        out,
+        Predictions(found.classes, rows),
+        header(experiment, [f.number for f in folds], opts.seeds),
+        opts.reference,
+        experiment.data["utt2style"] if experiment.data.has("utt2style") else None,
+        folds=[str(f.number) for f in folds],
+        seeds=opts.seeds,
+    )
+    print(f"{out}/RESULTS.md, results.csv, predictions.csv, figures/")
+
+
+def header(experiment: Experiment, folds: list[int], seeds: list[int]) -> dict[str, str]:
+    """What RESULTS.md says of how it came about."""
+    config = experiment.config
+    patience = f", stopped after {config.training.patience} without a rise" if config.training.patience else ""
+    speakers = " ".join(f"{f.number}:{f.test_speaker}" for f in experiment.folds if f.number in folds)
+    return {
+        "Corpus": f"{experiment.corpus}, {len(experiment.labels)} utterances, classes {' '.join(experiment.classes)}",
+        "Front-end": config.frontend,
+        "Folds": f"{len(folds)} of {len(experiment.folds)} (fold:test speaker {speakers}), seeds "
+        + " ".join(map(str, seeds)),
+        "Training": f"at most {config.training.max_epochs} epochs{patience}, {config.training.precision}, noise "
+        f"{config.simulation.train_noise}, conditions {config.training.train_conditions}",
+        "Machine": machine(experiment.device),
+        "Commit": commit(),
+        "Versions": versions(),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,42 @@
+"""Hold data directories to Kaldi's rules; all problems are printed, the exit status is 1 if there are any."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import configargparse
+
+from trnet.errors import one_line_errors
+from trnet.kaldi.data_dir import DataDir
+from trnet.kaldi.validate import NOISE_TABLES, SPEECH_TABLES, validate_data_dir
+
+
+def get_parser() -> configargparse.ArgumentParser:
+    """The command's options."""
+    parser = configargparse.ArgumentParser(prog="validate_data_dir", description=__doc__)
+    parser.add_argument("dirs", nargs="+", type=Path, metavar="DIR", help="data directories, e.g. data/iemocap")
+    parser.add_argument("--noise", action="store_true", help="they hold noise: no text, emotions or groups")
+    parser.add_argument("--no-text", action="store_true", help="do not ask for text")
+    return parser
+
+
+@one_line_errors
+def main(args: Sequence[str] | None = None) -> int:
+    """Validate; 0 if all is well."""
+    options = get_parser().parse_args(args)
+    need = set(NOISE_TABLES if options.noise else SPEECH_TABLES) - ({"text"} if options.no_text else set())
+    status = 0
+    for folder in options.dirs:
+        # features alone are a data directory as well, as in Kaldi
+        wanted = need - {"wav.scp"} if (folder / "feats.scp").is_file() else need
+        problems = validate_data_dir(folder, wanted)
+        if problems:
+            print("\n".join(problems), file=sys.stderr)
+            status = 1
+        else:
+            print(f"{folder}: {len(DataDir(folder)['utt2spk'])} utterances, valid")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,275 @@
+"""The experiment's settings: YAML read into dataclasses, where an unknown key is an error.
+
+A YAML file may name others under ``base`` (a path or a list of paths, relative to the file): they are read first,
+from left to right, and the file's own keys override theirs. The defaults below are the paper's settings.
+"""
+
+import dataclasses
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from trnet.errors import TrnetError, nearest
+
+
+@dataclass(frozen=True)
+class Features:
+    """Section 4.2: 80-d log mel filter banks (LMFB), 25 ms frames every 10 ms, at most 500 of them."""
+
+    sample_rate: int = 16000  # Hz
+    num_mel_bins: int = 80
+    frame_length: float = 25.0  # ms
+    frame_shift: float = 10.0  # ms
+    window: str = "povey"  # povey | hamming | hanning | rectangular | blackman
+    low_freq: float = 20.0  # Hz
+    high_freq: float = 0.0  # Hz; 0 is half the sampling rate
+    max_frames: int = 500  # what is longer is cut
+    pad: str = "none"  # none | repeat: repeat the waveform up to max_frames, as the authors' release does
+    compression: int = 3  # kaldiio's compression_method; 3 is two bytes a value, 0 none
+
+    def __post_init__(self) -> None:
+        _one_of("features.pad", self.pad, ("none", "repeat"))
+        _one_of("features.window", self.window, ("povey", "hamming", "hanning", "rectangular", "blackman"))
+        _one_of("features.compression", self.compression, (0, 3))
+
+    @property
+    def span(self) -> int:
+        """Samples that the model hears: those of `max_frames` frames."""
+        per_ms = self.sample_rate / 1000
+        return round(self.frame_length * per_ms) + (self.max_frames - 1) * round(self.frame_shift * per_ms)
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """Section 4.3: which noise, at which SNRs; what may be heard in training."""
+
+    seed: int = 0
+    snrs: list[float] = field(default_factory=lambda: [20, 15, 10, 5, 0])  # dB
+    train_noise: str = "esc"  # the one noise set that training may hear (matched)
+
+
+@dataclass(frozen=True)
+class Folds:
+    """Leave one speaker out: who is validated on."""
+
+    valid: str = "same_group"  # same_group: the other speaker of the test speaker's group | next: the next speaker
+
+    def __post_init__(self) -> None:
+        _one_of("folds.valid", self.valid, ("same_group", "next"))
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Section 3.3 and 4.2: the acoustic encoder of the SER module."""
+
+    type: str = "residual"  # residual: the paper | plain: the authors' release
+    channels: list[int] = field(default_factory=lambda: [32, 64, 128, 256])
+    kernel: int = 5
+    dropout: float = 0.0  # after each block
+    deltas: bool = False  # feed delta and delta-delta as channels 2 and 3
+    input_norm: bool = False  # BatchNorm over mel bins at the input
+
+    def __post_init__(self) -> None:
+        _one_of("encoder.type", self.type, ("residual", "plain"))
+
+
+@dataclass(frozen=True)
+class Pooling:
+    """Section 3.3: attention pooling over time."""
+
+    attention: int = 128  # hidden units of the attention; 0: one linear layer
+    values: int = 0  # project to so many dimensions before pooling; 0: none
+    clamp: float = 0.0  # clamp attention logits to +-clamp; 0: not at all
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """The projection of h into emotion logits."""
+
+    hidden: int = 0  # a hidden layer of so many units with BatchNorm and ReLU; 0: none
+    dropout: float = 0.0
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Section 3.2: the SNR-aware module."""
+
+    snr_features: str = "centred"  # centred: each utterance's mean is removed before Eq. 1 | raw: Eq. 1 as printed
+    gradient: str = "returning"  # returning: a saturated c may come back | hardtanh: Eq. 3's own gradient
+    init: str = "mean"  # mean: c starts as the mean of d | random: PyTorch's own
+
+    def __post_init__(self) -> None:
+        _one_of("gate.snr_features", self.snr_features, ("centred", "raw"))
+        _one_of("gate.gradient", self.gradient, ("returning", "hardtanh"))
+        _one_of("gate.init", self.init, ("mean", "random"))
+
+
+@dataclass(frozen=True)
+class System:
+    """What tells one system of Table 1 from another."""
+
+    input: str = "both"  # noisy | enhanced | both (TRNet: gated mixture of the two)
+    conditions: str = "all"  # clean: trained on clean speech alone | all: on clean and matched-noise speech
+    alpha: float = 0.0  # weight of L_low in Eq. 8
+    beta: float = 0.0  # weight of L_high in Eq. 8
+    bridge: bool = False  # whether Eq. 6 is there
+
+    def __post_init__(self) -> None:
+        _one_of("systems.<name>.input", self.input, ("noisy", "enhanced", "both"))
+        _one_of("systems.<name>.conditions", self.conditions, ("clean", "all"))
+        if self.input != "both" and (self.alpha or self.beta or self.bridge):
+            raise ValueError("systems.<name>: alpha, beta and bridge need 'input: both'")
+
+    @property
+    def hears_front_end(self) -> bool:
+        """Whether a change of front-end changes this system."""
+        return self.input != "noisy"
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether the teacher's h_s is part of its loss."""
+        return self.beta > 0
+
+
+@dataclass(frozen=True)
+class Training:
+    """Section 4.2: optimisation."""
+
+    batch_size: int = 32
+    lr: float = 1e-3  # Adam
+    max_epochs: int = 80
+    patience: int = 0  # stop after so many epochs without a better validation UAR; 0: never
+    grad_clip: float = 0.0  # largest norm of the gradient; 0: not clipped
+    plateau_patience: int = 0  # epochs without a better UAR until lr is cut; 0: lr stays
+    plateau_factor: float = 0.1
+    train_conditions: str = "draw"  # draw: each epoch one condition for an utterance | all: every condition
+    valid_conditions: str = "draw"  # draw: one fixed condition for an utterance | all: every condition
+    precision: str = "float32"  # float32 | bf16 (Eq. 1-5 stay in float32)
+    bucketing: int = 8  # sort so many batches' worth of utterances by length; 1: do not sort
+
+    def __post_init__(self) -> None:
+        _one_of("training.train_conditions", self.train_conditions, ("draw", "all"))
+        _one_of("training.valid_conditions", self.valid_conditions, ("draw", "all"))
+        _one_of("training.precision", self.precision, ("float32", "bf16"))
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything an experiment is decided by."""
+
+    frontend: str = "cmgan"
+    frontend_conf: dict[str, Any] = field(default_factory=dict)
+    features: Features = field(default_factory=Features)
+    simulation: Simulation = field(default_factory=Simulation)
+    folds: Folds = field(default_factory=Folds)
+    encoder: Encoder = field(default_factory=Encoder)
+    pooling: Pooling = field(default_factory=Pooling)
+    classifier: Classifier = field(default_factory=Classifier)
+    gate: Gate = field(default_factory=Gate)
+    training: Training = field(default_factory=Training)
+    systems: dict[str, System] = field(default_factory=dict)
+
+    @property
+    def frontend_name(self) -> str:
+        """The front-end's name as a folder name (``package.module:Class`` has a colon, which ark paths cannot have)."""
+        return self.frontend.replace(":", ".")
+
+    def system(self, name: str) -> System:
+        """One system by name.
+
+        Raises: TrnetError listing the names if there is no such system.
+        """
+        if name not in self.systems:
+            raise TrnetError(f"--systems {name}: no such system{nearest(name, list(self.systems))}")
+        return self.systems[name]
+
+
+def _one_of(key: str, value: Any, known: tuple) -> None:
+    if value not in known:
+        raise ValueError(f"{key}: {value} is not one of {', '.join(map(str, known))}")
+
+
+def _merge(low: dict, high: dict) -> dict:
+    """`high` over `low`, dicts inside dicts merged likewise."""
+    merged = dict(low)
+    for key, value in high.items():
+        inner = merged.get(key)
+        merged[key] = _merge(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML file's mapping, its ``base`` files merged in.
+
+    Raises: TrnetError for a missing file, bad YAML, or a file that is no mapping.
+    """
+    path = Path(path)
+    try:
+        own = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (FileNotFoundError, IsADirectoryError):
+        raise TrnetError(f"{path}: no such configuration file; see --config") from None
+    except yaml.YAMLError as error:
+        raise TrnetError(f"{path}: is not YAML: {error}; mend it there") from None
+    if not isinstance(own, dict):
+        raise TrnetError(f"{path}: is not a YAML mapping; write 'key: value' lines")
+    bases = own.pop("base", [])
+    merged: dict[str, Any] = {}
+    for base in [bases] if isinstance(bases, str) else bases:
+        merged = _merge(merged, read_yaml(path.parent / base))
+    return _merge(merged, own)
+
+
+def _build(kind: Any, value: Any, key: str) -> Any:
+    """`value` as a `kind`, a dataclass, dict, list or scalar type; ValueError says which key is wrong."""
+    if dataclasses.is_dataclass(kind):
+        if not isinstance(value, dict):
+            raise ValueError(f"{key}: must be a mapping, not {value!r}")
+        hints = typing.get_type_hints(kind)
+        for name in value:
+            if name not in hints:
+                dotted = f"{key}.{name}" if key else name
+                raise ValueError(f"unknown key '{dotted}'{nearest(str(name), list(hints))}")
+        return kind(**{n: _build(hints[n], v, f"{key}.{n}" if key else n) for n, v in value.items()})
+    origin, inner = typing.get_origin(kind), typing.get_args(kind)
+    if origin is dict and isinstance(value, dict):
+        return {str(k): _build(inner[1], v, f"{key}.{k}") for k, v in value.items()}
+    if origin is list and isinstance(value, list):
+        return [_build(inner[0], v, f"{key}[{i}]") for i, v in enumerate(value)]
+    if kind is Any:
+        return value
+    accepted = (int, float) if kind is float else kind
+    is_bool_as_number = isinstance(value, bool) and kind is not bool
+    if origin is not None or isinstance(kind, types.UnionType) or is_bool_as_number or not isinstance(value, accepted):
+        raise ValueError(f"{key}: must be of type {getattr(kind, '__name__', kind)}, not {value!r}")
+    return float(value) if kind is float else value
+
+
+def build(kind: type, value: Any, key: str) -> Any:
+    """A section of the configuration from plain values.
+
+    Raises: TrnetError in one line for an unknown key, a wrong type or a wrong value.
+    """
+    try:
+        return _build(kind, value, key)
+    except ValueError as error:
+        raise TrnetError(f"{error}; mend it there") from None
+
+
+def load_config(path: Path, overrides: dict[str, Any] | None = None) -> Config:
+    """Read an experiment's YAML; `overrides` (nested mappings) come on top, as command-line options do.
+
+    Raises: TrnetError in one line for an unknown key (with the nearest one), a wrong type, or a wrong value.
+    """
+    try:
+        return _build(Config, _merge(read_yaml(path), overrides or {}), "")
+    except ValueError as error:
+        raise TrnetError(f"{path}: {error}; mend it there") from None
+
+
+def as_dict(config: Any) -> dict[str, Any]:
+    """A configuration (or a section of it) as plain JSON-able values."""
+    return dataclasses.asdict(config)

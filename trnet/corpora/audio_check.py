@@ -1,0 +1,120 @@
+"""Decode every recording once: its exact length, and whether it can be used at all."""
+
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+import soundfile
+
+from trnet.audio import SILENCE_RMS, AudioInfo, inspect_audio
+from trnet.config import Features
+from trnet.corpora.source import shorten
+from trnet.errors import TrnetError
+from trnet.kaldi.data_dir import Clip
+from trnet.parallel import imap
+
+RATE = Features.sample_rate  # Hz, what the features are taken at
+FRAME_SECONDS = Features.frame_length / 1000
+
+
+def _inspect(job: tuple[str, Clip]) -> tuple[str, AudioInfo | str]:
+    """Utterance id, and what its audio is or why it cannot be used."""
+    utt, clip = job
+    try:
+        info = inspect_audio(clip.path, clip.start_s, clip.end_s)
+    except TrnetError as error:
+        return utt, _reason(error)
+    if clip.end_s is not None and abs(info.seconds - (clip.end_s - clip.start_s)) * info.sample_rate > 1:
+        return utt, f"{clip.path}: ends {clip.end_s - clip.start_s - info.seconds:.2f} s before its header says"
+    return utt, info
+
+
+def _reason(error: TrnetError) -> str:
+    """An error's message without its mend, which differs where many files are reported at once."""
+    return str(error).partition("; ")[0]
+
+
+def _refuse(bad: list[str], total: int, what: str) -> None:
+    if bad:
+        raise TrnetError(
+            f"{len(bad)} of {total} {what} cannot be used: {shorten(bad, 5, '; ')}; "
+            "replace these files by whole copies and run the same command again"
+        )
+
+
+def _inspect_all(clips: Mapping[str, Clip], nj: int, what: str) -> tuple[dict[str, AudioInfo], list[str]]:
+    """What each clip is, and the reasons against those that cannot be used."""
+    infos, bad = {}, []
+    for utt, result in imap(_inspect, list(clips.items()), nj, f"checking {what}", "clip"):
+        if isinstance(result, str):
+            bad.append(result)
+        else:
+            infos[utt] = result
+    return infos, bad
+
+
+def _say_formats(infos: Mapping[str, AudioInfo], clips: Mapping[str, Clip]) -> None:
+    """Say in a line each which recordings are not at `RATE` Hz, and which are not mono."""
+    recordings = {clips[utt].path: info for utt, info in infos.items()}.values()
+    for rate, count in sorted(Counter(info.sample_rate for info in recordings).items()):
+        if rate != RATE:
+            lost = f", nothing above {rate / 2000:g} kHz" if rate < RATE else ""
+            print(f"{count} recordings at {rate} Hz: resampled to {RATE} Hz{lost}")
+    for channels, count in sorted(Counter(info.channels for info in recordings).items()):
+        if channels > 1:
+            kind = "stereo recordings" if channels == 2 else f"recordings of {channels} channels"
+            print(f"{count} {kind}: channels averaged")
+
+
+def _seconds(infos: Mapping[str, AudioInfo]) -> dict[str, str]:
+    """Values of utt2dur, with all the digits that a float has."""
+    return {utt: repr(info.seconds) for utt, info in infos.items()}
+
+
+def check_speech(clips: Mapping[str, Clip], nj: int) -> dict[str, str]:
+    """Decode all speech in `nj` processes; utt2dur in seconds.
+
+    Raises: TrnetError naming what is corrupt, empty, NaN, silent, or shorter than one frame.
+    """
+    infos, bad = _inspect_all(clips, nj, "speech")
+    for utt, info in infos.items():
+        if info.seconds < FRAME_SECONDS:
+            frame = f"one {FRAME_SECONDS * 1000:g} ms frame"
+            bad.append(f"{clips[utt].path}: {info.seconds * 1000:.1f} ms, shorter than {frame}")
+        elif info.rms < SILENCE_RMS:
+            bad.append(f"{clips[utt].path}: is silent")
+    _refuse(sorted(bad), len(clips), "recordings")
+    _say_formats(infos, clips)
+    return _seconds(infos)
+
+
+def check_noise(clips: Mapping[str, Clip], nj: int) -> dict[str, str]:
+    """Decode all noise clips in `nj` processes; utt2dur in seconds, of those that are not silent.
+
+    Silent clips cannot be brought to an SNR: they are left out, with a warning on stderr.
+    Raises: TrnetError naming what is corrupt, empty or NaN.
+    """
+    infos, bad = _inspect_all(clips, nj, "noise")
+    _refuse(sorted(set(bad)), len(clips), "noise clips")
+    _say_formats(infos, clips)
+    silent = sorted(utt for utt, info in infos.items() if info.rms < SILENCE_RMS)
+    if silent:
+        print(f"warning: {len(silent)} silent noise clips are left out: {shorten(silent)}", file=sys.stderr)
+    return _seconds({utt: info for utt, info in infos.items() if info.rms >= SILENCE_RMS})
+
+
+def lengths_in_samples(paths: list[Path]) -> dict[Path, tuple[int, int]]:
+    """Samples and rate in Hz of each recording, by its header.
+
+    Raises: TrnetError naming the files that have none.
+    """
+    lengths, bad = {}, []
+    for path in paths:
+        try:
+            info = soundfile.info(str(path))
+            lengths[path] = (info.frames, info.samplerate)
+        except (soundfile.LibsndfileError, RuntimeError) as error:
+            bad.append(f"{path}: cannot be read as audio ({error})")
+    _refuse(bad, len(paths), "recordings")
+    return lengths

@@ -1,0 +1,54 @@
+"""Build a data directory once: the work behind prepare_corpus and prepare_noise."""
+
+import os
+import shutil
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any
+
+from trnet.corpora.source import shorten
+from trnet.errors import TrnetError
+from trnet.kaldi.data_dir import DataDir
+from trnet.kaldi.validate import validate_data_dir
+from trnet.stamp import Stamp
+
+
+def _clear(out: Path) -> None:
+    """Remove an older data directory; a folder that is none is not touched.
+
+    Raises: TrnetError for a file, or a folder with other things in it.
+    """
+    if out.is_dir() and ((out / ".prepare.json").exists() or (out / "wav.scp").exists() or not any(out.iterdir())):
+        shutil.rmtree(out)
+    elif out.exists():
+        raise TrnetError(f"{out}: is there and is no data directory; give another --out, or move it away")
+
+
+def build_data_dir(
+    out: Path, made_from: dict[str, Any], tables: Collection[str], prepare: Callable[[Path], DataDir]
+) -> None:
+    """Let `prepare` write a data directory, validate it, and move it to `out` only when it is whole.
+
+    Nothing is done if `out` was made from the same (`made_from`) and has all its `tables`.
+    Raises: TrnetError if the preparation fails or its result breaks Kaldi's rules.
+    """
+    if Stamp(out, "prepare", made_from).done() and all((out / name).is_file() for name in tables):
+        print(f"{out}: up to date")
+        return
+    _clear(out)
+    partial = out.with_name(f".partial-{os.getpid()}-{out.name}")
+    stamp = Stamp(partial, "prepare", made_from)
+    try:
+        stamp.begin()
+        data = prepare(partial)
+        problems = validate_data_dir(partial, tables)
+        if problems:
+            raise TrnetError(
+                f"the data directory breaks Kaldi's rules: {shorten(problems, 3, '; ')}".replace(str(partial), str(out))
+            )
+        stamp.finish()
+        count, hours = len(data.utts), sum(map(float, data["utt2dur"].values())) / 3600
+        os.replace(partial, out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    print(f"{out}: {count} utterances, {hours:.2f} h")

@@ -1,0 +1,56 @@
+"""From the clips of a noise corpus to a data directory of noise."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from trnet.corpora.audio_check import check_noise
+from trnet.corpora.contract import Contract
+from trnet.corpora.speech import scp_path
+from trnet.errors import TrnetError
+from trnet.kaldi.data_dir import Clip, DataDir, write_data_dir
+
+
+@dataclass(frozen=True)
+class NoiseClip:
+    """One clip: the source recording it comes from (its id starts with it), and where its audio lies."""
+
+    source: str
+    clip: Clip
+
+
+def safe_id(name: str) -> str:
+    """`name` as an id: whatever is no letter, digit, dot, hyphen or underscore becomes an underscore."""
+    return re.sub(r"[^\w.-]", "_", name)
+
+
+def add_clip(clips: dict[str, NoiseClip], name: str, clip: NoiseClip) -> None:
+    """Add a clip under its id.
+
+    Raises: TrnetError if the id is taken.
+    """
+    if name in clips:
+        raise TrnetError(f"{clip.clip.path}: has the same name as {clips[name].clip.path}; keep one, or rename it")
+    clips[name] = clip
+
+
+def write_noise(root: Path, out: Path, clips: Mapping[str, NoiseClip], contract: Contract | None, nj: int) -> DataDir:
+    """Count the clips, decode them all, write the tables; silent clips are counted but left out.
+
+    Raises: TrnetError if the counts are not the contract's, nothing is left, or recordings cannot be used.
+    """
+    if contract is not None:
+        contract.check({"clips": len(clips), "sources": len({c.source for c in clips.values()})}, root)
+    utt2dur = check_noise({utt: c.clip for utt, c in clips.items()}, nj)
+    if not utt2dur:
+        raise TrnetError(f"{root}: no noise clip is left; give a folder with recordings that are not silent")
+    utt2src = {utt: clips[utt].source for utt in utt2dur}
+    tables = {"utt2dur": utt2dur, "utt2spk": utt2src, "utt2src": utt2src}
+    kept = {utt: clips[utt].clip for utt in sorted(utt2dur)}
+    if any(clip.end_s is not None for clip in kept.values()):
+        tables["segments"] = {utt: f"{utt2src[utt]} {c.start_s:.2f} {c.end_s:.2f}" for utt, c in kept.items()}
+        tables["wav.scp"] = {utt2src[utt]: scp_path(c.path) for utt, c in kept.items()}
+    else:
+        tables["wav.scp"] = {utt: scp_path(c.path) for utt, c in kept.items()}
+    return write_data_dir(out, tables)

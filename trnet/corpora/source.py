@@ -1,0 +1,122 @@
+"""Finding a corpus on disk: where it lies, which files it has, and what to say when it is not there."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from trnet.errors import TrnetError
+from trnet.stamp import digest, file_digest
+
+# What libsndfile reads by these names; other files (and hidden ones, as macOS leaves them) are not audio.
+AUDIO_SUFFIXES = frozenset(
+    ".wav .flac .ogg .oga .opus .mp3 .aif .aiff .aifc .au .snd .caf .w64 .rf64 .sph .nist .voc".split()
+)
+TEXT_SUFFIXES = frozenset((".txt", ".tsv", ".csv"))
+
+
+@dataclass(frozen=True)
+class Source:
+    """A corpus as its authors give it out.
+
+    Attributes:
+        title: its name.
+        layout: a path (glob) relative to its folder, by which it is recognised.
+        option: the recipe's option that names the folder.
+        origin: where to get it.
+        folders: names of its own folder, looked for when the folder above it is given.
+    """
+
+    title: str
+    layout: str
+    option: str
+    origin: str
+    folders: tuple[str, ...] = ()
+
+    def locate(self, root: Path) -> Path:
+        """The corpus folder: `root`, or one of `folders` inside it.
+
+        Raises: TrnetError saying what was looked for, where, and where to get it.
+        """
+        for folder in (Path(root), *(Path(root) / name for name in self.folders)):
+            if folder.is_dir() and next(folder.glob(self.layout), None) is not None:
+                return folder
+        found = "no such folder" if not Path(root).is_dir() else f"no {self.layout} in it"
+        raise TrnetError(
+            f"{root}: {self.title} is not there ({found}); give its folder with {self.option}, "
+            f"get it from {self.origin}"
+        )
+
+
+def is_audio(path: Path) -> bool:
+    """Whether a file's name is that of a recording; hidden files are none."""
+    return path.suffix.lower() in AUDIO_SUFFIXES and not path.name.startswith(".")
+
+
+def audio_files(folder: Path, recursive: bool = False) -> list[Path]:
+    """The recordings of a folder in C order of their paths; nothing below hidden folders. [] for no such folder."""
+    found = Path(folder).rglob("*") if recursive else Path(folder).glob("*")
+    audio = [path for path in found if is_audio(path) and path.is_file()]
+    return sorted(p for p in audio if not any(part.startswith(".") for part in p.relative_to(folder).parts))
+
+
+def by_stem(paths: Iterable[Path]) -> dict[str, Path]:
+    """Recordings by file name without suffix.
+
+    Raises: TrnetError if two recordings share one (a .wav beside an .ogg).
+    """
+    stems: dict[str, Path] = {}
+    for path in paths:
+        if path.stem in stems:
+            raise TrnetError(f"{path}: {stems[path.stem].name} has the same name; keep one of the two")
+        stems[path.stem] = path
+    return stems
+
+
+def read_lines(path: Path) -> list[str]:
+    """Lines of a text file: UTF-8 with or without BOM, else Windows-1252; any line ends.
+
+    Raises: TrnetError if there is no such file.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except FileNotFoundError:
+        raise TrnetError(f"{path}: no such file; complete the copy of the corpus") from None
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = data.decode("cp1252", errors="replace")
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+
+
+def read_columns(path: Path, separator: str, columns: Sequence[str]) -> list[dict[str, str]]:
+    """Rows of a table with a header line, blanks around cells removed; quotes mean nothing.
+
+    Raises: TrnetError for a missing file or column, or a row with another number of cells than the header.
+    """
+    header, *lines = ([cell.strip() for cell in line.split(separator)] for line in read_lines(path))
+    for column in columns:
+        if column not in header:
+            raise TrnetError(f"{path}:1: no column '{column}' in '{' '.join(header)}'; take the corpus's own file")
+    rows = []
+    for number, cells in enumerate(lines, 2):
+        if cells == [""]:
+            continue
+        if len(cells) != len(header):
+            raise TrnetError(f"{path}:{number}: {len(cells)} cells, the header has {len(header)}; mend the line")
+        rows.append(dict(zip(header, cells, strict=True)))
+    return rows
+
+
+def listing_digest(files: Iterable[Path]) -> str:
+    """Digest of what a corpus holds: each file's path, with its size in bytes, or its content if it is text."""
+    listing: dict[str, str | int] = {}
+    for path in files:
+        is_text = path.suffix.lower() in TEXT_SUFFIXES
+        listing[str(path)] = file_digest(path) if is_text else path.stat().st_size
+    return digest(listing)
+
+
+def shorten(items: Sequence[str], most: int = 8, separator: str = ", ") -> str:
+    """The first `most` items, and how many more there are."""
+    shown = separator.join(items[:most])
+    return shown if len(items) <= most else f"{shown}{separator}and {len(items) - most} more"

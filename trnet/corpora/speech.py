@@ -1,0 +1,87 @@
+"""From a corpus's utterances to a data directory of speech."""
+
+import sys
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from trnet.corpora.audio_check import check_speech
+from trnet.corpora.contract import NO_CONTRACT, Contract
+from trnet.corpora.source import shorten
+from trnet.errors import TrnetError
+from trnet.kaldi.data_dir import Clip, DataDir, write_data_dir
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One utterance that is kept.
+
+    Attributes:
+        utt: id, starting with the speaker's.
+        speaker: who speaks.
+        gender: f or m.
+        group: what a fold holds out together.
+        emotion: class, after the label map.
+        text: what is said; may be empty.
+        audio: the recording.
+        style: improvised or scripted, where the corpus tells.
+    """
+
+    utt: str
+    speaker: str
+    gender: str
+    group: str
+    emotion: str
+    text: str
+    audio: Path
+    style: str | None = None
+
+
+def scp_path(path: Path) -> str:
+    """A path as wav.scp holds it: as given, blanks inside kept (the first blank of a line ends its key).
+
+    Raises: TrnetError for a path that no line can hold.
+    """
+    name = str(path)
+    if name != " ".join(name.splitlines()).strip() or name.endswith("|"):
+        raise TrnetError(f"{name!r}: starts or ends in a blank, ends in |, or holds a line break; rename it")
+    return name
+
+
+def leave_out_missing(folder: Path, missing: Sequence[str], contract: Contract | None) -> None:
+    """Say which utterances of the label files have no recording: an error, or a warning where nothing is counted.
+
+    Raises: TrnetError if recordings are missing and there is a contract to keep.
+    """
+    told = f"{folder}: {len(missing)} utterances of the label files have no recording ({shorten(missing, 3)})"
+    if missing and contract is not None:
+        raise TrnetError(f"{told}; complete the copy, or give --contract {NO_CONTRACT} to prepare it as it is")
+    if missing:
+        print(f"warning: {told}; they are left out", file=sys.stderr)
+
+
+def write_speech(root: Path, out: Path, utterances: Iterable[Utterance], contract: Contract | None, nj: int) -> DataDir:
+    """Count the utterances, decode them all, write the tables.
+
+    Raises: TrnetError if the counts are not the contract's, nothing is left, or recordings cannot be used.
+    """
+    utts = {u.utt: u for u in sorted(utterances, key=lambda u: u.utt)}
+    if contract is not None:
+        contract.check(Counter(f"{u.speaker} {u.emotion}" for u in utts.values()), root)
+    if not utts:
+        raise TrnetError(f"{root}: no utterance is kept; complete the copy or widen the label map")
+    wav_scp = {name: scp_path(u.audio) for name, u in utts.items()}
+    tables = {
+        "utt2dur": check_speech({name: Clip(u.audio) for name, u in utts.items()}, nj),
+        "wav.scp": wav_scp,
+        "utt2spk": {name: u.speaker for name, u in utts.items()},
+        "text": {name: " ".join(u.text.split()) for name, u in utts.items()},
+        "utt2emo": {name: u.emotion for name, u in utts.items()},
+        "utt2group": {name: u.group for name, u in utts.items()},
+        "spk2gender": {u.speaker: u.gender for u in utts.values()},
+    }
+    styles = {name: u.style for name, u in utts.items() if u.style is not None}
+    if styles:
+        tables["utt2style"] = styles
+    return write_data_dir(out, tables)

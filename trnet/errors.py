@@ -1,0 +1,45 @@
+"""The one exception that stands for a mistake in the input, and how a command reports it."""
+
+import errno
+import functools
+import os
+import sys
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+
+
+class TrnetError(Exception):
+    """Something the user can mend. Its message is one line: what, where, and what to do."""
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """``"; did you mean 'x'? Known: a b c"``, to end the message about an unknown name."""
+    close = get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"; did you mean '{close[0]}'?" if close else "."
+    return f"{hint} Known: {' '.join(known)}"
+
+
+def one_line_errors(main: Callable[..., int | None]) -> Callable[..., int]:
+    """Turn the failures a user can mend into one line on stderr and an exit status that is not 0.
+
+    `TrnetError` gives 1, a full disk 1, Ctrl-C 130. Anything else is a bug and keeps its traceback.
+    """
+
+    @functools.wraps(main)
+    def run(*args, **kwargs) -> int:
+        try:
+            return main(*args, **kwargs) or 0
+        except TrnetError as error:
+            message = " ".join(str(error).split())
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            where = error.filename or os.getcwd()
+            message = f"{where}: no space left on the disk; free some and run the same command again"
+        except KeyboardInterrupt:
+            print("\nstopped; run the same command again to go on", file=sys.stderr)
+            return 130
+        print(f"error: {message}", file=sys.stderr)
+        return 1
+
+    return run

@@ -1,0 +1,50 @@
+"""A trained system's answers to utterances under their conditions."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from trnet.config import System
+from trnet.train.data import BatchReader, Item, scoring_batches
+from trnet.train.forward import run_model
+
+
+class Answer(NamedTuple):
+    """Class probabilities (classes,) float32 and the SNR coefficient c, None where the system has none."""
+
+    probs: np.ndarray
+    c: float | None
+
+
+@torch.inference_mode()
+def decode(
+    model: nn.Module,
+    system: System,
+    reader: BatchReader,
+    items: Sequence[Item],
+    length: Mapping[str, int],
+    batch_size: int,
+    device: torch.device,
+) -> dict[Item, Answer]:
+    """The answer to every item; the model is left in eval mode. Always float32.
+
+    Args:
+        model: Network of the system.
+        system: The system.
+        reader: Reads the kinds of features that the system hears.
+        items: Clean utterance ids with their conditions.
+        length: Frames of each clean utterance.
+        batch_size: Items a batch.
+        device: Where to compute.
+    """
+    model.eval()
+    answers: dict[Item, Answer] = {}
+    for chunk in scoring_batches(items, length, batch_size):
+        out = run_model(model, system, reader.read(chunk).to(device))
+        probs = torch.softmax(out.logits.float(), dim=1).cpu().numpy()
+        cs = [None] * len(chunk) if out.c is None else out.c.cpu().tolist()
+        answers.update((item, Answer(p, c)) for item, p, c in zip(chunk, probs, cs, strict=True))
+    return answers

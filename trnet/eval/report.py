@@ -1,0 +1,67 @@
+"""The report of an experiment: results.csv, RESULTS.md and its figures in one folder."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from trnet.errors import TrnetError
+from trnet.eval.csvfile import PathLike
+from trnet.eval.figures import draw_figures
+from trnet.eval.predictions import Predictions, score, write_results
+from trnet.eval.tables import Reference, read_reference, render_results
+from trnet.files import whole_file, write_text
+
+FIGURES = "figures"
+PATTERNS = ("confusion_*.png", "c_vs_snr.png", "uar_vs_snr.png")
+
+
+def write_report(
+    out_dir: PathLike,
+    predictions: Predictions,
+    header: Mapping[str, object],
+    reference: PathLike | Reference | None = None,
+    styles: Mapping[str, str] | None = None,
+    *,
+    folds: Collection[str] | None = None,
+    seeds: Collection[int] | None = None,
+) -> None:
+    """Write results.csv, RESULTS.md and figures/*.png below ``out_dir``, each file whole.
+
+    ``header`` lines open RESULTS.md; ``reference`` is the CSV of published figures or what
+    read_reference made of it; ``styles`` maps utterances to groups that are reported apart;
+    ``folds`` and ``seeds`` are those that a complete system has, so that runs which no system
+    has yet are missed too. Figures of an earlier report that this one lacks are removed.
+    Raises TrnetError when there are no predictions or the folder cannot be written.
+    """
+    if not predictions.rows:
+        raise TrnetError("no predictions to report: decode at least one system first")
+    out = Path(out_dir)
+    if reference is not None and not isinstance(reference, Mapping):
+        reference = read_reference(reference)
+    results = score(predictions)
+    figures = draw_figures(predictions, results)
+    text = render_results(
+        predictions,
+        header,
+        reference,
+        styles,
+        results=results,
+        folds=folds,
+        seeds=seeds,
+        figures=[f"{FIGURES}/{name}" for name in figures],
+    )
+    try:
+        write_results(out / "results.csv", results)
+        for name, png in figures.items():
+            with whole_file(out / FIGURES / name) as partial:
+                partial.write_bytes(png)
+        for pattern in PATTERNS:
+            for path in (out / FIGURES).glob(pattern):
+                if path.name not in figures:
+                    path.unlink()
+        write_text(out / "RESULTS.md", text)
+    except (PermissionError, NotADirectoryError, FileExistsError) as error:
+        raise TrnetError(
+            f"{error.filename or out}: cannot be written ({error.strerror}): give another folder"
+        ) from error

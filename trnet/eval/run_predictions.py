@@ -1,0 +1,63 @@
+"""A trained run's predictions.csv: its test speaker under every test condition."""
+
+import torch
+
+from trnet.conditions import CLEAN, Condition
+from trnet.errors import TrnetError
+from trnet.eval.decode import decode
+from trnet.eval.predictions import Prediction, write_predictions
+from trnet.experiment import Experiment
+from trnet.folds import Fold
+from trnet.stamp import Stamp, dir_digest, file_digest
+from trnet.train.checkpoint import load_checkpoint, load_weights
+from trnet.train.data import BatchReader
+from trnet.train.forward import input_kinds, make_model
+
+BATCH = 64
+
+
+def predict_run(experiment: Experiment, name: str, fold: Fold, seed: int, noisy: list[Condition]) -> None:
+    """Write ``predictions.csv`` of one run, on clean test speech and under the conditions `noisy`.
+
+    Raises: TrnetError if the run is not trained under this configuration, or features are missing.
+    """
+    folder = experiment.run_folder(name, fold, seed)
+    if not experiment.trained(name, fold, seed):
+        raise TrnetError(f"{folder}: not trained (to the end, with this configuration); run stages 5 and 6")
+    system, checkpoint = experiment.config.system(name), folder / "best.pt"
+    conditions = [CLEAN, *noisy]
+    folders = [experiment.archives.folder(kind, c) for kind in input_kinds(system) for c in conditions]
+    made_from = {
+        "checkpoint": file_digest(checkpoint),
+        "features": {str(f.relative_to(experiment.dump)): dir_digest(f) for f in folders if f.is_dir()},
+    }
+    stamp = Stamp(folder, "score", made_from)
+    if stamp.done() and (folder / "predictions.csv").is_file():
+        return
+    stamp.begin(clear=lambda: None)
+    model = make_model(experiment.config, system, len(experiment.classes))
+    load_weights(model, load_checkpoint(checkpoint)["model"], checkpoint)
+    reader = BatchReader(experiment.archives, experiment.labels, input_kinds(system))
+    items = [(utt, condition) for condition in conditions for utt in fold.test]
+    device: torch.device = experiment.device
+    answers = decode(model.to(device), system, reader, items, experiment.length, BATCH, device)
+    rows = []
+    for utt, condition in items:
+        probs, c = answers[utt, condition]
+        rows.append(
+            Prediction(
+                system=name,
+                frontend=experiment.config.frontend if system.hears_front_end else "raw",
+                fold=str(fold.number),
+                seed=seed,
+                noise=condition.noise or "clean",
+                snr_db=condition.snr_db,
+                utt_id=utt,
+                label=experiment.data["utt2emo"][utt],
+                pred=experiment.classes[int(probs.argmax())],
+                c=c,
+                probs=tuple(float(p) for p in probs),
+            )
+        )
+    write_predictions(folder / "predictions.csv", rows, experiment.classes)
+    stamp.finish()

@@ -1,0 +1,158 @@
+"""Averages over folds, SNRs and seeds, and which runs they lack: the numbers of the tables."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from trnet.eval.metrics import mean_std
+from trnet.eval.predictions import (
+    Predictions,
+    Result,
+    natural_key,
+    noise_key,
+    system_key,
+)
+
+Group = tuple[str, str]  # a system with one front end: the rows of the tables
+Summary = tuple[float, float | None]  # mean, and standard deviation where there is one
+
+SYSTEM_NAMES = {
+    "baseline_c": "Baseline-c",
+    "baseline_n": "Baseline-n",
+    "baseline_e": "Baseline-e",
+    "trnet": "TRNet",
+    "trnet_wo_low": "TRNet w/o L_low",
+    "trnet_wo_high": "TRNet w/o L_high",
+}
+
+
+def summarise(rows: Iterable[Result], metric: str) -> Summary | None:
+    """Fold mean of ``metric`` ("uar" or "war", percent), averaged over seeds; None if no rows.
+
+    Within one seed a fold's conditions (SNRs) are averaged first, then the folds. The
+    deviation over seeds is None for one seed, and where the seeds do not cover the same
+    folds, conditions and numbers of utterances, since it would then mix other differences in.
+    """
+    values: dict[int, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    covered: dict[int, set[object]] = defaultdict(set)
+    for row in rows:
+        values[row.seed][row.fold].append(getattr(row, metric))
+        covered[row.seed].add((row.fold, row.noise, row.snr_db, row.n_utts))
+    if not values:
+        return None
+    per_seed = [
+        float(np.mean([np.mean(fold) for fold in values[seed].values()])) for seed in sorted(values)
+    ]
+    mean, std = mean_std(per_seed)
+    same = all(keys == next(iter(covered.values())) for keys in covered.values())
+    return mean, std if same else None
+
+
+@dataclass(frozen=True)
+class Board:
+    """Results by system, with the folds and seeds that a complete system has.
+
+    ``labels`` are the names in tables and figures: the paper's, with the front end where a
+    system was run with several.
+    """
+
+    rows: dict[Group, list[Result]]
+    labels: dict[Group, str]
+    noises: list[str]
+    snrs: list[float]
+    folds: list[str]
+    seeds: list[int]
+
+    @property
+    def groups(self) -> list[Group]:
+        """Systems in table order."""
+        return list(self.rows)
+
+    def select(self, group: Group, keep: Callable[[Result], bool]) -> list[Result]:
+        """The results of one system that ``keep`` accepts."""
+        return [row for row in self.rows.get(group, []) if keep(row)]
+
+    def runs(self, group: Group) -> str:
+        """Which of the expected folds, seeds, conditions and utterances a system covers."""
+        rows = self.rows.get(group, [])
+        if not rows:
+            return f"0 of {count(len(self.folds), 'fold')}"
+        folds, seeds = {row.fold for row in rows}, {row.seed for row in rows}
+        runs = {(row.fold, row.seed) for row in rows}
+        every = [row for others in self.rows.values() for row in others]
+        conditions = {(row.noise, row.snr_db) for row in every}
+        most: dict[tuple[object, ...], int] = {}
+        for row in every:
+            key = (row.fold, row.noise, row.snr_db)
+            most[key] = max(row.n_utts, most.get(key, 0))
+        short = sum(row.n_utts < most[row.fold, row.noise, row.snr_db] for row in rows)
+        notes = []
+        if len(folds) < len(self.folds):
+            notes.append(f"{len(folds)} of {count(len(self.folds), 'fold')}")
+        if len(seeds) < len(self.seeds):
+            notes.append(f"{len(seeds)} of {count(len(self.seeds), 'seed')}")
+        if len(runs) < len(folds) * len(seeds):
+            notes.append(f"{len(runs)} of {count(len(folds) * len(seeds), 'run')}")
+        if len(rows) < len(runs) * len(conditions):
+            notes.append(f"{len(rows)} of {count(len(runs) * len(conditions), 'condition')}")
+        if short:
+            notes.append(f"utterances missing in {count(short, 'condition')}")
+        whole = f"{count(len(folds), 'fold')} x {count(len(seeds), 'seed')}"
+        return ", ".join(notes) or whole
+
+
+def count(number: int, noun: str) -> str:
+    """``1 fold`` or ``2 folds``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def make_board(
+    results: Iterable[Result],
+    folds: Collection[str] | None = None,
+    seeds: Collection[int] | None = None,
+) -> Board:
+    """Arrange results by system; ``folds`` and ``seeds`` expected besides those present."""
+    rows: dict[Group, list[Result]] = defaultdict(list)
+    for row in results:
+        rows[row.system, row.frontend].append(row)
+    order = sorted(rows, key=lambda group: (system_key(group[0]), group[1]))
+    systems = [group[0] for group in order]
+    labels = {}
+    for system, frontend in order:
+        name = SYSTEM_NAMES.get(system, system)
+        several = systems.count(system) > 1
+        labels[system, frontend] = f"{name} ({frontend or 'no front end'})" if several else name
+    every = [row for group in order for row in rows[group]]
+    return Board(
+        rows={group: rows[group] for group in order},
+        labels=labels,
+        noises=sorted({row.noise for row in every if row.noise != "clean"}, key=noise_key),
+        snrs=sorted({row.snr_db for row in every if row.snr_db is not None}),
+        folds=sorted({row.fold for row in every} | set(folds or ()), key=natural_key),
+        seeds=sorted({row.seed for row in every} | set(seeds or ())),
+    )
+
+
+def coefficients(
+    predictions: Predictions,
+) -> dict[Group, dict[tuple[str, float | None], Summary]]:
+    """Mean and deviation of c over the utterances of all folds and seeds, per condition.
+
+    Keyed by system, in table order, then by noise set and SNR in dB (None: clean). Systems
+    without c are left out.
+    """
+    values: dict[Group, dict[tuple[str, float | None], list[float]]] = defaultdict(
+        lambda: defaultdict(list)
+    )
+    for row in predictions.rows:
+        if row.c is not None:
+            values[row.system, row.frontend][row.noise, row.snr_db].append(row.c)
+    order = sorted(values, key=lambda group: (system_key(group[0]), group[1]))
+    return {
+        group: {condition: mean_std(cs) for condition, cs in values[group].items()}
+        for group in order
+    }

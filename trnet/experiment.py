@@ -1,0 +1,176 @@
+"""One corpus, one configuration: which runs there are, where they lie, what they are made from.
+
+exp/raw/<system>/fold<k>_seed<s>/         systems that hear no front-end
+exp/<frontend>/<system>/fold<k>_seed<s>/  the others; exp/<frontend>/baseline_c and _n link to exp/raw
+"""
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trnet.conditions import CLEAN, Condition, training_conditions
+from trnet.config import Config, System, as_dict
+from trnet.errors import TrnetError
+from trnet.folds import Fold, make_folds
+from trnet.kaldi.data_dir import DataDir
+from trnet.stamp import Stamp, digest, dir_digest, file_digest
+from trnet.train.checkpoint import load_checkpoint
+from trnet.train.data import Archives
+from trnet.train.forward import input_kinds, make_model
+from trnet.train.loop import Task, is_finished, train_run
+from trnet.train.teacher import teacher_representations
+
+TEACHER = "baseline_c"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A corpus's data dir, its dumped features, and the folder of its runs."""
+
+    config: Config
+    data: DataDir
+    dump: Path
+    exp: Path
+    device: torch.device
+
+    @property
+    def corpus(self) -> str:
+        """Name of the corpus: that of its data dir."""
+        return self.data.path.name
+
+    @cached_property
+    def folds(self) -> list[Fold]:
+        """All folds of the corpus."""
+        return make_folds(self.data["utt2spk"], self.data["utt2group"], self.config.folds.valid)
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """Emotion classes in C order."""
+        return tuple(sorted(set(self.data["utt2emo"].values())))
+
+    @cached_property
+    def labels(self) -> dict[str, int]:
+        """Class index of each utterance."""
+        return {utt: self.classes.index(emotion) for utt, emotion in self.data["utt2emo"].items()}
+
+    @cached_property
+    def archives(self) -> Archives:
+        """The dumped features."""
+        return Archives(self.dump, self.config.frontend_name, self.corpus)
+
+    @cached_property
+    def length(self) -> dict[str, int]:
+        """Frames of each utterance (the same under every condition)."""
+        return self.archives.lengths(CLEAN)
+
+    def conditions(self, system: System) -> tuple[Condition, ...]:
+        """What a system may hear in training and validation: never the unmatched noise."""
+        if system.conditions == "clean":
+            return (CLEAN,)
+        return tuple(training_conditions(self.config.simulation.train_noise, self.config.simulation.snrs))
+
+    def system_folder(self, name: str) -> Path:
+        """Where the runs of a system lie."""
+        hears = self.config.system(name).hears_front_end
+        return self.exp / (self.config.frontend_name if hears else "raw") / name
+
+    def run_folder(self, name: str, fold: Fold, seed: int) -> Path:
+        """Where one run lies."""
+        return self.system_folder(name) / f"fold{fold.number}_seed{seed}"
+
+    def link_shared_systems(self) -> None:
+        """Let ``exp/<frontend>/<system>`` lead to the runs that hear no front-end."""
+        for name, system in self.config.systems.items():
+            link = self.exp / self.config.frontend_name / name
+            if system.hears_front_end or link.is_symlink() or link.exists():
+                continue
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(os.path.relpath(self.system_folder(name), link.parent))
+
+    def _feature_digests(self, system: System, conditions: tuple[Condition, ...]) -> dict[str, str]:
+        folders = [self.archives.folder(kind, c) for kind in input_kinds(system) for c in conditions]
+        if system.alpha or system.needs_teacher:
+            folders.append(self.archives.folder("noisy", CLEAN))
+        for folder in folders:
+            if not (folder / ".fbank.json").is_file():
+                raise TrnetError(f"{folder}: has no features; run stages 2 to 4 for this front-end and these SNRs")
+        return {str(folder.relative_to(self.dump)): dir_digest(folder) for folder in folders}
+
+    def stamp(self, name: str, fold: Fold, seed: int) -> Stamp:
+        """What a run is made from. max_epochs is left out: more epochs go on where fewer ended."""
+        system = self.config.system(name)
+        training = as_dict(self.config.training)
+        del training["max_epochs"]
+        sections = ("encoder", "pooling", "classifier", *(["gate"] if system.input == "both" else []))
+        made_from: dict[str, Any] = {
+            "system": as_dict(system),
+            "fold": digest([fold.train, fold.valid]),
+            "seed": seed,
+            "labels": digest(self.labels),
+            "training": training,
+            "features": self._feature_digests(system, self.conditions(system)),
+            **{section: as_dict(getattr(self.config, section)) for section in sections},
+        }
+        if system.needs_teacher:
+            made_from["teacher"] = file_digest(self.teacher_checkpoint(fold, seed))
+        return Stamp(self.run_folder(name, fold, seed), "train", made_from)
+
+    def teacher_checkpoint(self, fold: Fold, seed: int) -> Path:
+        """The teacher's chosen epoch.
+
+        Raises: TrnetError if it was not trained.
+        """
+        path = self.run_folder(TEACHER, fold, seed) / "best.pt"
+        if not path.is_file():
+            raise TrnetError(f"{path}: no teacher for fold {fold.number}, seed {seed}; run stage 5 first")
+        return path
+
+    def trained(self, name: str, fold: Fold, seed: int) -> bool:
+        """Whether a run is finished under this very configuration."""
+        folder = self.run_folder(name, fold, seed)
+        if not ((folder / "best.pt").is_file() and self.stamp(name, fold, seed).done()):
+            return False
+        history = load_checkpoint(folder / "last.pt")["history"]
+        conf = self.config.training
+        return len(history) <= conf.max_epochs and is_finished(history, conf)
+
+    def train(self, name: str, fold: Fold, seed: int) -> None:
+        """Train one run, or say that it is up to date.
+
+        Raises: TrnetError for missing features or teacher, or a loss that is not finite.
+        """
+        folder, stamp = self.run_folder(name, fold, seed), self.stamp(name, fold, seed)
+        if self.trained(name, fold, seed):
+            print(f"{folder}: up to date")
+            return
+        if changed := stamp.changed():
+            print(f"{folder}: trained anew, changed: {', '.join(changed)}")
+        stamp.begin()
+        system = self.config.system(name)
+        task = Task(
+            name=name,
+            system=system,
+            fold=fold,
+            seed=seed,
+            config=self.config,
+            archives=self.archives,
+            labels=self.labels,
+            classes=self.classes,
+            length=self.length,
+            conditions=self.conditions(system),
+            h_s=self._h_s(fold, seed) if system.needs_teacher else None,
+            device=self.device,
+        )
+        train_run(task, folder)
+        stamp.finish()
+
+    def _h_s(self, fold: Fold, seed: int) -> dict[str, torch.Tensor]:
+        teacher = make_model(self.config, self.config.system(TEACHER), len(self.classes))
+        checkpoint = self.teacher_checkpoint(fold, seed)
+        return teacher_representations(
+            teacher, checkpoint, self.archives, self.labels, fold.train, self.length, self.device
+        )

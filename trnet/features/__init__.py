@@ -1,0 +1,1 @@
+"""Log mel filter banks (LMFB), in memory and in ark/scp."""

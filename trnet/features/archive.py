@@ -1,0 +1,63 @@
+"""Features of whole data dirs in Kaldi archives: feats.ark, feats.scp, utt2num_frames."""
+
+from pathlib import Path
+
+import kaldiio
+import numpy as np
+import torch
+
+from trnet.audio import heard_span, read_audio
+from trnet.config import Features, as_dict
+from trnet.errors import TrnetError
+from trnet.features.fbank import fbank
+from trnet.files import whole_file
+from trnet.kaldi.data_dir import DataDir, write_table
+from trnet.noise.manifest import open_data_dir
+from trnet.parallel import imap
+from trnet.stamp import Stamp, dir_digest
+
+OWN_FILES = ("feats.scp", "feats.ark", "utt2num_frames", ".fbank.json")
+
+
+def _features_of(job: tuple[Path, str, Features]) -> np.ndarray:
+    """Features (frames, mels) of the heard span of one utterance."""
+    folder, utt, features = job
+    clip = open_data_dir(folder).clip(utt)
+    wav = heard_span(read_audio(clip.path, features.sample_rate, clip.start_s, clip.end_s), features.span, features.pad)
+    try:
+        return fbank(torch.from_numpy(wav), features).numpy()
+    except ValueError as error:
+        raise TrnetError(f"{clip.path}: utterance {utt}: {error}; remove it from {folder}") from None
+
+
+def make_archive(data: DataDir, out: Path, features: Features, nj: int) -> None:
+    """Write ``<out>/feats.ark``, ``feats.scp`` and ``utt2num_frames`` of a data dir, whole or not at all.
+
+    Raises: TrnetError for audio that cannot be read or is shorter than one frame.
+    """
+    out = Path(out)
+    made_from = {"data": dir_digest(data.path, ignore=OWN_FILES), "features": as_dict(features)}
+    stamp = Stamp(out, "fbank", made_from)
+    if stamp.done():
+        print(f"{out}: features up to date")
+        return
+    if changed := stamp.changed():
+        print(f"{out}: features made anew, changed: {', '.join(changed)}")
+    stamp.begin(clear=lambda: clear_archive(out))
+    jobs = [(data.path, utt, features) for utt in data.utts]
+    ark = out / "feats.ark"
+    scp, lengths = {}, {}
+    with whole_file(ark) as partial, open(partial, "wb") as stream:
+        for (_, utt, _), matrix in zip(jobs, imap(_features_of, jobs, nj, f"fbank {out}"), strict=True):
+            scp[utt] = f"{ark}:{stream.tell() + len(utt.encode()) + 1}"  # the matrix stands behind "<utt> "
+            lengths[utt] = str(len(matrix))
+            kaldiio.save_ark(stream, {utt: matrix}, compression_method=features.compression or None)
+    write_table(out / "feats.scp", scp)
+    write_table(out / "utt2num_frames", lengths)
+    stamp.finish()
+
+
+def clear_archive(out: Path) -> None:
+    """Remove the features of a folder, and nothing else of it."""
+    for name in OWN_FILES[:3]:
+        (out / name).unlink(missing_ok=True)

@@ -1,0 +1,104 @@
+"""Speech-enhancement front-ends by name: ``build_frontend`` makes one from a config.
+
+To add one, write a :class:`FrontEnd` and put it into ``FRONTENDS``, or name it in the config as
+``package.module:Class``. Its options are its constructor's arguments.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from typing import Any
+
+from trnet.errors import TrnetError, nearest
+from trnet.frontend.base import FrontEnd
+from trnet.frontend.deepfilternet import DeepFilterNetFrontEnd
+from trnet.frontend.gtcrn import GtcrnFrontEnd
+from trnet.frontend.none import NoFrontEnd
+
+FRONTENDS: dict[str, type[FrontEnd]] = {
+    "none": NoFrontEnd,
+    "gtcrn": GtcrnFrontEnd,
+    "deepfilternet": DeepFilterNetFrontEnd,
+}
+
+__all__ = ["FRONTENDS", "FrontEnd", "build_frontend"]
+
+
+def build_frontend(config: dict[str, Any]) -> FrontEnd:
+    """Make the front-end a config names, frozen and in eval mode.
+
+    Args:
+        config: ``frontend`` (a name of ``FRONTENDS`` or ``package.module:Class``) and
+            ``frontend_conf`` (its options; may be absent or None). Keys that do not begin with
+            ``frontend`` belong to others and are passed over.
+
+    Returns:
+        The front-end, with ``name`` and ``conf`` set.
+
+    Raises:
+        TrnetError: no or an unknown name, an unknown option, or whatever the front-end refuses.
+    """
+    strays = [k for k in config if str(k).startswith("frontend")]
+    strays = [k for k in strays if k not in ("frontend", "frontend_conf")]
+    if strays:
+        raise TrnetError(f"config key {strays[0]!r} is unknown: a front-end is set by 'frontend' and 'frontend_conf'")
+    name = config.get("frontend")
+    if not isinstance(name, str):
+        raise TrnetError(f"config key 'frontend' is {name!r}: set it to one of {_names()} or to package.module:Class")
+    conf = config.get("frontend_conf")
+    conf = {} if conf is None else conf
+    if not isinstance(conf, dict):
+        raise TrnetError(f"frontend_conf of {name!r} is {conf!r}: give a mapping of options")
+    cls = _find(name)
+    full = _options(name, cls, conf)
+    frontend = cls(**conf)
+    frontend.name = name
+    frontend.conf = full
+    return frontend.requires_grad_(False).eval()
+
+
+def _names() -> str:
+    """The registered names for a message."""
+    return ", ".join(sorted(FRONTENDS))
+
+
+def _find(name: str) -> type[FrontEnd]:
+    """The class of a registered name or of ``package.module:Class``."""
+    if name in FRONTENDS:
+        return FRONTENDS[name]
+    if ":" not in name:
+        hint = nearest(name.lower(), sorted(FRONTENDS))
+        raise TrnetError(f"unknown front-end {name!r}{hint} package.module:Class")
+    module_name, _, class_name = name.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except (ImportError, ValueError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise TrnetError(
+            f"front-end {name!r}: module {module_name!r} does not import ({reason}): check its "
+            "name and that it is on the Python path"
+        ) from error
+    cls = getattr(module, class_name, None)
+    if not (isinstance(cls, type) and issubclass(cls, FrontEnd)):
+        raise TrnetError(
+            f"front-end {name!r}: {class_name!r} in {module_name!r} is no subclass of "
+            "trnet.frontend.FrontEnd: name a class that is"
+        )
+    return cls
+
+
+def _options(name: str, cls: type[FrontEnd], conf: dict[str, Any]) -> dict[str, Any]:
+    """All options of a front-end with their values, after refusing unknown and absent ones."""
+    plain = cls.__init__ is FrontEnd.__init__
+    parameters = {} if plain else dict(inspect.signature(cls).parameters)
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    known = {k: p for k, p in parameters.items() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
+    for key in conf:
+        if key not in known and not takes_any:
+            listed = ", ".join(known) or "none"
+            raise TrnetError(f"frontend_conf of {name!r}: unknown key {key!r}: the known ones are: {listed}")
+    absent = [k for k, p in known.items() if p.default is p.empty and k not in conf]
+    if absent:
+        raise TrnetError(f"frontend_conf of {name!r}: {', '.join(absent)} must be given: add it")
+    return {k: p.default for k, p in known.items() if k not in conf} | dict(conf)

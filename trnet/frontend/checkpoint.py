@@ -1,0 +1,143 @@
+"""Reading other people's checkpoints: weights only, strictly, with one-line refusals."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trnet.errors import TrnetError
+
+_LISTED = 12
+
+
+def file_sha256(path: str | Path) -> str:
+    """Digest a file.
+
+    Args:
+        path: an existing file.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def read_state(path: str | Path, entry: str | None = None) -> dict[str, Tensor]:
+    """Read the state_dict of a checkpoint with ``weights_only=True``, onto the CPU.
+
+    Args:
+        path: the file.
+        entry: key of the checkpoint dict under which the state_dict lies; None: the file is one.
+
+    Returns:
+        Name to tensor.
+
+    Raises:
+        TrnetError: no such file, not loadable with weights_only, or no state_dict in it.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise TrnetError(f"checkpoint {file}: no such file: check frontend_conf.checkpoint")
+    try:
+        loaded: Any = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch.load raises some ten unrelated types on foreign files
+        raise TrnetError(
+            f"checkpoint {file}: torch.load(weights_only=True) cannot read it "
+            f"({type(error).__name__}): give the file its authors publish, fetched whole"
+        ) from error
+    if entry is not None:
+        if not isinstance(loaded, dict) or entry not in loaded:
+            held = f"keys {_some(map(str, loaded))}" if isinstance(loaded, dict) else "no dict"
+            raise TrnetError(f"checkpoint {file}: no entry {entry!r} in it ({held}): give the file its authors publish")
+        loaded = loaded[entry]
+    if (
+        not isinstance(loaded, dict)
+        or not loaded
+        or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in loaded.items())
+    ):
+        where = f"entry {entry!r}" if entry else "the file"
+        raise TrnetError(
+            f"checkpoint {file}: {where} is not a state_dict (names to tensors): give the file its authors publish"
+        )
+    return dict(loaded)
+
+
+def load_strict(module: nn.Module, state: dict[str, Tensor], path: str | Path) -> None:
+    """Load a state_dict whose keys and shapes have to be exactly those of the module.
+
+    Args:
+        module: takes the weights.
+        state: name to tensor.
+        path: where ``state`` came from, for the message.
+
+    Raises:
+        TrnetError: missing, extra or misshapen keys, or weights that are not finite; the module is
+            untouched then.
+    """
+    wanted = module.state_dict()
+    faults = []
+    if missing := [k for k in wanted if k not in state]:
+        faults.append(f"missing {_some(missing)}")
+    if extra := [k for k in state if k not in wanted]:
+        faults.append(f"extra {_some(extra)}")
+    shared = [k for k in wanted if k in state]
+    if bent := [k for k in shared if state[k].shape != wanted[k].shape]:
+        faults.append("misshapen " + _some(f"{k} {tuple(state[k].shape)} for {tuple(wanted[k].shape)}" for k in bent))
+    if wild := [k for k in shared if not bool(torch.isfinite(state[k]).all())]:
+        faults.append(f"not finite {_some(wild)}")
+    if faults:
+        raise TrnetError(
+            f"checkpoint {path} does not fit {type(module).__name__}: {'; '.join(faults)}: give "
+            "the checkpoint of this very model"
+        )
+    module.load_state_dict(state, strict=True)
+
+
+def load_weights(
+    module: nn.Module,
+    name: str,
+    checkpoint: str | Path | None,
+    init: str | None,
+    entry: str | None = None,
+) -> str | None:
+    """Fill a network as ``frontend_conf`` says: from ``checkpoint``, or untrained on request.
+
+    Args:
+        module: the network.
+        name: front-end name, for messages.
+        checkpoint: file of the model's own authors.
+        init: ``"random"`` keeps the untrained weights.
+        entry: as for :func:`read_state`.
+
+    Returns:
+        sha256 of the checkpoint file; None for an untrained network.
+
+    Raises:
+        TrnetError: neither or both of the two given, an unknown ``init``, or a bad checkpoint.
+    """
+    if init not in (None, "random"):
+        raise TrnetError(f"front-end {name}: frontend_conf.init is {init!r}: the only value is 'random'")
+    if checkpoint is None:
+        if init is None:
+            raise TrnetError(
+                f"front-end {name}: no weights: set frontend_conf.checkpoint to the file of the "
+                "model's authors, or frontend_conf.init to 'random' for an untrained model"
+            )
+        return None
+    if init is not None:
+        raise TrnetError(f"front-end {name}: frontend_conf has both checkpoint and init: leave one of them out")
+    load_strict(module, read_state(checkpoint, entry), checkpoint)
+    return file_sha256(checkpoint)
+
+
+def _some(names: Iterable[str]) -> str:
+    """Join names for a one-line message; a long list is cut and its length told."""
+    listed = list(names)
+    text = ", ".join(listed[:_LISTED])
+    return f"{text} and {len(listed) - _LISTED} more" if len(listed) > _LISTED else text

@@ -1,0 +1,113 @@
+"""Enhance whole data dirs with a front-end: stage 3."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from trnet.audio import write_audio
+from trnet.config import Features
+from trnet.errors import TrnetError
+from trnet.frontend import build_frontend
+from trnet.frontend.base import FrontEnd
+from trnet.kaldi.data_dir import DataDir, write_data_dir
+from trnet.noise.manifest import open_data_dir, read_heard
+from trnet.parallel import imap
+from trnet.stamp import Stamp, dir_digest
+
+CLIPS = 8  # in a batch: on CPU more gain nothing
+
+_worker: FrontEnd | None = None  # of this process
+
+
+def enhance_clips(frontend: FrontEnd, clips: list[np.ndarray], names: list[str]) -> list[np.ndarray]:
+    """Enhanced samples of clips (n_i,), each of its own length.
+
+    A mixture may peak above full scale: it is scaled to peak 1 for the front-end and back, so levels stay comparable.
+
+    Args:
+        frontend: The front-end.
+        clips: Waveforms (n_i,) float32.
+        names: What to call each clip in an error.
+
+    Raises: TrnetError naming the clip if the front-end gives another length, NaN, or silence for speech.
+    """
+    gains = [max(1.0, float(np.abs(clip).max())) for clip in clips]
+    lengths = torch.tensor([len(clip) for clip in clips])
+    batch = torch.zeros(len(clips), int(lengths.max()))
+    for row, clip, gain in zip(batch, clips, gains, strict=True):
+        row[: len(clip)] = torch.from_numpy(clip / np.float32(gain))
+    with torch.inference_mode():
+        enhanced = frontend.enhance(batch.to(frontend.device), lengths.to(frontend.device)).cpu().numpy()
+    if enhanced.shape != tuple(batch.shape):
+        raise TrnetError(f"{names[0]}: front-end made {enhanced.shape} of {tuple(batch.shape)}; mend the front-end")
+    out = []
+    for name, row, clip, gain in zip(names, enhanced, clips, gains, strict=True):
+        samples = row[: len(clip)] * np.float32(gain)
+        if not np.isfinite(samples).all():
+            raise TrnetError(f"{name}: front-end gave NaN or infinite samples; check its checkpoint")
+        if not samples.any() and clip.any():
+            raise TrnetError(f"{name}: front-end gave digital silence; check its checkpoint")
+        out.append(samples)
+    return out
+
+
+def _load(config: dict[str, Any], device: str) -> None:
+    global _worker
+    _worker = build_frontend(config).to(device)
+
+
+def _enhance(job: tuple[Path, list[tuple[str, Path]], Features]) -> None:
+    folder, targets, features = job
+    assert _worker is not None
+    data = open_data_dir(folder)
+    clips = [read_heard(data, utt, features) for utt, _ in targets]
+    names = [f"{folder}: utterance {utt}" for utt, _ in targets]
+    for (_, path), samples in zip(targets, enhance_clips(_worker, clips, names), strict=True):
+        write_audio(path, samples, features.sample_rate)
+
+
+def enhance_data_dir(
+    data: DataDir,
+    out: Path,
+    config: dict[str, Any],
+    fingerprint: dict[str, Any],
+    features: Features,
+    nj: int,
+    device: str,
+) -> None:
+    """Write the enhanced audio of a data dir to ``<out>/wav`` with its wav.scp; go on where an earlier call stopped.
+
+    Args:
+        data: Noisy or clean data dir.
+        out: Folder for this front-end and set.
+        config: What `build_frontend` takes.
+        fingerprint: Identifies the front-end and its weights; other weights make the folder anew.
+        features: Says which span is heard.
+        nj: Processes.
+        device: ``cpu`` or ``cuda``.
+
+    Raises: TrnetError for unreadable audio or a front-end that fails on an utterance.
+    """
+    out = Path(out)
+    span = {"sample_rate": features.sample_rate, "span": features.span, "pad": features.pad}
+    stamp = Stamp(out, "enhance", {"data": dir_digest(data.path), "frontend": fingerprint, "span": span})
+    if stamp.done():
+        print(f"{out}: up to date")
+        return
+    if changed := stamp.changed():
+        print(f"{out}: made anew, changed: {', '.join(changed)}")
+    stamp.begin()
+    targets = {utt: out / "wav" / f"{utt}.wav" for utt in data.utts}
+    waiting = [utt for utt in data.utts if not targets[utt].exists()]
+    if data.has("utt2dur"):
+        waiting.sort(key=lambda utt: (float(data["utt2dur"][utt]), utt))  # batches of like length
+    batches = [waiting[start : start + CLIPS] for start in range(0, len(waiting), CLIPS)]
+    jobs = [(data.path, [(utt, targets[utt]) for utt in batch], features) for batch in batches]
+    for _ in imap(_enhance, jobs, nj, f"enhance {out}", unit="batch", initializer=_load, initargs=(config, device)):
+        pass
+    tables = {"wav.scp": {utt: str(path) for utt, path in targets.items()}}
+    tables["utt2spk"] = data["utt2spk"]
+    write_data_dir(out, tables)
+    stamp.finish()

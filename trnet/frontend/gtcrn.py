@@ -1,0 +1,288 @@
+"""GTCRN front-end: a 48 k parameter causal enhancer for 16 kHz speech.
+
+Rong, Sun, Zhang, Hu, Zhu, Lu: "GTCRN: A Speech Enhancement Model Requiring Ultralow Computational
+Resources", ICASSP 2024. Written anew from the paper; the names of the parameters are those of the
+authors' checkpoints (github.com/Xiaobin-Rong/gtcrn, MIT), which load unchanged.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from trnet.frontend.base import FrontEnd, at_level, check_level
+from trnet.frontend.checkpoint import load_weights
+
+N_FFT = 512
+HOP = 256
+RATE = 16000
+KEPT_BINS = 65
+ERB_BANDS = 64
+CHANNELS = 16
+WIDTH = 33
+"""Bands left after two convolutions of stride 2 over 65 + 64 = 129."""
+
+
+def erb_bank() -> Tensor:
+    """Triangular filters whose centres are even on the ERB-rate scale from 2031 Hz to 8 kHz.
+
+    The scale is 21.4 log10(1 + 0.00437 f) (Glasberg and Moore 1990); centres fall on whole bins and
+    each filter is 1 at its centre and 0 at its neighbours'.
+
+    Returns:
+        (64, 192) float32: bands by the STFT bins 65..256.
+    """
+    edges = 21.4 * np.log10(1 + 0.00437 * np.array([KEPT_BINS / N_FFT * RATE, RATE / 2]))
+    hertz = (10 ** (np.linspace(edges[0], edges[1], ERB_BANDS) / 21.4) - 1) / 0.00437
+    centres = np.round(hertz * N_FFT / RATE)
+    bins = np.arange(KEPT_BINS, N_FFT // 2 + 1)
+    hats = [np.interp(bins, centres, peak) for peak in np.eye(ERB_BANDS)]
+    return torch.tensor(np.stack(hats), dtype=torch.float32)
+
+
+def with_neighbours(x: Tensor) -> Tensor:
+    """Give each band the values of the bands beside it (zeros past the edges).
+
+    Args:
+        x: (batch, channels, frames, bands).
+
+    Returns:
+        (batch, 3 * channels, frames, bands); channel 3c + k holds band f - 1 + k of channel c.
+    """
+    triples = functional.pad(x, (1, 1)).unfold(3, 3, 1)
+    return triples.permute(0, 1, 4, 2, 3).flatten(1, 2)
+
+
+class BandMerging(nn.Module):
+    """Fixed matrices that merge the upper 192 STFT bins to 64 ERB bands and spread them back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        upper = N_FFT // 2 + 1 - KEPT_BINS
+        self.erb_fc = nn.Linear(upper, ERB_BANDS, bias=False)
+        self.ierb_fc = nn.Linear(ERB_BANDS, upper, bias=False)
+        bank = erb_bank()
+        with torch.no_grad():
+            self.erb_fc.weight.copy_(bank)
+            self.ierb_fc.weight.copy_(bank.T)
+        self.requires_grad_(False)
+
+    def merge(self, x: Tensor) -> Tensor:
+        """(..., 257) bins to (..., 129) bands."""
+        return torch.cat([x[..., :KEPT_BINS], self.erb_fc(x[..., KEPT_BINS:])], dim=-1)
+
+    def spread(self, x: Tensor) -> Tensor:
+        """(..., 129) bands to (..., 257) bins."""
+        return torch.cat([x[..., :KEPT_BINS], self.ierb_fc(x[..., KEPT_BINS:])], dim=-1)
+
+
+class BandConv(nn.Module):
+    """Convolution over 5 bands with stride 2 (transposed: back), batch norm, activation."""
+
+    def __init__(self, inputs: int, outputs: int, groups: int, up: bool, last: bool) -> None:
+        super().__init__()
+        kind = nn.ConvTranspose2d if up else nn.Conv2d
+        self.conv = kind(inputs, outputs, (1, 5), (1, 2), (0, 2), groups=groups)
+        self.bn = nn.BatchNorm2d(outputs)
+        self.act = nn.Tanh() if last else nn.PReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, inputs, frames, bands) to (batch, outputs, frames, halved or doubled bands)."""
+        return self.act(self.bn(self.conv(x)))
+
+
+class FrameAttention(nn.Module):
+    """A gain for each channel and frame, from the mean energies of the frames so far."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.att_gru = nn.GRU(channels, 2 * channels, batch_first=True)
+        self.att_fc = nn.Linear(2 * channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scale x, (batch, channels, frames, bands), by gains in (0, 1)."""
+        energy = x.square().mean(dim=3).transpose(1, 2)
+        gain = torch.sigmoid(self.att_fc(self.att_gru(energy)[0]))
+        return x * gain.transpose(1, 2).unsqueeze(3)
+
+
+class GroupedTemporalConv(nn.Module):
+    """Half of the channels through a causal dilated depthwise block, then shuffled with the rest.
+
+    Args:
+        dilation: spacing of the three frames seen, in frames.
+        up: use transposed convolutions, as the decoder does; shapes are the same.
+    """
+
+    def __init__(self, dilation: int, up: bool) -> None:
+        super().__init__()
+        kind = nn.ConvTranspose2d if up else nn.Conv2d
+        half = CHANNELS // 2
+        self.past = 2 * dilation
+        self.point_conv1 = kind(3 * half, CHANNELS, 1)
+        self.point_bn1 = nn.BatchNorm2d(CHANNELS)
+        self.point_act = nn.PReLU()
+        self.depth_conv = kind(
+            CHANNELS,
+            CHANNELS,
+            3,
+            padding=(self.past if up else 0, 1),
+            dilation=(dilation, 1),
+            groups=CHANNELS,
+        )
+        self.depth_bn = nn.BatchNorm2d(CHANNELS)
+        self.depth_act = nn.PReLU()
+        self.point_conv2 = kind(CHANNELS, half, 1)
+        self.point_bn2 = nn.BatchNorm2d(half)
+        self.tra = FrameAttention(half)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, 16, frames, 33) to the same shape."""
+        worked, kept = x.chunk(2, dim=1)
+        y = self.point_act(self.point_bn1(self.point_conv1(with_neighbours(worked))))
+        y = functional.pad(y, (0, 0, self.past, 0))
+        y = self.depth_act(self.depth_bn(self.depth_conv(y)))
+        y = self.tra(self.point_bn2(self.point_conv2(y)))
+        return torch.stack([y, kept], dim=2).flatten(1, 2)
+
+
+class PairedGru(nn.Module):
+    """Two GRUs, each over its half of the features."""
+
+    def __init__(self, features: int, hidden: int, bidirectional: bool) -> None:
+        super().__init__()
+        args = (features // 2, hidden // 2)
+        self.rnn1 = nn.GRU(*args, batch_first=True, bidirectional=bidirectional)
+        self.rnn2 = nn.GRU(*args, batch_first=True, bidirectional=bidirectional)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(sequences, steps, features) to (sequences, steps, hidden, twice that if both ways)."""
+        first, second = x.chunk(2, dim=2)
+        return torch.cat([self.rnn1(first)[0], self.rnn2(second)[0]], dim=2)
+
+
+class DualPath(nn.Module):
+    """Recurrence along bands (both ways), then along frames (forwards only), both residual."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.intra_rnn = PairedGru(CHANNELS, CHANNELS // 2, bidirectional=True)
+        self.intra_fc = nn.Linear(CHANNELS, CHANNELS)
+        self.intra_ln = nn.LayerNorm((WIDTH, CHANNELS), eps=1e-8)
+        self.inter_rnn = PairedGru(CHANNELS, CHANNELS, bidirectional=False)
+        self.inter_fc = nn.Linear(CHANNELS, CHANNELS)
+        self.inter_ln = nn.LayerNorm((WIDTH, CHANNELS), eps=1e-8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, 16, frames, 33) to the same shape."""
+        batch = x.shape[0]
+        x = x.permute(0, 2, 3, 1)
+        along = self.intra_fc(self.intra_rnn(x.flatten(0, 1))).unflatten(0, (batch, -1))
+        x = x + self.intra_ln(along)
+        along = self.inter_fc(self.inter_rnn(x.transpose(1, 2).flatten(0, 1)))
+        x = x + self.inter_ln(along.unflatten(0, (batch, -1)).transpose(1, 2))
+        return x.permute(0, 3, 1, 2)
+
+
+class Gtcrn(nn.Module):
+    """The network: complex spectrum in, complex spectrum times a complex mask out; causal."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.erb = BandMerging()
+        self.encoder = nn.Module()
+        self.encoder.en_convs = nn.ModuleList(
+            [BandConv(9, 16, 1, up=False, last=False), BandConv(16, 16, 2, up=False, last=False)]
+            + [GroupedTemporalConv(dilation, up=False) for dilation in (1, 2, 5)]
+        )
+        self.dpgrnn1 = DualPath()
+        self.dpgrnn2 = DualPath()
+        self.decoder = nn.Module()
+        self.decoder.de_convs = nn.ModuleList(
+            [GroupedTemporalConv(dilation, up=True) for dilation in (5, 2, 1)]
+            + [BandConv(16, 16, 2, up=True, last=False), BandConv(16, 2, 1, up=True, last=True)]
+        )
+
+    def forward(self, spec: Tensor) -> Tensor:
+        """Enhance a spectrum.
+
+        Args:
+            spec: (batch, 257, frames) complex64.
+
+        Returns:
+            (batch, 257, frames) complex64.
+        """
+        frames = spec.transpose(1, 2)
+        magnitude = (frames.real.square() + frames.imag.square() + 1e-12).sqrt()
+        x = torch.stack([magnitude, frames.real, frames.imag], dim=1)
+        x = with_neighbours(self.erb.merge(x))
+        skips = []
+        for layer in self.encoder.en_convs:
+            x = layer(x)
+            skips.append(x)
+        x = self.dpgrnn2(self.dpgrnn1(x))
+        for layer in self.decoder.de_convs:
+            x = layer(x + skips.pop())
+        mask = self.erb.spread(x)
+        return (frames * torch.complex(mask[:, 0], mask[:, 1])).transpose(1, 2)
+
+
+class GtcrnFrontEnd(FrontEnd):
+    """GTCRN between an STFT and its inverse (512 points, hop 256, square-root Hann).
+
+    The authors' STFT mirrors the signal at both ends and leaves the samples after the last whole
+    hop out. Here the mirror image at the end reaches as far as the next whole hop, so one frame
+    more is seen: the output has the input's length, and, the network being causal, equals the
+    authors' where they have one. A clip too short for one mirror image is mirrored repeatedly.
+    """
+
+    sample_rate = RATE
+    causal = True
+
+    def __init__(
+        self,
+        checkpoint: str | None = None,
+        init: str | None = None,
+        level_dbfs: float | None = None,
+    ) -> None:
+        """Build the network and load it.
+
+        Args:
+            checkpoint: a ``model_trained_on_*.tar`` of the authors (dict with the entry ``model``).
+            init: ``"random"`` for an untrained network instead.
+            level_dbfs: bring each clip to this RMS, dB re full scale, for the network and back
+                after it; None: as it is, like the authors.
+
+        Raises:
+            TrnetError: no weights named, or a checkpoint of something else.
+        """
+        super().__init__({"checkpoint": checkpoint, "init": init, "level_dbfs": level_dbfs})
+        check_level("gtcrn", level_dbfs)
+        self.level_dbfs = level_dbfs
+        self.network = Gtcrn()
+        self.register_buffer("window", torch.hann_window(N_FFT).sqrt(), persistent=False)
+        self.checkpoint_sha256 = load_weights(self.network, "gtcrn", checkpoint, init, "model")
+        self.requires_grad_(False)
+        self.eval()
+
+    def enhance_equal(self, wav: Tensor) -> Tensor:
+        """(clips, samples) to the same shape; 16 kHz."""
+        return self.enhance_padded(wav, [wav.shape[1]] * len(wav))
+
+    def enhance_padded(self, wav: Tensor, sizes: list[int]) -> Tensor:
+        """(clips, samples) of unequal length to the same shape; each clip mirrored at its own end."""
+        total = wav.shape[1]
+        size = torch.tensor(sizes, device=wav.device)[:, None]  # (clips, 1)
+        inside = torch.arange(total, device=wav.device) < size
+        wav, gain = at_level(wav * inside, self.level_dbfs, size)
+        hops = -(-total // HOP)
+        index = torch.arange(-HOP, (hops + 1) * HOP, device=wav.device)[None, :]
+        heard = index < (-(-size // HOP) + 1) * HOP  # up to the last frame that reaches into the clip
+        period = (2 * (size - 1)).clamp_min(1)
+        index = index.remainder(period)
+        mirrored = wav.gather(1, torch.minimum(index, period - index).minimum(size - 1)) * heard
+        spec = torch.stft(mirrored, N_FFT, HOP, window=self.window, center=False, return_complex=True)
+        out = torch.istft(self.network(spec), N_FFT, HOP, window=self.window, center=True)
+        return out[:, :total] / gain

@@ -1,0 +1,117 @@
+"""Kaldi data directories: tables of ``key value`` lines, sorted as ``LC_ALL=C sort`` does.
+
+Speech: wav.scp utt2spk spk2utt text utt2dur utt2emo utt2group spk2gender. Noise: wav.scp utt2spk spk2utt utt2dur
+utt2src, and segments where one recording holds several clips. Noisy speech also: utt2clean utt2noise utt2snr.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from trnet.errors import TrnetError
+from trnet.files import write_text
+
+Table = dict[str, str]
+
+
+def read_table(path: Path) -> Table:
+    """Read a ``key value...`` file.
+
+    Raises: TrnetError naming file and line for a missing file, a line without a value (but in `text`), a duplicate key.
+    """
+    table: Table = {}
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (FileNotFoundError, NotADirectoryError):
+        raise TrnetError(f"{path}: no such file; run the stage that writes it") from None
+    except UnicodeDecodeError as error:
+        raise TrnetError(f"{path}: is not UTF-8 ({error.reason} at byte {error.start}); convert it") from None
+    for number, line in enumerate(lines, 1):
+        key, _, value = line.strip().partition(" ")
+        if not key or (not value and Path(path).name != "text"):
+            raise TrnetError(f"{path}:{number}: '{line}' is not 'key value'; complete or delete the line")
+        if key in table:
+            raise TrnetError(f"{path}:{number}: key {key} stands there twice; delete one of the two lines")
+        table[key] = value.strip()
+    return table
+
+
+def write_table(path: Path, table: Mapping[str, str]) -> None:
+    """Write a table sorted by key in C order, whole or not at all."""
+    write_text(path, "".join(f"{key} {table[key]}".rstrip() + "\n" for key in sorted(table)))
+
+
+def invert(utt2spk: Mapping[str, str]) -> Table:
+    """spk2utt of a utt2spk: each speaker with its utterances in C order."""
+    spk2utt: dict[str, list[str]] = {}
+    for utt in sorted(utt2spk):
+        spk2utt.setdefault(utt2spk[utt], []).append(utt)
+    return {spk: " ".join(utts) for spk, utts in spk2utt.items()}
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Where an utterance's audio lies: a file, or the span [start_s, end_s) seconds of it."""
+
+    path: Path
+    start_s: float = 0.0
+    end_s: float | None = None
+
+
+class DataDir:
+    """A data directory, its tables read when first asked for.
+
+    Paths in wav.scp are taken as they stand: absolute, or relative to the folder that the recipe runs in.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        if not self.path.is_dir():
+            raise TrnetError(f"{self.path}: no such data directory; run the stage that makes it")
+        self._tables: dict[str, Table] = {}
+
+    def __getitem__(self, name: str) -> Table:
+        if name not in self._tables:
+            self._tables[name] = read_table(self.path / name)
+        return self._tables[name]
+
+    def has(self, name: str) -> bool:
+        """Whether the directory holds that table."""
+        return (self.path / name).is_file()
+
+    @property
+    def utts(self) -> list[str]:
+        """Utterance ids in C order."""
+        return sorted(self["segments"] if self.has("segments") else self["wav.scp"])
+
+    def clip(self, utt: str) -> Clip:
+        """Where the audio of `utt` lies.
+
+        Raises: TrnetError for an unknown utterance, or a piped wav.scp entry.
+        """
+        start_s, end_s, recording = 0.0, None, utt
+        try:
+            if self.has("segments"):
+                recording, start, end = self["segments"][utt].split()
+                start_s, end_s = float(start), float(end)
+            path = self["wav.scp"][recording]
+        except (KeyError, ValueError):
+            raise TrnetError(f"{self.path}: no audio for '{utt}'; mend wav.scp (or segments)") from None
+        if path.endswith("|"):
+            raise TrnetError(f"{self.path}/wav.scp: {recording} is a pipe; write the audio to a file and name that")
+        return Clip(Path(path), start_s, end_s)
+
+
+def write_data_dir(path: Path, tables: Mapping[str, Mapping[str, str]]) -> DataDir:
+    """Write the tables (spk2utt is made from utt2spk) and return the directory."""
+    path = Path(path)
+    for name, table in tables.items():
+        write_table(path / name, table)
+    if "utt2spk" in tables:
+        write_table(path / "spk2utt", invert(tables["utt2spk"]))
+    return DataDir(path)
+
+
+def subset(table: Mapping[str, str], keys: Iterable[str]) -> Table:
+    """The lines of a table whose keys are asked for."""
+    return {key: table[key] for key in keys}

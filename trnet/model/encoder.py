@@ -1,0 +1,96 @@
+"""Acoustic encoders of the SER module (Section 3.3, 4.2): log-mels in, maps over time and frequency out."""
+
+import torch
+import torchaudio
+from torch import Tensor, nn
+from torch.nn import functional
+
+from trnet.config import Encoder
+from trnet.model.frames import ValidFrames
+
+
+def add_deltas(x: Tensor, frames: ValidFrames) -> Tensor:
+    """x (B, T, F) -> (B, 3, T, F): static, delta and delta-delta; each clip's last frame stands for what follows it."""
+    last = (frames.lengths - 1)[:, None]
+    position = torch.minimum(torch.arange(frames.total, device=x.device)[None, :], last)  # (B, T)
+
+    def held(y: Tensor) -> Tensor:
+        return y.gather(1, position[..., None].expand_as(y))
+
+    def delta(y: Tensor) -> Tensor:
+        return torchaudio.functional.compute_deltas(held(y).transpose(1, 2)).transpose(1, 2)
+
+    first = delta(x)
+    return torch.stack([x, first, delta(first)], dim=1)
+
+
+class ResidualBlock(nn.Module):
+    """ReLU(BN(conv k x k, stride 2) + BN(conv 1 x 1, stride 2)); BatchNorm sees real frames only."""
+
+    def __init__(self, channels_in: int, channels_out: int, kernel: int, dropout: float) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels_in, channels_out, kernel, stride=2, padding=kernel // 2, bias=False)
+        self.norm = nn.BatchNorm1d(channels_out)  # over the rows of packed frames
+        self.shortcut = nn.Conv2d(channels_in, channels_out, 1, stride=2, bias=False)
+        self.shortcut_norm = nn.BatchNorm1d(channels_out)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, frames: ValidFrames) -> tuple[Tensor, ValidFrames]:
+        """x (B, C, T, F), padding zero -> (B, C', ceil(T / 2), ceil(F / 2)), padding zero."""
+        main, short = self.conv(x), self.shortcut(x)
+        frames = frames.resized((frames.lengths + 1) // 2, main.shape[2])
+        rows = self.norm(frames.pack(main)) + self.shortcut_norm(frames.pack(short))
+        return frames.unpack(self.dropout(torch.relu(rows)), main.shape[3]), frames
+
+
+class PlainBlock(nn.Module):
+    """2 x 2 max-pool of ReLU(BN(conv k x k)), as in the authors' release; BatchNorm sees real frames only."""
+
+    def __init__(self, channels_in: int, channels_out: int, kernel: int, dropout: float) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2, bias=False)
+        self.norm = nn.BatchNorm1d(channels_out)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, frames: ValidFrames) -> tuple[Tensor, ValidFrames]:
+        """x (B, C, T, F), padding zero -> (B, C', floor(T / 2), floor(F / 2)), padding zero; at least one frame."""
+        y = self.conv(x)
+        y = frames.unpack(torch.relu(self.norm(frames.pack(y))), y.shape[3])
+        if y.shape[2] % 2 and y.shape[2] == 1:
+            y = functional.pad(y, (0, 0, 0, 1))
+        y = functional.max_pool2d(y, 2)
+        frames = frames.resized((frames.lengths // 2).clamp_min(1), y.shape[2])
+        return self.dropout(frames.zero(y)), frames
+
+
+BLOCKS = {"residual": ResidualBlock, "plain": PlainBlock}
+
+
+class ConvEncoder(nn.Module):
+    """A stack of convolutional blocks of one type over one channel (or three with deltas)."""
+
+    def __init__(self, num_mels: int, conf: Encoder) -> None:
+        super().__init__()
+        self.deltas = conf.deltas
+        self.input_norm = nn.BatchNorm1d(num_mels) if conf.input_norm else None
+        block = BLOCKS[conf.type]
+        sizes = [3 if conf.deltas else 1, *conf.channels]
+        self.blocks = nn.ModuleList(
+            block(low, high, conf.kernel, conf.dropout) for low, high in zip(sizes[:-1], sizes[1:], strict=True)
+        )
+        self.out_channels = sizes[-1]
+
+    def forward(self, x: Tensor, frames: ValidFrames) -> tuple[Tensor, ValidFrames]:
+        """Log-mels (B, T, F) -> maps (B, C, T', F') and their real frames."""
+        y = add_deltas(x, frames) if self.deltas else x[:, None]  # (B, 1 or 3, T, F)
+        if self.input_norm is not None:
+            y = self._normalised(y, frames)
+        y = frames.zero(y).contiguous(memory_format=torch.channels_last)
+        for block in self.blocks:
+            y, frames = block(y, frames)
+        return y, frames
+
+    def _normalised(self, y: Tensor, frames: ValidFrames) -> Tensor:
+        assert self.input_norm is not None
+        rows = frames.pack(y.transpose(1, 3))  # (N * channels, mels)
+        return frames.unpack(self.input_norm(rows), y.shape[1]).transpose(1, 3)

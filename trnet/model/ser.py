@@ -1,0 +1,52 @@
+"""SER module (Section 3.3): encoder, pooling, classifier. Alone it is Baseline-c, -n or -e, and the teacher."""
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from trnet.config import Classifier, Encoder, Pooling
+from trnet.model.encoder import ConvEncoder
+from trnet.model.frames import ValidFrames
+from trnet.model.pooling import AttentionPooling
+
+
+class SEROutput(NamedTuple):
+    """logits (B, classes) and the utterance-level representation h (B, D)."""
+
+    logits: Tensor
+    h: Tensor
+
+
+def make_classifier(dim: int, num_classes: int, conf: Classifier) -> nn.Module:
+    """The projection from h (B, D) to logits (B, classes)."""
+    if not conf.hidden:
+        return nn.Sequential(nn.Dropout(conf.dropout), nn.Linear(dim, num_classes))
+    return nn.Sequential(
+        nn.Linear(dim, conf.hidden),
+        nn.BatchNorm1d(conf.hidden),
+        nn.ReLU(),
+        nn.Dropout(conf.dropout),
+        nn.Linear(conf.hidden, num_classes),
+    )
+
+
+class SER(nn.Module):
+    """Log-mels to emotion."""
+
+    def __init__(
+        self, num_mels: int, num_classes: int, encoder: Encoder, pooling: Pooling, classifier: Classifier
+    ) -> None:
+        super().__init__()
+        self.encoder = ConvEncoder(num_mels, encoder)
+        self.pooling = AttentionPooling(self.encoder.out_channels, pooling)
+        self.classifier = make_classifier(self.pooling.out_dim, num_classes, classifier)
+
+    def represent(self, x: Tensor, frames: ValidFrames) -> Tensor:
+        """Log-mels (B, T, F) -> h (B, D)."""
+        return self.pooling(*self.encoder(x, frames))
+
+    def forward(self, x: Tensor, lengths: Tensor) -> SEROutput:
+        """Log-mels (B, T, F) and frame counts (B,) -> logits and h."""
+        assert x.ndim == 3 and lengths.shape == x.shape[:1], (x.shape, lengths.shape)
+        h = self.represent(x, ValidFrames(lengths, x.shape[1]))
+        return SEROutput(self.classifier(h), h)

@@ -1,0 +1,70 @@
+"""SNR-aware module: Eq. 1 to 4 (Section 3.2).
+
+Always computed in float32: on raw log-mels the similarities of different SNRs differ in the third decimal only.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from trnet.config import Gate
+from trnet.model.frames import ValidFrames
+
+
+class ReturningHardtanh(torch.autograd.Function):
+    """Eq. 3 forward; backward, a saturated c passes the gradients that lead back into [0, 1].
+
+    With Hardtanh's own gradient a c that once left the interval never comes back.
+    """
+
+    @staticmethod
+    def forward(ctx, c_bar: Tensor) -> Tensor:
+        """Eq. 3: c_bar (B,) -> c (B,) in [0, 1]."""
+        ctx.save_for_backward(c_bar)
+        return c_bar.clamp(0, 1)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> Tensor:
+        """Gradient of c (B,) -> gradient of c_bar (B,)."""
+        (c_bar,) = ctx.saved_tensors
+        leads_out = ((c_bar < 0) & (grad > 0)) | ((c_bar > 1) & (grad < 0))  # descent moves against the gradient
+        return grad.masked_fill(leads_out, 0)
+
+
+def cosine_similarity(x: Tensor, x_e: Tensor, frames: ValidFrames, centred: bool) -> Tensor:
+    """Eq. 1: d (B, F), cosine of each mel bin's trajectory in X and X_e (B, T, F) over the real frames.
+
+    `centred` removes each utterance's mean over all its frames and bins from X and X_e first: log-mels are all large
+    and positive, so that without it d stays near 1 at any SNR.
+    """
+    mask = frames.mask[..., None].to(x.dtype)  # (B, T, 1)
+    if centred:
+        count = frames.lengths.to(x.dtype)[:, None, None] * x.shape[2]
+        x = x - (x * mask).sum((1, 2), keepdim=True) / count
+        x_e = x_e - (x_e * mask).sum((1, 2), keepdim=True) / count
+    x, x_e = x * mask, x_e * mask
+    norms = x.square().sum(1).sqrt() * x_e.square().sum(1).sqrt()
+    return (x * x_e).sum(1) / norms.clamp_min(1e-8)
+
+
+class SNRGate(nn.Module):
+    """Estimates c from how much the front-end changed the spectrogram, and mixes X and X_e by it."""
+
+    def __init__(self, num_mels: int, conf: Gate) -> None:
+        super().__init__()
+        self.centred = conf.snr_features == "centred"
+        self.returning = conf.gradient == "returning"
+        self.fc = nn.Linear(num_mels, 1)
+        if conf.init == "mean":  # c starts as the mean of d, inside (0, 1) and falling with the SNR
+            nn.init.constant_(self.fc.weight, 1 / num_mels)
+            nn.init.zeros_(self.fc.bias)
+
+    def forward(self, x: Tensor, x_e: Tensor, frames: ValidFrames) -> tuple[Tensor, Tensor]:
+        """X, X_e (B, T, F) -> c (B,) in [0, 1], compensated X~ (B, T, F) float32."""
+        assert x.shape == x_e.shape and x.ndim == 3, (x.shape, x_e.shape)
+        with torch.autocast(x.device.type, enabled=False):
+            x, x_e = x.float(), x_e.float()
+            d = cosine_similarity(x, x_e, frames, self.centred)  # Eq. 1
+            c_bar = self.fc(d).squeeze(1)  # Eq. 2
+            c = ReturningHardtanh.apply(c_bar) if self.returning else c_bar.clamp(0, 1)  # Eq. 3
+            weight = c[:, None, None]
+            return c, weight * x + (1 - weight) * x_e  # Eq. 4

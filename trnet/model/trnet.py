@@ -1,0 +1,44 @@
+"""TRNet (Chen & Zhang): SNR gate, SER module and bridge; its training losses are in trnet.train.losses."""
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from trnet.config import Gate
+from trnet.model.bridge import Bridge
+from trnet.model.frames import ValidFrames
+from trnet.model.ser import SER
+from trnet.model.snr_gate import SNRGate
+
+
+class TRNetOutput(NamedTuple):
+    """What TRNet gives.
+
+    logits (B, classes); c (B,); compensated X~ (B, T, F) of Eq. 4; h (B, D), the calibrated h~ of Eq. 6 (without a
+    bridge the encoder's own h).
+    """
+
+    logits: Tensor
+    c: Tensor
+    compensated: Tensor
+    h: Tensor
+
+
+class TRNet(nn.Module):
+    """Figure 1 from the spectrograms on, without the teacher."""
+
+    def __init__(self, num_mels: int, ser: SER, gate: Gate, bridge: bool) -> None:
+        super().__init__()
+        self.gate = SNRGate(num_mels, gate)
+        self.ser = ser
+        self.bridge = Bridge(ser.pooling.out_dim) if bridge else None
+
+    def forward(self, noisy: Tensor, enhanced: Tensor, lengths: Tensor) -> TRNetOutput:
+        """Noisy and enhanced log-mels X, X_e (B, T, F) and frame counts (B,)."""
+        assert noisy.shape == enhanced.shape and lengths.shape == noisy.shape[:1], (noisy.shape, enhanced.shape)
+        frames = ValidFrames(lengths, noisy.shape[1])
+        c, compensated = self.gate(noisy, enhanced, frames)  # Eq. 1-4
+        h = self.ser.represent(compensated, frames)
+        if self.bridge is not None:
+            h = self.bridge(h, c)  # Eq. 6
+        return TRNetOutput(self.ser.classifier(h), c, compensated, h)

@@ -1,0 +1,1 @@
+"""Noise simulation: who hears which noise (assign), from which sample on (manifest), how loud (mix)."""

@@ -1,0 +1,101 @@
+"""The noise manifest: clip and first sample for each utterance, and the same mixture made again from it."""
+
+import functools
+import math
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from trnet.audio import heard_span, read_audio
+from trnet.config import Features
+from trnet.errors import TrnetError
+from trnet.kaldi.data_dir import DataDir
+from trnet.noise.assign import assign_clips, rng_for
+from trnet.noise.mix import energy, is_silent, mix_at_snr, noise_segment
+
+TRIES = 20  # starts drawn before the loudest of them is taken
+WEAK_DB = -30.0  # a segment this far below its clip's mean power is passed over
+
+
+def span_length(seconds: float, features: Features) -> int:
+    """Samples of an utterance that the model hears."""
+    own = math.ceil(round(seconds * features.sample_rate, 3))
+    return features.span if features.pad == "repeat" else min(own, features.span)
+
+
+def draw_start(noise: np.ndarray, length: int, rng: np.random.Generator) -> int:
+    """First sample of a segment of `length` samples that holds noise.
+
+    A clip longer than the span is entered where the whole span fits. Clips may hold digital silence: a start whose
+    segment lies 30 dB below the clip's mean power is drawn again, and after 20 draws the loudest one is taken.
+    """
+    last = len(noise) - length
+    power = energy(noise) / len(noise)
+    best, best_power = 0, -1.0
+    for _ in range(TRIES):
+        start = int(rng.integers(0, last + 1 if last > 0 else len(noise)))
+        own_power = energy(noise_segment(noise, start, length)) / length
+        if own_power > best_power:
+            best, best_power = start, own_power
+        if own_power > power * 10 ** (WEAK_DB / 10):
+            break
+    return best
+
+
+def build_manifest(speech: DataDir, noise: DataDir, name: str, features: Features, seed: int) -> dict[str, str]:
+    """utt2noise: ``<noise clip> <first sample>`` (at the features' sampling rate) of each utterance.
+
+    Args:
+        speech: Data dir with utt2group and utt2dur.
+        noise: Noise data dir with utt2src.
+        name: Name of the noise set, part of the seed.
+        features: Says the span that is heard.
+        seed: Seed.
+
+    Raises: TrnetError if there are too few noise sources, or a clip cannot be read or is silent.
+    """
+    assigned = assign_clips(speech["utt2group"], noise["utt2src"], seed, name)
+    users: dict[str, list[str]] = {}
+    for utt in sorted(assigned):
+        users.setdefault(assigned[utt], []).append(utt)
+    utt2noise = {}
+    for clip in tqdm(sorted(users), desc=f"noise starts ({name})", unit="clip"):
+        samples = read_clip(noise, clip, features.sample_rate)
+        if is_silent(samples):
+            raise TrnetError(
+                f"{noise.path}: noise clip {clip} is silent; remove it there (stage 1 leaves such clips out)"
+            )
+        for utt in users[clip]:
+            length = span_length(float(speech["utt2dur"][utt]), features)
+            utt2noise[utt] = f"{clip} {draw_start(samples, length, rng_for(seed, name, 'start', utt))}"
+    return utt2noise
+
+
+def read_clip(data: DataDir, utt: str, sample_rate: int) -> np.ndarray:
+    """Samples (n,) of one utterance or noise clip, at `sample_rate` Hz."""
+    clip = data.clip(utt)
+    return read_audio(clip.path, sample_rate, clip.start_s, clip.end_s)
+
+
+def read_heard(data: DataDir, utt: str, features: Features) -> np.ndarray:
+    """Samples (n,) of the span of an utterance that the model hears."""
+    return heard_span(read_clip(data, utt, features.sample_rate), features.span, features.pad)
+
+
+def mixture(speech: np.ndarray, noise: np.ndarray, start: int, snr_db: float) -> np.ndarray:
+    """The noisy samples (n,) of heard speech (n,) and a whole noise clip, as the manifest says."""
+    return mix_at_snr(speech, noise_segment(noise, start, len(speech)), snr_db)
+
+
+def remix(noisy: DataDir, speech: DataDir, noise: DataDir, utt: str, features: Features) -> np.ndarray:
+    """Make the audio (n,) of a noisy utterance again, to the sample, from its manifest."""
+    clip, start = noisy["utt2noise"][utt].split()
+    heard = read_heard(speech, noisy["utt2clean"][utt], features)
+    return mixture(heard, read_clip(noise, clip, features.sample_rate), int(start), float(noisy["utt2snr"][utt]))
+
+
+@functools.lru_cache(maxsize=32)
+def open_data_dir(path: Path) -> DataDir:
+    """A data dir whose tables are read once in this process (workers ask for it utterance by utterance)."""
+    return DataDir(path)

@@ -1,0 +1,116 @@
+"""Noisy sets on disk: one data dir a noise and SNR, 32-bit float WAV, from one manifest."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from trnet.audio import write_audio
+from trnet.conditions import Condition
+from trnet.config import Features, Simulation
+from trnet.errors import TrnetError
+from trnet.kaldi.data_dir import DataDir, write_data_dir
+from trnet.noise.manifest import build_manifest, mixture, open_data_dir, read_clip, read_heard
+from trnet.parallel import imap
+from trnet.stamp import Stamp, dir_digest
+
+COPIED = ("utt2spk", "text", "utt2emo", "utt2group", "utt2style")
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One utterance under all SNRs of one noise set."""
+
+    speech: Path
+    noise: Path
+    utt: str
+    clip: str
+    start: int
+    targets: tuple[tuple[float, Path], ...]  # SNR in dB, WAV to write
+    features: Features
+
+
+def _mix(job: _Job) -> tuple[float, float]:
+    """Write the noisy files of one utterance; return its seconds and the largest peak."""
+    speech = read_heard(open_data_dir(job.speech), job.utt, job.features)
+    noise = read_clip(open_data_dir(job.noise), job.clip, job.features.sample_rate)
+    peak = 0.0
+    for snr_db, path in job.targets:
+        try:
+            noisy = mixture(speech, noise, job.start, snr_db)
+        except ValueError as error:
+            raise TrnetError(
+                f"utterance {job.utt} with noise {job.clip}: {error}, no SNR can be set; "
+                f"remove the one that is silent from {job.speech} or {job.noise}"
+            ) from None
+        write_audio(path, noisy, job.features.sample_rate)
+        peak = max(peak, float(np.abs(noisy).max()))
+    return len(speech) / job.features.sample_rate, peak
+
+
+def simulate(
+    speech: DataDir, noise: DataDir, noise_name: str, out_root: Path, features: Features, conf: Simulation, nj: int
+) -> list[Path]:
+    """Write ``<out_root>/<corpus>_<noise>_<snr>db`` for every SNR; return those folders.
+
+    Each holds wav.scp with its audio under wav/, the tables of the speech, utt2dur of the heard span, and the
+    manifest: utt2clean, utt2noise (clip and first sample), utt2snr (dB).
+
+    Raises: TrnetError for silent speech or noise, unreadable audio, or too few noise sources.
+    """
+    conditions = [Condition(noise_name, snr) for snr in conf.snrs]
+    folders = [Path(out_root) / c.data_name(speech.path.name) for c in conditions]
+    made_from = {"speech": dir_digest(speech.path), "noise": dir_digest(noise.path), "features": _span_of(features)}
+    stamps = [
+        Stamp(folder, "simulate", {**made_from, "seed": conf.seed, "snr_db": condition.snr_db})
+        for folder, condition in zip(folders, conditions, strict=True)
+    ]
+    todo = [i for i, stamp in enumerate(stamps) if not stamp.done()]
+    for i, stamp in enumerate(stamps):
+        if i not in todo:
+            print(f"{folders[i]}: up to date")
+            continue
+        if changed := stamp.changed():
+            print(f"{folders[i]}: made anew, changed: {', '.join(changed)}")
+        stamp.begin()
+    if not todo:
+        return folders
+    utt2noise = build_manifest(speech, noise, noise_name, features, conf.seed)
+    jobs = []
+    for utt in speech.utts:
+        clip, start = utt2noise[utt].split()
+        targets = [(conditions[i].snr_db, folders[i] / "wav" / f"{conditions[i].utt(utt)}.wav") for i in todo]
+        waiting = tuple((snr, path) for snr, path in targets if not path.exists())
+        jobs.append(_Job(speech.path, noise.path, utt, clip, int(start), waiting, features))
+    seconds, over = {}, 0
+    for job, (length, peak) in zip(jobs, imap(_mix, jobs, nj, f"mix {noise_name}"), strict=True):
+        seconds[job.utt] = length
+        over += peak > 1
+    if over:
+        print(f"{noise_name}: {over} of {len(jobs)} utterances peak above full scale; kept unclipped (float WAV)")
+    for i in todo:
+        _write_tables(folders[i], conditions[i], speech, utt2noise, seconds)
+        stamps[i].finish()
+    return folders
+
+
+def _span_of(features: Features) -> dict:
+    """The settings that decide the audio (the rest only decide the spectrogram)."""
+    return {"sample_rate": features.sample_rate, "span": features.span, "pad": features.pad}
+
+
+def _write_tables(folder: Path, condition: Condition, speech: DataDir, utt2noise: dict, seconds: dict) -> None:
+    ids = {utt: condition.utt(utt) for utt in speech.utts}
+    tables = {
+        "wav.scp": {new: str(folder / "wav" / f"{new}.wav") for new in ids.values()},
+        "utt2dur": {new: f"{seconds[utt]:.6f}" for utt, new in ids.items()},
+        "utt2clean": {new: utt for utt, new in ids.items()},
+        "utt2noise": {new: utt2noise[utt] for utt, new in ids.items()},
+        "utt2snr": dict.fromkeys(ids.values(), f"{condition.snr_db:g}"),
+    }
+    for name in COPIED:
+        if speech.has(name):
+            tables[name] = {new: speech[name][utt] for utt, new in ids.items()}
+    if speech.has("spk2gender"):
+        tables["spk2gender"] = speech["spk2gender"]
+    write_data_dir(folder, tables)

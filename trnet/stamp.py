@@ -1,0 +1,83 @@
+"""What a folder was made from, so that a finished stage is not redone and a changed one is.
+
+A folder holds one JSON stamp a step: ``.<step>.json`` with ``state`` (begun or done) and ``made_from`` (the
+configuration and the digests of the inputs). Work goes on where it stopped only under the same stamp.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any
+
+from trnet.files import write_text
+
+
+def digest(value: Any) -> str:
+    """Short SHA-256 of anything that JSON can hold."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def file_digest(path: Path) -> str:
+    """Short SHA-256 of a file's bytes."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()[:16]
+
+
+def dir_digest(folder: Path, ignore: Collection[str] = ()) -> str:
+    """Digest of a folder's tables and stamps (sub-folders and archives not): what a later stage depends on."""
+    files = [p for p in sorted(Path(folder).iterdir()) if p.is_file() and p.name not in ignore]
+    return digest({p.name: file_digest(p) for p in files if p.suffix != ".ark" and ".partial-" not in p.name})
+
+
+class Stamp:
+    """The stamp of one step on one folder.
+
+    `made_from` names all that decides the result; each value must be something JSON can hold.
+    """
+
+    def __init__(self, folder: Path, step: str, made_from: dict[str, Any]) -> None:
+        self.folder, self.step = Path(folder), step
+        self.made_from = json.loads(json.dumps(made_from, sort_keys=True, default=str))
+        self.path = self.folder / f".{step}.json"
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            return json.loads(self.path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, json.JSONDecodeError):
+            return {}
+
+    def _write(self, state: str) -> None:
+        stamp = {"step": self.step, "state": state, "made_from": self.made_from}
+        write_text(self.path, json.dumps(stamp, indent=1, sort_keys=True) + "\n")
+
+    def done(self) -> bool:
+        """True if this very step was finished here."""
+        old = self._read()
+        return old.get("state") == "done" and old.get("made_from") == self.made_from
+
+    def changed(self) -> list[str]:
+        """Names of what differs from the stamp found in the folder (empty if there is none)."""
+        old = self._read().get("made_from")
+        if old is None:
+            return []
+        return sorted(k for k in old.keys() | self.made_from.keys() if old.get(k) != self.made_from.get(k))
+
+    def begin(self, clear: Callable[[], None] | None = None) -> None:
+        """Start or take up the step; what was made from something else is cleared first.
+
+        `clear` removes the old results; without it the whole folder is removed.
+        """
+        if self._read().get("made_from") != self.made_from:
+            if clear is not None:
+                clear()
+            elif self.folder.exists():
+                shutil.rmtree(self.folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._write("begun")
+
+    def finish(self) -> None:
+        """Declare the step done."""
+        self._write("done")

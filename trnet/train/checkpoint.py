@@ -1,0 +1,56 @@
+"""Checkpoints: state dicts and plain values only, written whole, read with weights_only."""
+
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from trnet.errors import TrnetError
+from trnet.files import whole_file
+
+FORMAT = "trnet-1"
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write a checkpoint, whole or not at all."""
+    with whole_file(path) as partial, open(partial, "wb") as stream:
+        torch.save({"format": FORMAT, **state}, stream)
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint that `save_checkpoint` wrote, tensors on the CPU.
+
+    Raises: TrnetError if it is missing, cut short, or something else.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise TrnetError(f"{path}: no such checkpoint; run the training stage that writes it") from None
+    except (RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise TrnetError(f"{path}: is no readable checkpoint ({reason}); delete it and train again") from None
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise TrnetError(f"{path}: is not a checkpoint of trnet; delete it and train again")
+    return state
+
+
+def load_weights(model: nn.Module, weights: dict[str, torch.Tensor], path: Path) -> None:
+    """Put weights into a model, every key and shape as it must be.
+
+    Raises: TrnetError naming the keys that are missing, extra, or of another shape.
+    """
+    own = model.state_dict()
+    wrong = [f"missing {k}" for k in own if k not in weights]
+    wrong += [f"extra {k}" for k in weights if k not in own]
+    wrong += [
+        f"{k} is {tuple(weights[k].shape)}, not {tuple(own[k].shape)}"
+        for k in own
+        if k in weights and weights[k].shape != own[k].shape
+    ]
+    if wrong:
+        shown = "; ".join(wrong[:4]) + (f"; and {len(wrong) - 4} more" if len(wrong) > 4 else "")
+        raise TrnetError(f"{path}: is a checkpoint of another model ({shown}); train it with this configuration")
+    model.load_state_dict(weights)

@@ -1,0 +1,214 @@
+"""Training one system on one fold with one seed; the epoch is chosen on validation UAR only."""
+
+import csv
+import io
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from trnet.conditions import CLEAN, Condition
+from trnet.config import Config, System, Training
+from trnet.errors import TrnetError
+from trnet.eval.decode import decode
+from trnet.eval.metrics import uar
+from trnet.files import write_text
+from trnet.folds import Fold
+from trnet.model.frames import ValidFrames
+from trnet.noise.assign import rng_for
+from trnet.train.checkpoint import load_checkpoint, load_weights, save_checkpoint
+from trnet.train.data import Archives, Batch, BatchReader, draw_conditions, training_batches
+from trnet.train.forward import input_kinds, make_model, run_model
+from trnet.train.losses import Losses, high_level_loss, low_level_loss, trnet_losses
+
+BAR = "{desc}: {percentage:3.0f}%|{bar}| epoch {n:.1f}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
+HISTORY = ("epoch", "lr", "loss", "task", "low", "high", "valid_uar", "c_clean", "c_noisy")
+
+
+@dataclass(frozen=True)
+class Task:
+    """All that one run is trained from."""
+
+    name: str
+    system: System
+    fold: Fold
+    seed: int
+    config: Config
+    archives: Archives
+    labels: Mapping[str, int]  # class index of each utterance
+    classes: tuple[str, ...]
+    length: Mapping[str, int]  # frames of each utterance
+    conditions: tuple[Condition, ...]  # what training and validation hear
+    h_s: Mapping[str, Tensor] | None  # of the teacher, where the system needs it
+    device: torch.device
+
+    def reader(self, training: bool) -> BatchReader:
+        """Reads what the system hears, and in training also X_s and h_s where its losses need them."""
+        kinds = [*input_kinds(self.system), *(["clean"] if training and self.system.alpha else [])]
+        return BatchReader(self.archives, self.labels, kinds, self.h_s if training else None)
+
+
+def seed_torch(*key: object) -> None:
+    """Seed PyTorch's generators by `key` and ask for deterministic algorithms."""
+    torch.use_deterministic_algorithms(True)
+    torch.manual_seed(int(rng_for(*key).integers(2**62)))
+
+
+def losses_of(task: Task, model: nn.Module, batch: Batch) -> Losses:
+    """Eq. 8 for one batch.
+
+    Raises: TrnetError with the utterances if the loss is not finite.
+    """
+    bf16 = task.config.training.precision == "bf16"
+    with torch.autocast(task.device.type, torch.bfloat16, enabled=bf16):
+        out = run_model(model, task.system, batch)
+    low = high = None
+    if task.system.alpha:
+        assert batch.clean is not None and out.compensated is not None
+        low = low_level_loss(batch.clean, out.compensated, ValidFrames(batch.lengths, batch.clean.shape[1]))
+    if task.system.beta:
+        assert batch.h_s is not None
+        high = high_level_loss(batch.h_s, out.h)
+    losses = trnet_losses(task.system, out.logits, batch.labels, low, high)
+    if not math.isfinite(losses.total.item()):
+        utts = " ".join(f"{utt}({condition.name})" for utt, condition in batch.items[:8])
+        raise TrnetError(f"{task.name} fold {task.fold.number}: loss is not finite on {utts} ...; lower training.lr")
+    return losses
+
+
+def best_epoch(history: list[dict[str, Any]]) -> int:
+    """The first epoch of the largest validation UAR (0 before the first)."""
+    return max(history, key=lambda row: (row["valid_uar"], -row["epoch"]), default={"epoch": 0})["epoch"]
+
+
+def is_finished(history: list[dict[str, Any]], conf: Training) -> bool:
+    """Whether max_epochs are done, or the validation UAR has not risen for `patience` epochs."""
+    epoch = len(history)
+    return epoch >= conf.max_epochs or bool(conf.patience and epoch - best_epoch(history) >= conf.patience)
+
+
+class Run:
+    """The state of one run, kept in ``<folder>/last.pt`` after each epoch; the chosen epoch is ``best.pt``."""
+
+    def __init__(self, task: Task, folder: Path) -> None:
+        self.task, self.folder, conf = task, Path(folder), task.config.training
+        seed_torch(task.seed, task.fold.test_speaker, "init")
+        self.model = make_model(task.config, task.system, len(task.classes)).to(task.device)
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=conf.lr)
+        self.scheduler = None
+        if conf.plateau_patience:
+            self.scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
+                self.optimizer, mode="max", factor=conf.plateau_factor, patience=conf.plateau_patience
+            )
+        self.history: list[dict[str, Any]] = []
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch chosen so far."""
+        return best_epoch(self.history)
+
+    def finished(self) -> bool:
+        """Whether all epochs are done."""
+        return is_finished(self.history, self.task.config.training)
+
+    def resume(self) -> None:
+        """Take up `last.pt` if it is there and reaches no further than max_epochs."""
+        path = self.folder / "last.pt"
+        if not path.exists():
+            return
+        state = load_checkpoint(path)
+        if len(state["history"]) > self.task.config.training.max_epochs:
+            return
+        load_weights(self.model, state["model"], path)
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.scheduler is not None:
+            self.scheduler.load_state_dict(state["scheduler"])
+        self.history = state["history"]
+
+    def train(self, bar: tqdm) -> None:
+        """Train to the end, an epoch at a time; `bar` counts epochs."""
+        reader = {part: self.task.reader(part == "train") for part in ("train", "valid")}
+        valid = self._valid_items()
+        bar.update(len(self.history))
+        while not self.finished():
+            row = self._train_epoch(reader["train"], bar)
+            row |= self._validate(reader["valid"], valid)
+            self.history.append(row)
+            if self.scheduler is not None:
+                self.scheduler.step(row["valid_uar"])
+            self._save(improved=self.best_epoch == row["epoch"])
+
+    def _train_epoch(self, reader: BatchReader, bar: tqdm) -> dict[str, Any]:
+        task, conf = self.task, self.task.config.training
+        epoch = len(self.history) + 1
+        key = (task.seed, task.fold.test_speaker, epoch)
+        seed_torch(*key, "dropout")
+        items = draw_conditions(task.fold.train, task.conditions, conf.train_conditions, *key)
+        batches = list(training_batches(items, task.length, conf.batch_size, conf.bucketing, *key))
+        self.model.train()
+        sums, seen, started = dict.fromkeys(("loss", "task", "low", "high"), 0.0), 0, time.monotonic()
+        for chunk in batches:
+            losses = losses_of(task, self.model, reader.read(chunk).to(task.device))
+            self.optimizer.zero_grad()
+            losses.total.backward()
+            if conf.grad_clip:
+                nn.utils.clip_grad_norm_(self.model.parameters(), conf.grad_clip)
+            self.optimizer.step()
+            seen += len(chunk)
+            parts = (losses.total, losses.task, losses.low, losses.high)
+            for name, value in zip(sums, parts, strict=True):
+                sums[name] += value.item() * len(chunk)
+            rate = seen / (time.monotonic() - started)
+            bar.set_postfix_str(f"loss {sums['loss'] / seen:.3f}, {rate:.0f} utt/s", refresh=False)
+            bar.update(1 / len(batches))
+        lr = self.optimizer.param_groups[0]["lr"]
+        return {"epoch": epoch, "lr": lr} | {name: value / seen for name, value in sums.items()}
+
+    def _valid_items(self) -> list[tuple[str, Condition]]:
+        task = self.task
+        how = task.config.training.valid_conditions
+        return draw_conditions(task.fold.valid, task.conditions, how, task.fold.test_speaker, "valid")
+
+    def _validate(self, reader: BatchReader, items: list[tuple[str, Condition]]) -> dict[str, float | None]:
+        task = self.task
+        answers = decode(self.model, task.system, reader, items, task.length, 64, task.device)
+        labels = [task.classes[task.labels[utt]] for utt, _ in items]
+        preds = [task.classes[int(answers[item].probs.argmax())] for item in items]
+        row: dict[str, float | None] = {"valid_uar": uar(labels, preds)}
+        for name, clean in (("c_clean", True), ("c_noisy", False)):
+            cs = [a.c for (_, cond), a in answers.items() if (cond == CLEAN) == clean and a.c is not None]
+            row[name] = sum(cs) / len(cs) if cs else None
+        return row
+
+    def _save(self, improved: bool) -> None:
+        task = self.task
+        weights = self.model.state_dict()
+        about = {"system": task.name, "fold": task.fold.number, "seed": task.seed, "classes": list(task.classes)}
+        if improved:  # first, so that last.pt never speaks of a best.pt that is not there
+            save_checkpoint(self.folder / "best.pt", {"model": weights, "epoch": self.best_epoch, **about})
+        state = {"model": weights, "optimizer": self.optimizer.state_dict(), "history": self.history, **about}
+        if self.scheduler is not None:
+            state["scheduler"] = self.scheduler.state_dict()
+        save_checkpoint(self.folder / "last.pt", state)
+        text = io.StringIO()
+        writer = csv.DictWriter(text, HISTORY, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.history)
+        write_text(self.folder / "history.csv", text.getvalue())
+
+
+def train_run(task: Task, folder: Path) -> None:
+    """Train one run in `folder`, taking up an earlier call's last epoch."""
+    run = Run(task, folder)
+    run.resume()
+    desc = f"{task.name} fold {task.fold.number} seed {task.seed}"
+    with tqdm(total=task.config.training.max_epochs, desc=desc, bar_format=BAR) as bar:
+        run.train(bar)
+    best = run.history[run.best_epoch - 1]
+    print(f"{desc}: best epoch {run.best_epoch} of {len(run.history)}, validation UAR {best['valid_uar']:.2f} %")

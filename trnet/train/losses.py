@@ -1,0 +1,51 @@
+"""The training objective, Eq. 5, 7 and 8, with means instead of sums, as in the authors' release."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from trnet.config import System
+from trnet.model.frames import ValidFrames
+
+
+@dataclass
+class Losses:
+    """The parts of Eq. 8 for one batch, each a scalar; a part that a system does not have is zero."""
+
+    total: Tensor
+    task: Tensor
+    low: Tensor
+    high: Tensor
+
+
+def low_level_loss(x_s: Tensor, compensated: Tensor, frames: ValidFrames) -> Tensor:
+    """Eq. 5: mean squared error between X_s and X~ (B, T, F), over the real frames."""
+    squared = (x_s.float() - compensated.float()).square().mean(dim=2)  # (B, T)
+    mask = frames.mask
+    return (squared * mask).sum() / mask.sum()
+
+
+def high_level_loss(h_s: Tensor, h: Tensor) -> Tensor:
+    """Eq. 7: mean squared error between h_s and h~ (B, D)."""
+    assert h_s.shape == h.shape, (h_s.shape, h.shape)
+    return functional.mse_loss(h.float(), h_s.float())
+
+
+def trnet_losses(
+    system: System, logits: Tensor, labels: Tensor, low: Tensor | None = None, high: Tensor | None = None
+) -> Losses:
+    """Eq. 8: cross-entropy + alpha L_low + beta L_high.
+
+    Args:
+        system: Has alpha and beta.
+        logits: (B, classes).
+        labels: (B,) class indices.
+        low: L_low, where the system has it.
+        high: L_high, where the system has it.
+    """
+    task = functional.cross_entropy(logits.float(), labels)
+    zero = torch.zeros_like(task)
+    low, high = (zero if part is None else part for part in (low, high))
+    return Losses(task + system.alpha * low + system.beta * high, task, low, high)
