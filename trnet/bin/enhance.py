@@ -14,7 +14,7 @@ from trnet.bin.options import (
 )
 from trnet.errors import TrnetError, one_line_errors
 from trnet.frontend import build_frontend
-from trnet.frontend.enhance import enhance_data_dir
+from trnet.frontend.enhance import enhance_data_dirs
 from trnet.kaldi.data_dir import DataDir
 
 
@@ -42,9 +42,8 @@ def main(args: list[str] | None = None) -> None:
             f"{config.features.sample_rate} Hz; make them equal in {opts.config}"
         )
     fingerprint, nj = frontend.fingerprint(), 1 if opts.ngpu else opts.nj
-    for folder in opts.sets:
-        data, out = DataDir(folder), opts.dump / config.frontend_name / folder.name
-        enhance_data_dir(data, out, frontend_config, fingerprint, config.features, nj, str(device))
+    sets = [(DataDir(folder), opts.dump / config.frontend_name / folder.name) for folder in opts.sets]
+    enhance_data_dirs(sets, frontend_config, fingerprint, config.features, nj, str(device))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from trnet.bin.options import Parser, add_config_options, config_from, list_of, make_parser
 from trnet.errors import one_line_errors
-from trnet.features.archive import make_archive
+from trnet.features.archive import make_archives
 from trnet.kaldi.data_dir import DataDir
 
 
@@ -24,10 +24,11 @@ def main(args: list[str] | None = None) -> None:
     """Write features of each set to ``<dump>/raw/<set>``, of its enhanced audio to ``<dump>/<frontend>/<set>``."""
     opts = get_parser().parse_args(args)
     config = config_from(opts)
+    sets = []
     for folder in opts.sets:
-        make_archive(DataDir(folder), opts.dump / "raw" / folder.name, config.features, opts.nj)
         enhanced = opts.dump / config.frontend_name / folder.name
-        make_archive(DataDir(enhanced), enhanced, config.features, opts.nj)
+        sets += [(DataDir(folder), opts.dump / "raw" / folder.name), (DataDir(enhanced), enhanced)]
+    make_archives(sets, config.features, opts.nj)
 
 
 if __name__ == "__main__":

@@ -30,9 +30,8 @@ def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
         raise TrnetError(f"{path}: cannot be read ({error.strerror}): check the path") from error
     except (UnicodeDecodeError, csv.Error) as error:
         reason = " ".join(str(error).split())
-        raise TrnetError(
-            f"{path}:{line}: not a CSV file in UTF-8 near this line ({reason}): write it anew"
-        ) from error
+        what = f"not a CSV file in UTF-8 near this line ({reason})"
+        raise TrnetError(f"{path}:{line}: {what}: write it anew") from error
 
 
 def _columns(path: Path, line: int, header: list[str], wanted: Sequence[str]) -> None:

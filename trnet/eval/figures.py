@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import matplotlib
 import numpy as np
@@ -58,12 +58,14 @@ def confusion_png(predictions: Predictions, group: Group, label: str) -> bytes:
         parts.append((f"Noisy ({', '.join(noises)}; all SNRs)", noisy))
     parts = [part for part in parts if part[1]]
     side = max(4.2, 0.75 * len(classes) + 1.4)
-    figure = Figure(figsize=(side * len(parts) + 0.4, side + 0.3), layout="constrained")
+    figure = Figure(figsize=(side * len(parts) + 0.6, side + 0.8), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12)
     for i, (title, rows) in enumerate(parts):
         counts = confusion_matrix([r.label for r in rows], [r.pred for r in rows], labels=classes)
         axes = figure.add_subplot(1, len(parts), i + 1)
         _confusion_panel(axes, counts, classes, f"{title}, {len(rows)} items")
-    figure.suptitle(f"{label}: all folds and seeds, each row in % of its true class", fontsize=12)
+    title = f"{label}\npooled over folds and seeds, each row in % of its true class"
+    figure.suptitle(title, fontsize=11)
     return _png(figure)
 
 
@@ -106,6 +108,7 @@ def _panels(
     grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
     for axes in grid.flat[len(panels) :]:
         axes.set_visible(False)
+    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.08)
     handles: dict[str, object] = {}
     for i, (axes, name, curves) in enumerate(zip(grid.flat, titles, panels, strict=False)):
         _curve_panel(axes, curves, band)
@@ -145,7 +148,7 @@ def coefficient_png(predictions: Predictions, board: Board) -> bytes | None:
             points = [conditions.get(key) for key in keys]
             curves.append((noise, board.noises.index(noise), points))
         if curves:
-            titles.append(board.labels[group])
+            titles.append(board.title(group))
             panels.append(curves)
     if not panels:
         return None
@@ -161,11 +164,11 @@ def uar_png(board: Board) -> bytes | None:
         curves: list[Curve] = []
         for number, group in enumerate(board.groups):
             keys = [*((noise, snr) for snr in board.snrs), ("clean", None)]
-            points = [
-                summarise(board.select(group, lambda r, k=key: (r.noise, r.snr_db) == k), "uar")
-                for key in keys
-            ]
-            curves.append((board.labels[group], number, points))
+            points: list[Summary | None] = []
+            for key in keys:
+                chosen = board.select(group, lambda r, key=key: (r.noise, r.snr_db) == key)
+                points.append(summarise(chosen, "uar"))
+            curves.append((board.title(group), number, points))
         panels.append(curves)
     if not panels:
         return None
@@ -175,13 +178,19 @@ def uar_png(board: Board) -> bytes | None:
     return _panels(board.noises, panels, ticks, "UAR (%)", title, band=False)
 
 
-def draw_figures(predictions: Predictions, results: Sequence[Result]) -> dict[str, bytes]:
+def draw_figures(
+    predictions: Predictions,
+    results: Sequence[Result],
+    folds: Collection[str] | None = None,
+    seeds: Collection[int] | None = None,
+) -> dict[str, bytes]:
     """All figures as file name to PNG bytes, in the order in which a report shows them.
 
     ``uar_vs_snr.png``, ``c_vs_snr.png`` (each where it applies) and one
-    ``confusion_SYSTEM.png`` per system. ``results`` are the scores of ``predictions``.
+    ``confusion_SYSTEM.png`` per system. ``results`` are the scores of ``predictions``;
+    ``folds`` and ``seeds`` are those that a complete system has.
     """
-    board = make_board(results)
+    board = make_board(results, folds, seeds)
     figures: dict[str, bytes] = {}
     with matplotlib.rc_context(), style.context("default"):
         for name, png in (
@@ -194,5 +203,5 @@ def draw_figures(predictions: Predictions, results: Sequence[Result]) -> dict[st
         for group in board.groups:
             stem = group[0] if systems.count(group[0]) == 1 else "_".join(group)
             name = f"confusion_{re.sub(r'[^A-Za-z0-9_.-]', '-', stem)}.png"
-            figures[name] = confusion_png(predictions, group, board.labels[group])
+            figures[name] = confusion_png(predictions, group, board.title(group))
     return figures

@@ -12,10 +12,8 @@ from trnet.errors import TrnetError
 
 def _check(labels: Sequence[str], preds: Sequence[str]) -> None:
     if len(labels) != len(preds):
-        raise TrnetError(
-            f"{len(labels)} labels but {len(preds)} predictions to score: give one "
-            "prediction per label"
-        )
+        what = f"{len(labels)} labels but {len(preds)} predictions to score"
+        raise TrnetError(f"{what}: give one prediction per label")
     if not len(labels):
         raise TrnetError("no utterances to score: give at least one label and its prediction")
 

@@ -40,7 +40,7 @@ def write_report(
     if reference is not None and not isinstance(reference, Mapping):
         reference = read_reference(reference)
     results = score(predictions)
-    figures = draw_figures(predictions, results)
+    figures = draw_figures(predictions, results, folds, seeds)
     text = render_results(
         predictions,
         header,

@@ -44,9 +44,8 @@ def summarise(rows: Iterable[Result], metric: str) -> Summary | None:
         covered[row.seed].add((row.fold, row.noise, row.snr_db, row.n_utts))
     if not values:
         return None
-    per_seed = [
-        float(np.mean([np.mean(fold) for fold in values[seed].values()])) for seed in sorted(values)
-    ]
+    folds = [values[seed].values() for seed in sorted(values)]
+    per_seed = [float(np.mean([np.mean(fold) for fold in of_seed])) for of_seed in folds]
     mean, std = mean_std(per_seed)
     same = all(keys == next(iter(covered.values())) for keys in covered.values())
     return mean, std if same else None
@@ -76,8 +75,8 @@ class Board:
         """The results of one system that ``keep`` accepts."""
         return [row for row in self.rows.get(group, []) if keep(row)]
 
-    def runs(self, group: Group) -> str:
-        """Which of the expected folds, seeds, conditions and utterances a system covers."""
+    def gaps(self, group: Group) -> str:
+        """The expected folds, seeds, conditions and utterances a system lacks; empty if none."""
         rows = self.rows.get(group, [])
         if not rows:
             return f"0 of {count(len(self.folds), 'fold')}"
@@ -90,19 +89,29 @@ class Board:
             key = (row.fold, row.noise, row.snr_db)
             most[key] = max(row.n_utts, most.get(key, 0))
         short = sum(row.n_utts < most[row.fold, row.noise, row.snr_db] for row in rows)
-        notes = []
-        if len(folds) < len(self.folds):
-            notes.append(f"{len(folds)} of {count(len(self.folds), 'fold')}")
-        if len(seeds) < len(self.seeds):
-            notes.append(f"{len(seeds)} of {count(len(self.seeds), 'seed')}")
-        if len(runs) < len(folds) * len(seeds):
-            notes.append(f"{len(runs)} of {count(len(folds) * len(seeds), 'run')}")
-        if len(rows) < len(runs) * len(conditions):
-            notes.append(f"{len(rows)} of {count(len(runs) * len(conditions), 'condition')}")
+        notes = [
+            f"{have} of {count(expected, noun)}"
+            for have, expected, noun in (
+                (len(folds), len(self.folds), "fold"),
+                (len(seeds), len(self.seeds), "seed"),
+                (len(runs), len(folds) * len(seeds), "run"),
+                (len(rows), len(runs) * len(conditions), "condition"),
+            )
+            if have < expected
+        ]
         if short:
             notes.append(f"utterances missing in {count(short, 'condition')}")
-        whole = f"{count(len(folds), 'fold')} x {count(len(seeds), 'seed')}"
-        return ", ".join(notes) or whole
+        return ", ".join(notes)
+
+    def runs(self, group: Group) -> str:
+        """The folds and seeds of a complete system (``2 folds x 3 seeds``), else its gaps."""
+        whole = f"{count(len(self.folds), 'fold')} x {count(len(self.seeds), 'seed')}"
+        return self.gaps(group) or whole
+
+    def title(self, group: Group) -> str:
+        """The label of a system, with its gaps in brackets where it is not complete."""
+        gaps = self.gaps(group)
+        return f"{self.labels[group]} ({gaps})" if gaps else self.labels[group]
 
 
 def count(number: int, noun: str) -> str:
@@ -145,14 +154,10 @@ def coefficients(
     Keyed by system, in table order, then by noise set and SNR in dB (None: clean). Systems
     without c are left out.
     """
-    values: dict[Group, dict[tuple[str, float | None], list[float]]] = defaultdict(
-        lambda: defaultdict(list)
-    )
+    values: dict[Group, dict[tuple[str, float | None], list[float]]] = {}
     for row in predictions.rows:
         if row.c is not None:
-            values[row.system, row.frontend][row.noise, row.snr_db].append(row.c)
+            conditions = values.setdefault((row.system, row.frontend), {})
+            conditions.setdefault((row.noise, row.snr_db), []).append(row.c)
     order = sorted(values, key=lambda group: (system_key(group[0]), group[1]))
-    return {
-        group: {condition: mean_std(cs) for condition, cs in values[group].items()}
-        for group in order
-    }
+    return {group: {key: mean_std(cs) for key, cs in values[group].items()} for group in order}

@@ -81,7 +81,7 @@ def _per_snr(board: Board, noise: str) -> str:
     snrs = sorted({r.snr_db for g in board.groups for r in board.rows[g] if r.noise == noise})
     rows = []
     for group in board.groups:
-        cells = [board.labels[group]]
+        cells = [board.title(group)]
         for condition in [*((noise, snr) for snr in snrs), ("clean", None)]:
             chosen = board.select(group, lambda r, key=condition: (r.noise, r.snr_db) == key)
             cells.append(_cell(summarise(chosen, "uar")))
@@ -112,10 +112,10 @@ def _coefficient_table(predictions: Predictions, board: Board) -> str | None:
         for noise in sorted({n for n, _ in conditions if n != "clean"}, key=noise_key):
             keys = [*((noise, snr) for snr in board.snrs), ("clean", None)]
             cells = [_cell(conditions.get(key), 3) for key in keys]
-            rows.append([board.labels[group], noise, *cells])
+            rows.append([board.title(group), noise, *cells])
         if set(conditions) == {("clean", None)}:
             cells = [NONE] * len(board.snrs) + [_cell(conditions["clean", None], 3)]
-            rows.append([board.labels[group], NONE, *cells])
+            rows.append([board.title(group), NONE, *cells])
     header = ["System", "Noise", *(f"{snr:g} dB" for snr in board.snrs), "clean"]
     return _table(header, rows, 2) if rows else None
 
@@ -130,7 +130,7 @@ def _style_table(predictions: Predictions, styles: Mapping[str, str], board: Boa
         pooled = make_board(score(Predictions(predictions.classes, parts[style]), by_fold=False))
         for group in pooled.groups:
             mine = (row for row in parts[style] if (row.system, row.frontend) == group)
-            cells = [style, board.labels[group], str(len({row.utt_id for row in mine}))]
+            cells = [style, board.title(group), str(len({row.utt_id for row in mine}))]
             for noise in noises:
                 chosen = pooled.select(group, lambda row, noise=noise: row.noise == noise)
                 cells += [_cell(summarise(chosen, metric)) for metric in ("uar", "war")]

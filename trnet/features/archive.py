@@ -1,5 +1,7 @@
 """Features of whole data dirs in Kaldi archives: feats.ark, feats.scp, utt2num_frames."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import kaldiio
@@ -30,31 +32,46 @@ def _features_of(job: tuple[Path, str, Features]) -> np.ndarray:
         raise TrnetError(f"{clip.path}: utterance {utt}: {error}; remove it from {folder}") from None
 
 
-def make_archive(data: DataDir, out: Path, features: Features, nj: int) -> None:
-    """Write ``<out>/feats.ark``, ``feats.scp`` and ``utt2num_frames`` of a data dir, whole or not at all.
+def make_archives(sets: list[tuple[DataDir, Path]], features: Features, nj: int) -> None:
+    """Write ``feats.ark``, ``feats.scp`` and ``utt2num_frames`` of data dirs to folders, each whole or not at all.
+
+    Args:
+        sets: Data dirs with the folder for the features of each.
+        features: Settings.
+        nj: Processes.
 
     Raises: TrnetError for audio that cannot be read or is shorter than one frame.
     """
-    out = Path(out)
-    made_from = {"data": dir_digest(data.path, ignore=OWN_FILES), "features": as_dict(features)}
-    stamp = Stamp(out, "fbank", made_from)
-    if stamp.done():
-        print(f"{out}: features up to date")
-        return
-    if changed := stamp.changed():
-        print(f"{out}: features made anew, changed: {', '.join(changed)}")
-    stamp.begin(clear=lambda: clear_archive(out))
-    jobs = [(data.path, utt, features) for utt in data.utts]
+    todo = []
+    for data, out in sets:
+        made_from = {"data": dir_digest(data.path, ignore=OWN_FILES), "features": as_dict(features)}
+        stamp = Stamp(out, "fbank", made_from)
+        if stamp.done():
+            print(f"{out}: features up to date")
+            continue
+        if changed := stamp.changed():
+            print(f"{out}: features made anew, changed: {', '.join(changed)}")
+        todo.append((data, Path(out), stamp))
+    jobs = [(data.path, utt, features) for data, _, _ in todo for utt in data.utts]
+    matrices = imap(_features_of, jobs, nj, "fbank", worth=1000)
+    with contextlib.closing(matrices):
+        for data, out, stamp in todo:
+            stamp.begin(clear=lambda out=out: clear_archive(out))
+            _write_archive(data, out, features, matrices)
+            stamp.finish()
+
+
+def _write_archive(data: DataDir, out: Path, features: Features, matrices: Iterator[np.ndarray]) -> None:
     ark = out / "feats.ark"
     scp, lengths = {}, {}
     with whole_file(ark) as partial, open(partial, "wb") as stream:
-        for (_, utt, _), matrix in zip(jobs, imap(_features_of, jobs, nj, f"fbank {out}"), strict=True):
+        for utt in data.utts:
+            matrix = next(matrices)
             scp[utt] = f"{ark}:{stream.tell() + len(utt.encode()) + 1}"  # the matrix stands behind "<utt> "
             lengths[utt] = str(len(matrix))
             kaldiio.save_ark(stream, {utt: matrix}, compression_method=features.compression or None)
     write_table(out / "feats.scp", scp)
     write_table(out / "utt2num_frames", lengths)
-    stamp.finish()
 
 
 def clear_archive(out: Path) -> None:

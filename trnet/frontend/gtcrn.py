@@ -276,7 +276,7 @@ class GtcrnFrontEnd(FrontEnd):
         total = wav.shape[1]
         size = torch.tensor(sizes, device=wav.device)[:, None]  # (clips, 1)
         inside = torch.arange(total, device=wav.device) < size
-        wav, gain = at_level(wav * inside, self.level_dbfs, size)
+        wav, gain = at_level(wav.masked_fill(~inside, 0), self.level_dbfs, size)
         hops = -(-total // HOP)
         index = torch.arange(-HOP, (hops + 1) * HOP, device=wav.device)[None, :]
         heard = index < (-(-size // HOP) + 1) * HOP  # up to the last frame that reaches into the clip

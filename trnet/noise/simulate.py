@@ -83,7 +83,7 @@ def simulate(
         waiting = tuple((snr, path) for snr, path in targets if not path.exists())
         jobs.append(_Job(speech.path, noise.path, utt, clip, int(start), waiting, features))
     seconds, over = {}, 0
-    for job, (length, peak) in zip(jobs, imap(_mix, jobs, nj, f"mix {noise_name}"), strict=True):
+    for job, (length, peak) in zip(jobs, imap(_mix, jobs, nj, f"mix {noise_name}", worth=400), strict=True):
         seconds[job.utt] = length
         over += peak > 1
     if over:

@@ -5,6 +5,7 @@ set -euo pipefail
 
 # Settings, each an option of the same name (--max-epochs sets max_epochs).
 corpus=                       # name of the corpus: data/<corpus>
+layout=                       # how it lies on disk: iemocap, nemo; the corpus's name if empty
 stage=0                       # first stage
 stop_stage=7                  # last stage
 ngpu=0                        # 0: CPU, 1: GPU
@@ -25,7 +26,7 @@ musan_dir=                    # MUSAN; downloads/musan if empty
 nonspeech_dir=                # any folder of noises; downloads/nonspeech if empty
 reference=                    # CSV of published figures to print beside ours
 
-options="corpus stage stop_stage ngpu nj config folds seeds systems frontend frontend_checkpoint noises snrs max_epochs
+options="corpus layout stage stop_stage ngpu nj config folds seeds systems frontend frontend_checkpoint noises snrs max_epochs
 contract corpus_dir esc_dir musan_dir nonspeech_dir reference"
 
 fail() { echo "error: $1" >&2; exit "${2:-1}"; }
@@ -95,7 +96,7 @@ setup=(--config "$config")
 runs=(--corpus-data "data/$corpus" --systems "$systems" --folds "$folds" --seeds "$seeds" --ngpu "$ngpu")
 
 if in_stage 0 "installation, corpora, weights"; then
-    if [ -x local/make_data.sh ]; then local/make_data.sh; fi
+    if [ -x local/make_data.sh ]; then local/make_data.sh "$corpus_dir" "$esc_dir" "$musan_dir"; fi
     folders=("$corpus=$corpus_dir")
     for noise in $noises; do dir=${noise}_dir; folders+=("$noise=${!dir:-}"); done
     run check_setup "${setup[@]}" --folders "${folders[*]}" --systems "$systems" --ngpu "$ngpu"

