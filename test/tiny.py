@@ -30,7 +30,7 @@ CONFIG = {
     "frontend": "none",
     "features": {"num_mel_bins": 24},
     "simulation": {"seed": 3, "snrs": [10, 0]},
-    "encoder": {"channels": [4, 8], "kernel": 3, "dropout": 0.1},
+    "encoder": {"channels": [8, 8], "kernel": 3, "dropout": 0.1},
     "pooling": {"attention": 8},
     "training": {"batch_size": 8, "max_epochs": 3, "lr": 0.01, "grad_clip": 5.0, "plateau_patience": 1},
     "systems": {

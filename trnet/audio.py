@@ -1,16 +1,16 @@
 """Reading speech and noise: any rate, channel count and container that libsndfile reads."""
 
 import functools
+import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import soundfile
-import torch
-import torchaudio
 
 from trnet.errors import TrnetError
-from trnet.files import whole_file
+from trnet.files import write_bytes
 
 SILENCE_RMS = 1e-5  # -100 dB of full scale: below this a recording holds no signal
 
@@ -26,8 +26,12 @@ class AudioInfo:
 
 
 @functools.lru_cache(maxsize=8)
-def _resampler(rate_in: int, rate_out: int) -> torchaudio.transforms.Resample:
-    return torchaudio.transforms.Resample(rate_in, rate_out)
+def _resampler(rate_in: int, rate_out: int) -> Callable[[np.ndarray], np.ndarray]:
+    import torch  # here, because it takes seconds and most corpora need no resampling
+    import torchaudio
+
+    resample = torchaudio.transforms.Resample(rate_in, rate_out)
+    return lambda samples: resample(torch.from_numpy(samples)).numpy()
 
 
 def _decode(path: Path, start_s: float = 0.0, end_s: float | None = None) -> tuple[np.ndarray, int, int]:
@@ -68,16 +72,15 @@ def read_audio(path: Path, rate: int, start_s: float = 0.0, end_s: float | None 
     """
     samples, own_rate, _ = _decode(path, start_s, end_s)
     if own_rate != rate:
-        samples = _resampler(own_rate, rate)(torch.from_numpy(samples)).numpy()
+        samples = _resampler(own_rate, rate)(samples)
     return samples
 
 
 def write_audio(path: Path, samples: np.ndarray, rate: int) -> None:
     """Write samples (n,) as 32-bit float WAV: no clipping, no rounding; whole or not at all."""
-    with whole_file(path) as partial:
-        # opened here, so that a full disk is an OSError that says so (libsndfile hides the reason)
-        with open(partial, "wb") as stream:
-            soundfile.write(stream, samples, rate, subtype="FLOAT", format="WAV")
+    encoded = io.BytesIO()  # not straight to the file: libsndfile hides why a write failed
+    soundfile.write(encoded, samples, rate, subtype="FLOAT", format="WAV")
+    write_bytes(path, encoded.getvalue())
 
 
 def heard_span(samples: np.ndarray, span: int, pad: str) -> np.ndarray:

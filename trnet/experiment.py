@@ -82,11 +82,11 @@ class Experiment:
         """Where one run lies."""
         return self.system_folder(name) / f"fold{fold.number}_seed{seed}"
 
-    def link_shared_systems(self) -> None:
+    def link_shared_systems(self, names: list[str]) -> None:
         """Let ``exp/<frontend>/<system>`` lead to the runs that hear no front-end."""
-        for name, system in self.config.systems.items():
+        for name in names:
             link = self.exp / self.config.frontend_name / name
-            if system.hears_front_end or link.is_symlink() or link.exists():
+            if self.config.system(name).hears_front_end or link.is_symlink() or link.exists():
                 continue
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(os.path.relpath(self.system_folder(name), link.parent))

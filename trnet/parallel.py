@@ -5,11 +5,11 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
-import torch
 from tqdm import tqdm
 
 Item = TypeVar("Item")
@@ -20,7 +20,9 @@ def _start_worker(initializer: Callable[..., None] | None, args: tuple[Any, ...]
     """One thread a worker; Ctrl-C is left to the parent, and a worker ends when its parent does, however it does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"  # for libraries that are loaded from here on
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
     if initializer is not None:
         initializer(*args)
 

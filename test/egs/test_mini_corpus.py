@@ -61,10 +61,7 @@ def start_speech(out: Path, *options: str) -> subprocess.Popen[str]:
 def digests(root: Path) -> dict[str, str]:
     """Return the SHA-256 of every file below a folder."""
     files = sorted(path for path in root.rglob("*") if path.is_file())
-    return {
-        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in files
-    }
+    return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def median_pitch(wave: np.ndarray, rate: int = 16000) -> float:
@@ -143,9 +140,7 @@ def speaker_of(name: str) -> str:
     return f"Ses{match[1]}{match[7]}"
 
 
-def test_layout_is_iemocap_s(
-    corpus: Path, labels: dict[str, str], waves: dict[str, np.ndarray]
-) -> None:
+def test_layout_is_iemocap_s(corpus: Path, labels: dict[str, str], waves: dict[str, np.ndarray]) -> None:
     said: dict[str, str] = {}
     for path in corpus.glob("Session*/dialog/transcriptions/*.txt"):
         for line in path.read_text(encoding="utf-8").splitlines():
@@ -160,8 +155,7 @@ def test_layout_is_iemocap_s(
         inside = {speaker_of(name)[-1] for name in waves if name.rsplit("_", 1)[0] == dialog}
         assert inside == {"F", "M"}, dialog
     scripted = [
-        {said[name] for name in said if f"Ses0{session}" in name and "_script" in name}
-        for session in range(1, 6)
+        {said[name] for name in said if f"Ses0{session}" in name and "_script" in name} for session in range(1, 6)
     ]
     assert set.intersection(*scripted)
     assert not list(corpus.parent.glob("*.partial"))
@@ -199,9 +193,7 @@ def test_counts(makers: dict[str, ModuleType], labels: dict[str, str]) -> None:
         assert {label: planned[speaker, label] for label in counts} == counts
 
 
-def test_emotions_differ_but_overlap(
-    labels: dict[str, str], waves: dict[str, np.ndarray]
-) -> None:
+def test_emotions_differ_but_overlap(labels: dict[str, str], waves: dict[str, np.ndarray]) -> None:
     names = sorted(waves)
     speakers = np.array([speaker_of(name) for name in names])
     emotions = np.array([MERGED.get(labels[name], labels[name]) for name in names])
@@ -211,10 +203,7 @@ def test_emotions_differ_but_overlap(
         own = speakers == speaker
         pitch[own] -= np.median(pitch[own])
         level[own] -= np.median(level[own])
-    by = {
-        emotion: (pitch[emotions == emotion], level[emotions == emotion])
-        for emotion in ("ang", "hap", "neu", "sad")
-    }
+    by = {emotion: (pitch[emotions == emotion], level[emotions == emotion]) for emotion in ("ang", "hap", "neu", "sad")}
     assert np.median(by["hap"][0]) > np.median(by["neu"][0]) + 1.5
     assert np.median(by["neu"][0]) > np.median(by["sad"][0]) + 1.0
     assert np.median(by["ang"][1]) > np.median(by["neu"][1]) + 1.0
@@ -246,9 +235,7 @@ def test_same_options_same_bytes_and_made_once(tmp_path: Path) -> None:
     assert said.count("\n") == 1 and "complete" in said
 
 
-def test_made_once_keeps_what_is_not_its_own(
-    makers: dict[str, ModuleType], tmp_path: Path
-) -> None:
+def test_made_once_keeps_what_is_not_its_own(makers: dict[str, ModuleType], tmp_path: Path) -> None:
     made_once = makers["make_noise"].made_once
 
     def build(folder: Path) -> None:

@@ -2,16 +2,14 @@
 
 import csv
 import os
-import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
 import pytest
+from recipes import copy_recipes, run, start
 
 from trnet.audio import read_audio
 from trnet.config import Features
@@ -20,33 +18,8 @@ from trnet.kaldi.validate import SPEECH_TABLES, validate_data_dir
 from trnet.noise.manifest import read_heard, remix
 from trnet.noise.mix import measured_snr
 
-ROOT = Path(__file__).parents[2]
 SYSTEMS = ("baseline_c", "baseline_n", "baseline_e", "trnet", "trnet_wo_low", "trnet_wo_high")
 SNRS = ("20", "15", "10", "5", "0")
-
-
-def environment() -> dict[str, str]:
-    return os.environ | {"PYTHON": sys.executable, "PYTHONPATH": str(ROOT)}
-
-
-def start(recipe: Path, *options: str) -> subprocess.Popen:
-    """run.sh in a process group of its own, in which Ctrl-C works even where CI ignores it."""
-    return subprocess.Popen(
-        [recipe / "run.sh", *options],
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-
-
-def run(recipe: Path, *options: str) -> str:
-    process = start(recipe, *options)
-    output, _ = process.communicate(timeout=1200)
-    assert process.returncode == 0, output[-3000:]
-    return output
 
 
 def interrupt_in_stage(recipe: Path, stage: int, seconds: float) -> tuple[int, str]:
@@ -66,10 +39,7 @@ def interrupt_in_stage(recipe: Path, stage: int, seconds: float) -> tuple[int, s
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the mini recipe after all its stages, with Ctrl-C in stage 3 and in stage 6 on the way."""
-    root = tmp_path_factory.mktemp("checkout")
-    ignore = shutil.ignore_patterns("downloads", "data", "dump", "exp", "__pycache__")
-    shutil.copytree(ROOT / "egs", root / "egs", ignore=ignore)
-    folder = root / "egs/mini/ser1"
+    folder = copy_recipes(tmp_path_factory.mktemp("checkout")) / "mini/ser1"
     for stage, seconds in ((3, 8.0), (6, 6.0)):
         status, output = interrupt_in_stage(folder, stage, seconds)
         assert status == 130, output[-2000:]

@@ -5,15 +5,15 @@ from argparse import ArgumentTypeError, Namespace
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import configargparse
-import torch
 
 from trnet.config import Config, load_config
 from trnet.errors import TrnetError, nearest
-from trnet.experiment import Experiment
-from trnet.kaldi.data_dir import DataDir
+
+if TYPE_CHECKING:
+    import torch
 
 
 class Parser(configargparse.ArgumentParser):
@@ -64,18 +64,6 @@ def add_config_options(parser: Parser) -> None:
     parser.add_argument("--max-epochs", type=int, help="largest number of epochs")
 
 
-def add_experiment_options(parser: Parser) -> None:
-    """What names an experiment's runs."""
-    add_config_options(parser)
-    parser.add_argument("--corpus-data", type=Path, required=True, help="clean data dir, e.g. data/nemo")
-    parser.add_argument("--dump", type=Path, default=Path("dump"), help="folder of features")
-    parser.add_argument("--exp", type=Path, default=Path("exp"), help="folder of runs")
-    parser.add_argument("--systems", type=list_of(str), default=[], help="systems (all in the YAML if none is named)")
-    parser.add_argument("--folds", type=list_of(int), default=[], help="folds, counted from 1 (all if none is named)")
-    parser.add_argument("--seeds", type=list_of(int), default=[1], help="seeds")
-    add_device_option(parser)
-
-
 def add_device_option(parser: Parser) -> None:
     """CPU or GPU."""
     parser.add_argument("--ngpu", type=int, default=0, help="0: CPU; 1: GPU")
@@ -106,22 +94,13 @@ def with_frontend(config: Config, name: str | None, checkpoint: str | None) -> C
     return replace(config, frontend=name or config.frontend, frontend_conf=conf)
 
 
-def device_from(args: Namespace) -> torch.device:
+def device_from(args: Namespace) -> "torch.device":
     """The device to compute on.
 
     Raises: TrnetError if a GPU is asked for and there is none.
     """
+    import torch  # here, because it takes seconds and not every stage needs it
+
     if args.ngpu and not torch.cuda.is_available():
         raise TrnetError(f"--ngpu {args.ngpu}: PyTorch sees no GPU here; use --ngpu 0")
     return torch.device("cuda" if args.ngpu else "cpu")
-
-
-def experiment_from(args: Namespace) -> Experiment:
-    """The experiment that the options name; every system is checked to exist.
-
-    Raises: TrnetError for an unknown system, anything wrong in the YAML, or a missing data dir.
-    """
-    config = config_from(args)
-    for name in args.systems:
-        config.system(name)
-    return Experiment(config, DataDir(args.corpus_data), args.dump, args.exp, device_from(args))

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from trnet.bin.options import Parser, add_experiment_options, experiment_from, list_of, make_parser
+from trnet.bin.experiment_options import add_experiment_options, experiment_from
+from trnet.bin.options import Parser, list_of, make_parser
 from trnet.conditions import noisy_conditions
 from trnet.errors import one_line_errors
 from trnet.eval.predictions import Predictions, read_predictions, write_predictions

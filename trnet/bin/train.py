@@ -2,7 +2,8 @@
 
 import sys
 
-from trnet.bin.options import Parser, add_experiment_options, experiment_from, make_parser
+from trnet.bin.experiment_options import add_experiment_options, experiment_from
+from trnet.bin.options import Parser, make_parser
 from trnet.errors import one_line_errors
 from trnet.experiment import TEACHER
 from trnet.folds import pick_folds
@@ -30,11 +31,11 @@ def main(args: list[str] | None = None) -> None:
         names = [TEACHER] if wanted else []
     else:
         names = [name for name in names if name != TEACHER]
+    experiment.link_shared_systems(names)
     for fold in folds:
         for seed in opts.seeds:
             for name in names:
                 experiment.train(name, fold, seed)
-    experiment.link_shared_systems()
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from sklearn.metrics import accuracy_score, recall_score
 
 from trnet.errors import TrnetError
 
@@ -24,6 +23,8 @@ def uar(labels: Sequence[str], preds: Sequence[str]) -> float:
     A class that is only predicted has no recall and does not enter the mean.
     Raises TrnetError when the two lists are empty or differ in length.
     """
+    from sklearn.metrics import recall_score  # here, because it takes seconds to import
+
     _check(labels, preds)
     present = sorted(set(labels))
     return 100.0 * float(recall_score(labels, preds, labels=present, average="macro"))
@@ -34,6 +35,8 @@ def war(labels: Sequence[str], preds: Sequence[str]) -> float:
 
     Raises TrnetError when the two lists are empty or differ in length.
     """
+    from sklearn.metrics import accuracy_score
+
     _check(labels, preds)
     return 100.0 * float(accuracy_score(labels, preds))
 

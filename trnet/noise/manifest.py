@@ -14,7 +14,7 @@ from trnet.kaldi.data_dir import DataDir
 from trnet.noise.assign import assign_clips, rng_for
 from trnet.noise.mix import energy, is_silent, mix_at_snr, noise_segment
 
-TRIES = 20  # starts drawn before the loudest of them is taken
+TRIES = 20  # starts drawn before the loudest sample is centred
 WEAK_DB = -30.0  # a segment this far below its clip's mean power is passed over
 
 
@@ -28,19 +28,16 @@ def draw_start(noise: np.ndarray, length: int, rng: np.random.Generator) -> int:
     """First sample of a segment of `length` samples that holds noise.
 
     A clip longer than the span is entered where the whole span fits. Clips may hold digital silence: a start whose
-    segment lies 30 dB below the clip's mean power is drawn again, and after 20 draws the loudest one is taken.
+    segment lies 30 dB below the clip's mean power is drawn again, and after 20 draws the loudest sample is centred.
     """
     last = len(noise) - length
-    power = energy(noise) / len(noise)
-    best, best_power = 0, -1.0
+    weak = energy(noise) / len(noise) * 10 ** (WEAK_DB / 10)
     for _ in range(TRIES):
         start = int(rng.integers(0, last + 1 if last > 0 else len(noise)))
-        own_power = energy(noise_segment(noise, start, length)) / length
-        if own_power > best_power:
-            best, best_power = start, own_power
-        if own_power > power * 10 ** (WEAK_DB / 10):
-            break
-    return best
+        if energy(noise_segment(noise, start, length)) > weak * length:
+            return start
+    centred = int(np.abs(noise).argmax()) - length // 2
+    return min(max(centred, 0), last) if last > 0 else centred % len(noise)
 
 
 def build_manifest(speech: DataDir, noise: DataDir, name: str, features: Features, seed: int) -> dict[str, str]:

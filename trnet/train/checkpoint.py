@@ -1,5 +1,6 @@
 """Checkpoints: state dicts and plain values only, written whole, read with weights_only."""
 
+import io
 import pickle
 import zipfile
 from pathlib import Path
@@ -9,15 +10,16 @@ import torch
 from torch import nn
 
 from trnet.errors import TrnetError
-from trnet.files import whole_file
+from trnet.files import write_bytes
 
 FORMAT = "trnet-1"
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write a checkpoint, whole or not at all."""
-    with whole_file(path) as partial, open(partial, "wb") as stream:
-        torch.save({"format": FORMAT, **state}, stream)
+    encoded = io.BytesIO()
+    torch.save({"format": FORMAT, **state}, encoded)
+    write_bytes(path, encoded.getvalue())
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

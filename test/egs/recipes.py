@@ -1,0 +1,37 @@
+"""Running recipes in a copy of egs/, as a user would."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def copy_recipes(root: Path) -> Path:
+    """The folder egs/ of this checkout without what recipes write, below `root`."""
+    ignore = shutil.ignore_patterns("downloads", "data", "dump", "exp", "__pycache__")
+    return Path(shutil.copytree(ROOT / "egs", root / "egs", ignore=ignore))
+
+
+def start(recipe: Path, *options: str) -> subprocess.Popen:
+    """run.sh in a process group of its own, in which Ctrl-C works even where the caller ignores it."""
+    return subprocess.Popen(
+        [recipe / "run.sh", *options],
+        env=os.environ | {"PYTHON": sys.executable, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+
+
+def run(recipe: Path, *options: str) -> str:
+    """What run.sh printed; it must have succeeded."""
+    process = start(recipe, *options)
+    output, _ = process.communicate(timeout=1200)
+    assert process.returncode == 0, output[-3000:]
+    return output

@@ -1,0 +1,38 @@
+"""Options of the entry points that work on an experiment's runs."""
+
+from argparse import Namespace
+from pathlib import Path
+
+from trnet.bin.options import (
+    Parser,
+    add_config_options,
+    add_device_option,
+    config_from,
+    device_from,
+    list_of,
+)
+from trnet.experiment import Experiment
+from trnet.kaldi.data_dir import DataDir
+
+
+def add_experiment_options(parser: Parser) -> None:
+    """What names an experiment's runs."""
+    add_config_options(parser)
+    parser.add_argument("--corpus-data", type=Path, required=True, help="clean data dir, e.g. data/nemo")
+    parser.add_argument("--dump", type=Path, default=Path("dump"), help="folder of features")
+    parser.add_argument("--exp", type=Path, default=Path("exp"), help="folder of runs")
+    parser.add_argument("--systems", type=list_of(str), default=[], help="systems (all in the YAML if none is named)")
+    parser.add_argument("--folds", type=list_of(int), default=[], help="folds, counted from 1 (all if none is named)")
+    parser.add_argument("--seeds", type=list_of(int), default=[1], help="seeds")
+    add_device_option(parser)
+
+
+def experiment_from(args: Namespace) -> Experiment:
+    """The experiment that the options name; every system is checked to exist.
+
+    Raises: TrnetError for an unknown system, anything wrong in the YAML, or a missing data dir.
+    """
+    config = config_from(args)
+    for name in args.systems:
+        config.system(name)
+    return Experiment(config, DataDir(args.corpus_data), args.dump, args.exp, device_from(args))
