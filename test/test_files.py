@@ -46,7 +46,6 @@ WRITERS = {
 }
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("name", WRITERS)
 def test_a_full_disk_is_said_as_such_and_leaves_nothing(tmp_path, disk_full, name):
     path = tmp_path / name
@@ -78,7 +77,6 @@ sys.exit(one_line_errors(lambda: write_audio(path, np.zeros(50_000, np.float32),
 """
 
 
-@pytest.mark.xfail(strict=True, reason="soundfile's callbacks print their tracebacks to stderr")
 def test_a_wav_on_a_full_disk_is_one_line_on_stderr(tmp_path):
     """In a process of its own, as pytest keeps the tracebacks of callbacks from stderr."""
     command = [sys.executable, "-c", WAV_ON_A_FULL_DISK, str(tmp_path / "a.wav")]

@@ -157,7 +157,6 @@ def test_a_finished_call_is_not_redone_and_a_changed_one_is(tmp_path, data, caps
     assert not any(path.stat().st_mtime_ns == old for path, old in times.items() if path.suffix == ".wav")
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("stop", ["keys", "disk"])
 def test_a_stopped_call_leaves_whole_files_alone_and_the_next_goes_on(
     tmp_path, data, stop, monkeypatch, disk_full, partials

@@ -4,8 +4,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import configargparse
-
+from trnet.bin.options import Parser, make_parser
 from trnet.corpora import FILES, SPEECH
 from trnet.corpora.build import build_data_dir
 from trnet.corpora.contract import read_contract
@@ -15,9 +14,9 @@ from trnet.errors import one_line_errors
 from trnet.kaldi.validate import SPEECH_TABLES
 
 
-def get_parser() -> configargparse.ArgumentParser:
+def get_parser() -> Parser:
     """The command's options."""
-    parser = configargparse.ArgumentParser(prog="prepare_corpus", description=__doc__)
+    parser = make_parser("prepare_corpus", __doc__)
     parser.add_argument("--corpus", required=True, choices=list(SPEECH), help="how the corpus is laid out")
     parser.add_argument("--root", required=True, help="folder of the corpus")
     parser.add_argument("--out", required=True, type=Path, help="data directory to write, e.g. data/iemocap")

@@ -4,8 +4,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import configargparse
-
+from trnet.bin.options import Parser, make_parser
 from trnet.corpora import FILES, NOISE
 from trnet.corpora.build import build_data_dir
 from trnet.corpora.contract import NO_CONTRACT, read_contract
@@ -14,9 +13,9 @@ from trnet.errors import one_line_errors
 from trnet.kaldi.validate import NOISE_TABLES
 
 
-def get_parser() -> configargparse.ArgumentParser:
+def get_parser() -> Parser:
     """The command's options."""
-    parser = configargparse.ArgumentParser(prog="prepare_noise", description=__doc__)
+    parser = make_parser("prepare_noise", __doc__)
     parser.add_argument("--noise", required=True, choices=list(NOISE), help="how the corpus is laid out")
     parser.add_argument("--root", required=True, help="folder of the noise corpus")
     parser.add_argument("--out", required=True, type=Path, help="data directory to write, e.g. data/noise_esc")

@@ -4,16 +4,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import configargparse
-
+from trnet.bin.options import Parser, make_parser
 from trnet.errors import one_line_errors
 from trnet.kaldi.data_dir import DataDir
 from trnet.kaldi.validate import NOISE_TABLES, SPEECH_TABLES, validate_data_dir
 
 
-def get_parser() -> configargparse.ArgumentParser:
+def get_parser() -> Parser:
     """The command's options."""
-    parser = configargparse.ArgumentParser(prog="validate_data_dir", description=__doc__)
+    parser = make_parser("validate_data_dir", __doc__)
     parser.add_argument("dirs", nargs="+", type=Path, metavar="DIR", help="data directories, e.g. data/iemocap")
     parser.add_argument("--noise", action="store_true", help="they hold noise: no text, emotions or groups")
     parser.add_argument("--no-text", action="store_true", help="do not ask for text")

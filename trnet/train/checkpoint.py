@@ -31,8 +31,8 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise TrnetError(f"{path}: no such checkpoint; run the training stage that writes it") from None
-    except (RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile, ValueError) as error:
-        reason = str(error).splitlines()[0]
+    except (RuntimeError, OSError, EOFError, LookupError, pickle.UnpicklingError, zipfile.BadZipFile, ValueError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise TrnetError(f"{path}: is no readable checkpoint ({reason}); delete it and train again") from None
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise TrnetError(f"{path}: is not a checkpoint of trnet; delete it and train again")

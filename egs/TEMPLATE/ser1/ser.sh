@@ -108,7 +108,9 @@ if in_stage 1 "data dirs"; then
     for noise in $noises; do
         dir=${noise}_dir
         [ -n "${!dir:-}" ] || fail "--noises $noise: no such noise set; known: esc musan nonspeech" 2
-        run prepare_noise --noise "$noise" --root "${!dir}" --out "data/noise_$noise" --nj "$nj"
+        counts=conf/contract_$noise.yaml
+        if [ "$contract" = none ] || [ ! -f "$counts" ]; then counts=none; fi
+        run prepare_noise --noise "$noise" --root "${!dir}" --out "data/noise_$noise" --contract "$counts" --nj "$nj"
     done
 fi
 
