@@ -3,7 +3,9 @@
 import errno
 import functools
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 
@@ -22,11 +24,14 @@ def nearest(name: str, known: Sequence[str]) -> str:
 def one_line_errors(main: Callable[..., int | None]) -> Callable[..., int]:
     """Turn the failures a user can mend into one line on stderr and an exit status that is not 0.
 
-    `TrnetError` gives 1, a full disk 1, Ctrl-C 130. Anything else is a bug and keeps its traceback.
+    `TrnetError` gives 1, a full disk 1, Ctrl-C or a termination signal 130. Anything else is a bug and keeps its
+    traceback.
     """
 
     @functools.wraps(main)
     def run(*args, **kwargs) -> int:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, signal.default_int_handler)  # clean up as on Ctrl-C
         try:
             return main(*args, **kwargs) or 0
         except TrnetError as error:

@@ -132,7 +132,8 @@ class Experiment:
     def trained(self, name: str, fold: Fold, seed: int) -> bool:
         """Whether a run is finished under this very configuration."""
         folder = self.run_folder(name, fold, seed)
-        if not ((folder / "best.pt").is_file() and (folder / "last.pt").is_file() and self.stamp(name, fold, seed).done()):
+        there = all((folder / file).is_file() for file in ("best.pt", "last.pt"))
+        if not (there and self.stamp(name, fold, seed).done()):
             return False
         history = load_checkpoint(folder / "last.pt")["history"]
         conf = self.config.training

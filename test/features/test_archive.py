@@ -134,6 +134,7 @@ def test_features_are_made_once_and_anew_when_settings_or_audio_change(tmp_path,
     assert (out / "of_others").exists()
 
 
+@pytest.mark.filterwarnings("ignore:An error happend")
 def test_a_damaged_archive_is_named_with_the_utterance(tmp_path, data):
     """Cut in the middle, as by a copy that was stopped."""
     make_archive(data, tmp_path / "raw" / "clean", Features())

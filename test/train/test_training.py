@@ -114,6 +114,22 @@ def test_a_run_stopped_in_its_second_epoch_goes_on_to_the_very_same_end(
     assert same_outcome(outcome(experiment, name), outcome(trained, name))
 
 
+@pytest.mark.parametrize("stop", [None, 3])
+def test_the_learning_rate_is_cut_after_the_plateau_also_where_a_run_went_on(tiny, tmp_path, monkeypatch, stop):
+    """The UAR never rises after epoch 1; more than one such epoch, so after the third, cuts the rate to a tenth."""
+    whole = loop.Run._validate
+    monkeypatch.setattr(loop.Run, "_validate", lambda *args: whole(*args) | {"valid_uar": 30.0})
+    experiment = tiny.experiment(tmp_path, max_epochs=4)
+    fold = experiment.folds[0]
+    if stop:
+        with monkeypatch.context() as patch, pytest.raises(Stopped):
+            stop_at(patch, "_train_epoch", stop)
+            experiment.train("baseline_c", fold, 1)
+    experiment.train("baseline_c", fold, 1)
+    rates = [row["lr"] for row in outcome(experiment, "baseline_c")[1]["history"]]
+    assert rates == pytest.approx([0.01, 0.01, 0.01, 0.001])
+
+
 def test_a_run_stopped_between_its_two_checkpoints_goes_on_to_the_very_same_end(tiny, trained, tmp_path, monkeypatch):
     """best.pt of an epoch is there, last.pt is not yet."""
     experiment, fold = with_teacher(tiny, trained, tmp_path), trained.folds[0]

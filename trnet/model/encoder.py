@@ -25,21 +25,26 @@ def add_deltas(x: Tensor, frames: ValidFrames) -> Tensor:
 
 
 class ResidualBlock(nn.Module):
-    """ReLU(BN(conv k x k, stride 2) + BN(conv 1 x 1, stride 2)); BatchNorm sees real frames only."""
+    """ReLU(BN(conv k x k, stride 2) + BN(conv 1 x 1, stride 2)); BatchNorm sees real frames only.
+
+    The 1 x 1 convolution is a matrix product over every second frame and bin: the same numbers, and oneDNN's own
+    strided 1 x 1 convolution writes out of bounds for few channels in channels_last memory (PyTorch 2.11, CPU).
+    """
 
     def __init__(self, channels_in: int, channels_out: int, kernel: int, dropout: float) -> None:
         super().__init__()
         self.conv = nn.Conv2d(channels_in, channels_out, kernel, stride=2, padding=kernel // 2, bias=False)
         self.norm = nn.BatchNorm1d(channels_out)  # over the rows of packed frames
-        self.shortcut = nn.Conv2d(channels_in, channels_out, 1, stride=2, bias=False)
+        self.shortcut = nn.Linear(channels_in, channels_out, bias=False)
         self.shortcut_norm = nn.BatchNorm1d(channels_out)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, frames: ValidFrames) -> tuple[Tensor, ValidFrames]:
         """x (B, C, T, F), padding zero -> (B, C', ceil(T / 2), ceil(F / 2)), padding zero."""
-        main, short = self.conv(x), self.shortcut(x)
+        main = self.conv(x)
         frames = frames.resized((frames.lengths + 1) // 2, main.shape[2])
-        rows = self.norm(frames.pack(main)) + self.shortcut_norm(frames.pack(short))
+        short = self.shortcut(frames.pack(x[:, :, ::2, ::2]))
+        rows = self.norm(frames.pack(main)) + self.shortcut_norm(short)
         return frames.unpack(self.dropout(torch.relu(rows)), main.shape[3]), frames
 
 

@@ -13,6 +13,7 @@ from trnet.errors import TrnetError
 from trnet.files import write_bytes
 
 FORMAT = "trnet-1"
+UNREADABLE = (RuntimeError, OSError, EOFError, LookupError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile)
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -31,7 +32,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise TrnetError(f"{path}: no such checkpoint; run the training stage that writes it") from None
-    except (RuntimeError, OSError, EOFError, LookupError, pickle.UnpicklingError, zipfile.BadZipFile, ValueError) as error:
+    except UNREADABLE as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise TrnetError(f"{path}: is no readable checkpoint ({reason}); delete it and train again") from None
     if not isinstance(state, dict) or state.get("format") != FORMAT:

@@ -1,0 +1,279 @@
+"""Entry points: what is wrong is one line and a status that is not 0; what is right runs from waves to scores."""
+
+import csv
+import importlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tiny import CONFIG, SETS, hiss, noise_dir, speech_dir
+
+from trnet.bin import check_setup, enhance, list_sets, make_fbank, prepare_corpus, prepare_noise, score, simulate, train
+
+VERBS = ("check_setup", "enhance", "list_sets", "make_fbank", "prepare_corpus", "prepare_noise", "score", "simulate")
+VERBS += ("train", "validate_data_dir")
+
+
+@pytest.fixture
+def broken(tmp_path):
+    """A folder with conf.yaml and data dirs whose wav.scp names one file that is not there."""
+    (tmp_path / "conf.yaml").write_text(yaml.safe_dump(CONFIG))
+    speech_dir(tmp_path / "data", "tiny", {"S1F-ang_1": hiss(1, 4000), "S2F-neu_1": hiss(2, 4000)})
+    noise_dir(tmp_path / "data", "esc", {"a-1": hiss(3, 4000), "b-1": hiss(4, 4000)})
+    (tmp_path / "data/downloads/tiny/S2F-neu_1.wav").unlink()
+    return tmp_path
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_command_has_a_parser_and_help(verb, capsys):
+    module = importlib.import_module(f"trnet.bin.{verb}")
+    with pytest.raises(SystemExit) as caught:
+        module.main(["--help"])
+    assert caught.value.code == 0 and "usage:" in capsys.readouterr().out
+    assert module.get_parser() is not None
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_an_unknown_option_is_named(verb, fails):
+    needed = {
+        "check_setup": ["--config", "c", "--folders", "a=b"],
+        "prepare_corpus": ["--corpus", "nemo", "--root", "r", "--out", "o", "--labels", "l", "--contract", "none"],
+        "prepare_noise": ["--noise", "esc", "--root", "r", "--out", "o"],
+        "validate_data_dir": ["somewhere"],
+        "enhance": ["--config", "c", "--sets", "s"],
+        "make_fbank": ["--config", "c", "--sets", "s"],
+    }.get(verb, ["--config", "c", "--corpus-data", "d", *(["--noises", "n"] if verb != "train" else [])])
+    line = fails(importlib.import_module(f"trnet.bin.{verb}").main, [*needed, "--outt", "x"])
+    assert "unknown option --outt" in line
+
+
+def test_the_nearest_option_is_offered(tiny, fails):
+    line = fails(train.main, [*tiny.folders(), "--max-epoch", "3"])
+    assert line.startswith("error: python -m trnet.bin.train: unknown option --max-epoch; did you mean '--max-epochs'?")
+
+
+@pytest.mark.parametrize(
+    ("main", "options", "message"),
+    [
+        (train.main, ["--folds", "11"], "error: --folds 11: there are folds 1 to 6"),
+        (train.main, ["--folds", "1 0"], "error: --folds 0: there are folds 1 to 6"),
+        (train.main, ["--folds", "one"], "'one' is not a list of int values"),
+        (train.main, ["--seeds", "1 x"], "'1 x' is not a list of int values"),
+        (train.main, ["--systems", "trnett"], "error: --systems trnett: no such system; did you mean 'trnet'?"),
+        (train.main, ["--frontend", "gtcrm"], "dump/gtcrm/tiny: has no features; run stages 2 to 4"),
+        (train.main, ["--max-epochs", "0"], "error: --max-epochs 0: train for at least 1 epoch"),
+        (train.main, ["--snrs", "7"], "tiny_esc_7db: has no features; run stages 2 to 4 for this front-end and these"),
+        (train.main, ["--snrs", "loud"], "'loud' is not a list of float values"),
+        (train.main, ["--part", "teachers"], "invalid choice: 'teachers'"),
+        (train.main, ["--part", "others", "--systems", "trnet"], "no teacher for fold 1, seed 1; run stage 5 first"),
+        (score.main, ["--noises", "esc", "--systems", "x"], "error: --systems x: no such system"),
+        (score.main, ["--noises", "esc", "--folds", "7"], "error: --folds 7: there are folds 1 to 6"),
+        (score.main, ["--noises", "my_noise"], "error: --noises my_noise: use letters and digits only"),
+        (score.main, [], "the following arguments are required: --noises"),
+    ],
+)
+def test_what_is_wrong_with_a_run_is_one_line(tiny, tmp_path, fails, main, options, message):
+    exp = tmp_path / "exp"
+    assert message in fails(main, [*tiny.folders(), "--exp", str(exp), *options])
+    assert not list(exp.rglob("*.pt"))
+
+
+def test_a_gpu_that_is_not_there_is_named(tiny, fails, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert "error: --ngpu 1: PyTorch sees no GPU here" in fails(train.main, [*tiny.folders(), "--ngpu", "1"])
+
+
+@pytest.mark.parametrize("name", ["no.yaml", "folder"])
+def test_a_configuration_that_is_not_there_is_named(tiny, tmp_path, fails, name):
+    (tmp_path / "folder").mkdir()
+    args = ["--config", str(tmp_path / name), "--corpus-data", str(tiny.data.path), "--noises", "esc"]
+    assert f"{name}: no such configuration file" in fails(list_sets.main, args)
+
+
+def test_a_data_dir_that_is_not_there_is_named(tiny, fails):
+    args = ["--config", str(tiny.config_path), "--corpus-data", "data/nowhere"]
+    for main in (train.main, simulate.main):
+        needed = ["--noises", "esc"] if main is simulate.main else []
+        assert "data/nowhere: no such data directory; run the stage that makes it" in fails(main, [*args, *needed])
+
+
+def test_a_noise_set_that_was_not_prepared_is_named(broken, fails):
+    args = ["--config", str(broken / "conf.yaml"), "--corpus-data", str(broken / "data/tiny"), "--noises", "rain"]
+    assert "noise_rain: no such data directory" in fails(simulate.main, args)
+
+
+def test_a_line_of_wav_scp_that_leads_nowhere_is_named_by_each_stage(broken, fails, partials):
+    config = ["--config", str(broken / "conf.yaml")]
+    corpus = str(broken / "data/tiny")
+    sets = [*config, "--sets", corpus, "--dump", str(broken / "dump")]
+    for main, args in (
+        (simulate.main, [*config, "--corpus-data", corpus, "--noises", "esc"]),
+        (enhance.main, sets),
+    ):
+        line = fails(main, args)
+        assert "S2F-neu_1.wav" in line and "mend the path in wav.scp" in line
+    out = broken / "dump/none/tiny"
+    shutil.copytree(corpus, out, dirs_exist_ok=True)
+    assert "S2F-neu_1.wav" in fails(make_fbank.main, sets)
+    assert not partials(broken) and not list(broken.rglob("feats*"))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("gtcrm", "unknown front-end 'gtcrm'; did you mean 'gtcrn'"), ("no.module:X", "'no.module' does not import")],
+)
+def test_an_unknown_front_end_is_named(tiny, tmp_path, fails, name, message):
+    config = ["--config", str(tiny.config_path), "--frontend", name]
+    assert message in fails(enhance.main, [*config, "--sets", str(tiny.data.path), "--dump", str(tmp_path)])
+    assert message in fails(check_setup.main, [*config, "--folders", f"tiny={tmp_path}"])
+
+
+@pytest.mark.parametrize(
+    ("folders", "message"),
+    [
+        ("nemo={0}/none", "none: no such folder; give the one of nemo with --corpus-dir"),
+        ("tiny={0} esc={0}/none", "none: no such folder; give the one of esc with --esc-dir"),
+        ("tiny={0} musan={0}/none", "openslr.org/17"),
+        ("tiny={0} wind=", "--noises wind: no such noise set; known: esc musan nonspeech"),
+    ],
+)
+def test_check_setup_says_which_corpus_is_missing_and_where_it_is_to_be_had(tiny, tmp_path, fails, folders, message):
+    args = ["--config", str(tiny.config_path), "--folders", folders.format(tmp_path)]
+    assert message in fails(check_setup.main, args)
+
+
+def test_check_setup_checks_systems_and_weights(tiny, tmp_path, fails):
+    args = ["--config", str(tiny.config_path), "--folders", f"tiny={tmp_path}"]
+    assert "--systems trned: no such system" in fails(check_setup.main, [*args, "--systems", "trnet trned"])
+    weights = ["--frontend", "gtcrn", "--frontend-checkpoint", str(tmp_path / "none.tar")]
+    assert "none.tar" in fails(check_setup.main, [*args, *weights])
+    assert "gtcrn" in fails(check_setup.main, [*args, "--frontend", "gtcrn"])  # no weights are no option
+
+
+def test_check_setup_says_what_it_found(tiny, tmp_path, capsys):
+    assert check_setup.main(["--config", str(tiny.config_path), "--folders", f"tiny={tmp_path}"]) == 0
+    out = capsys.readouterr().out
+    assert f"tiny: {tmp_path}" in out and "front-end: none" in out and "torch" in out
+
+
+def test_list_sets_prints_the_folders_of_all_conditions(tiny, capsys):
+    args = [
+        "--config",
+        str(tiny.config_path),
+        "--corpus-data",
+        "data/nemo",
+        "--noises",
+        "esc musan",
+        "--snrs",
+        "20 2.5",
+    ]
+    assert list_sets.main(args) == 0
+    names = ("nemo", "nemo_esc_20db", "nemo_esc_2.5db", "nemo_musan_20db", "nemo_musan_2.5db")
+    assert capsys.readouterr().out.split() == [f"data/{name}" for name in names]
+
+
+def test_options_can_come_from_a_file_and_the_command_line_has_the_last_word(tiny, tmp_path, capsys):
+    options = tmp_path / "options.yaml"
+    options.write_text(f"config: {tiny.config_path}\ncorpus-data: data/x\nnoises: esc\nsnrs: '10 0'\n")
+    assert list_sets.main(["--options", str(options), "--snrs", "5"]) == 0
+    assert capsys.readouterr().out.split() == ["data/x", "data/x_esc_5db"]
+
+
+@pytest.mark.parametrize(("option", "main"), [("--corpus", prepare_corpus.main), ("--noise", prepare_noise.main)])
+def test_a_corpus_that_is_not_there_is_named(tmp_path, fails, option, main):
+    root, out = tmp_path / "nowhere", tmp_path / "data"
+    args = [option, "nemo" if option == "--corpus" else "esc", "--root", str(root), "--out", str(out)]
+    if option == "--corpus":
+        labels = Path(__file__).parents[2] / "egs/nemo/ser1/conf/labels.yaml"
+        args += ["--labels", str(labels), "--contract", "none"]
+    assert "nowhere" in fails(main, args) and not out.exists()
+
+
+def test_from_features_to_scores_and_a_second_call_does_nothing(tiny, tmp_path, capsys, monkeypatch):
+    """Two systems on fold 1: the teacher, then trnet, then results of every condition."""
+    exp = tmp_path / "exp"
+    runs = [*tiny.folders(), "--exp", str(exp), "--folds", "1", "--systems", "baseline_c trnet", "--max-epochs", "1"]
+    assert train.main([*runs, "--part", "teacher"]) == 0
+    assert train.main([*runs, "--part", "others"]) == 0
+    assert (exp / "none/baseline_c").resolve() == (exp / "raw/baseline_c").resolve()
+    runs_made = [path for path in exp.glob("*/*/*/best.pt") if not path.parents[1].is_symlink()]
+    assert sorted(str(path.parent.relative_to(exp)) for path in runs_made) == [
+        "none/trnet/fold1_seed1",
+        "raw/baseline_c/fold1_seed1",
+    ]
+    assert score.main([*runs, "--noises", "esc"]) == 0
+    with open(exp / "none/results.csv", newline="") as stream:
+        rows = [row for row in csv.DictReader(stream) if row["fold"] == "1"]
+    said = {(row["system"], row["noise"], row["snr_db"]): row for row in rows}
+    conditions = {("clean", ""), ("esc", "10"), ("esc", "0")}
+    assert {(n, float(s) if s else None) for _, n, s in said} == {(n, float(s) if s else None) for n, s in conditions}
+    assert len(rows) == 6 and all(int(row["n_utts"]) == 8 and 0 <= float(row["uar"]) <= 100 for row in rows)
+    with open(exp / "none/predictions.csv", newline="") as stream:
+        predictions = list(csv.DictReader(stream))
+    assert {row["utt_id"][:3] for row in predictions} == {"S1F"} and len(predictions) == 6 * 8
+    assert all((row["c"] == "") == (row["system"] == "baseline_c") for row in predictions)
+    monkeypatch.setattr("trnet.experiment.train_run", lambda *args: pytest.fail("trained again"))
+    capsys.readouterr()
+    assert train.main([*runs, "--part", "teacher"]) == train.main([*runs, "--part", "others"]) == 0
+    assert capsys.readouterr().out.count("up to date") == 2
+
+
+def test_stages_2_to_4_are_not_redone(tiny, capsys):
+    config = ["--config", str(tiny.config_path)]
+    sets = ["--sets", " ".join(str(tiny.root / "data" / name) for name in SETS), "--dump", str(tiny.dump)]
+    capsys.readouterr()
+    assert simulate.main([*config, "--corpus-data", str(tiny.data.path), "--noises", "esc"]) == 0
+    assert enhance.main([*config, *sets]) == make_fbank.main([*config, *sets]) == 0
+    assert capsys.readouterr().out.count("up to date") == 2 + 3 + 6
+
+
+SER = Path(__file__).parents[2] / "egs/TEMPLATE/ser1/ser.sh"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--max-epoch", "3"], "error: unknown option --max-epoch; did you mean '--max-epochs'?"),
+        (["--stage", "8"], "error: --stage 8: there are stages 0 to 7"),
+        (["--stop-stage", "all"], "error: --stop-stage all: there are stages 0 to 7"),
+        (["--nj", "many"], "error: --nj many: must be a whole number"),
+        (["--folds"], "error: --folds needs a value"),
+        (["folds"], "error: 'folds' is not an option"),
+        (["--stage", "0", "--stop-stage", "0", "--noises", "wind"], "error: --noises wind: no such noise set"),
+        (
+            ["--stage", "2", "--stop-stage", "2", "--config", "none.yaml"],
+            "error: none.yaml: no such configuration file",
+        ),
+        pytest.param(
+            ["--stage", "0", "--stop-stage", "0", "--noises", "esc,musan"],
+            "error: ",
+            marks=pytest.mark.xfail(strict=True, reason="bash: esc,musan_dir: invalid variable name"),
+        ),
+    ],
+)
+def test_the_recipe_says_in_one_line_what_is_wrong(tiny, tmp_path, options, message):
+    (tmp_path / "conf").mkdir()
+    shutil.copy(tiny.config_path, tmp_path / "conf/recipe.yaml")
+    (tmp_path / "downloads/tiny").mkdir(parents=True)
+    command = ["bash", str(SER), "--corpus", "tiny", *options]
+    environment = os.environ | {"PYTHON": sys.executable, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
+    lines = done.stderr.splitlines()
+    assert done.returncode != 0 and len(lines) == 1 and lines[0].startswith(message), done.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_the_recipe_lists_its_options(tmp_path):
+    done = subprocess.run(["bash", str(SER), "--help"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0
+    for name in ("ngpu nj folds seeds systems frontend frontend-checkpoint noises snrs max-epochs").split():
+        assert f"--{name}" in done.stdout
+    for name in ("corpus-dir", "esc-dir", "musan-dir", "nonspeech-dir", "stage", "stop-stage"):
+        assert f"--{name}" in done.stdout
