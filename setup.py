@@ -25,6 +25,7 @@ setup(
         "pyyaml>=6",
         "configargparse>=1.7",
         "scikit-learn>=1.4",
+        "scipy>=1.11",
         "matplotlib>=3.8",
         "tqdm>=4.66",
     ],

@@ -10,9 +10,10 @@ import pytest
 import soundfile
 import torch
 
-from trnet.audio import heard_span, read_audio, write_audio
+from trnet.audio import read_audio, write_audio
 from trnet.errors import TrnetError, nearest, one_line_errors
 from trnet.files import whole_file, write_text
+from trnet.heard import heard_span
 from trnet.train.checkpoint import save_checkpoint
 
 

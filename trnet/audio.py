@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import scipy.io.wavfile
 import soundfile
 
 from trnet.errors import TrnetError
@@ -78,17 +79,6 @@ def read_audio(path: Path, rate: int, start_s: float = 0.0, end_s: float | None 
 
 def write_audio(path: Path, samples: np.ndarray, rate: int) -> None:
     """Write samples (n,) as 32-bit float WAV: no clipping, no rounding; whole or not at all."""
-    encoded = io.BytesIO()  # not straight to the file: libsndfile hides why a write failed
-    soundfile.write(encoded, samples, rate, subtype="FLOAT", format="WAV")
+    encoded = io.BytesIO()  # not by libsndfile: it writes the time of day into the file, and hides why a write failed
+    scipy.io.wavfile.write(encoded, rate, np.ascontiguousarray(samples, dtype=np.float32))
     write_bytes(path, encoded.getvalue())
-
-
-def heard_span(samples: np.ndarray, span: int, pad: str) -> np.ndarray:
-    """The part that the model hears: cut to `span` samples; with ``pad="repeat"`` repeated up to them.
-
-    Noise is added and SNRs are measured on this span, as in the authors' release.
-    """
-    samples = samples[:span]
-    if pad == "repeat" and len(samples) < span:
-        samples = np.resize(samples, span)  # np.resize repeats
-    return samples

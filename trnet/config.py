@@ -32,6 +32,13 @@ class Features:
     compression: int = 3  # kaldiio's compression_method; 3 is two bytes a value, 0 none
 
     def __post_init__(self) -> None:
+        _positive(
+            sample_rate=self.sample_rate,
+            num_mel_bins=self.num_mel_bins,
+            frame_length=self.frame_length,
+            frame_shift=self.frame_shift,
+            max_frames=self.max_frames,
+        )
         _one_of("features.pad", self.pad, ("none", "repeat"))
         _one_of("features.window", self.window, ("povey", "hamming", "hanning", "rectangular", "blackman"))
         _one_of("features.compression", self.compression, (0, 3))
@@ -50,6 +57,10 @@ class Simulation:
     seed: int = 0
     snrs: list[float] = field(default_factory=lambda: [20, 15, 10, 5, 0])  # dB
     train_noise: str = "esc"  # the one noise set that training may hear (matched)
+
+    def __post_init__(self) -> None:
+        if not self.snrs:
+            raise ValueError("simulation.snrs: name at least one SNR in dB")
 
 
 @dataclass(frozen=True)
@@ -74,6 +85,9 @@ class Encoder:
     input_norm: bool = False  # BatchNorm over mel bins at the input
 
     def __post_init__(self) -> None:
+        if not self.channels:
+            raise ValueError("encoder.channels: name one number of channels a block, at least one")
+        _positive(kernel=self.kernel, **{f"channels[{i}]": count for i, count in enumerate(self.channels)})
         _one_of("encoder.type", self.type, ("residual", "plain"))
 
 
@@ -152,6 +166,9 @@ class Training:
     bucketing: int = 8  # sort so many batches' worth of utterances by length; 1: do not sort
 
     def __post_init__(self) -> None:
+        if self.batch_size < 2:
+            raise ValueError(f"training.batch_size: {self.batch_size} must be 2 or more (BatchNorm)")
+        _positive(lr=self.lr, max_epochs=self.max_epochs, bucketing=self.bucketing)
         _one_of("training.train_conditions", self.train_conditions, ("draw", "all"))
         _one_of("training.valid_conditions", self.valid_conditions, ("draw", "all"))
         _one_of("training.precision", self.precision, ("float32", "bf16"))
@@ -188,6 +205,12 @@ class Config:
         return self.systems[name]
 
 
+def _positive(**values: float) -> None:
+    for key, value in values.items():
+        if value <= 0:
+            raise ValueError(f"{key}: {value} must be above 0")
+
+
 def _one_of(key: str, value: Any, known: tuple) -> None:
     if value not in known:
         raise ValueError(f"{key}: {value} is not one of {', '.join(map(str, known))}")
@@ -202,12 +225,14 @@ def _merge(low: dict, high: dict) -> dict:
     return merged
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML file's mapping, its ``base`` files merged in.
+def read_yaml(path: Path, users: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """A YAML file's mapping, its ``base`` files merged in; `users` are the files that led here.
 
-    Raises: TrnetError for a missing file, bad YAML, or a file that is no mapping.
+    Raises: TrnetError for a missing file, bad YAML, a file that is no mapping, or one that is its own base.
     """
     path = Path(path)
+    if path.resolve() in users:
+        raise TrnetError(f"{path}: is its own base; mend the line 'base:' there")
     try:
         own = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (FileNotFoundError, IsADirectoryError):
@@ -217,9 +242,12 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(own, dict):
         raise TrnetError(f"{path}: is not a YAML mapping; write 'key: value' lines")
     bases = own.pop("base", [])
+    bases = [bases] if isinstance(bases, str) else bases
+    if not isinstance(bases, list) or not all(isinstance(base, str) for base in bases):
+        raise TrnetError(f"{path}: base must be a path or a list of paths, not {bases!r}; mend it there")
     merged: dict[str, Any] = {}
-    for base in [bases] if isinstance(bases, str) else bases:
-        merged = _merge(merged, read_yaml(path.parent / base))
+    for base in bases:
+        merged = _merge(merged, read_yaml(path.parent / base, (*users, path.resolve())))
     return _merge(merged, own)
 
 
@@ -241,6 +269,11 @@ def _build(kind: Any, value: Any, key: str) -> Any:
         return [_build(inner[0], v, f"{key}[{i}]") for i, v in enumerate(value)]
     if kind is Any:
         return value
+    if kind is float and isinstance(value, str):  # YAML 1.1 takes 1e-3 for a string
+        try:
+            value = float(value)
+        except ValueError:
+            raise ValueError(f"{key}: must be a number, not {value!r}") from None
     accepted = (int, float) if kind is float else kind
     is_bool_as_number = isinstance(value, bool) and kind is not bool
     if origin is not None or isinstance(kind, types.UnionType) or is_bool_as_number or not isinstance(value, accepted):

@@ -71,8 +71,7 @@ def test_fingerprints_tell_front_ends_apart_but_not_paths(frontend, tmp_path):
     second = tmp_path / "b.tar"
     shutil.copy(first, second)
     loaded, moved = (
-        build_frontend({"frontend": "gtcrn", "frontend_conf": {"checkpoint": str(p)}})
-        for p in (first, second)
+        build_frontend({"frontend": "gtcrn", "frontend_conf": {"checkpoint": str(p)}}) for p in (first, second)
     )
     assert loaded.fingerprint() == moved.fingerprint()
     assert loaded.describe()["conf"]["checkpoint"] == str(first)
@@ -81,9 +80,7 @@ def test_fingerprints_tell_front_ends_apart_but_not_paths(frontend, tmp_path):
         frontend,
         build_frontend({"frontend": "none"}),
         build_frontend({"frontend": "gtcrn", "frontend_conf": {"init": "random"}}),
-        build_frontend(
-            {"frontend": "gtcrn", "frontend_conf": {"checkpoint": str(first), "level_dbfs": -20}}
-        ),
+        build_frontend({"frontend": "gtcrn", "frontend_conf": {"checkpoint": str(first), "level_dbfs": -20}}),
     ]
     keys = [json.dumps(f.fingerprint(), sort_keys=True) for f in (loaded, *others)]
     assert len(set(keys)) == len(keys)

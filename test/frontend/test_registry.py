@@ -6,7 +6,7 @@ import torch
 from trnet.errors import TrnetError
 from trnet.frontend import FRONTENDS, FrontEnd, build_frontend
 
-HALVER = '''
+HALVER = """
 from trnet.frontend import FrontEnd
 
 
@@ -28,7 +28,7 @@ class Cutter(FrontEnd):
 
 class Stranger:
     pass
-'''
+"""
 
 
 @pytest.fixture

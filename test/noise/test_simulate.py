@@ -100,7 +100,6 @@ def test_the_same_seed_gives_the_same_bytes_in_two_processes_too_another_seed_ot
     assert wavs(first[0]) != wavs(other[0])
 
 
-@pytest.mark.xfail(strict=True, reason="libsndfile writes the time of day into the PEAK chunk of float WAV")
 def test_files_hold_nothing_of_the_time_they_were_made_at(tmp_path, data):
     """So that the same seed gives the same bytes tomorrow."""
     folder = simulate(*data, "esc", tmp_path, SHORT, CONF, nj=1)[0]
@@ -134,7 +133,7 @@ def test_silence_is_refused_with_its_name_and_place(tmp_path, speech_level, nois
 def test_speech_that_is_silent_in_what_is_heard_alone_is_refused(tmp_path):
     late = np.concatenate([np.zeros(SPAN, np.float32), hiss(1, 5000)])
     data = speech_dir(tmp_path, "clean", {"A-ang_1": late})
-    with pytest.raises(TrnetError, match="A-ang_1 with noise .*: speech is silent"):
+    with pytest.raises(TrnetError, match="A-ang_1 of .* with noise .*: speech is silent"):
         simulate(data, noise_dir(tmp_path, "esc", {"x-1": hiss(2, 500)}), "esc", tmp_path, SHORT, CONF, nj=1)
 
 

@@ -18,8 +18,8 @@ from tiny import CLASSES, SPEAKERS
 
 from trnet.conditions import CLEAN
 from trnet.errors import TrnetError
-from trnet.eval import decode as decoding
 from trnet.frontend import build_frontend
+from trnet.train import decode as decoding
 from trnet.train import loop
 from trnet.train.checkpoint import load_checkpoint
 from trnet.train.data import Archives

@@ -47,8 +47,6 @@ def main(args: list[str] | None = None) -> None:
     for pair in opts.folders:
         name, _, folder = pair.partition("=")
         option, source = WHERE.get(name, ("--corpus-dir", "its publishers"))
-        if not folder:
-            raise TrnetError(f"--noises {name}: no such noise set; known: esc musan nonspeech")
         if not Path(folder).is_dir():
             raise TrnetError(f"{folder}: no such folder; give the one of {name} with {option} (to be had: {source})")
         print(f"{name}: {folder}")

@@ -4,13 +4,13 @@ import torch
 
 from trnet.conditions import CLEAN, Condition
 from trnet.errors import TrnetError
-from trnet.eval.decode import decode
 from trnet.eval.predictions import Prediction, write_predictions
 from trnet.experiment import Experiment
 from trnet.folds import Fold
 from trnet.stamp import Stamp, dir_digest, file_digest
 from trnet.train.checkpoint import load_checkpoint, load_weights
 from trnet.train.data import BatchReader
+from trnet.train.decode import decode
 from trnet.train.forward import input_kinds, make_model
 
 BATCH = 64

@@ -8,28 +8,26 @@ import kaldiio
 import numpy as np
 import torch
 
-from trnet.audio import heard_span, read_audio
 from trnet.config import Features, as_dict
 from trnet.errors import TrnetError
 from trnet.features.fbank import fbank
 from trnet.files import whole_file
-from trnet.kaldi.data_dir import DataDir, write_table
-from trnet.noise.manifest import open_data_dir
+from trnet.heard import read_heard
+from trnet.kaldi.data_dir import Clip, DataDir, write_table
 from trnet.parallel import imap
 from trnet.stamp import Stamp, dir_digest
 
 OWN_FILES = ("feats.scp", "feats.ark", "utt2num_frames", ".fbank.json")
 
 
-def _features_of(job: tuple[Path, str, Features]) -> np.ndarray:
+def _features_of(job: tuple[str, Clip, Features]) -> np.ndarray:
     """Features (frames, mels) of the heard span of one utterance."""
-    folder, utt, features = job
-    clip = open_data_dir(folder).clip(utt)
-    wav = heard_span(read_audio(clip.path, features.sample_rate, clip.start_s, clip.end_s), features.span, features.pad)
+    name, clip, features = job
+    wav = read_heard(clip, features)
     try:
         return fbank(torch.from_numpy(wav), features).numpy()
     except ValueError as error:
-        raise TrnetError(f"{clip.path}: utterance {utt}: {error}; remove it from {folder}") from None
+        raise TrnetError(f"{clip.path}: {name}: {error}; remove the utterance there") from None
 
 
 def make_archives(sets: list[tuple[DataDir, Path]], features: Features, nj: int) -> None:
@@ -52,7 +50,7 @@ def make_archives(sets: list[tuple[DataDir, Path]], features: Features, nj: int)
         if changed := stamp.changed():
             print(f"{out}: features made anew, changed: {', '.join(changed)}")
         todo.append((data, Path(out), stamp))
-    jobs = [(data.path, utt, features) for data, _, _ in todo for utt in data.utts]
+    jobs = [(f"utterance {utt} of {data.path}", data.clip(utt), features) for data, _, _ in todo for utt in data.utts]
     matrices = imap(_features_of, jobs, nj, "fbank", worth=1000)
     with contextlib.closing(matrices):
         for data, out, stamp in todo:

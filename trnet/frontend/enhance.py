@@ -1,6 +1,7 @@
 """Enhance whole data dirs with a front-end: stage 3."""
 
 import contextlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ from trnet.config import Features
 from trnet.errors import TrnetError
 from trnet.frontend import build_frontend
 from trnet.frontend.base import FrontEnd
-from trnet.kaldi.data_dir import DataDir, write_data_dir
-from trnet.noise.manifest import open_data_dir, read_heard
+from trnet.heard import read_heard
+from trnet.kaldi.data_dir import Clip, DataDir, write_data_dir
 from trnet.parallel import imap
 from trnet.stamp import Stamp, dir_digest
 
@@ -59,14 +60,22 @@ def _load(config: dict[str, Any], device: str) -> None:
     _worker = build_frontend(config).to(device)
 
 
-def _enhance(job: tuple[Path, list[tuple[str, Path]], Features]) -> None:
-    folder, targets, features = job
+@dataclass(frozen=True)
+class _Job:
+    """One utterance: what to call it in errors, where it lies, where its enhanced audio goes."""
+
+    name: str
+    clip: Clip
+    target: Path
+
+
+def _enhance(batch: tuple[list[_Job], Features]) -> None:
+    jobs, features = batch
     assert _worker is not None
-    data = open_data_dir(folder)
-    clips = [read_heard(data, utt, features) for utt, _ in targets]
-    names = [f"{folder}: utterance {utt}" for utt, _ in targets]
-    for (_, path), samples in zip(targets, enhance_clips(_worker, clips, names), strict=True):
-        write_audio(path, samples, features.sample_rate)
+    clips = [read_heard(job.clip, features) for job in jobs]
+    enhanced = enhance_clips(_worker, clips, [job.name for job in jobs])
+    for job, samples in zip(jobs, enhanced, strict=True):
+        write_audio(job.target, samples, features.sample_rate)
 
 
 def enhance_data_dirs(
@@ -99,7 +108,7 @@ def enhance_data_dirs(
         if changed := stamp.changed():
             print(f"{out}: made anew, changed: {', '.join(changed)}")
         stamp.begin()
-        own = _jobs(data, out, features)
+        own = _batches(data, out, features)
         jobs += own
         todo.append((data, out, stamp, len(own)))
     done = imap(_enhance, jobs, nj, "enhance", unit="batch", initializer=_load, initargs=(config, device))
@@ -116,10 +125,10 @@ def _target(out: Path, utt: str) -> Path:
     return out / "wav" / f"{utt}.wav"
 
 
-def _jobs(data: DataDir, out: Path, features: Features) -> list[tuple[Path, list[tuple[str, Path]], Features]]:
+def _batches(data: DataDir, out: Path, features: Features) -> list[tuple[list[_Job], Features]]:
     """Batches of like length of the utterances that are not there yet."""
     waiting = [utt for utt in data.utts if not _target(out, utt).exists()]
     if data.has("utt2dur"):
         waiting.sort(key=lambda utt: (float(data["utt2dur"][utt]), utt))
-    batches = [waiting[start : start + CLIPS] for start in range(0, len(waiting), CLIPS)]
-    return [(data.path, [(utt, _target(out, utt)) for utt in batch], features) for batch in batches]
+    jobs = [_Job(f"{data.path}: utterance {utt}", data.clip(utt), _target(out, utt)) for utt in waiting]
+    return [(jobs[start : start + CLIPS], features) for start in range(0, len(jobs), CLIPS)]

@@ -1,27 +1,17 @@
 """The noise manifest: clip and first sample for each utterance, and the same mixture made again from it."""
 
-import functools
-import math
-from pathlib import Path
-
 import numpy as np
 from tqdm import tqdm
 
-from trnet.audio import heard_span, read_audio
 from trnet.config import Features
 from trnet.errors import TrnetError
+from trnet.heard import read_clip, read_heard, span_length
 from trnet.kaldi.data_dir import DataDir
 from trnet.noise.assign import assign_clips, rng_for
 from trnet.noise.mix import energy, is_silent, mix_at_snr, noise_segment
 
 TRIES = 20  # starts drawn before the loudest sample is centred
 WEAK_DB = -30.0  # a segment this far below its clip's mean power is passed over
-
-
-def span_length(seconds: float, features: Features) -> int:
-    """Samples of an utterance that the model hears."""
-    own = math.ceil(round(seconds * features.sample_rate, 3))
-    return features.span if features.pad == "repeat" else min(own, features.span)
 
 
 def draw_start(noise: np.ndarray, length: int, rng: np.random.Generator) -> int:
@@ -58,7 +48,7 @@ def build_manifest(speech: DataDir, noise: DataDir, name: str, features: Feature
         users.setdefault(assigned[utt], []).append(utt)
     utt2noise = {}
     for clip in tqdm(sorted(users), desc=f"noise starts ({name})", unit="clip"):
-        samples = read_clip(noise, clip, features.sample_rate)
+        samples = read_clip(noise.clip(clip), features.sample_rate)
         if is_silent(samples):
             raise TrnetError(
                 f"{noise.path}: noise clip {clip} is silent; remove it there (stage 1 leaves such clips out)"
@@ -69,17 +59,6 @@ def build_manifest(speech: DataDir, noise: DataDir, name: str, features: Feature
     return utt2noise
 
 
-def read_clip(data: DataDir, utt: str, sample_rate: int) -> np.ndarray:
-    """Samples (n,) of one utterance or noise clip, at `sample_rate` Hz."""
-    clip = data.clip(utt)
-    return read_audio(clip.path, sample_rate, clip.start_s, clip.end_s)
-
-
-def read_heard(data: DataDir, utt: str, features: Features) -> np.ndarray:
-    """Samples (n,) of the span of an utterance that the model hears."""
-    return heard_span(read_clip(data, utt, features.sample_rate), features.span, features.pad)
-
-
 def mixture(speech: np.ndarray, noise: np.ndarray, start: int, snr_db: float) -> np.ndarray:
     """The noisy samples (n,) of heard speech (n,) and a whole noise clip, as the manifest says."""
     return mix_at_snr(speech, noise_segment(noise, start, len(speech)), snr_db)
@@ -88,11 +67,6 @@ def mixture(speech: np.ndarray, noise: np.ndarray, start: int, snr_db: float) ->
 def remix(noisy: DataDir, speech: DataDir, noise: DataDir, utt: str, features: Features) -> np.ndarray:
     """Make the audio (n,) of a noisy utterance again, to the sample, from its manifest."""
     clip, start = noisy["utt2noise"][utt].split()
-    heard = read_heard(speech, noisy["utt2clean"][utt], features)
-    return mixture(heard, read_clip(noise, clip, features.sample_rate), int(start), float(noisy["utt2snr"][utt]))
-
-
-@functools.lru_cache(maxsize=32)
-def open_data_dir(path: Path) -> DataDir:
-    """A data dir whose tables are read once in this process (workers ask for it utterance by utterance)."""
-    return DataDir(path)
+    heard = read_heard(speech.clip(noisy["utt2clean"][utt]), features)
+    samples = read_clip(noise.clip(clip), features.sample_rate)
+    return mixture(heard, samples, int(start), float(noisy["utt2snr"][utt]))

@@ -9,8 +9,9 @@ from trnet.audio import write_audio
 from trnet.conditions import Condition
 from trnet.config import Features, Simulation
 from trnet.errors import TrnetError
-from trnet.kaldi.data_dir import DataDir, write_data_dir
-from trnet.noise.manifest import build_manifest, mixture, open_data_dir, read_clip, read_heard
+from trnet.heard import read_clip, read_heard
+from trnet.kaldi.data_dir import Clip, DataDir, write_data_dir
+from trnet.noise.manifest import build_manifest, mixture
 from trnet.parallel import imap
 from trnet.stamp import Stamp, dir_digest
 
@@ -21,10 +22,9 @@ COPIED = ("utt2spk", "text", "utt2emo", "utt2group", "utt2style")
 class _Job:
     """One utterance under all SNRs of one noise set."""
 
-    speech: Path
-    noise: Path
-    utt: str
-    clip: str
+    name: str  # for errors
+    speech: Clip
+    noise: Clip
     start: int
     targets: tuple[tuple[float, Path], ...]  # SNR in dB, WAV to write
     features: Features
@@ -32,17 +32,15 @@ class _Job:
 
 def _mix(job: _Job) -> tuple[float, float]:
     """Write the noisy files of one utterance; return its seconds and the largest peak."""
-    speech = read_heard(open_data_dir(job.speech), job.utt, job.features)
-    noise = read_clip(open_data_dir(job.noise), job.clip, job.features.sample_rate)
+    speech = read_heard(job.speech, job.features)
+    noise = read_clip(job.noise, job.features.sample_rate)
     peak = 0.0
     for snr_db, path in job.targets:
         try:
             noisy = mixture(speech, noise, job.start, snr_db)
         except ValueError as error:
-            raise TrnetError(
-                f"utterance {job.utt} with noise {job.clip}: {error}, no SNR can be set; "
-                f"remove the one that is silent from {job.speech} or {job.noise}"
-            ) from None
+            hint = "remove the one that is silent from its data dir"
+            raise TrnetError(f"{job.name}: {error}, no SNR can be set; {hint}") from None
         write_audio(path, noisy, job.features.sample_rate)
         peak = max(peak, float(np.abs(noisy).max()))
     return len(speech) / job.features.sample_rate, peak
@@ -81,10 +79,11 @@ def simulate(
         clip, start = utt2noise[utt].split()
         targets = [(conditions[i].snr_db, folders[i] / "wav" / f"{conditions[i].utt(utt)}.wav") for i in todo]
         waiting = tuple((snr, path) for snr, path in targets if not path.exists())
-        jobs.append(_Job(speech.path, noise.path, utt, clip, int(start), waiting, features))
+        name = f"utterance {utt} of {speech.path} with noise {clip} of {noise.path}"
+        jobs.append(_Job(name, speech.clip(utt), noise.clip(clip), int(start), waiting, features))
     seconds, over = {}, 0
-    for job, (length, peak) in zip(jobs, imap(_mix, jobs, nj, f"mix {noise_name}", worth=400), strict=True):
-        seconds[job.utt] = length
+    for utt, (length, peak) in zip(speech.utts, imap(_mix, jobs, nj, f"mix {noise_name}", worth=400), strict=True):
+        seconds[utt] = length
         over += peak > 1
     if over:
         print(f"{noise_name}: {over} of {len(jobs)} utterances peak above full scale; kept unclipped (float WAV)")

@@ -16,7 +16,6 @@ from tqdm import tqdm
 from trnet.conditions import CLEAN, Condition
 from trnet.config import Config, System, Training
 from trnet.errors import TrnetError
-from trnet.eval.decode import decode
 from trnet.eval.metrics import uar
 from trnet.files import write_text
 from trnet.folds import Fold
@@ -24,6 +23,7 @@ from trnet.model.frames import ValidFrames
 from trnet.noise.assign import rng_for
 from trnet.train.checkpoint import load_checkpoint, load_weights, save_checkpoint
 from trnet.train.data import Archives, Batch, BatchReader, draw_conditions, training_batches
+from trnet.train.decode import decode
 from trnet.train.forward import input_kinds, make_model, run_model
 from trnet.train.losses import Losses, high_level_loss, low_level_loss, trnet_losses
 

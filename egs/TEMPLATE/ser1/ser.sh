@@ -78,6 +78,10 @@ done
 for number in ngpu nj; do
     case ${!number} in '' | *[!0-9]*) fail "--$number ${!number}: must be a whole number" 2 ;; esac
 done
+noises=${noises//,/ }
+for noise in $noises; do
+    case $noise in esc | musan | nonspeech) ;; *) fail "--noises $noise: no such noise set; known: esc musan nonspeech" 2 ;; esac
+done
 : "${corpus_dir:=downloads/$corpus}" "${esc_dir:=downloads/esc}" "${musan_dir:=downloads/musan}"
 : "${nonspeech_dir:=downloads/nonspeech}"
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-$(nproc 2>/dev/null || echo 1)}"
@@ -98,7 +102,7 @@ runs=(--corpus-data "data/$corpus" --systems "$systems" --folds "$folds" --seeds
 if in_stage 0 "installation, corpora, weights"; then
     if [ -x local/make_data.sh ]; then local/make_data.sh "$corpus_dir" "$esc_dir" "$musan_dir"; fi
     folders=("$corpus=$corpus_dir")
-    for noise in $noises; do dir=${noise}_dir; folders+=("$noise=${!dir:-}"); done
+    for noise in $noises; do dir=${noise}_dir; folders+=("$noise=${!dir}"); done
     run check_setup "${setup[@]}" --folders "${folders[*]}" --systems "$systems" --ngpu "$ngpu"
 fi
 
@@ -107,7 +111,6 @@ if in_stage 1 "data dirs"; then
         --labels conf/labels.yaml --contract "$contract" --nj "$nj"
     for noise in $noises; do
         dir=${noise}_dir
-        [ -n "${!dir:-}" ] || fail "--noises $noise: no such noise set; known: esc musan nonspeech" 2
         counts=conf/contract_$noise.yaml
         if [ "$contract" = none ] || [ ! -f "$counts" ]; then counts=none; fi
         run prepare_noise --noise "$noise" --root "${!dir}" --out "data/noise_$noise" --contract "$counts" --nj "$nj"

@@ -32,9 +32,7 @@ _CHARS_UTF8 = 1
 _POS_CHARACTER = 1
 _PARAM_RATE, _PARAM_VOLUME, _PARAM_PITCH, _PARAM_RANGE = 1, 2, 3, 4
 _MAX_DATA_PATH = 150  # the library copies the path into a fixed buffer of 160 bytes
-_SYNTH_CALLBACK = ctypes.CFUNCTYPE(
-    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p
-)
+_SYNTH_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
 
 
 class EspeakError(RuntimeError):
@@ -104,9 +102,7 @@ class Espeak:
             ctypes.c_void_p,
         ]
         self._lib.espeak_ng_SetRandSeed.argtypes = [ctypes.c_long]
-        self._rate = int(
-            self._lib.espeak_Initialize(_OUTPUT_SYNCHRONOUS, 0, data_path, _INIT_DONT_EXIT)
-        )
+        self._rate = int(self._lib.espeak_Initialize(_OUTPUT_SYNCHRONOUS, 0, data_path, _INIT_DONT_EXIT))
         if self._rate <= 0:
             raise EspeakError("eSpeak NG found no voice data in the espeakng-loader wheel")
         self._lib.espeak_SetSynthCallback(self._callback)
@@ -149,9 +145,7 @@ class Espeak:
         self._libc.srand(seed)
         self._chunks = []
         encoded = text.encode()
-        status = self._lib.espeak_Synth(
-            encoded, len(encoded) + 1, 0, _POS_CHARACTER, 0, _CHARS_UTF8, None, None
-        )
+        status = self._lib.espeak_Synth(encoded, len(encoded) + 1, 0, _POS_CHARACTER, 0, _CHARS_UTF8, None, None)
         if status != 0 or not self._chunks:
             raise EspeakError(f"eSpeak NG did not speak {text!r} (status {status})")
         wave = np.concatenate(self._chunks).astype(np.float64) / 32768.0
@@ -174,9 +168,7 @@ class Espeak:
         self.close()
 
 
-def trim_silence(
-    wave: np.ndarray, rate: int, below_peak_db: float = 35.0, pad_s: float = 0.04
-) -> np.ndarray:
+def trim_silence(wave: np.ndarray, rate: int, below_peak_db: float = 35.0, pad_s: float = 0.04) -> np.ndarray:
     """Cut leading and trailing silence.
 
     Args:

@@ -136,8 +136,7 @@ def class_counts(utts_per_emotion: int) -> dict[str, dict[str, int]]:
     varied = utts_per_emotion >= 4
     return {
         speaker.name: {
-            name: utts_per_emotion
-            + varied * (CLASS_OFFSET[name] + VARIATION[(row + 3 * column) % len(VARIATION)])
+            name: utts_per_emotion + varied * (CLASS_OFFSET[name] + VARIATION[(row + 3 * column) % len(VARIATION)])
             for column, name in enumerate(CLASSES)
         }
         for row, speaker in enumerate(SPEAKERS)
@@ -231,15 +230,12 @@ def judged(label: str, rng: np.random.Generator) -> tuple[str, list[str]]:
     scores = np.clip(np.rint(marks), 1, 5).astype(int)
     lines = [f"C-E{row + 2}:\t{word};\t()" for row, word in enumerate(words)]
     lines += [
-        f"A-E{row + 2}:\tval {val}; act {act}; dom  {dom};\t()"
-        for row, (val, act, dom) in enumerate(scores.tolist())
+        f"A-E{row + 2}:\tval {val}; act {act}; dom  {dom};\t()" for row, (val, act, dom) in enumerate(scores.tolist())
     ]
     return "[" + ", ".join(f"{mean:.4f}" for mean in scores.mean(axis=0)) + "]", lines
 
 
-def write_session(
-    root: Path, session: int, turns: list[Turn], seed: int, engine: Espeak, bar: tqdm
-) -> None:
+def write_session(root: Path, session: int, turns: list[Turn], seed: int, engine: Espeak, bar: tqdm) -> None:
     """Write the wavs, label files and transcriptions of one session below ``root``.
 
     Raises:

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from trnet.config import System
+from trnet.errors import TrnetError
 from trnet.train.data import BatchReader, Item, scoring_batches
 from trnet.train.forward import run_model
 
@@ -45,6 +46,9 @@ def decode(
     for chunk in scoring_batches(items, length, batch_size):
         out = run_model(model, system, reader.read(chunk).to(device))
         probs = torch.softmax(out.logits.float(), dim=1).cpu().numpy()
+        if not np.isfinite(probs).all():
+            utts = " ".join(utt for (utt, _), row in zip(chunk, probs, strict=True) if not np.isfinite(row).all())
+            raise TrnetError(f"scores are not finite on {utts}; check these utterances' features, or train again")
         cs = [None] * len(chunk) if out.c is None else out.c.cpu().tolist()
         answers.update((item, Answer(p, c)) for item, p, c in zip(chunk, probs, cs, strict=True))
     return answers

@@ -1,0 +1,36 @@
+"""The audio of utterances and noise clips in data dirs, and the span of an utterance that the model hears."""
+
+import math
+
+import numpy as np
+
+from trnet.audio import read_audio
+from trnet.config import Features
+from trnet.kaldi.data_dir import Clip
+
+
+def span_length(seconds: float, features: Features) -> int:
+    """Samples of an utterance that the model hears."""
+    own = math.ceil(round(seconds * features.sample_rate, 3))
+    return features.span if features.pad == "repeat" else min(own, features.span)
+
+
+def heard_span(samples: np.ndarray, span: int, pad: str) -> np.ndarray:
+    """The part that the model hears: cut to `span` samples; with ``pad="repeat"`` repeated up to them.
+
+    Noise is added and SNRs are measured on this span, as in the authors' release.
+    """
+    samples = samples[:span]
+    if pad == "repeat" and len(samples) < span:
+        samples = np.resize(samples, span)  # np.resize repeats
+    return samples
+
+
+def read_clip(clip: Clip, sample_rate: int) -> np.ndarray:
+    """Samples (n,) of one utterance or noise clip, at `sample_rate` Hz."""
+    return read_audio(clip.path, sample_rate, clip.start_s, clip.end_s)
+
+
+def read_heard(clip: Clip, features: Features) -> np.ndarray:
+    """Samples (n,) of the span of an utterance that the model hears."""
+    return heard_span(read_clip(clip, features.sample_rate), features.span, features.pad)
