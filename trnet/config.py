@@ -112,11 +112,13 @@ class Classifier:
 class Gate:
     """Section 3.2: the SNR-aware module."""
 
-    snr_features: str = "centred"  # centred: each utterance's mean is removed before Eq. 1 | raw: Eq. 1 as printed
+    snr_features: str = "centred"  # centred: the mean of X is taken from X and X_e before Eq. 1 | raw: Eq. 1 as printed
     gradient: str = "returning"  # returning: a saturated c may come back | hardtanh: Eq. 3's own gradient
     init: str = "mean"  # mean: c starts as the mean of d | random: PyTorch's own
+    lr: float = 1e-3  # Adam, for the weights of Eq. 2; larger where an epoch has few steps
 
     def __post_init__(self) -> None:
+        _positive(lr=self.lr)
         _one_of("gate.snr_features", self.snr_features, ("centred", "raw"))
         _one_of("gate.gradient", self.gradient, ("returning", "hardtanh"))
         _one_of("gate.init", self.init, ("mean", "random"))
@@ -273,7 +275,7 @@ def _build(kind: Any, value: Any, key: str) -> Any:
         try:
             value = float(value)
         except ValueError:
-            raise ValueError(f"{key}: must be a number, not {value!r}") from None
+            raise ValueError(f"{key}: must be of type float, not {value!r}") from None
     accepted = (int, float) if kind is float else kind
     is_bool_as_number = isinstance(value, bool) and kind is not bool
     if origin is not None or isinstance(kind, types.UnionType) or is_bool_as_number or not isinstance(value, accepted):

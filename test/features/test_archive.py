@@ -72,9 +72,7 @@ def test_repeated_speech_has_the_frames_of_the_span(tmp_path, data):
 
 def test_speech_shorter_than_a_frame_is_named(tmp_path, partials):
     data = speech_dir(tmp_path, "clean", {"A-ang_1": hiss(1, 4000), "B-neu_1": hiss(2, 399)})
-    with pytest.raises(
-        TrnetError, match="B-neu_1 of .*: 399 samples are shorter than one frame of 25 ms"
-    ):
+    with pytest.raises(TrnetError, match="B-neu_1 of .*: 399 samples are shorter than one frame of 25 ms"):
         make_archive(data, tmp_path / "out", Features())
     assert not list((tmp_path / "out").glob("feats*")) and not partials(tmp_path)
 

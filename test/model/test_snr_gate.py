@@ -21,15 +21,14 @@ def batch(lengths=(7, 4, 9), mels=5, seed=0, shift=10.0) -> tuple[torch.Tensor, 
 def naive_d(x: torch.Tensor, x_e: torch.Tensor, length: int, centred: bool) -> list[float]:
     """Eq. 1 for one utterance (T, F): the cosine of the columns, number by number."""
     frames, mels = range(length), range(x.shape[1])
-    mean, mean_e = 0.0, 0.0
-    if centred:
+    mean = 0.0
+    if centred:  # the level of X, for both
         mean = sum(x[t, f].item() for t in frames for f in mels) / (length * len(mels))
-        mean_e = sum(x_e[t, f].item() for t in frames for f in mels) / (length * len(mels))
     d = []
     for f in mels:
-        dot = sum((x[t, f].item() - mean) * (x_e[t, f].item() - mean_e) for t in frames)
+        dot = sum((x[t, f].item() - mean) * (x_e[t, f].item() - mean) for t in frames)
         norm = math.sqrt(sum((x[t, f].item() - mean) ** 2 for t in frames))
-        norm_e = math.sqrt(sum((x_e[t, f].item() - mean_e) ** 2 for t in frames))
+        norm_e = math.sqrt(sum((x_e[t, f].item() - mean) ** 2 for t in frames))
         d.append(dot / (norm * norm_e))
     return d
 

@@ -33,14 +33,14 @@ class ReturningHardtanh(torch.autograd.Function):
 def cosine_similarity(x: Tensor, x_e: Tensor, frames: ValidFrames, centred: bool) -> Tensor:
     """Eq. 1: d (B, F), cosine of each mel bin's trajectory in X and X_e (B, T, F) over the real frames.
 
-    `centred` removes each utterance's mean over all its frames and bins from X and X_e first: log-mels are all large
-    and positive, so that without it d stays near 1 at any SNR.
+    `centred` first takes the mean of X over all its frames and bins from both: log-mels are all large and positive, so
+    that without it d stays near 1 at any SNR. One level for both, because a front-end that takes noise away lowers X_e.
     """
     mask = frames.mask[..., None].to(x.dtype)  # (B, T, 1)
     if centred:
         count = frames.lengths.to(x.dtype)[:, None, None] * x.shape[2]
-        x = x - (x * mask).sum((1, 2), keepdim=True) / count
-        x_e = x_e - (x_e * mask).sum((1, 2), keepdim=True) / count
+        level = (x * mask).sum((1, 2), keepdim=True) / count
+        x, x_e = x - level, x_e - level
     x, x_e = x * mask, x_e * mask
     norms = x.square().sum(1).sqrt() * x_e.square().sum(1).sqrt()
     return (x * x_e).sum(1) / norms.clamp_min(1e-8)

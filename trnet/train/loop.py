@@ -57,6 +57,7 @@ class Task:
 def seed_torch(*key: object) -> None:
     """Seed PyTorch's generators by `key` and ask for deterministic algorithms."""
     torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # it costs an eighth of a step, and nothing reads it
     torch.manual_seed(int(rng_for(*key).integers(2**62)))
 
 
@@ -100,13 +101,20 @@ class Run:
         self.task, self.folder, conf = task, Path(folder), task.config.training
         seed_torch(task.seed, task.fold.test_speaker, "init")
         self.model = make_model(task.config, task.system, len(task.classes)).to(task.device)
-        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=conf.lr)
+        self.optimizer = torch.optim.Adam(self._parameter_groups())
         self.scheduler = None
         if conf.plateau_patience:
             self.scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
                 self.optimizer, mode="max", factor=conf.plateau_factor, patience=conf.plateau_patience
             )
         self.history: list[dict[str, Any]] = []
+
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        conf = self.task.config.training
+        named = list(self.model.named_parameters())
+        groups = [{"params": [p for n, p in named if not n.startswith("gate.")], "lr": conf.lr}]
+        gate = [p for n, p in named if n.startswith("gate.")]
+        return [*groups, {"params": gate, "lr": self.task.config.gate.lr}] if gate else groups
 
     @property
     def best_epoch(self) -> int:

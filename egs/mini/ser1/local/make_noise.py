@@ -214,8 +214,31 @@ def chords(samples: int, rate: int, rng: Rng) -> np.ndarray:
     return wave
 
 
+def fax(samples: int, rate: int, rng: Rng) -> np.ndarray:
+    """A fax machine: a warbling carrier whose sidebands hiss, in passages and pauses."""
+    carrier = float(rng.uniform(1200.0, 2400.0))
+    steps = np.repeat(rng.choice([-1.0, 1.0], samples // (rate // 300) + 1), rate // 300)[:samples]
+    tone = np.sin(2 * np.pi * np.cumsum(carrier + rng.uniform(100, 400) * steps) / rate)
+    passage = 0.05 + (wander(samples, rate, 2.0, rng) > 0.35)
+    return passage * (tone + 0.7 * band_noise(samples, rate, carrier * 0.4, carrier * 2.2, rng))
+
+
+def thunder(samples: int, rate: int, rng: Rng) -> np.ndarray:
+    """Rolling low rumble with crackle on top of its claps."""
+    roll = wander(samples, rate, float(rng.uniform(2.0, 5.0)), rng) ** 2
+    crackle = roll**3 * band_noise(samples, rate, 300.0, 4000.0, rng)
+    return (0.05 + roll) * coloured_noise(samples, 2.2, rng) + 0.5 * crackle
+
+
+def rustle(samples: int, rate: int, rng: Rng) -> np.ndarray:
+    """Paper: bright noise that flutters in strokes."""
+    flutter = wander(samples, rate, float(rng.uniform(12.0, 30.0)), rng) ** 2
+    stroke = 0.1 + wander(samples, rate, 1.5, rng)
+    return flutter * stroke * band_noise(samples, rate, float(rng.uniform(900, 2000)), 7500.0, rng)
+
+
 MATCHED = (coloured, mains_hum, engine, rain, wind, surf, rotor, fan)
-UNMATCHED = (crowd, clicks, siren, crowd, knocks, chords, chirps, crowd)
+UNMATCHED = (crowd, rustle, siren, thunder, knocks, fax, chords, rustle, clicks, thunder, chirps, fax)
 CONTINUOUS = (crowd, siren, chords)  # what MUSAN's ANNOTATIONS calls background noises
 UNMATCHED_FILES, SOUND_BIBLE_EVERY = 24, 6  # every sixth file goes to sound-bible
 
