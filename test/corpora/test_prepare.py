@@ -8,6 +8,7 @@ import pytest
 from iemocap_tree import small_corpus, write_tree
 
 from trnet.bin import prepare_corpus, prepare_noise, validate_data_dir
+from trnet.stamp import dir_digest
 
 SMALL_CONTRACT = """\
 Ses01F: {neu: 1}
@@ -66,6 +67,20 @@ def test_changed_label_of_the_same_length_is_prepared_again(args, capsys):
     path.write_text(path.read_text().replace("\tneu\t", "\tsad\t"))
     assert run(args) == 1
     assert "Ses01F neu: expected 1, found 0; Ses01F sad: expected 0, found 1" in capsys.readouterr().err
+
+
+def test_changed_audio_of_the_same_size_is_noticed_by_every_later_stage(args, capsys):
+    assert run(args) == 0
+    before = dir_digest(args["--out"])
+    wav = next(args["--root"].rglob("Ses05M_script01_1b_M041.wav"))
+    content = bytearray(wav.read_bytes())
+    content[-2:] = b"\x01\x02" if content[-2:] != b"\x01\x02" else b"\x03\x04"
+    wav.unlink()  # others may be hard links of it
+    wav.write_bytes(content)
+    capsys.readouterr()
+    assert run(args) == 0
+    assert "up to date" not in capsys.readouterr().out
+    assert dir_digest(args["--out"]) != before
 
 
 def test_deleted_table_is_prepared_again(args, capsys):

@@ -21,14 +21,6 @@ CLIPS = ("IC0_neutral_13", "KS0_anger_20", "SM0_happiness_40")
 NOISES = ("rain", "helicopter", "sea_waves")
 
 
-@pytest.fixture(scope="session", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="session")
 def speech() -> list[Tensor]:
     """Three real utterances, each (samples,) float32 at 16 kHz."""

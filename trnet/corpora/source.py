@@ -11,7 +11,6 @@ from trnet.stamp import digest, file_digest
 AUDIO_SUFFIXES = frozenset(
     ".wav .flac .ogg .oga .opus .mp3 .aif .aiff .aifc .au .snd .caf .w64 .rf64 .sph .nist .voc".split()
 )
-TEXT_SUFFIXES = frozenset((".txt", ".tsv", ".csv"))
 
 
 @dataclass(frozen=True)
@@ -108,12 +107,8 @@ def read_columns(path: Path, separator: str, columns: Sequence[str]) -> list[dic
 
 
 def listing_digest(files: Iterable[Path]) -> str:
-    """Digest of what a corpus holds: each file's path, with its size in bytes, or its content if it is text."""
-    listing: dict[str, str | int] = {}
-    for path in files:
-        is_text = path.suffix.lower() in TEXT_SUFFIXES
-        listing[str(path)] = file_digest(path) if is_text else path.stat().st_size
-    return digest(listing)
+    """Digest of what a corpus holds: each file's path and content (about 1 GB a second)."""
+    return digest({str(path): file_digest(path) for path in files})
 
 
 def shorten(items: Sequence[str], most: int = 8, separator: str = ", ") -> str:

@@ -161,7 +161,7 @@ class Run:
         batches = list(training_batches(items, task.length, conf.batch_size, conf.bucketing, *key))
         self.model.train()
         sums, seen, started = dict.fromkeys(("loss", "task", "low", "high"), 0.0), 0, time.monotonic()
-        for chunk in batches:
+        for done, chunk in enumerate(batches, 1):
             losses = losses_of(task, self.model, reader.read(chunk).to(task.device))
             self.optimizer.zero_grad()
             losses.total.backward()
@@ -174,7 +174,8 @@ class Run:
                 sums[name] += value.item() * len(chunk)
             rate = seen / (time.monotonic() - started)
             bar.set_postfix_str(f"loss {sums['loss'] / seen:.3f}, {rate:.0f} utt/s", refresh=False)
-            bar.update(1 / len(batches))
+            bar.n = epoch - 1 + done / len(batches)
+            bar.update(0)
         lr = self.optimizer.param_groups[0]["lr"]
         return {"epoch": epoch, "lr": lr} | {name: value / seen for name, value in sums.items()}
 

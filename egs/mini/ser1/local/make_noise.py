@@ -23,7 +23,7 @@ from espeak import Espeak, crowd
 from tqdm import tqdm
 
 STAMP = ".made.json"
-VERSION = 1  # part of the stamp: raise it when the same options give other bytes
+VERSION = 2  # part of the stamp: raise it when the same options give other bytes
 ESC_RATE, ESC_SECONDS = 44100, 5.0
 ESC_SOURCES, ESC_TAKES = 5, "AB"  # recordings per category, clips cut from each
 PEAK = 0.9
