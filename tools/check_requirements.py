@@ -7,6 +7,8 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+EXTRAS = ("", "mini", "deepfilternet", "test")
+
 
 def ready(root: Path) -> bool:
     """Whether `trnet` is installed from `root`, and each of its requirements in a version that fits."""
@@ -15,7 +17,7 @@ def ready(root: Path) -> bool:
         return False
     for line in metadata.requires("trnet") or []:
         requirement = Requirement(line)
-        if requirement.marker and not any(requirement.marker.evaluate({"extra": e}) for e in ("", "mini", "test")):
+        if requirement.marker and not any(requirement.marker.evaluate({"extra": extra}) for extra in EXTRAS):
             continue
         if not requirement.specifier.contains(metadata.version(requirement.name), prereleases=True):
             return False

@@ -87,6 +87,8 @@ class Encoder:
     def __post_init__(self) -> None:
         if not self.channels:
             raise ValueError("encoder.channels: name one number of channels a block, at least one")
+        if self.kernel % 2 == 0 or not 0 <= self.dropout < 1:
+            raise ValueError(f"encoder: kernel {self.kernel} must be odd, dropout {self.dropout} in [0, 1)")
         _positive(kernel=self.kernel, **{f"channels[{i}]": count for i, count in enumerate(self.channels)})
         _one_of("encoder.type", self.type, ("residual", "plain"))
 
@@ -137,6 +139,8 @@ class System:
     def __post_init__(self) -> None:
         _one_of("systems.<name>.input", self.input, ("noisy", "enhanced", "both"))
         _one_of("systems.<name>.conditions", self.conditions, ("clean", "all"))
+        if self.alpha < 0 or self.beta < 0:
+            raise ValueError("systems.<name>: alpha and beta must not be negative")
         if self.input != "both" and (self.alpha or self.beta or self.bridge):
             raise ValueError("systems.<name>: alpha, beta and bridge need 'input: both'")
 

@@ -15,6 +15,7 @@ import torch
 from trnet.conditions import CLEAN, Condition, training_conditions
 from trnet.config import Config, System, as_dict
 from trnet.errors import TrnetError
+from trnet.features.archive import check_archive
 from trnet.folds import Fold, make_folds
 from trnet.kaldi.data_dir import DataDir
 from trnet.stamp import Stamp, digest, dir_digest, file_digest
@@ -96,8 +97,7 @@ class Experiment:
         if system.alpha or system.needs_teacher:
             folders.append(self.archives.folder("noisy", CLEAN))
         for folder in folders:
-            if not (folder / ".fbank.json").is_file():
-                raise TrnetError(f"{folder}: has no features; run stages 2 to 4 for this front-end and these SNRs")
+            check_archive(folder, self.data.path.parent / folder.name, self.config.features)
         return {str(folder.relative_to(self.dump)): dir_digest(folder) for folder in folders}
 
     def stamp(self, name: str, fold: Fold, seed: int) -> Stamp:
@@ -122,11 +122,12 @@ class Experiment:
     def teacher_checkpoint(self, fold: Fold, seed: int) -> Path:
         """The teacher's chosen epoch.
 
-        Raises: TrnetError if it was not trained.
+        Raises: TrnetError if it was not trained to its end under this configuration.
         """
         path = self.run_folder(TEACHER, fold, seed) / "best.pt"
-        if not path.is_file():
-            raise TrnetError(f"{path}: no teacher for fold {fold.number}, seed {seed}; run stage 5 first")
+        if not (path.is_file() and self.stamp(TEACHER, fold, seed).done()):
+            run = f"fold {fold.number}, seed {seed}"
+            raise TrnetError(f"{path}: no teacher for {run} that is trained to its end; run stage 5 first")
         return path
 
     def trained(self, name: str, fold: Fold, seed: int) -> bool:

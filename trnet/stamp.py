@@ -32,6 +32,14 @@ def dir_digest(folder: Path, ignore: Collection[str] = ()) -> str:
     return digest({p.name: file_digest(p) for p in files if p.suffix != ".ark" and ".partial-" not in p.name})
 
 
+def read_stamp(path: Path) -> dict[str, Any]:
+    """A stamp's content; empty if there is none or it is damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}
+
+
 class Stamp:
     """The stamp of one step on one folder.
 
@@ -44,10 +52,7 @@ class Stamp:
         self.path = self.folder / f".{step}.json"
 
     def _read(self) -> dict[str, Any]:
-        try:
-            return json.loads(self.path.read_text(encoding="utf-8"))
-        except (FileNotFoundError, json.JSONDecodeError):
-            return {}
+        return read_stamp(self.path)
 
     def _write(self, state: str) -> None:
         stamp = {"step": self.step, "state": state, "made_from": self.made_from}

@@ -72,7 +72,11 @@ def test_the_nearest_option_is_offered(tiny, fails):
         (train.main, ["--snrs", "7"], "tiny_esc_7db: has no features; run stages 2 to 4 for this front-end and these"),
         (train.main, ["--snrs", "loud"], "'loud' is not a list of float values"),
         (train.main, ["--part", "teachers"], "invalid choice: 'teachers'"),
-        (train.main, ["--part", "others", "--systems", "trnet"], "no teacher for fold 1, seed 1; run stage 5 first"),
+        (
+            train.main,
+            ["--part", "others", "--systems", "trnet"],
+            "no teacher for fold 1, seed 1 that is trained to its end; run stage 5",
+        ),
         (score.main, ["--noises", "esc", "--systems", "x"], "error: --systems x: no such system"),
         (score.main, ["--noises", "esc", "--folds", "7"], "error: --folds 7: there are folds 1 to 6"),
         (score.main, ["--noises", "my_noise"], "error: --noises my_noise: use letters and digits only"),

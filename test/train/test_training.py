@@ -348,7 +348,7 @@ def test_teacher_and_front_end_stand_still_while_trnet_trains(tiny, trained, tmp
 def test_without_its_teacher_trnet_does_not_train_but_trnet_wo_high_does(tiny, tmp_path):
     experiment = tiny.experiment(tmp_path, max_epochs=1)
     fold = experiment.folds[0]
-    with pytest.raises(TrnetError, match="no teacher for fold 1, seed 1; run stage 5 first"):
+    with pytest.raises(TrnetError, match="no teacher for fold 1, seed 1 that is trained to its end"):
         experiment.train("trnet", fold, 1)
     experiment.train("trnet_wo_high", fold, 1)
     _, last, _ = outcome(experiment, "trnet_wo_high")

@@ -11,6 +11,7 @@ from trnet.bin.options import (
     device_from,
     list_of,
 )
+from trnet.errors import TrnetError
 from trnet.experiment import Experiment
 from trnet.kaldi.data_dir import DataDir
 
@@ -33,6 +34,8 @@ def experiment_from(args: Namespace) -> Experiment:
     Raises: TrnetError for an unknown system, anything wrong in the YAML, or a missing data dir.
     """
     config = config_from(args)
+    if not args.seeds or min(args.seeds) < 1:
+        raise TrnetError(f"--seeds {args.seeds}: seeds count from 1; name at least one")
     for name in args.systems:
         config.system(name)
     return Experiment(config, DataDir(args.corpus_data), args.dump, args.exp, device_from(args))

@@ -48,7 +48,7 @@ def list_of(kind: Callable[[str], Any]) -> Callable[[str], list[Any]]:
 
     def parse(text: str) -> list[Any]:
         try:
-            return [kind(word) for word in text.replace(",", " ").split()]
+            return list(dict.fromkeys(kind(word) for word in text.replace(",", " ").split()))
         except ValueError:
             raise ArgumentTypeError(f"'{text}' is not a list of {kind.__name__} values") from None
 

@@ -15,7 +15,7 @@ from trnet.files import whole_file
 from trnet.heard import read_heard
 from trnet.kaldi.data_dir import Clip, DataDir, write_table
 from trnet.parallel import imap
-from trnet.stamp import Stamp, dir_digest
+from trnet.stamp import Stamp, dir_digest, read_stamp
 
 OWN_FILES = ("feats.scp", "feats.ark", "utt2num_frames", ".fbank.json")
 
@@ -70,6 +70,21 @@ def _write_archive(data: DataDir, out: Path, features: Features, matrices: Itera
             kaldiio.save_ark(stream, {utt: matrix}, compression_method=features.compression or None)
     write_table(out / "feats.scp", scp)
     write_table(out / "utt2num_frames", lengths)
+
+
+def check_archive(out: Path, data: Path, features: Features) -> None:
+    """Make sure that a folder's features are whole, of these settings, and of what the data dir now holds.
+
+    Raises: TrnetError if not.
+    """
+    fbank, enhanced = read_stamp(out / ".fbank.json"), read_stamp(out / ".enhance.json")
+    if fbank.get("state") != "done":
+        raise TrnetError(f"{out}: has no features; run stages 2 to 4 for this front-end and these SNRs")
+    if fbank["made_from"]["features"] != as_dict(features):
+        raise TrnetError(f"{out}: has features of other settings; run stages 2 to 4 with this configuration")
+    source = enhanced["made_from"]["data"] if enhanced else fbank["made_from"]["data"]
+    if source != dir_digest(data):
+        raise TrnetError(f"{out}: was made from other audio than {data} now holds; run stages 3 and 4 again")
 
 
 def clear_archive(out: Path) -> None:

@@ -43,7 +43,7 @@ def read_state(path: str | Path, entry: str | None = None) -> dict[str, Tensor]:
     """
     file = Path(path)
     if not file.is_file():
-        raise TrnetError(f"checkpoint {file}: no such file: check frontend_conf.checkpoint")
+        raise TrnetError(f"checkpoint {file}: no such file: give the one of its authors by --frontend-checkpoint")
     try:
         loaded: Any = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load raises some ten unrelated types on foreign files

@@ -4,7 +4,7 @@ Speech: wav.scp utt2spk spk2utt text utt2dur utt2emo utt2group spk2gender. Noise
 utt2src, and segments where one recording holds several clips. Noisy speech also: utt2clean utt2noise utt2snr.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,8 +110,3 @@ def write_data_dir(path: Path, tables: Mapping[str, Mapping[str, str]]) -> DataD
     if "utt2spk" in tables:
         write_table(path / "spk2utt", invert(tables["utt2spk"]))
     return DataDir(path)
-
-
-def subset(table: Mapping[str, str], keys: Iterable[str]) -> Table:
-    """The lines of a table whose keys are asked for."""
-    return {key: table[key] for key in keys}

@@ -131,8 +131,10 @@ class Run:
         if not path.exists():
             return
         state = load_checkpoint(path)
-        if len(state["history"]) > self.task.config.training.max_epochs:
-            return
+        best = load_checkpoint(self.folder / "best.pt")
+        too_far = len(state["history"]) > self.task.config.training.max_epochs
+        if too_far or best["epoch"] != best_epoch(state["history"]):
+            return  # of another call with fewer epochs: from the start
         load_weights(self.model, state["model"], path)
         self.optimizer.load_state_dict(state["optimizer"])
         if self.scheduler is not None:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The recipe of every corpus, stages 0 to 7. A recipe's run.sh sets what differs and calls this with its own folder as
-# the working directory; local/data.sh prepares stage 0 and 1 of that corpus.
+# the working directory; a recipe that makes its corpora itself has local/make_data.sh.
 set -euo pipefail
 
 # Settings, each an option of the same name (--max-epochs sets max_epochs).
@@ -14,7 +14,7 @@ config=conf/recipe.yaml       # the experiment's YAML
 folds=                        # e.g. "1 2"; all if empty
 seeds=1                       # e.g. "1 2 3"
 systems=                      # e.g. "baseline_n trnet"; all six if empty
-frontend=                     # cmgan, dccrn, dpt_fsnet, gtcrn, none, ...; the YAML's if empty
+frontend=                     # gtcrn, nsnet2, deepfilternet, none, package.module:Class; the YAML's if empty
 frontend_checkpoint=          # weights of the front-end, in its authors' format
 noises="esc musan"            # noise sets: the matched one and those only tested on
 snrs=                         # e.g. "20 10 0" (dB); the YAML's if empty
@@ -24,10 +24,11 @@ corpus_dir=                   # where the corpus lies; downloads/<corpus> if emp
 esc_dir=                      # ESC-50; downloads/esc if empty
 musan_dir=                    # MUSAN; downloads/musan if empty
 nonspeech_dir=                # any folder of noises; downloads/nonspeech if empty
+tag=                          # data_<tag>, dump_<tag>, exp_<tag>: an experiment apart from the recipe's own
 reference=                    # CSV of published figures to print beside ours
 
 options="corpus layout stage stop_stage ngpu nj config folds seeds systems frontend frontend_checkpoint noises snrs max_epochs
-contract corpus_dir esc_dir musan_dir nonspeech_dir reference"
+contract corpus_dir esc_dir musan_dir nonspeech_dir tag reference"
 
 fail() { echo "error: $1" >&2; exit "${2:-1}"; }
 
@@ -78,6 +79,7 @@ done
 for number in ngpu nj; do
     case ${!number} in '' | *[!0-9]*) fail "--$number ${!number}: must be a whole number" 2 ;; esac
 done
+[ "$stage" -le "$stop_stage" ] || fail "--stage $stage is above --stop-stage $stop_stage" 2
 noises=${noises//,/ }
 for noise in $noises; do
     case $noise in esc | musan | nonspeech) ;; *) fail "--noises $noise: no such noise set; known: esc musan nonspeech" 2 ;; esac
@@ -92,12 +94,13 @@ in_stage() {
     echo "stage $1: $2"
 }
 
+data=data${tag:+_$tag} dump=dump${tag:+_$tag} exp=exp${tag:+_$tag}
 setup=(--config "$config")
 [ -z "$frontend" ] || setup+=(--frontend "$frontend")
 [ -z "$frontend_checkpoint" ] || setup+=(--frontend-checkpoint "$frontend_checkpoint")
 [ -z "$snrs" ] || setup+=(--snrs "$snrs")
 [ -z "$max_epochs" ] || setup+=(--max-epochs "$max_epochs")
-runs=(--corpus-data "data/$corpus" --systems "$systems" --folds "$folds" --seeds "$seeds" --ngpu "$ngpu")
+runs=(--corpus-data "$data/$corpus" --dump "$dump" --exp "$exp" --systems "$systems" --folds "$folds" --seeds "$seeds" --ngpu "$ngpu")
 
 if in_stage 0 "installation, corpora, weights"; then
     if [ -x local/make_data.sh ]; then local/make_data.sh "$corpus_dir" "$esc_dir" "$musan_dir"; fi
@@ -107,30 +110,30 @@ if in_stage 0 "installation, corpora, weights"; then
 fi
 
 if in_stage 1 "data dirs"; then
-    run prepare_corpus --corpus "${layout:-$corpus}" --root "$corpus_dir" --out "data/$corpus" \
+    run prepare_corpus --corpus "${layout:-$corpus}" --root "$corpus_dir" --out "$data/$corpus" \
         --labels conf/labels.yaml --contract "$contract" --nj "$nj"
     for noise in $noises; do
         dir=${noise}_dir
         counts=conf/contract_$noise.yaml
         if [ "$contract" = none ] || [ ! -f "$counts" ]; then counts=none; fi
-        run prepare_noise --noise "$noise" --root "${!dir}" --out "data/noise_$noise" --contract "$counts" --nj "$nj"
+        run prepare_noise --noise "$noise" --root "${!dir}" --out "$data/noise_$noise" --contract "$counts" --nj "$nj"
     done
 fi
 
 if in_stage 2 "noisy sets"; then
-    run simulate "${setup[@]}" --corpus-data "data/$corpus" --noises "$noises" --nj "$nj"
+    run simulate "${setup[@]}" --corpus-data "$data/$corpus" --noises "$noises" --nj "$nj"
 fi
 
 if [ "$stage" -le 4 ] && [ "$stop_stage" -ge 3 ]; then
-    sets=$(run list_sets "${setup[@]}" --corpus-data "data/$corpus" --noises "$noises")
+    sets=$(run list_sets "${setup[@]}" --corpus-data "$data/$corpus" --noises "$noises")
 fi
 
 if in_stage 3 "enhance"; then
-    run enhance "${setup[@]}" --sets "$sets" --nj "$nj" --ngpu "$ngpu"
+    run enhance "${setup[@]}" --sets "$sets" --dump "$dump" --nj "$nj" --ngpu "$ngpu"
 fi
 
 if in_stage 4 "features"; then
-    run make_fbank "${setup[@]}" --sets "$sets" --nj "$nj"
+    run make_fbank "${setup[@]}" --sets "$sets" --dump "$dump" --nj "$nj"
 fi
 
 if in_stage 5 "teacher"; then

@@ -13,6 +13,7 @@ import argparse
 import csv
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +22,8 @@ import soundfile
 from espeak import RATE as MUSAN_RATE
 from espeak import Espeak, crowd
 from tqdm import tqdm
+
+from trnet.errors import one_line_errors
 
 STAMP = ".made.json"
 VERSION = 2  # part of the stamp: raise it when the same options give other bytes
@@ -302,6 +305,7 @@ def make_musan(root: Path, seed: int) -> int:
     return UNMATCHED_FILES
 
 
+@one_line_errors
 def main() -> None:
     """Read the options and make what is not there yet."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -318,4 +322,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

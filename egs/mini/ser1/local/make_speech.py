@@ -10,6 +10,7 @@ same bytes::
 from __future__ import annotations
 
 import argparse
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,8 @@ import soundfile
 from espeak import RATE, Espeak, Prosody
 from make_noise import coloured_noise, made_once
 from tqdm import tqdm
+
+from trnet.errors import one_line_errors
 
 MIN_SECONDS, MAX_SECONDS = 1.0, 2.5
 CLASSES = ("ang", "hap", "neu", "sad")  # after merging exc into hap
@@ -276,6 +279,7 @@ def make_speech(root: Path, seed: int, utts_per_emotion: int) -> dict[str, dict[
     return class_counts(utts_per_emotion)
 
 
+@one_line_errors
 def main() -> None:
     """Read the options, make the corpus unless it is there, print its counts."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -292,4 +296,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
