@@ -61,7 +61,7 @@ def test_nemo_from_real_formats_to_results(real, tmp_path):
     checkpoint = shared("models", "gtcrn", "model_trained_on_dns3.tar")
     options = ["--corpus-dir", real / "nemo", "--esc-dir", real / "esc", "--nonspeech-dir", real / "nonspeech"]
     options += ["--frontend-checkpoint", checkpoint, "--config", "conf/small.yaml", "--contract", "none"]
-    options += ["--snrs", "10 0", "--folds", "9", "--max-epochs", "2", "--systems", "baseline_n trnet"]
+    options += ["--nj", "1", "--snrs", "10 0", "--folds", "9", "--max-epochs", "2", "--systems", "baseline_n trnet"]
     output = run(recipe, *map(str, options))
     assert "24000 Hz" in output and "44100 Hz" in output and "stereo" in output
     with open(recipe / "exp/gtcrn/results.csv", newline="") as stream:
@@ -83,7 +83,20 @@ def test_iemocap_recipe_takes_a_tree_in_its_format(tmp_path):
     (recipe / "conf/small.yaml").write_text(SMALL)
     options = ["--corpus-dir", made / "iemocap", "--esc-dir", made / "esc", "--musan-dir", made / "musan"]
     options += ["--contract", "none", "--config", "conf/small.yaml", "--frontend", "none"]
-    options += ["--snrs", "5", "--folds", "10", "--seeds", "1 2", "--max-epochs", "1", "--systems", "baseline_n"]
+    options += [
+        "--nj",
+        "1",
+        "--snrs",
+        "5",
+        "--folds",
+        "10",
+        "--seeds",
+        "1 2",
+        "--max-epochs",
+        "1",
+        "--systems",
+        "baseline_n",
+    ]
     run(recipe, *map(str, options))
     text = (recipe / "exp/none/RESULTS.md").read_text()
     assert "10:Ses05M" in text and "(55.85)" in text  # the paper's figure for Baseline-n beside ours

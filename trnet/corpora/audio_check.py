@@ -46,7 +46,7 @@ def _refuse(bad: list[str], total: int, what: str) -> None:
 def _inspect_all(clips: Mapping[str, Clip], nj: int, what: str) -> tuple[dict[str, AudioInfo], list[str]]:
     """What each clip is, and the reasons against those that cannot be used."""
     infos, bad = {}, []
-    for utt, result in imap(_inspect, list(clips.items()), nj, f"checking {what}", "clip"):
+    for utt, result in imap(_inspect, list(clips.items()), nj, f"checking {what}", "clip", worth=500):
         if isinstance(result, str):
             bad.append(result)
         else:
