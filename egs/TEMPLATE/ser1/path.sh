@@ -11,3 +11,7 @@ fi
 export PYTHON
 export PYTHONPATH="$TRNET_ROOT${PYTHONPATH:+:$PYTHONPATH}"
 export PYTHONUNBUFFERED=1 LC_ALL=C.UTF-8
+if ! command -v "$PYTHON" >/dev/null; then
+    echo "error: $PYTHON: no such Python; run 'make -C tools', or set PYTHON" >&2
+    exit 1
+fi
