@@ -5,6 +5,7 @@ exp/<frontend>/<system>/fold<k>_seed<s>/  the others; exp/<frontend>/baseline_c 
 """
 
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,14 +16,15 @@ import torch
 from trnet.conditions import CLEAN, Condition, training_conditions
 from trnet.config import Config, System, as_dict
 from trnet.errors import TrnetError
-from trnet.features.archive import check_archive
+from trnet.features.archive import check_archive, features_digest
 from trnet.folds import Fold, make_folds
+from trnet.frontend import build_frontend
 from trnet.kaldi.data_dir import DataDir
-from trnet.stamp import Stamp, digest, dir_digest, file_digest
+from trnet.stamp import Stamp, digest, file_digest
 from trnet.train.checkpoint import load_checkpoint
 from trnet.train.data import Archives
 from trnet.train.forward import input_kinds, make_model
-from trnet.train.loop import Task, is_finished, train_run
+from trnet.train.loop import Task, ends_at, train_run
 from trnet.train.teacher import teacher_representations
 
 TEACHER = "baseline_c"
@@ -92,19 +94,40 @@ class Experiment:
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(os.path.relpath(self.system_folder(name), link.parent))
 
-    def _feature_digests(self, system: System, conditions: tuple[Condition, ...]) -> dict[str, str]:
-        folders = [self.archives.folder(kind, c) for kind in input_kinds(system) for c in conditions]
-        if system.alpha or system.needs_teacher:
-            folders.append(self.archives.folder("noisy", CLEAN))
-        for folder in folders:
-            check_archive(folder, self.data.path.parent / folder.name, self.config.features)
-        return {str(folder.relative_to(self.dump)): dir_digest(folder) for folder in folders}
+    @cached_property
+    def _frontend(self) -> dict[str, Any] | None:
+        """Fingerprint of the front-end, None (said once) where it cannot be built: dumps may travel without it."""
+        try:
+            config = {"frontend": self.config.frontend, "frontend_conf": self.config.frontend_conf}
+            return build_frontend(config).fingerprint()
+        except TrnetError as error:
+            print(f"{self.dump / self.config.frontend_name}: taken as it is, its front-end cannot be had ({error})")
+            return None
+
+    def features_of(self, system: System, conditions: Collection[Condition]) -> dict[str, str]:
+        """Digests of the features that a system hears under some conditions, by folder below dump.
+
+        Raises: TrnetError if they are missing or made from something else than this configuration says.
+        """
+        found = {}
+        for kind in input_kinds(system):
+            frontend = self._frontend if kind == "enhanced" else None
+            for condition in conditions:
+                folder = self.archives.folder(kind, condition)
+                data = self.data.path.parent / folder.name
+                check_archive(folder, data, self.config.features, frontend)
+                found[str(folder.relative_to(self.dump))] = features_digest(folder)
+        return found
 
     def stamp(self, name: str, fold: Fold, seed: int) -> Stamp:
-        """What a run is made from. max_epochs is left out: more epochs go on where fewer ended."""
+        """What a run is made from.
+
+        max_epochs and patience are left out: they say where a run ends, not how it goes, so that more epochs go on
+        where fewer ended.
+        """
         system = self.config.system(name)
         training = as_dict(self.config.training)
-        del training["max_epochs"]
+        del training["max_epochs"], training["patience"]
         sections = ("encoder", "pooling", "classifier", *(["gate"] if system.input == "both" else []))
         made_from: dict[str, Any] = {
             "system": as_dict(system),
@@ -112,9 +135,11 @@ class Experiment:
             "seed": seed,
             "labels": digest(self.labels),
             "training": training,
-            "features": self._feature_digests(system, self.conditions(system)),
+            "features": self.features_of(system, self.conditions(system)),
             **{section: as_dict(getattr(self.config, section)) for section in sections},
         }
+        if system.alpha:
+            made_from["target"] = features_digest(self.archives.folder("noisy", CLEAN))
         if system.needs_teacher:
             made_from["teacher"] = file_digest(self.teacher_checkpoint(fold, seed))
         return Stamp(self.run_folder(name, fold, seed), "train", made_from)
@@ -136,9 +161,7 @@ class Experiment:
         there = all((folder / file).is_file() for file in ("best.pt", "last.pt"))
         if not (there and self.stamp(name, fold, seed).done()):
             return False
-        history = load_checkpoint(folder / "last.pt")["history"]
-        conf = self.config.training
-        return len(history) <= conf.max_epochs and is_finished(history, conf)
+        return ends_at(load_checkpoint(folder / "last.pt")["history"], self.config.training)
 
     def train(self, name: str, fold: Fold, seed: int) -> None:
         """Train one run, or say that it is up to date.

@@ -1,7 +1,8 @@
 """What a folder was made from, so that a finished stage is not redone and a changed one is.
 
 A folder holds one JSON stamp a step: ``.<step>.json`` with ``state`` (begun or done) and ``made_from`` (the
-configuration and the digests of the inputs). Work goes on where it stopped only under the same stamp.
+configuration and the digests of the inputs); a finished one may also hold ``results``, digests of what was made.
+Work goes on where it stopped only under the same stamp.
 """
 
 import hashlib
@@ -54,8 +55,10 @@ class Stamp:
     def _read(self) -> dict[str, Any]:
         return read_stamp(self.path)
 
-    def _write(self, state: str) -> None:
-        stamp = {"step": self.step, "state": state, "made_from": self.made_from}
+    def _write(self, state: str, results: dict[str, Any] | None = None) -> None:
+        stamp: dict[str, Any] = {"step": self.step, "state": state, "made_from": self.made_from}
+        if results:
+            stamp["results"] = results
         write_text(self.path, json.dumps(stamp, indent=1, sort_keys=True) + "\n")
 
     def done(self) -> bool:
@@ -84,6 +87,6 @@ class Stamp:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._write("begun")
 
-    def finish(self) -> None:
-        """Declare the step done."""
-        self._write("done")
+    def finish(self, results: dict[str, Any] | None = None) -> None:
+        """Declare the step done; `results` are kept in the stamp for the steps that build on it."""
+        self._write("done", results)

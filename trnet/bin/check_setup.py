@@ -13,8 +13,8 @@ from trnet.bin.options import (
     make_parser,
 )
 from trnet.errors import TrnetError, one_line_errors
-from trnet.eval.provenance import commit, machine, versions
 from trnet.frontend import build_frontend
+from trnet.provenance import commit, machine, versions
 from trnet.stamp import digest
 
 WHERE = {

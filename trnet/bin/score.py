@@ -1,6 +1,7 @@
 """Stage 7: score the runs; results.csv, predictions.csv, RESULTS.md and figures."""
 
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,11 +12,13 @@ from trnet.bin.options import Parser, list_of, make_parser
 from trnet.conditions import noisy_conditions
 from trnet.errors import one_line_errors
 from trnet.eval.predictions import Predictions, read_predictions, write_predictions
-from trnet.eval.provenance import commit, machine, versions
 from trnet.eval.report import write_report
 from trnet.eval.run_predictions import predict_run
 from trnet.experiment import Experiment
-from trnet.folds import pick_folds
+from trnet.folds import Fold, pick_folds
+from trnet.provenance import commit, machine, versions
+from trnet.train.checkpoint import load_checkpoint
+from trnet.train.loop import best_epoch
 
 
 def get_parser() -> Parser:
@@ -46,7 +49,7 @@ def main(args: list[str] | None = None) -> None:
     write_report(
         out,
         Predictions(found.classes, rows),
-        header(experiment, [f.number for f in folds], opts.seeds),
+        header(experiment, runs),
         opts.reference,
         experiment.data["utt2style"] if experiment.data.has("utt2style") else None,
         folds=[str(f.number) for f in folds],
@@ -55,11 +58,17 @@ def main(args: list[str] | None = None) -> None:
     print(f"{out}/RESULTS.md, results.csv, predictions.csv, figures/")
 
 
-def header(experiment: Experiment, folds: list[int], seeds: list[int]) -> dict[str, str]:
-    """What RESULTS.md says of how it came about."""
+def header(experiment: Experiment, runs: list[tuple[str, Fold, int]]) -> dict[str, str]:
+    """What RESULTS.md says of how it came about; what the runs were trained with stands in their checkpoints."""
     config = experiment.config
     patience = f", stopped after {config.training.patience} without a rise" if config.training.patience else ""
-    speakers = " ".join(f"{f.number}:{f.test_speaker}" for f in experiment.folds if f.number in folds)
+    folds = {fold.number: fold.test_speaker for _, fold, _ in runs}
+    seeds = dict.fromkeys(seed for _, _, seed in runs)
+    speakers = " ".join(f"{number}:{speaker}" for number, speaker in folds.items())
+    states = [load_checkpoint(experiment.run_folder(*run) / "last.pt") for run in runs]
+    trained_with = Counter(text for state in states for text in state["trained_with"])
+    done = [len(state["history"]) for state in states]
+    chosen = [best_epoch(state["history"]) for state in states]
     return {
         "Corpus": f"{experiment.corpus}, {len(experiment.labels)} utterances, classes {' '.join(experiment.classes)}",
         "Front-end": config.frontend,
@@ -67,8 +76,9 @@ def header(experiment: Experiment, folds: list[int], seeds: list[int]) -> dict[s
         + " ".join(map(str, seeds)),
         "Training": f"at most {config.training.max_epochs} epochs{patience}, {config.training.precision}, noise "
         f"{config.simulation.train_noise}, conditions {config.training.train_conditions}",
-        "Machine": machine(experiment.device),
-        "Commit": commit(),
+        "Epochs": f"{min(done)} to {max(done)} trained, {min(chosen)} to {max(chosen)} chosen",
+        "Trained with": "; ".join(f"commit {text} ({count} runs)" for text, count in sorted(trained_with.items())),
+        "Scored with": f"commit {commit()} on {machine(experiment.device)}",
         "Versions": versions(),
     }
 

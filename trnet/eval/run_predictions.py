@@ -7,7 +7,7 @@ from trnet.errors import TrnetError
 from trnet.eval.predictions import Prediction, write_predictions
 from trnet.experiment import Experiment
 from trnet.folds import Fold
-from trnet.stamp import Stamp, dir_digest, file_digest
+from trnet.stamp import Stamp, file_digest
 from trnet.train.checkpoint import load_checkpoint, load_weights
 from trnet.train.data import BatchReader
 from trnet.train.decode import decode
@@ -26,11 +26,7 @@ def predict_run(experiment: Experiment, name: str, fold: Fold, seed: int, noisy:
         raise TrnetError(f"{folder}: not trained (to the end, with this configuration); run stages 5 and 6")
     system, checkpoint = experiment.config.system(name), folder / "best.pt"
     conditions = [CLEAN, *noisy]
-    folders = [experiment.archives.folder(kind, c) for kind in input_kinds(system) for c in conditions]
-    made_from = {
-        "checkpoint": file_digest(checkpoint),
-        "features": {str(f.relative_to(experiment.dump)): dir_digest(f) for f in folders if f.is_dir()},
-    }
+    made_from = {"checkpoint": file_digest(checkpoint), "features": experiment.features_of(system, conditions)}
     stamp = Stamp(folder, "score", made_from)
     if stamp.done() and (folder / "predictions.csv").is_file():
         return

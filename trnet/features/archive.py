@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import kaldiio
 import numpy as np
@@ -15,7 +16,7 @@ from trnet.files import whole_file
 from trnet.heard import read_heard
 from trnet.kaldi.data_dir import Clip, DataDir, write_table
 from trnet.parallel import imap
-from trnet.stamp import Stamp, dir_digest, read_stamp
+from trnet.stamp import Stamp, dir_digest, file_digest, read_stamp
 
 OWN_FILES = ("feats.scp", "feats.ark", "utt2num_frames", ".fbank.json")
 
@@ -56,7 +57,7 @@ def make_archives(sets: list[tuple[DataDir, Path]], features: Features, nj: int)
         for data, out, stamp in todo:
             stamp.begin(clear=lambda out=out: clear_archive(out))
             _write_archive(data, out, features, matrices)
-            stamp.finish()
+            stamp.finish({"feats": file_digest(out / "feats.ark")})
 
 
 def _write_archive(data: DataDir, out: Path, features: Features, matrices: Iterator[np.ndarray]) -> None:
@@ -72,8 +73,14 @@ def _write_archive(data: DataDir, out: Path, features: Features, matrices: Itera
     write_table(out / "utt2num_frames", lengths)
 
 
-def check_archive(out: Path, data: Path, features: Features) -> None:
+def check_archive(out: Path, data: Path, features: Features, frontend: dict[str, Any] | None = None) -> None:
     """Make sure that a folder's features are whole, of these settings, and of what the data dir now holds.
+
+    Args:
+        out: Folder of the features.
+        data: Data dir of the audio that was noisy or clean, before any enhancement.
+        features: Settings.
+        frontend: Fingerprint of the front-end that enhanced the audio; None: not compared.
 
     Raises: TrnetError if not.
     """
@@ -85,6 +92,24 @@ def check_archive(out: Path, data: Path, features: Features) -> None:
     source = enhanced["made_from"]["data"] if enhanced else fbank["made_from"]["data"]
     if source != dir_digest(data):
         raise TrnetError(f"{out}: was made from other audio than {data} now holds; run stages 3 and 4 again")
+    if enhanced and frontend is not None:
+        old = enhanced["made_from"]["frontend"]
+        if changed := sorted(k for k in old.keys() | frontend.keys() if old.get(k) != frontend.get(k)):
+            raise TrnetError(
+                f"{out}: was enhanced by another front-end than this configuration's (other {', '.join(changed)}); "
+                "run stages 3 and 4 again"
+            )
+
+
+def features_digest(out: Path) -> str:
+    """Digest of a folder's features: of their numbers and utterance ids, wherever the audio they are of may lie.
+
+    Raises: TrnetError if there are none.
+    """
+    try:
+        return read_stamp(out / ".fbank.json")["results"]["feats"]
+    except KeyError:
+        raise TrnetError(f"{out}: has no features; run stages 2 to 4 for this front-end and these SNRs") from None
 
 
 def clear_archive(out: Path) -> None:

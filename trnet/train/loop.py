@@ -21,6 +21,7 @@ from trnet.files import write_text
 from trnet.folds import Fold
 from trnet.model.frames import ValidFrames
 from trnet.noise.assign import rng_for
+from trnet.provenance import commit, machine, versions
 from trnet.train.checkpoint import load_checkpoint, load_weights, save_checkpoint
 from trnet.train.data import Archives, Batch, BatchReader, draw_conditions, training_batches
 from trnet.train.decode import decode
@@ -94,6 +95,16 @@ def is_finished(history: list[dict[str, Any]], conf: Training) -> bool:
     return epoch >= conf.max_epochs or bool(conf.patience and epoch - best_epoch(history) >= conf.patience)
 
 
+def goes_too_far(history: list[dict[str, Any]], conf: Training) -> bool:
+    """Whether a run with this history would have ended before its last epoch under `conf`."""
+    return bool(history) and is_finished(history[:-1], conf)
+
+
+def ends_at(history: list[dict[str, Any]], conf: Training) -> bool:
+    """Whether a run with this history is just what `conf` asks for."""
+    return is_finished(history, conf) and not goes_too_far(history, conf)
+
+
 class Run:
     """The state of one run, kept in ``<folder>/last.pt`` after each epoch; the chosen epoch is ``best.pt``."""
 
@@ -108,6 +119,7 @@ class Run:
                 self.optimizer, mode="max", factor=conf.plateau_factor, patience=conf.plateau_patience
             )
         self.history: list[dict[str, Any]] = []
+        self.trained_with = [f"{commit()} on {machine(task.device)}"]
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
         conf = self.task.config.training
@@ -126,20 +138,20 @@ class Run:
         return is_finished(self.history, self.task.config.training)
 
     def resume(self) -> None:
-        """Take up `last.pt` if it is there and reaches no further than max_epochs."""
+        """Take up `last.pt` if it is there and reaches no further than this configuration does."""
         path = self.folder / "last.pt"
         if not path.exists():
             return
         state = load_checkpoint(path)
         best = load_checkpoint(self.folder / "best.pt")
-        too_far = len(state["history"]) > self.task.config.training.max_epochs
+        too_far = goes_too_far(state["history"], self.task.config.training)
         if too_far or best["epoch"] != best_epoch(state["history"]):
-            return  # of another call with fewer epochs: from the start
+            return  # of another call that asked for more: from the start
         load_weights(self.model, state["model"], path)
         self.optimizer.load_state_dict(state["optimizer"])
         if self.scheduler is not None:
             self.scheduler.load_state_dict(state["scheduler"])
-        self.history = state["history"]
+        self.history, self.trained_with = state["history"], [*state["trained_with"], *self.trained_with]
 
     def train(self, bar: tqdm) -> None:
         """Train to the end, an epoch at a time; `bar` counts epochs."""
@@ -201,6 +213,7 @@ class Run:
         task = self.task
         weights = self.model.state_dict()
         about = {"system": task.name, "fold": task.fold.number, "seed": task.seed, "classes": list(task.classes)}
+        about |= {"trained_with": list(dict.fromkeys(self.trained_with)), "versions": versions()}
         if improved:  # first, so that last.pt never speaks of a best.pt that is not there
             save_checkpoint(self.folder / "best.pt", {"model": weights, "epoch": self.best_epoch, **about})
         state = {"model": weights, "optimizer": self.optimizer.state_dict(), "history": self.history, **about}
