@@ -93,3 +93,14 @@ def test_the_digest_of_a_folder_sees_tables_and_stamps_but_no_audio_or_half_file
     assert with_stamp != before and dir_digest(tmp_path, ignore=[".mix.json"]) == before
     (tmp_path / "wav.scp").write_text("a b.wav\n")
     assert dir_digest(tmp_path) != with_stamp
+
+
+def test_what_a_killed_process_left_is_swept_when_the_step_is_taken_up(tmp_path):
+    stamp = Stamp(tmp_path / "out", "simulate", {"seed": 1})
+    stamp.begin()
+    left = tmp_path / "out/wav/.partial-123-a.wav"
+    left.parent.mkdir()
+    left.write_bytes(b"half")
+    (tmp_path / "out/wav/b.wav").write_bytes(b"whole")
+    Stamp(tmp_path / "out", "simulate", {"seed": 1}).begin()
+    assert not left.exists() and (tmp_path / "out/wav/b.wav").exists()

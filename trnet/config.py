@@ -39,6 +39,12 @@ class Features:
             frame_shift=self.frame_shift,
             max_frames=self.max_frames,
         )
+        _not_negative(low_freq=self.low_freq, high_freq=self.high_freq)
+        if self.low_freq >= (self.high_freq or self.sample_rate / 2) or self.high_freq > self.sample_rate / 2:
+            raise ValueError(
+                f"features: low_freq {self.low_freq} must lie below high_freq {self.high_freq} (0: half the sampling "
+                f"rate), and both within half of sample_rate {self.sample_rate}"
+            )
         _one_of("features.pad", self.pad, ("none", "repeat"))
         _one_of("features.window", self.window, ("povey", "hamming", "hanning", "rectangular", "blackman"))
         _one_of("features.compression", self.compression, (0, 3))
@@ -101,6 +107,9 @@ class Pooling:
     values: int = 0  # project to so many dimensions before pooling; 0: none
     clamp: float = 0.0  # clamp attention logits to +-clamp; 0: not at all
 
+    def __post_init__(self) -> None:
+        _not_negative(attention=self.attention, values=self.values, clamp=self.clamp)
+
 
 @dataclass(frozen=True)
 class Classifier:
@@ -108,6 +117,11 @@ class Classifier:
 
     hidden: int = 0  # a hidden layer of so many units with BatchNorm and ReLU; 0: none
     dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        _not_negative(hidden=self.hidden)
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"classifier.dropout: {self.dropout} must be in [0, 1)")
 
 
 @dataclass(frozen=True)
@@ -174,7 +188,8 @@ class Training:
     def __post_init__(self) -> None:
         if self.batch_size < 2:
             raise ValueError(f"training.batch_size: {self.batch_size} must be 2 or more (BatchNorm)")
-        _positive(lr=self.lr, max_epochs=self.max_epochs, bucketing=self.bucketing)
+        _positive(lr=self.lr, max_epochs=self.max_epochs, bucketing=self.bucketing, plateau_factor=self.plateau_factor)
+        _not_negative(patience=self.patience, grad_clip=self.grad_clip, plateau_patience=self.plateau_patience)
         _one_of("training.train_conditions", self.train_conditions, ("draw", "all"))
         _one_of("training.valid_conditions", self.valid_conditions, ("draw", "all"))
         _one_of("training.precision", self.precision, ("float32", "bf16"))
@@ -215,6 +230,12 @@ def _positive(**values: float) -> None:
     for key, value in values.items():
         if value <= 0:
             raise ValueError(f"{key}: {value} must be above 0")
+
+
+def _not_negative(**values: float) -> None:
+    for key, value in values.items():
+        if value < 0:
+            raise ValueError(f"{key}: {value} must not be negative")
 
 
 def _one_of(key: str, value: Any, known: tuple) -> None:

@@ -9,6 +9,8 @@ import threading
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 
+STOPPED = "stopped; run the same command again to go on"
+
 
 class TrnetError(Exception):
     """Something the user can mend. Its message is one line: what, where, and what to do."""
@@ -31,7 +33,8 @@ def one_line_errors(main: Callable[..., int | None]) -> Callable[..., int]:
     @functools.wraps(main)
     def run(*args, **kwargs) -> int:
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, signal.default_int_handler)  # clean up as on Ctrl-C
+            for stop in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(stop, signal.default_int_handler)  # KeyboardInterrupt, so that all is cleaned up
         try:
             return main(*args, **kwargs) or 0
         except TrnetError as error:
@@ -42,7 +45,7 @@ def one_line_errors(main: Callable[..., int | None]) -> Callable[..., int]:
             where = error.filename or os.getcwd()
             message = f"{where}: no space left on the disk; free some and run the same command again"
         except KeyboardInterrupt:
-            print("\nstopped; run the same command again to go on", file=sys.stderr)
+            print(f"\n{STOPPED}", file=sys.stderr)
             return 130
         print(f"error: {message}", file=sys.stderr)
         return 1

@@ -4,6 +4,7 @@ exp/raw/<system>/fold<k>_seed<s>/         systems that hear no front-end
 exp/<frontend>/<system>/fold<k>_seed<s>/  the others; exp/<frontend>/baseline_c and _n link to exp/raw
 """
 
+import contextlib
 import os
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from trnet.features.archive import check_archive, features_digest
 from trnet.folds import Fold, make_folds
 from trnet.frontend import build_frontend
 from trnet.kaldi.data_dir import DataDir
+from trnet.lock import only_one
 from trnet.stamp import Stamp, digest, file_digest
 from trnet.train.checkpoint import load_checkpoint
 from trnet.train.data import Archives
@@ -92,7 +94,8 @@ class Experiment:
             if self.config.system(name).hears_front_end or link.is_symlink() or link.exists():
                 continue
             link.parent.mkdir(parents=True, exist_ok=True)
-            link.symlink_to(os.path.relpath(self.system_folder(name), link.parent))
+            with contextlib.suppress(FileExistsError):  # another process was faster
+                link.symlink_to(os.path.relpath(self.system_folder(name), link.parent))
 
     @cached_property
     def _frontend(self) -> dict[str, Any] | None:
@@ -166,8 +169,13 @@ class Experiment:
     def train(self, name: str, fold: Fold, seed: int) -> None:
         """Train one run, or say that it is up to date.
 
-        Raises: TrnetError for missing features or teacher, or a loss that is not finite.
+        Raises: TrnetError for missing features or teacher, a loss that is not finite, or a run that another process
+            trains.
         """
+        with only_one(self.run_folder(name, fold, seed)):
+            self._train(name, fold, seed)
+
+    def _train(self, name: str, fold: Fold, seed: int) -> None:
         folder, stamp = self.run_folder(name, fold, seed), self.stamp(name, fold, seed)
         if self.trained(name, fold, seed):
             print(f"{folder}: up to date")

@@ -1,6 +1,7 @@
 """The same function over many items in several processes, with a progress bar."""
 
 import concurrent.futures
+import contextlib
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -8,23 +9,53 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from types import FrameType
+from typing import Any, Generic, TypeVar
 
 from tqdm import tqdm
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+# in a worker
+_at_work = False  # on an item
+_stopped = False  # asked to end
+
 
 def _start_worker(initializer: Callable[..., None] | None, args: tuple[Any, ...]) -> None:
-    """One thread a worker; Ctrl-C is left to the parent, and a worker ends when its parent does, however it does."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """One thread a worker; a worker ends when its parent does, however it does."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ["OMP_NUM_THREADS"] = "1"  # for libraries that are loaded from here on
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
     if initializer is not None:
         initializer(*args)
+    signal.signal(signal.SIGTERM, _stop)  # before, there is nothing to clean up
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    """Break off the item at work, so that it cleans up, and take no other."""
+    global _stopped
+    _stopped = True
+    if _at_work:
+        raise KeyboardInterrupt
+
+
+class _UnlessStopped(Generic[Item, Result]):
+    """A function that a worker asked to stop does not begin again."""
+
+    def __init__(self, function: Callable[[Item], Result]) -> None:
+        self.function = function
+
+    def __call__(self, item: Item) -> Result:
+        global _at_work
+        if _stopped:
+            raise KeyboardInterrupt
+        _at_work = True
+        try:
+            return self.function(item)
+        finally:
+            _at_work = False
 
 
 def _end_with_parent() -> None:
@@ -32,6 +63,16 @@ def _end_with_parent() -> None:
     assert parent is not None
     multiprocessing.connection.wait([parent.sentinel])
     os._exit(1)
+
+
+@contextlib.contextmanager
+def _blocked(number: signal.Signals) -> Iterator[None]:
+    """Hold a signal back until the end of the block; processes started in it never get it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def imap(
@@ -46,8 +87,8 @@ def imap(
 ) -> Iterator[Result]:
     """Yield ``function(item)`` in the order of `items`, computed in `nj` processes (in this one if `nj` is 1).
 
-    A process takes seconds to start, so that there is one for each `worth` items at most. The first failure ends the
-    work: its exception is raised here, waiting items are dropped.
+    A process takes seconds to start, so that there is one for each `worth` items at most. The first failure (Ctrl-C is
+    one) ends the work: its exception is raised here, items at work are broken off, waiting ones dropped.
     """
     nj = max(1, min(nj, len(items) // worth, os.cpu_count() or 1))
     bar = tqdm(total=len(items), desc=desc, unit=unit, disable=not items)
@@ -61,10 +102,19 @@ def imap(
                 yield result
             return
         context = multiprocessing.get_context("spawn")
+        others = set(multiprocessing.active_children())
         pool = concurrent.futures.ProcessPoolExecutor(nj, context, _start_worker, (initializer, initargs))
+        done = False
         try:
-            for result in pool.map(function, items, chunksize=max(1, min(8, len(items) // (4 * nj)))):
+            with _blocked(signal.SIGINT):  # the workers inherit it: Ctrl-C is the parent's alone
+                chunk = max(1, min(8, len(items) // (4 * nj)))
+                results = pool.map(_UnlessStopped(function), items, chunksize=chunk)
+            for result in results:
                 bar.update()
                 yield result
+            done = True
         finally:
+            if not done:
+                for worker in set(multiprocessing.active_children()) - others:
+                    worker.terminate()
             pool.shutdown(wait=True, cancel_futures=True)

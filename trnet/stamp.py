@@ -85,6 +85,8 @@ class Stamp:
             elif self.folder.exists():
                 shutil.rmtree(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
+        for left in self.folder.rglob(".partial-*"):  # by a process that was killed
+            left.unlink(missing_ok=True)
         self._write("begun")
 
     def finish(self, results: dict[str, Any] | None = None) -> None:

@@ -4,6 +4,7 @@ import csv
 import importlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -69,7 +70,11 @@ def test_the_nearest_option_is_offered(tiny, fails):
         (train.main, ["--systems", "trnett"], "error: --systems trnett: no such system; did you mean 'trnet'?"),
         (train.main, ["--frontend", "gtcrm"], "dump/gtcrm/tiny: has no features; run stages 2 to 4"),
         (train.main, ["--max-epochs", "0"], "error: --max-epochs 0: train for at least 1 epoch"),
-        (train.main, ["--snrs", "7"], "tiny_esc_7db: has no features; run stages 2 to 4 for this front-end and these"),
+        (
+            train.main,
+            ["--snrs", "7"],
+            "tiny_esc_7db: has no features; run stages 2 to 4 with this noise, SNR",
+        ),
         (train.main, ["--snrs", "loud"], "'loud' is not a list of float values"),
         (train.main, ["--part", "teachers"], "invalid choice: 'teachers'"),
         (
@@ -136,15 +141,17 @@ def test_a_line_of_wav_scp_that_leads_nowhere_is_named_by_each_stage(broken, fai
 def test_an_unknown_front_end_is_named(tiny, tmp_path, fails, name, message):
     config = ["--config", str(tiny.config_path), "--frontend", name]
     assert message in fails(enhance.main, [*config, "--sets", str(tiny.data.path), "--dump", str(tmp_path)])
-    assert message in fails(check_setup.main, [*config, "--folders", f"tiny={tmp_path}"])
+    assert message in fails(check_setup.main, [*config, "--folders", f"nonspeech={tmp_path.parent}"])
 
 
 @pytest.mark.parametrize(
     ("folders", "message"),
     [
-        ("nemo={0}/none", "none: no such folder; give the one of nemo with --corpus-dir"),
-        ("tiny={0} esc={0}/none", "none: no such folder; give the one of esc with --esc-dir"),
-        ("tiny={0} musan={0}/none", "openslr.org/17"),
+        ("nemo={0}/none", "none: nEMO is not there (no such folder); give its folder with --corpus-dir"),
+        ("nemo={0}/..", "nEMO is not there (no data.tsv in it); give its folder with --corpus-dir"),
+        ("nemmo={0}", "--folders nemmo: no such corpus; did you mean 'nemo'?"),
+        ("nonspeech={0}/.. esc={0}/none", "none: ESC-50 is not there (no such folder); give its folder with --esc-dir"),
+        ("nonspeech={0}/.. musan={0}/none", "openslr.org/17"),
     ],
 )
 def test_check_setup_says_which_corpus_is_missing_and_where_it_is_to_be_had(tiny, tmp_path, fails, folders, message):
@@ -153,7 +160,7 @@ def test_check_setup_says_which_corpus_is_missing_and_where_it_is_to_be_had(tiny
 
 
 def test_check_setup_checks_systems_and_weights(tiny, tmp_path, fails):
-    args = ["--config", str(tiny.config_path), "--folders", f"tiny={tmp_path}"]
+    args = ["--config", str(tiny.config_path), "--folders", f"nonspeech={tmp_path.parent}"]
     assert "--systems trned: no such system" in fails(check_setup.main, [*args, "--systems", "trnet trned"])
     weights = ["--frontend", "gtcrn", "--frontend-checkpoint", str(tmp_path / "none.tar")]
     assert "none.tar" in fails(check_setup.main, [*args, *weights])
@@ -161,9 +168,9 @@ def test_check_setup_checks_systems_and_weights(tiny, tmp_path, fails):
 
 
 def test_check_setup_says_what_it_found(tiny, tmp_path, capsys):
-    assert check_setup.main(["--config", str(tiny.config_path), "--folders", f"tiny={tmp_path}"]) == 0
+    assert check_setup.main(["--config", str(tiny.config_path), "--folders", f"nonspeech={tmp_path.parent}"]) == 0
     out = capsys.readouterr().out
-    assert f"tiny: {tmp_path}" in out and "front-end: none" in out and "torch" in out
+    assert f"nonspeech: {tmp_path.parent}" in out and "front-end: none" in out and "torch" in out
 
 
 def test_list_sets_prints_the_folders_of_all_conditions(tiny, capsys):
@@ -254,14 +261,14 @@ SER = Path(__file__).parents[2] / "egs/TEMPLATE/ser1/ser.sh"
             ["--stage", "2", "--stop-stage", "2", "--config", "none.yaml"],
             "error: none.yaml: no such configuration file",
         ),
-        (["--stage", "0", "--stop-stage", "0", "--noises", "esc,musan"], "error: downloads/esc: no such folder"),
+        (["--stage", "0", "--stop-stage", "0", "--noises", "esc,musan"], "error: downloads/nemo: nEMO is not there"),
     ],
 )
 def test_the_recipe_says_in_one_line_what_is_wrong(tiny, tmp_path, options, message):
     (tmp_path / "conf").mkdir()
     shutil.copy(tiny.config_path, tmp_path / "conf/recipe.yaml")
     (tmp_path / "downloads/tiny").mkdir(parents=True)
-    command = ["bash", str(SER), "--corpus", "tiny", *options]
+    command = ["bash", str(SER), "--corpus", "nemo", *options]
     environment = os.environ | {"PYTHON": sys.executable, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
     lines = done.stderr.splitlines()
@@ -276,3 +283,20 @@ def test_the_recipe_lists_its_options(tmp_path):
         assert f"--{name}" in done.stdout
     for name in ("corpus-dir", "esc-dir", "musan-dir", "nonspeech-dir", "stage", "stop-stage"):
         assert f"--{name}" in done.stdout
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_while_the_libraries_are_loaded_is_one_line(tmp_path, stop):
+    (tmp_path / "torch.py").write_text("import time\nprint('loading', flush=True)\ntime.sleep(60)\n")
+    path = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "trnet.bin.train"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": path},
+    )
+    assert process.stdout.readline() == "loading\n"
+    process.send_signal(stop)
+    assert process.communicate(timeout=60) == ("", "\nstopped; run the same command again to go on\n")
+    assert process.returncode == 130

@@ -50,7 +50,7 @@ def test_prepared_once_then_up_to_date(args, capsys):
     assert run({**args, "--nj": 2}) == 0
     assert capsys.readouterr() == (f"{out}: up to date\n", "")
     assert {path.name: path.stat().st_mtime_ns for path in out.iterdir()} == before
-    assert [path.name for path in out.parent.iterdir()] == ["iemocap"]
+    assert [path.name for path in out.parent.iterdir() if path.suffix != ".lock"] == ["iemocap"]
 
 
 def test_changed_label_map_is_prepared_again(args, tmp_path, capsys):
@@ -99,7 +99,7 @@ def test_failure_leaves_nothing_to_take_for_whole(args, capsys, write_wav):
     assert run(args) == 1
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("error: 1 of 9 recordings cannot be used: ") and "M041.wav: is silent" in error
-    assert list(args["--out"].parent.iterdir()) == []
+    assert [path.name for path in args["--out"].parent.iterdir()] == [".iemocap.lock"]
 
 
 def test_foreign_folder_is_not_removed(args, capsys):

@@ -14,11 +14,15 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tiny import CLASSES, SPEAKERS
+from tiny import CLASSES, SETS, SPEAKERS
 
+from trnet.bin import enhance, make_fbank
 from trnet.conditions import CLEAN
 from trnet.errors import TrnetError
+from trnet.experiment import Experiment
 from trnet.frontend import build_frontend
+from trnet.kaldi.data_dir import DataDir
+from trnet.provenance import commit, machine
 from trnet.train import decode as decoding
 from trnet.train import loop
 from trnet.train.checkpoint import load_checkpoint
@@ -198,6 +202,55 @@ def test_fewer_epochs_are_those_that_a_short_run_has(tiny, trained, tmp_path):
     assert not again.trained("trnet", fold, 1)
     again.train("trnet", fold, 1)
     assert same_outcome(outcome(again, "trnet"), outcome(short, "trnet"))
+
+
+def test_patience_says_where_a_run_ends_not_how_it_goes(tiny, trained, tmp_path):
+    uars = [row["valid_uar"] for row in outcome(trained, "baseline_c")[1]["history"]]
+    fold, seed = trained.folds[0], 1
+    impatient = tiny.experiment(tmp_path, max_epochs=9, patience=1)
+    impatient.train("baseline_c", fold, seed)
+    short = outcome(impatient, "baseline_c")[1]["history"]
+    rises = [i for i in range(1, len(short)) if short[i]["valid_uar"] > max(r["valid_uar"] for r in short[:i])]
+    assert len(short) == (rises[-1] if rises else 0) + 2  # one epoch after the last rise
+    patient = tiny.experiment(tmp_path, max_epochs=len(short) + 1)
+    assert not patient.trained("baseline_c", fold, seed)
+    patient.train("baseline_c", fold, seed)
+    long = outcome(patient, "baseline_c")[1]["history"]
+    assert long[: len(short)] == short and len(long) == len(short) + 1  # went on
+    assert [row["valid_uar"] for row in long][:3] == uars[: len(long)][:3]
+    assert not impatient.trained("baseline_c", fold, seed)  # it would have ended before
+
+
+def test_features_made_again_from_moved_audio_do_not_train_anew(tiny, trained, tmp_path):
+    """Runs hang on the features themselves, not on where the audio lay or how its folder was checked."""
+    root = tmp_path / "elsewhere"
+    for name in SETS:
+        shutil.copytree(tiny.root / "data" / name, root / "data" / name)
+        table = root / "data" / name / "wav.scp"
+        table.write_text(table.read_text().replace(str(tiny.root / "data"), str(root / "data")))
+    shutil.copytree(tiny.root / "data/downloads", root / "data/downloads")
+    sets = ["--sets", " ".join(str(root / "data" / name) for name in SETS), "--dump", str(root / "dump")]
+    config = ["--config", str(tiny.config_path)]
+    assert enhance.main([*config, *sets]) == make_fbank.main([*config, *sets]) == 0
+    shutil.copytree(trained.exp, tmp_path / "exp")
+    moved = Experiment(trained.config, DataDir(root / "data/tiny"), root / "dump", tmp_path / "exp", trained.device)
+    assert moved.trained("baseline_c", moved.folds[0], 1) and moved.trained("trnet", moved.folds[0], 1)
+
+
+def test_features_of_another_front_end_under_the_same_name_are_refused(tiny, trained, tmp_path):
+    dump = tmp_path / "dump"
+    shutil.copytree(tiny.dump, dump)
+    stamp = dump / "none/tiny_esc_0db/.enhance.json"
+    stamp.write_text(stamp.read_text().replace('"revision": 1', '"revision": 0'))
+    experiment = tiny.experiment(tmp_path / "exp", dump)
+    with pytest.raises(TrnetError, match=r"tiny_esc_0db: was enhanced by another front-end .*\(other revision\)"):
+        experiment.train("baseline_e", experiment.folds[0], 1)
+
+
+def test_a_checkpoint_says_what_it_was_trained_with(trained):
+    best, last, _ = outcome(trained, "trnet")
+    assert best["trained_with"] == last["trained_with"] == [f"{commit()} on {machine(trained.device)}"]
+    assert f"torch {torch.__version__.partition('+')[0]}" in best["versions"]
 
 
 def test_another_seed_is_another_run(tiny, trained, tmp_path):

@@ -12,19 +12,12 @@ from trnet.bin.options import (
     list_of,
     make_parser,
 )
-from trnet.errors import TrnetError, one_line_errors
+from trnet.corpora import SOURCES
+from trnet.corpora.download import CORPORA, WEIGHTS, fetch
+from trnet.errors import TrnetError, nearest, one_line_errors
 from trnet.frontend import build_frontend
 from trnet.provenance import commit, machine, versions
 from trnet.stamp import digest
-
-WHERE = {
-    "iemocap": ("--corpus-dir", "by licence form from sail.usc.edu/iemocap"),
-    "nemo": ("--corpus-dir", "amu-cai/nEMO on GitHub or Hugging Face"),
-    "mini": ("--corpus-dir", "made by local/make_data.sh"),
-    "esc": ("--esc-dir", "karolpiczak/ESC-50 on GitHub"),
-    "musan": ("--musan-dir", "openslr.org/17"),
-    "nonspeech": ("--nonspeech-dir", "speechdnn/Noises on GitHub, or any folder of noises"),
-}
 
 
 def get_parser() -> Parser:
@@ -34,6 +27,9 @@ def get_parser() -> Parser:
     add_device_option(parser)
     parser.add_argument("--folders", type=list_of(str), required=True, help='"NAME=FOLDER ..." of corpora')
     parser.add_argument("--systems", type=list_of(str), default=[], help="systems that will be trained")
+    parser.add_argument(
+        "--download", choices=("true", "false"), default="false", help="fetch what is missing and free to fetch"
+    )
     return parser
 
 
@@ -44,15 +40,35 @@ def main(args: list[str] | None = None) -> None:
     config, device = config_from(opts), device_from(opts)
     for name in opts.systems:
         config.system(name)
+    download = opts.download == "true"
     for pair in opts.folders:
         name, _, folder = pair.partition("=")
-        option, source = WHERE.get(name, ("--corpus-dir", "its publishers"))
-        if not Path(folder).is_dir():
-            raise TrnetError(f"{folder}: no such folder; give the one of {name} with {option} (to be had: {source})")
-        print(f"{name}: {folder}")
+        print(f"{name}: {find_corpus(name, Path(folder), download)}")
+    weights = Path(config.frontend_conf.get("checkpoint") or "")
+    if download and weights.name in WEIGHTS and not weights.exists():
+        fetch(WEIGHTS[weights.name], weights)
     frontend = build_frontend({"frontend": config.frontend, "frontend_conf": config.frontend_conf})
     print(f"front-end: {config.frontend}, {digest(frontend.fingerprint())}")
     print(f"trnet {commit()}, {versions()}, {machine(device)}")
+
+
+def find_corpus(name: str, folder: Path, download: bool) -> Path:
+    """Where a corpus lies: recognised by its layout, fetched first if that is wanted and possible.
+
+    Raises: TrnetError if it is not there.
+    """
+    if name not in SOURCES:
+        raise TrnetError(f"--folders {name}: no such corpus{nearest(name, list(SOURCES))}")
+    source = SOURCES[name]
+    try:
+        return source.locate(folder)
+    except TrnetError as error:
+        if name not in CORPORA:
+            raise
+        if not download:
+            raise TrnetError(f"{error}, or let stage 0 fetch it: --download true") from None
+    fetch(CORPORA[name], folder)
+    return source.locate(folder)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from trnet.errors import TrnetError, one_line_errors
 from trnet.frontend import build_frontend
 from trnet.frontend.enhance import enhance_data_dirs
 from trnet.kaldi.data_dir import DataDir
+from trnet.lock import only_one
 
 
 def get_parser() -> Parser:
@@ -43,7 +44,8 @@ def main(args: list[str] | None = None) -> None:
         )
     fingerprint, nj = frontend.fingerprint(), 1 if opts.ngpu else opts.nj
     sets = [(DataDir(folder), opts.dump / config.frontend_name / folder.name) for folder in opts.sets]
-    enhance_data_dirs(sets, frontend_config, fingerprint, config.features, nj, str(device))
+    with only_one(opts.dump / config.frontend_name):
+        enhance_data_dirs(sets, frontend_config, fingerprint, config.features, nj, str(device))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from trnet.bin.options import Parser, add_config_options, config_from, list_of, 
 from trnet.errors import one_line_errors
 from trnet.features.archive import make_archives
 from trnet.kaldi.data_dir import DataDir
+from trnet.lock import only_one
 
 
 def get_parser() -> Parser:
@@ -28,7 +29,8 @@ def main(args: list[str] | None = None) -> None:
     for folder in opts.sets:
         enhanced = opts.dump / config.frontend_name / folder.name
         sets += [(DataDir(folder), opts.dump / "raw" / folder.name), (DataDir(enhanced), enhanced)]
-    make_archives(sets, config.features, opts.nj)
+    with only_one(opts.dump / "raw"), only_one(opts.dump / config.frontend_name):
+        make_archives(sets, config.features, opts.nj)
 
 
 if __name__ == "__main__":

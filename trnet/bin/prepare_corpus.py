@@ -37,7 +37,7 @@ def main(args: Sequence[str] | None = None) -> int:
         "root": str(root),
         "labels": label_map.classes,
         "contract": contract.counts if contract else None,
-        "files": listing_digest(FILES[options.corpus](root)),
+        "files": listing_digest(FILES[options.corpus](root), root),
     }
     prepare = SPEECH[options.corpus]
     build_data_dir(

@@ -34,7 +34,7 @@ def main(args: Sequence[str] | None = None) -> int:
         "noise": options.noise,
         "root": str(root),
         "contract": contract.counts if contract else None,
-        "files": listing_digest(FILES[options.noise](root)),
+        "files": listing_digest(FILES[options.noise](root), root),
     }
     prepare = NOISE[options.noise]
     build_data_dir(options.out, made_from, NOISE_TABLES, lambda out: prepare(root, out, contract, options.nj))

@@ -6,6 +6,7 @@ from pathlib import Path
 from trnet.bin.options import Parser, add_config_options, config_from, list_of, make_parser
 from trnet.errors import one_line_errors
 from trnet.kaldi.data_dir import DataDir
+from trnet.lock import only_one
 from trnet.noise.simulate import simulate
 
 
@@ -27,7 +28,8 @@ def main(args: list[str] | None = None) -> None:
     speech, root = DataDir(opts.corpus_data), opts.corpus_data.parent
     for noise in opts.noises:
         clips = DataDir(root / f"noise_{noise}")
-        simulate(speech, clips, noise, root, config.features, config.simulation, opts.nj)
+        with only_one(root / f"{speech.path.name}_{noise}"):
+            simulate(speech, clips, noise, root, config.features, config.simulation, opts.nj)
 
 
 if __name__ == "__main__":

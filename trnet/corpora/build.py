@@ -10,6 +10,7 @@ from trnet.corpora.source import shorten
 from trnet.errors import TrnetError
 from trnet.kaldi.data_dir import DataDir
 from trnet.kaldi.validate import validate_data_dir
+from trnet.lock import only_one
 from trnet.stamp import Stamp
 
 
@@ -30,12 +31,19 @@ def build_data_dir(
     """Let `prepare` write a data directory, validate it, and move it to `out` only when it is whole.
 
     Nothing is done if `out` was made from the same (`made_from`) and has all its `tables`.
-    Raises: TrnetError if the preparation fails or its result breaks Kaldi's rules.
+    Raises: TrnetError if the preparation fails, its result breaks Kaldi's rules, or another process is preparing it.
     """
+    with only_one(out):
+        _build(out, made_from, tables, prepare)
+
+
+def _build(out: Path, made_from: dict[str, Any], tables: Collection[str], prepare: Callable[[Path], DataDir]) -> None:
     if Stamp(out, "prepare", made_from).done() and all((out / name).is_file() for name in tables):
         print(f"{out}: up to date")
         return
     _clear(out)
+    for left in out.parent.glob(f".partial-*-{out.name}"):  # by a process that was killed
+        shutil.rmtree(left, ignore_errors=True)
     partial = out.with_name(f".partial-{os.getpid()}-{out.name}")
     stamp = Stamp(partial, "prepare", made_from)
     try:

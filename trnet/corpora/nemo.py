@@ -14,7 +14,7 @@ NEMO = Source(
     layout="data.tsv",
     option="--corpus-dir",
     origin="amu-cai/nEMO on GitHub or Hugging Face",
-    folders=("nEMO", "nemo"),
+    folders=("nEMO", "nemo", "nEMO-main"),
 )
 COLUMNS = ("file_id", "emotion", "normalized_text", "speaker_id", "gender")
 GENDERS = {"female": "f", "male": "m"}

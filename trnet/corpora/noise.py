@@ -41,7 +41,8 @@ def write_noise(root: Path, out: Path, clips: Mapping[str, NoiseClip], contract:
     Raises: TrnetError if the counts are not the contract's, nothing is left, or recordings cannot be used.
     """
     if contract is not None:
-        contract.check({"clips": len(clips), "sources": len({c.source for c in clips.values()})}, root)
+        counts = {"clips": len(clips), "sources": len({c.source for c in clips.values()})}
+        contract.check({cell: count for cell, count in counts.items() if cell in contract.counts}, root)
     utt2dur = check_noise({utt: c.clip for utt, c in clips.items()}, nj)
     if not utt2dur:
         raise TrnetError(f"{root}: no noise clip is left; give a folder with recordings that are not silent")

@@ -106,9 +106,9 @@ def read_columns(path: Path, separator: str, columns: Sequence[str]) -> list[dic
     return rows
 
 
-def listing_digest(files: Iterable[Path]) -> str:
-    """Digest of what a corpus holds: each file's path and content (about 1 GB a second)."""
-    return digest({str(path): file_digest(path) for path in files})
+def listing_digest(files: Iterable[Path], root: Path) -> str:
+    """Digest of what the corpus in `root` holds: each file's path below it and content (about 1 GB a second)."""
+    return digest({str(path.relative_to(root)): file_digest(path) for path in files})
 
 
 def shorten(items: Sequence[str], most: int = 8, separator: str = ", ") -> str:

@@ -7,6 +7,7 @@ from trnet.errors import TrnetError
 from trnet.eval.predictions import Prediction, write_predictions
 from trnet.experiment import Experiment
 from trnet.folds import Fold
+from trnet.lock import only_one
 from trnet.stamp import Stamp, file_digest
 from trnet.train.checkpoint import load_checkpoint, load_weights
 from trnet.train.data import BatchReader
@@ -30,7 +31,16 @@ def predict_run(experiment: Experiment, name: str, fold: Fold, seed: int, noisy:
     stamp = Stamp(folder, "score", made_from)
     if stamp.done() and (folder / "predictions.csv").is_file():
         return
-    stamp.begin(clear=lambda: None)
+    with only_one(folder):
+        stamp.begin(clear=lambda: None)
+        rows = _predict(experiment, name, fold, seed, conditions)
+        write_predictions(folder / "predictions.csv", rows, experiment.classes)
+        stamp.finish()
+
+
+def _predict(experiment: Experiment, name: str, fold: Fold, seed: int, conditions: list[Condition]) -> list[Prediction]:
+    system = experiment.config.system(name)
+    checkpoint = experiment.run_folder(name, fold, seed) / "best.pt"
     model = make_model(experiment.config, system, len(experiment.classes))
     load_weights(model, load_checkpoint(checkpoint)["model"], checkpoint)
     reader = BatchReader(experiment.archives, experiment.labels, input_kinds(system))
@@ -55,5 +65,4 @@ def predict_run(experiment: Experiment, name: str, fold: Fold, seed: int, noisy:
                 probs=tuple(float(p) for p in probs),
             )
         )
-    write_predictions(folder / "predictions.csv", rows, experiment.classes)
-    stamp.finish()
+    return rows

@@ -86,7 +86,7 @@ def check_archive(out: Path, data: Path, features: Features, frontend: dict[str,
     """
     fbank, enhanced = read_stamp(out / ".fbank.json"), read_stamp(out / ".enhance.json")
     if fbank.get("state") != "done":
-        raise TrnetError(f"{out}: has no features; run stages 2 to 4 for this front-end and these SNRs")
+        raise TrnetError(f"{out}: has no features; run stages 2 to 4 with this noise, SNR and front-end")
     if fbank["made_from"]["features"] != as_dict(features):
         raise TrnetError(f"{out}: has features of other settings; run stages 2 to 4 with this configuration")
     source = enhanced["made_from"]["data"] if enhanced else fbank["made_from"]["data"]
@@ -109,7 +109,7 @@ def features_digest(out: Path) -> str:
     try:
         return read_stamp(out / ".fbank.json")["results"]["feats"]
     except KeyError:
-        raise TrnetError(f"{out}: has no features; run stages 2 to 4 for this front-end and these SNRs") from None
+        raise TrnetError(f"{out}: has no features; run stages 2 to 4 with this noise, SNR and front-end") from None
 
 
 def clear_archive(out: Path) -> None:

@@ -9,7 +9,7 @@ from trnet.audio import write_audio
 from trnet.conditions import Condition
 from trnet.config import Features, Simulation
 from trnet.errors import TrnetError
-from trnet.heard import read_clip, read_heard
+from trnet.heard import read_clip, read_heard, span_length
 from trnet.kaldi.data_dir import Clip, DataDir, write_data_dir
 from trnet.noise.manifest import build_manifest, mixture
 from trnet.parallel import imap
@@ -30,8 +30,8 @@ class _Job:
     features: Features
 
 
-def _mix(job: _Job) -> tuple[float, float]:
-    """Write the noisy files of one utterance; return its seconds and the largest peak."""
+def _mix(job: _Job) -> float:
+    """Write the noisy files of one utterance; return the largest peak."""
     speech = read_heard(job.speech, job.features)
     noise = read_clip(job.noise, job.features.sample_rate)
     peak = 0.0
@@ -43,7 +43,7 @@ def _mix(job: _Job) -> tuple[float, float]:
             raise TrnetError(f"{job.name}: {error}, no SNR can be set; {hint}") from None
         write_audio(path, noisy, job.features.sample_rate)
         peak = max(peak, float(np.abs(noisy).max()))
-    return len(speech) / job.features.sample_rate, peak
+    return peak
 
 
 def simulate(
@@ -74,17 +74,16 @@ def simulate(
     if not todo:
         return folders
     utt2noise = build_manifest(speech, noise, noise_name, features, conf.seed)
-    jobs = []
+    jobs, seconds = [], {}
     for utt in speech.utts:
+        seconds[utt] = span_length(float(speech["utt2dur"][utt]), features) / features.sample_rate
         clip, start = utt2noise[utt].split()
         targets = [(conditions[i].snr_db, folders[i] / "wav" / f"{conditions[i].utt(utt)}.wav") for i in todo]
         waiting = tuple((snr, path) for snr, path in targets if not path.exists())
         name = f"utterance {utt} of {speech.path} with noise {clip} of {noise.path}"
-        jobs.append(_Job(name, speech.clip(utt), noise.clip(clip), int(start), waiting, features))
-    seconds, over = {}, 0
-    for utt, (length, peak) in zip(speech.utts, imap(_mix, jobs, nj, f"mix {noise_name}", worth=400), strict=True):
-        seconds[utt] = length
-        over += peak > 1
+        if waiting:  # an earlier call that was stopped has made the others
+            jobs.append(_Job(name, speech.clip(utt), noise.clip(clip), int(start), waiting, features))
+    over = sum(peak > 1 for peak in imap(_mix, jobs, nj, f"mix {noise_name}", worth=400))
     if over:
         print(f"{noise_name}: {over} of {len(jobs)} utterances peak above full scale; kept unclipped (float WAV)")
     for i in todo:

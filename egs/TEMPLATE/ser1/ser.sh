@@ -24,11 +24,12 @@ corpus_dir=                   # where the corpus lies; downloads/<corpus> if emp
 esc_dir=                      # ESC-50; downloads/esc if empty
 musan_dir=                    # MUSAN; downloads/musan if empty
 nonspeech_dir=                # any folder of noises; downloads/nonspeech if empty
+download=false                # true: stage 0 fetches the corpora and weights that are missing and free to fetch
 tag=                          # data_<tag>, dump_<tag>, exp_<tag>: an experiment apart from the recipe's own
 reference=                    # CSV of published figures to print beside ours
 
 options="corpus layout stage stop_stage ngpu nj config folds seeds systems frontend frontend_checkpoint noises snrs max_epochs
-contract corpus_dir esc_dir musan_dir nonspeech_dir tag reference"
+contract corpus_dir esc_dir musan_dir nonspeech_dir download tag reference"
 
 fail() { echo "error: $1" >&2; exit "${2:-1}"; }
 
@@ -45,7 +46,7 @@ Usage: ./run.sh [--stage N] [--stop-stage M] [--OPTION VALUE]...   (lists are qu
   stage 6  the other systems                               exp/<frontend>/<system>/
   stage 7  score, tables, figures                          exp/<frontend>/RESULTS.md
 
-Options and what they are now:
+Options and what they are now (relative paths start from the recipe's folder):
 EOF
     local name
     for name in $options; do printf '  --%-20s %s\n' "${name//_/-}" "${!name}"; done
@@ -104,9 +105,10 @@ runs=(--corpus-data "$data/$corpus" --dump "$dump" --exp "$exp" --systems "$syst
 
 if in_stage 0 "installation, corpora, weights"; then
     if [ -x local/make_data.sh ]; then local/make_data.sh "$corpus_dir" "$esc_dir" "$musan_dir"; fi
-    folders=("$corpus=$corpus_dir")
+    folders=("${layout:-$corpus}=$corpus_dir")
     for noise in $noises; do dir=${noise}_dir; folders+=("$noise=${!dir}"); done
-    run check_setup "${setup[@]}" --folders "${folders[*]}" --systems "$systems" --ngpu "$ngpu"
+    run check_setup "${setup[@]}" --folders "${folders[*]}" --systems "$systems" --ngpu "$ngpu" \
+        --download "$download"
 fi
 
 if in_stage 1 "data dirs"; then

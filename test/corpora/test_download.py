@@ -1,0 +1,62 @@
+"""Fetching corpora and weights, from file:// addresses: whole or not at all."""
+
+import hashlib
+import shutil
+
+import pytest
+
+from trnet.bin import check_setup
+from trnet.corpora import download
+from trnet.corpora.download import Download, fetch
+from trnet.corpora.nemo import NEMO
+from trnet.errors import TrnetError
+
+
+@pytest.fixture
+def archive(tmp_path):
+    """nEMO's layout as GitHub packs it: one folder named after repository and branch."""
+    folder = tmp_path / "src/nEMO-main"
+    (folder / "samples").mkdir(parents=True)
+    (folder / "data.tsv").write_text("file_id\n")
+    return shutil.make_archive(str(tmp_path / "main"), "zip", tmp_path / "src")
+
+
+def test_an_archive_is_unpacked_where_its_layout_is_found(tmp_path, archive, capsys):
+    target = tmp_path / "downloads/nemo"
+    fetch(Download(f"file://{archive}", "CC0"), target)
+    assert NEMO.locate(target) == target / "nEMO-main"
+    assert "licence: CC0" in capsys.readouterr().out
+    assert [path.name for path in target.parent.iterdir()] == ["nemo"]
+
+
+def test_a_file_is_held_to_its_digest(tmp_path):
+    weights = tmp_path / "weights.tar"
+    weights.write_bytes(b"weights")
+    digest = hashlib.sha256(b"weights").hexdigest()
+    fetch(Download(f"file://{weights}", "MIT", digest), tmp_path / "downloads/a/w.tar")
+    assert (tmp_path / "downloads/a/w.tar").read_bytes() == b"weights"
+    with pytest.raises(TrnetError, match="cannot be fetched .*hash"):
+        fetch(Download(f"file://{weights}", "MIT", "0" * 64), tmp_path / "downloads/b/w.tar")
+    assert not list((tmp_path / "downloads/b").iterdir())
+
+
+def test_what_is_not_there_or_no_archive_leaves_nothing(tmp_path):
+    (tmp_path / "broken.zip").write_bytes(b"PK, but no archive")
+    for name in ("nowhere.zip", "broken.zip"):
+        with pytest.raises(TrnetError, match=f"{name}: .*fetch it by hand to .*downloads/x"):
+            fetch(Download(f"file://{tmp_path}/{name}", "CC0"), tmp_path / "downloads/x")
+    assert not list((tmp_path / "downloads").iterdir())
+
+
+def test_stage_0_fetches_what_is_missing_when_asked_to(tiny, tmp_path, archive, fails, monkeypatch, capfd):
+    monkeypatch.setitem(download.CORPORA, "nemo", Download(f"file://{archive}", "CC0"))
+    args = ["--config", str(tiny.config_path), "--folders", f"nemo={tmp_path}/downloads/nemo"]
+    assert "let stage 0 fetch it: --download true" in fails(check_setup.main, args)
+    assert check_setup.main([*args, "--download", "true"]) == 0
+    assert "downloads/nemo/nEMO-main" in capfd.readouterr().out
+
+
+def test_every_address_is_one_of_a_free_corpus_or_of_weights_with_a_digest():
+    for item in (*download.CORPORA.values(), *download.WEIGHTS.values()):
+        assert item.url.startswith("https://") and item.licence
+    assert all(len(item.sha256) == 64 for item in download.WEIGHTS.values())
