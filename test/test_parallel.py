@@ -11,15 +11,16 @@ from pathlib import Path
 from trnet.parallel import imap
 
 LONG = """
+import os
 import time
 from trnet.parallel import imap
 
 def slow(item):
     try:
-        print("at work", flush=True)
+        os.write(1, b"at work\\n")
         time.sleep(60)
     finally:
-        print("cleaned up", flush=True)
+        os.write(1, b"cleaned up\\n")
 
 if __name__ == "__main__":
     try:
