@@ -11,17 +11,27 @@ import inspect
 from typing import Any
 
 from trnet.errors import TrnetError, nearest
+from trnet.frontend.asteroid import AsteroidFrontEnd
 from trnet.frontend.base import FrontEnd
 from trnet.frontend.deepfilternet import DeepFilterNetFrontEnd
+from trnet.frontend.enhanced_scp import EnhancedScpFrontEnd
+from trnet.frontend.espnet import EspnetFrontEnd
 from trnet.frontend.gtcrn import GtcrnFrontEnd
 from trnet.frontend.none import NoFrontEnd
 from trnet.frontend.nsnet2 import NsNet2FrontEnd
+from trnet.frontend.rnnoise import RnnoiseFrontEnd
+from trnet.frontend.speechbrain import SpeechbrainFrontEnd
 
 FRONTENDS: dict[str, type[FrontEnd]] = {
     "none": NoFrontEnd,
     "gtcrn": GtcrnFrontEnd,
     "deepfilternet": DeepFilterNetFrontEnd,
     "nsnet2": NsNet2FrontEnd,
+    "rnnoise": RnnoiseFrontEnd,
+    "asteroid": AsteroidFrontEnd,
+    "speechbrain": SpeechbrainFrontEnd,
+    "espnet": EspnetFrontEnd,
+    "enhanced_scp": EnhancedScpFrontEnd,
 }
 
 __all__ = ["FRONTENDS", "FrontEnd", "build_frontend"]

@@ -13,7 +13,7 @@ from trnet.config import Features
 from trnet.errors import TrnetError
 from trnet.frontend import build_frontend
 from trnet.frontend.base import FrontEnd
-from trnet.heard import read_heard
+from trnet.heard import heard_span, read_clip, read_heard
 from trnet.kaldi.data_dir import Clip, DataDir, write_data_dir
 from trnet.parallel import imap
 from trnet.stamp import Stamp, dir_digest
@@ -44,15 +44,36 @@ def enhance_clips(frontend: FrontEnd, clips: list[np.ndarray], names: list[str])
         enhanced = frontend.enhance(batch.to(frontend.device), lengths.to(frontend.device)).cpu().numpy()
     if enhanced.shape != tuple(batch.shape):
         raise TrnetError(f"{names[0]}: front-end made {enhanced.shape} of {tuple(batch.shape)}; mend the front-end")
-    out = []
-    for name, row, clip, gain in zip(names, enhanced, clips, gains, strict=True):
-        samples = row[: len(clip)] * np.float32(gain)
-        if not np.isfinite(samples).all():
-            raise TrnetError(f"{name}: front-end gave NaN or infinite samples; check its checkpoint")
-        if not samples.any() and clip.any():
-            raise TrnetError(f"{name}: front-end gave digital silence; check its checkpoint")
-        out.append(samples)
+    out = [row[: len(clip)] * np.float32(gain) for row, clip, gain in zip(enhanced, clips, gains, strict=True)]
+    for name, samples, clip in zip(names, out, clips, strict=True):
+        _check(name, samples, clip)
     return out
+
+
+def enhance_utterance(frontend: FrontEnd, utt: str, clip: np.ndarray, name: str) -> np.ndarray:
+    """Enhanced samples (n,) of a whole utterance by a front-end that needs its id.
+
+    Args:
+        frontend: The front-end.
+        utt: Id of the utterance.
+        clip: Its waveform (n,) float32.
+        name: What to call it in an error.
+
+    Raises: TrnetError naming the utterance if the front-end gives another length, NaN, or silence for speech.
+    """
+    with torch.inference_mode():
+        enhanced = frontend.enhance_utterance(utt, torch.from_numpy(clip).to(frontend.device)).cpu().numpy()
+    if enhanced.shape != clip.shape:
+        raise TrnetError(f"{name}: front-end made {enhanced.shape} of {clip.shape}; mend the front-end")
+    _check(name, enhanced, clip)
+    return enhanced
+
+
+def _check(name: str, samples: np.ndarray, clip: np.ndarray) -> None:
+    if not np.isfinite(samples).all():
+        raise TrnetError(f"{name}: front-end gave NaN or infinite samples; check its checkpoint")
+    if not samples.any() and clip.any():
+        raise TrnetError(f"{name}: front-end gave digital silence; check its checkpoint")
 
 
 def _load(config: dict[str, Any], device: str) -> None:
@@ -62,8 +83,9 @@ def _load(config: dict[str, Any], device: str) -> None:
 
 @dataclass(frozen=True)
 class _Job:
-    """One utterance: what to call it in errors, where it lies, where its enhanced audio goes."""
+    """One utterance: its id, what to call it in errors, where it lies, where its enhanced audio goes."""
 
+    utt: str
     name: str
     clip: Clip
     target: Path
@@ -72,8 +94,13 @@ class _Job:
 def _enhance(batch: tuple[list[_Job], Features]) -> None:
     jobs, features = batch
     assert _worker is not None
-    clips = [read_heard(job.clip, features) for job in jobs]
-    enhanced = enhance_clips(_worker, clips, [job.name for job in jobs])
+    if _worker.needs_ids:  # whole utterances are known by id; the span is cut from what is found
+        wholes = [read_clip(job.clip, features.sample_rate) for job in jobs]
+        found = [enhance_utterance(_worker, job.utt, whole, job.name) for job, whole in zip(jobs, wholes, strict=True)]
+        enhanced = [heard_span(samples, features.span, features.pad) for samples in found]
+    else:
+        clips = [read_heard(job.clip, features) for job in jobs]
+        enhanced = enhance_clips(_worker, clips, [job.name for job in jobs])
     for job, samples in zip(jobs, enhanced, strict=True):
         write_audio(job.target, samples, features.sample_rate)
 
@@ -130,5 +157,5 @@ def _batches(data: DataDir, out: Path, features: Features) -> list[tuple[list[_J
     waiting = [utt for utt in data.utts if not _target(out, utt).exists()]
     if data.has("utt2dur"):
         waiting.sort(key=lambda utt: (float(data["utt2dur"][utt]), utt))
-    jobs = [_Job(f"{data.path}: utterance {utt}", data.clip(utt), _target(out, utt)) for utt in waiting]
+    jobs = [_Job(utt, f"{data.path}: utterance {utt}", data.clip(utt), _target(out, utt)) for utt in waiting]
     return [(jobs[start : start + CLIPS], features) for start in range(0, len(jobs), CLIPS)]
