@@ -93,6 +93,20 @@ def test_a_list_replaces_a_list_and_does_not_join_it(tmp_path, load):
     assert config.frontend_conf == {"checkpoint": "x", "init": "random"}
 
 
+@pytest.mark.parametrize(
+    ("own", "conf"),
+    [
+        ("frontend: enhanced_scp\nfrontend_conf: {scp: a.scp}", {"scp": "a.scp"}),
+        ("frontend: none", {}),
+        ("frontend: gtcrn\nfrontend_conf: {level_dbfs: -23}", {"checkpoint": "x", "level_dbfs": -23}),
+        ("frontend_conf: {level_dbfs: -23}", {"checkpoint": "x", "level_dbfs": -23}),
+    ],
+)
+def test_another_front_end_does_not_inherit_the_options_of_the_bases(tmp_path, load, own, conf):
+    (tmp_path / "base.yaml").write_text("frontend: gtcrn\nfrontend_conf: {checkpoint: x}")
+    assert load(f"base: base.yaml\n{own}").frontend_conf == conf
+
+
 @pytest.mark.parametrize("text", ["base:", "base: 5", "base: [3]", "base: conf.yaml"])
 def test_a_base_that_is_no_file_name_or_names_itself_is_refused(load, text):
     with pytest.raises(TrnetError, match="base"):

@@ -1,7 +1,8 @@
 """The experiment's settings: YAML read into dataclasses, where an unknown key is an error.
 
 A YAML file may name others under ``base`` (a path or a list of paths, relative to the file): they are read first,
-from left to right, and the file's own keys override theirs. The defaults below are the paper's settings.
+from left to right, and the file's own keys override theirs; a file that names another front-end than its base starts
+with an empty frontend_conf. The defaults below are the paper's settings.
 """
 
 import dataclasses
@@ -252,6 +253,13 @@ def _merge(low: dict, high: dict) -> dict:
     return merged
 
 
+def _over_base(low: dict, high: dict) -> dict:
+    """`high` over its base `low`; another front-end does not inherit the options of the base's."""
+    if "frontend" in low and high.get("frontend", low["frontend"]) != low["frontend"]:
+        low = {key: value for key, value in low.items() if key != "frontend_conf"}
+    return _merge(low, high)
+
+
 def read_yaml(path: Path, users: tuple[Path, ...] = ()) -> dict[str, Any]:
     """A YAML file's mapping, its ``base`` files merged in; `users` are the files that led here.
 
@@ -274,8 +282,8 @@ def read_yaml(path: Path, users: tuple[Path, ...] = ()) -> dict[str, Any]:
         raise TrnetError(f"{path}: base must be a path or a list of paths, not {bases!r}; mend it there")
     merged: dict[str, Any] = {}
     for base in bases:
-        merged = _merge(merged, read_yaml(path.parent / base, (*users, path.resolve())))
-    return _merge(merged, own)
+        merged = _over_base(merged, read_yaml(path.parent / base, (*users, path.resolve())))
+    return _over_base(merged, own)
 
 
 def _build(kind: Any, value: Any, key: str) -> Any:

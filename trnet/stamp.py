@@ -73,10 +73,11 @@ class Stamp:
             return []
         return sorted(k for k in old.keys() | self.made_from.keys() if old.get(k) != self.made_from.get(k))
 
-    def begin(self, clear: Callable[[], None] | None = None) -> None:
+    def begin(self, clear: Callable[[], None] | None = None, sweep: bool = True) -> None:
         """Start or take up the step; what was made from something else is cleared first.
 
-        `clear` removes the old results; without it the whole folder is removed.
+        `clear` removes the old results; without it the whole folder is removed. `sweep` removes half-written files that
+        a killed process left; not where others write into the folder now.
         """
         if self._read().get("made_from") != self.made_from:
             self.path.unlink(missing_ok=True)  # first: a clearing that is stopped must not leave an old "done"
@@ -85,7 +86,7 @@ class Stamp:
             elif self.folder.exists():
                 shutil.rmtree(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
-        for left in self.folder.rglob(".partial-*"):  # by a process that was killed
+        for left in self.folder.rglob(".partial-*") if sweep else ():
             left.unlink(missing_ok=True)
         self._write("begun")
 

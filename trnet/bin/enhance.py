@@ -1,6 +1,7 @@
 """Stage 3: enhance clean and noisy sets with the chosen front-end."""
 
 import sys
+from argparse import ArgumentTypeError
 from pathlib import Path
 
 from trnet.bin.options import (
@@ -16,7 +17,6 @@ from trnet.errors import TrnetError, one_line_errors
 from trnet.frontend import build_frontend
 from trnet.frontend.enhance import enhance_data_dirs
 from trnet.kaldi.data_dir import DataDir
-from trnet.lock import only_one
 
 
 def get_parser() -> Parser:
@@ -27,7 +27,18 @@ def get_parser() -> Parser:
     parser.add_argument("--sets", type=list_of(Path), required=True, help="data dirs to enhance")
     parser.add_argument("--dump", type=Path, default=Path("dump"), help="folder of enhanced sets and features")
     parser.add_argument("--nj", type=int, default=1, help="processes (one on a GPU)")
+    parser.add_argument(
+        "--shard", type=shard_of, default=(1, 1), help="k/n: do part k of n, the others being done elsewhere"
+    )
     return parser
+
+
+def shard_of(text: str) -> tuple[int, int]:
+    """``2/8`` as (2, 8)."""
+    part, slash, parts = text.partition("/")
+    if not (slash and part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
+        raise ArgumentTypeError(f"'{text}' is not k/n with k from 1 to n")
+    return int(part), int(parts)
 
 
 @one_line_errors
@@ -44,8 +55,7 @@ def main(args: list[str] | None = None) -> None:
         )
     fingerprint, nj = frontend.fingerprint(), 1 if opts.ngpu else opts.nj
     sets = [(DataDir(folder), opts.dump / config.frontend_name / folder.name) for folder in opts.sets]
-    with only_one(opts.dump / config.frontend_name):
-        enhance_data_dirs(sets, frontend_config, fingerprint, config.features, nj, str(device))
+    enhance_data_dirs(sets, frontend_config, fingerprint, config.features, nj, str(device), opts.shard)
 
 
 if __name__ == "__main__":

@@ -11,13 +11,18 @@ import inspect
 from typing import Any
 
 from trnet.errors import TrnetError, nearest
+from trnet.frontend.asteroid import AsteroidFrontEnd
 from trnet.frontend.base import FrontEnd
 from trnet.frontend.dccrn import DccrnFrontEnd
 from trnet.frontend.deepfilternet import DeepFilterNetFrontEnd
 from trnet.frontend.dpt_fsnet import DptFsnetFrontEnd
+from trnet.frontend.enhanced_scp import EnhancedScpFrontEnd
+from trnet.frontend.espnet import EspnetFrontEnd
 from trnet.frontend.gtcrn import GtcrnFrontEnd
 from trnet.frontend.none import NoFrontEnd
 from trnet.frontend.nsnet2 import NsNet2FrontEnd
+from trnet.frontend.rnnoise import RnnoiseFrontEnd
+from trnet.frontend.speechbrain import SpeechbrainFrontEnd
 
 FRONTENDS: dict[str, type[FrontEnd]] = {
     "none": NoFrontEnd,
@@ -26,6 +31,11 @@ FRONTENDS: dict[str, type[FrontEnd]] = {
     "dpt_fsnet": DptFsnetFrontEnd,
     "deepfilternet": DeepFilterNetFrontEnd,
     "nsnet2": NsNet2FrontEnd,
+    "rnnoise": RnnoiseFrontEnd,
+    "asteroid": AsteroidFrontEnd,
+    "speechbrain": SpeechbrainFrontEnd,
+    "espnet": EspnetFrontEnd,
+    "enhanced_scp": EnhancedScpFrontEnd,
 }
 
 __all__ = ["FRONTENDS", "FrontEnd", "build_frontend"]

@@ -24,17 +24,22 @@ class FrontEnd(nn.Module):
         sample_rate: rate of the waveforms in and out, Hz.
         causal: the network sees no future, so that zeros behind a clip change nothing before them and
             clips of unequal length share a batch, through :meth:`enhance_padded`.
+        needs_ids: what comes out is found by the utterance's id, so that :meth:`enhance_utterance` is asked, with whole
+            utterances.
+        path_options: names of the options that name files. The fingerprint has ``checkpoint_sha256`` in their place.
         revision: raise it when the code of a front-end changes what comes out; it is part of the
             fingerprint, so old dumps are not taken for new ones.
         name: registered name, or ``package.module:Class``.
         conf: all constructor options with their values, defaults included.
-        checkpoint_sha256: digest of the file the weights came from, if any.
-        package: distribution name and version the weights came in, if any.
+        checkpoint_sha256: digest of the files that what comes out depends on (the weights, mostly), if any.
+        package: distribution name and version of the model, if any.
     """
 
     sample_rate: int = 16000
     revision: int = 1
     causal: bool = False
+    needs_ids: bool = False
+    path_options: tuple[str, ...] = ("checkpoint",)
 
     def __init__(self, conf: dict[str, Any] | None = None) -> None:
         """Start a front-end.
@@ -73,6 +78,18 @@ class FrontEnd(nn.Module):
         """
         raise NotImplementedError(f"{type(self).__name__} is causal: it has to define enhance_padded(wav, sizes)")
 
+    def enhance_utterance(self, utt: str, wav: Tensor) -> Tensor:
+        """Enhance an utterance that is known by its id; asked of front-ends with ``needs_ids`` only.
+
+        Args:
+            utt: its id in the data dir.
+            wav: (samples,) float32 at ``sample_rate``, the whole utterance; a mixture may peak above 1.
+
+        Returns:
+            (samples,) float32, aligned with the input to the sample.
+        """
+        raise NotImplementedError(f"{type(self).__name__} needs ids: it has to define enhance_utterance(utt, wav)")
+
     @torch.no_grad()
     def enhance(self, wav: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Enhance a padded batch; each clip comes out as it would alone.
@@ -85,9 +102,11 @@ class FrontEnd(nn.Module):
             (batch, samples) float32 on the device of ``wav``; 0 past each clip's length.
 
         Raises:
-            TrnetError: wrong shape or type, a length outside 0..samples, or a sample that is not
-                finite.
+            TrnetError: wrong shape or type, a length outside 0..samples, a sample that is not
+                finite, or a front-end that needs ids.
         """
+        if self.needs_ids:
+            raise TrnetError(f"front-end {self.name}: enhances utterances of data dirs, by their ids: use stage 3")
         sizes = self._check(wav, lengths)
         out = torch.zeros_like(wav)
         rows = [row for row, size in enumerate(sizes) if size]
@@ -144,16 +163,17 @@ class FrontEnd(nn.Module):
         }
 
     def fingerprint(self) -> dict[str, Any]:
-        """What dumps of this front-end are kept under: :meth:`describe` less the checkpoint's path.
+        """What dumps of this front-end are kept under: :meth:`describe` less the paths.
 
-        Where the checkpoint lies does not count, only what it holds: the same file at another path
-        gives an equal dict, another file at the same path does not.
+        Where a file lies does not count, only what it holds: the same file at another path gives an
+        equal dict, another file at the same path does not.
 
         Returns:
             A dict that ``json.dumps`` takes, to be compared with ``==``.
         """
         identity = self.describe()
-        identity["conf"] = {k: v for k, v in identity["conf"].items() if k != "checkpoint"}
+        if self.checkpoint_sha256:
+            identity["conf"] = {k: v for k, v in identity["conf"].items() if k not in self.path_options}
         return identity
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,21 @@ def file_sha256(path: str | Path) -> str:
     """
     with open(path, "rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def files_sha256(files: Mapping[str, Path]) -> str:
+    """Digest several files under names that tell them apart, wherever they lie.
+
+    Args:
+        files: name to existing file.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(files):
+        digest.update(f"{name} {file_sha256(files[name])};".encode())
+    return digest.hexdigest()
 
 
 def load_file(path: str | Path) -> Any:

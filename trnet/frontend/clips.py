@@ -1,0 +1,60 @@
+"""One batch through a front-end: levels, checks, and what is said of a clip that fails."""
+
+import numpy as np
+import torch
+
+from trnet.errors import TrnetError
+from trnet.frontend.base import FrontEnd
+
+
+def enhance_clips(frontend: FrontEnd, clips: list[np.ndarray], names: list[str]) -> list[np.ndarray]:
+    """Enhanced samples of clips (n_i,), each of its own length.
+
+    A mixture may peak above full scale: it is scaled to peak 1 for the front-end and back, so levels stay comparable.
+
+    Args:
+        frontend: The front-end.
+        clips: Waveforms (n_i,) float32.
+        names: What to call each clip in an error.
+
+    Raises: TrnetError naming the clip if the front-end gives another length, NaN, or silence for speech.
+    """
+    gains = [max(1.0, float(np.abs(clip).max())) for clip in clips]
+    lengths = torch.tensor([len(clip) for clip in clips])
+    batch = torch.zeros(len(clips), int(lengths.max()))
+    for row, clip, gain in zip(batch, clips, gains, strict=True):
+        row[: len(clip)] = torch.from_numpy(clip / np.float32(gain))
+    with torch.inference_mode():
+        enhanced = frontend.enhance(batch.to(frontend.device), lengths.to(frontend.device)).cpu().numpy()
+    if enhanced.shape != tuple(batch.shape):
+        raise TrnetError(f"{names[0]}: front-end made {enhanced.shape} of {tuple(batch.shape)}; mend the front-end")
+    out = [row[: len(clip)] * np.float32(gain) for row, clip, gain in zip(enhanced, clips, gains, strict=True)]
+    for name, samples, clip in zip(names, out, clips, strict=True):
+        _check(name, samples, clip)
+    return out
+
+
+def enhance_utterance(frontend: FrontEnd, utt: str, clip: np.ndarray, name: str) -> np.ndarray:
+    """Enhanced samples (n,) of a whole utterance by a front-end that needs its id.
+
+    Args:
+        frontend: The front-end.
+        utt: Id of the utterance.
+        clip: Its waveform (n,) float32.
+        name: What to call it in an error.
+
+    Raises: TrnetError naming the utterance if the front-end gives another length, NaN, or silence for speech.
+    """
+    with torch.inference_mode():
+        enhanced = frontend.enhance_utterance(utt, torch.from_numpy(clip).to(frontend.device)).cpu().numpy()
+    if enhanced.shape != clip.shape:
+        raise TrnetError(f"{name}: front-end made {enhanced.shape} of {clip.shape}; mend the front-end")
+    _check(name, enhanced, clip)
+    return enhanced
+
+
+def _check(name: str, samples: np.ndarray, clip: np.ndarray) -> None:
+    if not np.isfinite(samples).all():
+        raise TrnetError(f"{name}: front-end gave NaN or infinite samples; check its checkpoint")
+    if not samples.any() and clip.any():
+        raise TrnetError(f"{name}: front-end gave digital silence; check its checkpoint")

@@ -1,0 +1,98 @@
+"""The front-end for audio that was enhanced elsewhere: it is read from disk, by utterance id."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from trnet.audio import SILENCE_RMS, read_audio
+from trnet.errors import TrnetError
+from trnet.frontend.base import FrontEnd
+from trnet.frontend.checkpoint import files_sha256
+from trnet.kaldi.data_dir import read_table
+
+
+class EnhancedScpFrontEnd(FrontEnd):
+    """Hand out the audio that Kaldi ``wav.scp`` files list under the ids of the data dirs.
+
+    The ids are those of stage 2's data dirs: ``utt`` of clean speech, ``utt-esc_20db`` of noisy speech. Each file holds
+    the whole utterance that the data dir's own wav.scp names, enhanced, at the level it had there. Other sampling rates
+    are resampled, channels averaged. The files' content is part of the fingerprint.
+    """
+
+    needs_ids = True
+    path_options = ("scp",)
+
+    def __init__(self, scp: str | list[str], tolerance_s: float = 0.02) -> None:
+        """Read the lists.
+
+        Args:
+            scp: a file of ``id path`` lines, or several; relative paths, in it too, start where the recipe runs.
+            tolerance_s: a file may be so much shorter or longer than the utterance, seconds: its end is filled up
+                with zeros or cut.
+
+        Raises:
+            TrnetError: a list that is missing, malformed or names a pipe, an id that is listed twice, or an option of
+                another type.
+        """
+        super().__init__()
+        lists = [scp] if isinstance(scp, str) else scp
+        if not isinstance(lists, list) or not lists or not all(isinstance(name, str) for name in lists):
+            raise TrnetError(f"front-end enhanced_scp: frontend_conf.scp is {scp!r}: give a wav.scp or a list of them")
+        if isinstance(tolerance_s, bool) or not isinstance(tolerance_s, int | float) or tolerance_s < 0:
+            raise TrnetError(f"front-end enhanced_scp: frontend_conf.tolerance_s is {tolerance_s!r}: give seconds")
+        self.lists = lists
+        self.tolerance = round(tolerance_s * self.sample_rate)
+        self.files: dict[str, Path] = {}
+        for name in lists:
+            for utt, path in read_table(Path(name)).items():
+                if utt in self.files:
+                    raise TrnetError(f"{name}: {utt} is listed again, as {path}: it is already {self.files[utt]}")
+                if path.endswith("|"):
+                    raise TrnetError(f"{name}: {utt} is a pipe: write the audio to a file and name that")
+                self.files[utt] = Path(path)
+
+    def enhance_utterance(self, utt: str, wav: Tensor) -> Tensor:
+        """The listed audio of ``utt``, of the length of ``wav``, (samples,).
+
+        Raises:
+            TrnetError: not listed, unreadable, NaN, silent (below -100 dB), or of another length.
+        """
+        path = self._file(utt)
+        try:
+            found = torch.from_numpy(read_audio(path, self.sample_rate)).to(wav)
+        except TrnetError as error:
+            raise TrnetError(f"front-end enhanced_scp: utterance {utt}: {error}") from error
+        if abs(len(found) - len(wav)) > self.tolerance:
+            raise TrnetError(
+                f"front-end enhanced_scp: utterance {utt}: {path}: is {len(found)} samples long (at {self.sample_rate} "
+                f"Hz), the utterance {len(wav)}: enhance the whole file that the data dir's wav.scp names"
+            )
+        if found.square().mean().sqrt() < SILENCE_RMS:
+            raise TrnetError(f"front-end enhanced_scp: utterance {utt}: {path}: is silent: enhance it again")
+        out = torch.zeros_like(wav)
+        shared = min(len(found), len(wav))
+        out[:shared] = found[:shared]
+        return out
+
+    def describe(self) -> dict[str, Any]:
+        """As for every front-end; reads the files through."""
+        if self.checkpoint_sha256 is None:
+            if missing := [utt for utt, path in self.files.items() if not path.is_file()]:
+                raise TrnetError(
+                    f"front-end enhanced_scp: utterance {missing[0]}: {self.files[missing[0]]}: no such file "
+                    f"({len(missing)} of {len(self.files)} are missing): mend {' '.join(self.lists)}"
+                )
+            self.checkpoint_sha256 = files_sha256(self.files)
+        return super().describe()
+
+    def _file(self, utt: str) -> Path:
+        if utt not in self.files:
+            raise TrnetError(
+                f"front-end enhanced_scp: utterance {utt}: not listed in {' '.join(self.lists)}: enhance its audio and "
+                "list it there"
+            )
+        return self.files[utt]

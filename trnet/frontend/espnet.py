@@ -1,0 +1,50 @@
+"""Models of ESPnet: Li et al., "ESPnet-SE: End-to-end speech enhancement and separation toolkit", SLT 2021.
+
+Any one-source model of an ``enh1`` recipe: its checkpoint (``valid.loss.ave.pth``, with the config.yaml of the training
+beside it), or a tag of ``espnet_model_zoo``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from trnet.frontend.checkpoint import load_strict, read_state
+from trnet.frontend.packages import import_package
+from trnet.frontend.pretrained import PretrainedFrontEnd
+
+INSTALL = "pip install 'trnet[espnet]'"
+
+
+class EspnetFrontEnd(PretrainedFrontEnd):
+    """A model of ESPnet; its configuration does not say the rate of its training, so ``native_rate`` has to be given.
+
+    ESPnet builds the network; the weights are loaded here, as it neither keeps to weights only nor to all keys.
+    """
+
+    toolkit = "espnet"
+
+    def load(self, model: str) -> tuple[nn.Module, None]:
+        """The network and None."""
+        inference = import_package("espnet", "espnet2.bin.enh_inference", "espnet", INSTALL)
+        if Path(model).exists():
+            weights, config = Path(model), Path(model).with_name("config.yaml")
+        else:
+            zoo = import_package("espnet", "espnet_model_zoo.downloader", "espnet_model_zoo", INSTALL)
+            found = zoo.ModelDownloader().download_and_unpack(model)
+            weights, config = Path(found["model_file"]), Path(found["train_config"])
+        self._separate = inference.SeparateSpeech(train_config=str(config))
+        load_strict(self._separate.enh_model, read_state(weights), weights)
+        return self._separate.enh_model, None
+
+    def files(self, model: Path) -> dict[str, Path]:
+        """The checkpoint and the configuration."""
+        return {"model": model, "config": model.with_name("config.yaml")}
+
+    def apply(self, clips: Tensor) -> Tensor:
+        """(1, samples) to (sources, samples)."""
+        self._separate.device = str(clips.device)  # it moves its input there
+        waves = self._separate(clips, fs=self.native_rate)  # one (1, samples) a source
+        return torch.cat([torch.as_tensor(wave) for wave in waves]).to(clips.device)
