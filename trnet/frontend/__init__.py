@@ -12,6 +12,7 @@ from typing import Any
 
 from trnet.errors import TrnetError, nearest
 from trnet.frontend.base import FrontEnd
+from trnet.frontend.cmgan import CmganFrontEnd
 from trnet.frontend.deepfilternet import DeepFilterNetFrontEnd
 from trnet.frontend.gtcrn import GtcrnFrontEnd
 from trnet.frontend.none import NoFrontEnd
@@ -19,6 +20,7 @@ from trnet.frontend.nsnet2 import NsNet2FrontEnd
 
 FRONTENDS: dict[str, type[FrontEnd]] = {
     "none": NoFrontEnd,
+    "cmgan": CmganFrontEnd,
     "gtcrn": GtcrnFrontEnd,
     "deepfilternet": DeepFilterNetFrontEnd,
     "nsnet2": NsNet2FrontEnd,

@@ -28,18 +28,19 @@ def file_sha256(path: str | Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def read_state(path: str | Path, entry: str | None = None) -> dict[str, Tensor]:
+def read_state(path: str | Path, entry: str | None = None, wrappers: tuple[str, ...] = ()) -> dict[str, Tensor]:
     """Read the state_dict of a checkpoint with ``weights_only=True``, onto the CPU.
 
     Args:
         path: the file.
         entry: key of the checkpoint dict under which the state_dict lies; None: the file is one.
+        wrappers: keys under one of which the state_dict may lie as well, where there is no ``entry``.
 
     Returns:
         Name to tensor.
 
     Raises:
-        TrnetError: no such file, not loadable with weights_only, or no state_dict in it.
+        TrnetError: no such file, not loadable with weights_only, or not one state_dict in it.
     """
     file = Path(path)
     if not file.is_file():
@@ -51,6 +52,11 @@ def read_state(path: str | Path, entry: str | None = None) -> dict[str, Tensor]:
             f"checkpoint {file}: torch.load(weights_only=True) cannot read it "
             f"({type(error).__name__}): give the file its authors publish, fetched whole"
         ) from error
+    if entry is None and isinstance(loaded, dict):
+        found = [key for key in wrappers if isinstance(loaded.get(key), dict)]
+        if len(found) > 1:
+            raise TrnetError(f"checkpoint {file}: has both {found[0]!r} and {found[1]!r}: leave one of them in it")
+        entry = found[0] if found else None
     if entry is not None:
         if not isinstance(loaded, dict) or entry not in loaded:
             held = f"keys {_some(map(str, loaded))}" if isinstance(loaded, dict) else "no dict"
@@ -105,6 +111,7 @@ def load_weights(
     checkpoint: str | Path | None,
     init: str | None,
     entry: str | None = None,
+    wrappers: tuple[str, ...] = (),
 ) -> str | None:
     """Fill a network as ``frontend_conf`` says: from ``checkpoint``, or untrained on request.
 
@@ -114,6 +121,7 @@ def load_weights(
         checkpoint: file of the model's own authors.
         init: ``"random"`` keeps the untrained weights.
         entry: as for :func:`read_state`.
+        wrappers: as for :func:`read_state`.
 
     Returns:
         sha256 of the checkpoint file; None for an untrained network.
@@ -132,7 +140,7 @@ def load_weights(
         return None
     if init is not None:
         raise TrnetError(f"front-end {name}: frontend_conf has both checkpoint and init: leave one of them out")
-    load_strict(module, read_state(checkpoint, entry), checkpoint)
+    load_strict(module, read_state(checkpoint, entry, wrappers), checkpoint)
     return file_sha256(checkpoint)
 
 
