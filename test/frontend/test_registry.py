@@ -42,7 +42,7 @@ def user_module(tmp_path, monkeypatch):
 
 
 def test_known_names():
-    own = {"none", "nsnet2", "gtcrn", "dccrn", "dpt_fsnet"}
+    own = {"none", "cmgan", "nsnet2", "gtcrn", "dccrn", "dpt_fsnet"}
     assert set(FRONTENDS) == own | {"deepfilternet", "rnnoise", "asteroid", "speechbrain", "espnet", "enhanced_scp"}
     assert all(issubclass(cls, FrontEnd) for cls in FRONTENDS.values())
 

@@ -13,6 +13,7 @@ from typing import Any
 from trnet.errors import TrnetError, nearest
 from trnet.frontend.asteroid import AsteroidFrontEnd
 from trnet.frontend.base import FrontEnd
+from trnet.frontend.cmgan import CmganFrontEnd
 from trnet.frontend.dccrn import DccrnFrontEnd
 from trnet.frontend.deepfilternet import DeepFilterNetFrontEnd
 from trnet.frontend.dpt_fsnet import DptFsnetFrontEnd
@@ -26,6 +27,7 @@ from trnet.frontend.speechbrain import SpeechbrainFrontEnd
 
 FRONTENDS: dict[str, type[FrontEnd]] = {
     "none": NoFrontEnd,
+    "cmgan": CmganFrontEnd,
     "gtcrn": GtcrnFrontEnd,
     "dccrn": DccrnFrontEnd,
     "dpt_fsnet": DptFsnetFrontEnd,
