@@ -17,10 +17,13 @@ def copy_recipes(root: Path) -> Path:
 
 
 def start(recipe: Path, *options: str) -> subprocess.Popen:
-    """run.sh in a process group of its own, in which Ctrl-C works even where the caller ignores it."""
+    """run.sh in a process group of its own, in which Ctrl-C works even where the caller ignores it.
+
+    With one thread: other tests run at the same time, and threads that wait for each other then wait long.
+    """
     return subprocess.Popen(
         [recipe / "run.sh", *options],
-        env=os.environ | {"PYTHON": sys.executable, "PYTHONPATH": str(ROOT)},
+        env=os.environ | {"PYTHON": sys.executable, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
