@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from trnet.errors import TrnetError
+from trnet.weights import listed, misfits
 
 FORMAT = "trnet-enh-1"
 """What the entry ``format`` of a checkpoint of a network trained with trnet says."""
-
-_LISTED = 12
 
 
 def file_sha256(path: str | Path) -> str:
@@ -88,7 +87,7 @@ def state_of(
         entry = found[0] if found else None
     if entry is not None:
         if not isinstance(loaded, dict) or entry not in loaded:
-            held = f"keys {_some(map(str, loaded))}" if isinstance(loaded, dict) else "no dict"
+            held = f"keys {listed(map(str, loaded))}" if isinstance(loaded, dict) else "no dict"
             raise TrnetError(f"checkpoint {path}: no entry {entry!r} in it ({held}): give the file its authors publish")
         loaded = loaded[entry]
     if (
@@ -127,13 +126,13 @@ def trained_parts(loaded: Any, path: str | Path, frontend: str) -> tuple[dict[st
     """
     advice = f"give a {FORMAT} checkpoint of {frontend}"
     if not isinstance(loaded, dict) or loaded.get("format") != FORMAT:
-        held = f"keys {_some(map(str, loaded))}" if isinstance(loaded, dict) else "no dict"
+        held = f"keys {listed(map(str, loaded))}" if isinstance(loaded, dict) else "no dict"
         if isinstance(loaded, dict) and "format" in loaded:
             held = f"format {loaded['format']!r}"
         raise TrnetError(f"checkpoint {path}: not of the format {FORMAT} ({held}): {advice}")
     wanted = ("format", "frontend", "conf", "state_dict")
     missing, extra = [k for k in wanted if k not in loaded], [str(k) for k in loaded if k not in wanted]
-    faults = [f"{word} {_some(keys)}" for word, keys in (("missing", missing), ("unknown", extra)) if keys]
+    faults = [f"{word} {listed(keys)}" for word, keys in (("missing", missing), ("unknown", extra)) if keys]
     if faults:
         raise TrnetError(f"checkpoint {path}: entries of {FORMAT}: {'; '.join(faults)}: {advice}")
     if loaded["frontend"] != frontend:
@@ -156,21 +155,9 @@ def load_strict(module: nn.Module, state: dict[str, Tensor], path: str | Path) -
         TrnetError: missing, extra or misshapen keys, or weights that are not finite; the module is
             untouched then.
     """
-    wanted = module.state_dict()
-    faults = []
-    if missing := [k for k in wanted if k not in state]:
-        faults.append(f"missing {_some(missing)}")
-    if extra := [k for k in state if k not in wanted]:
-        faults.append(f"extra {_some(extra)}")
-    shared = [k for k in wanted if k in state]
-    if bent := [k for k in shared if state[k].shape != wanted[k].shape]:
-        faults.append("misshapen " + _some(f"{k} {tuple(state[k].shape)} for {tuple(wanted[k].shape)}" for k in bent))
-    if wild := [k for k in shared if not bool(torch.isfinite(state[k]).all())]:
-        faults.append(f"not finite {_some(wild)}")
-    if faults:
+    if faults := misfits(module, state):
         raise TrnetError(
-            f"checkpoint {path} does not fit {type(module).__name__}: {'; '.join(faults)}: give "
-            "the checkpoint of this very model"
+            f"checkpoint {path} does not fit {type(module).__name__}: {faults}: give the checkpoint of this very model"
         )
     module.load_state_dict(state, strict=True)
 
@@ -227,10 +214,3 @@ def load_weights(
     assert checkpoint is not None
     load_strict(module, read_state(checkpoint, entry, wrappers), checkpoint)
     return file_sha256(checkpoint)
-
-
-def _some(names: Iterable[str]) -> str:
-    """Join names for a one-line message; a long list is cut and its length told."""
-    listed = list(names)
-    text = ", ".join(listed[:_LISTED])
-    return f"{text} and {len(listed) - _LISTED} more" if len(listed) > _LISTED else text

@@ -11,6 +11,7 @@ from torch import nn
 
 from trnet.errors import TrnetError
 from trnet.files import write_bytes
+from trnet.weights import misfits
 
 FORMAT = "trnet-1"
 UNREADABLE = (RuntimeError, OSError, EOFError, LookupError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile)
@@ -45,15 +46,6 @@ def load_weights(model: nn.Module, weights: dict[str, torch.Tensor], path: Path)
 
     Raises: TrnetError naming the keys that are missing, extra, or of another shape.
     """
-    own = model.state_dict()
-    wrong = [f"missing {k}" for k in own if k not in weights]
-    wrong += [f"extra {k}" for k in weights if k not in own]
-    wrong += [
-        f"{k} is {tuple(weights[k].shape)}, not {tuple(own[k].shape)}"
-        for k in own
-        if k in weights and weights[k].shape != own[k].shape
-    ]
-    if wrong:
-        shown = "; ".join(wrong[:4]) + (f"; and {len(wrong) - 4} more" if len(wrong) > 4 else "")
-        raise TrnetError(f"{path}: is a checkpoint of another model ({shown}); train it with this configuration")
+    if faults := misfits(model, weights):
+        raise TrnetError(f"{path}: is a checkpoint of another model ({faults}); train it with this configuration")
     model.load_state_dict(weights)
