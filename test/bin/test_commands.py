@@ -235,6 +235,30 @@ def test_from_features_to_scores_and_a_second_call_does_nothing(tiny, tmp_path, 
     assert capsys.readouterr().out.count("up to date") == 2
 
 
+@pytest.mark.parametrize("where", ["trnet.eval.run_predictions.decode", "trnet.eval.report.draw_figures"])
+def test_scoring_stopped_by_ctrl_c_goes_on_to_the_very_same_files(tiny, tmp_path, where, capsys, monkeypatch, partials):
+    """Stage 7, while it decodes and while it writes the report."""
+    exp = tmp_path / "exp"
+    runs = [*tiny.folders(), "--exp", str(exp), "--folds", "1", "--systems", "baseline_c", "--max-epochs", "1"]
+    assert train.main([*runs, "--part", "teacher"]) == 0
+    assert score.main([*runs, "--noises", "esc"]) == 0
+    results = ("results.csv", "predictions.csv", "RESULTS.md")
+    whole = [(exp / "none" / name).read_bytes() for name in results]
+    for path in (*(exp / "none" / name for name in results), exp / "raw/baseline_c/fold1_seed1/predictions.csv"):
+        path.unlink()
+
+    def stopped(*args, **options):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(where, stopped)
+        assert score.main([*runs, "--noises", "esc"]) == 130
+    assert "stopped; run the same command again to go on" in capsys.readouterr().err
+    assert not partials(exp) and not (exp / "none/RESULTS.md").exists()
+    assert score.main([*runs, "--noises", "esc"]) == 0
+    assert [(exp / "none" / name).read_bytes() for name in results] == whole
+
+
 def test_stages_2_to_4_are_not_redone(tiny, capsys):
     config = ["--config", str(tiny.config_path)]
     sets = ["--sets", " ".join(str(tiny.root / "data" / name) for name in SETS), "--dump", str(tiny.dump)]

@@ -8,6 +8,7 @@ import pytest
 from iemocap_tree import small_corpus, write_tree
 
 from trnet.bin import prepare_corpus, prepare_noise, validate_data_dir
+from trnet.corpora import audio_check
 from trnet.stamp import dir_digest
 
 SMALL_CONTRACT = """\
@@ -100,6 +101,24 @@ def test_failure_leaves_nothing_to_take_for_whole(args, capsys, write_wav):
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("error: 1 of 9 recordings cannot be used: ") and "M041.wav: is silent" in error
     assert [path.name for path in args["--out"].parent.iterdir()] == [".iemocap.lock"]
+
+
+def test_stopped_by_ctrl_c_it_leaves_nothing_and_goes_on(args, capsys, monkeypatch, partials):
+    """Stage 1, in the third recording."""
+    whole, seen = audio_check.inspect_audio, []
+
+    def inspect(*clip):
+        seen.append(clip)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        return whole(*clip)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(audio_check, "inspect_audio", inspect)
+        assert run(args) == 130
+    assert "stopped; run the same command again to go on" in capsys.readouterr().err
+    assert not args["--out"].exists() and not partials(args["--out"].parent)
+    assert run(args) == 0 and len(seen) == 3
 
 
 def test_foreign_folder_is_not_removed(args, capsys):
