@@ -42,7 +42,8 @@ def user_module(tmp_path, monkeypatch):
 
 
 def test_known_names():
-    assert set(FRONTENDS) == {"none", "nsnet2", "gtcrn", "deepfilternet"}
+    assert {"none", "nsnet2", "gtcrn", "deepfilternet", "rnnoise", "enhanced_scp"} <= set(FRONTENDS)
+    assert {"asteroid", "speechbrain", "espnet"} <= set(FRONTENDS)
     assert all(issubclass(cls, FrontEnd) for cls in FRONTENDS.values())
 
 
