@@ -8,6 +8,7 @@ import importlib
 import json
 import shutil
 import sys
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
@@ -66,7 +67,10 @@ def stand_in(monkeypatch, rate: int | None = 16000, sources: int = 1) -> None:
         @staticmethod
         def from_hparams(source, run_opts):
             assert run_opts == {"device": "cpu"}
-            return network(source)
+            made, weights = network(source), Path(source, "model.pth")
+            parts = {"gate": made} if weights.exists() else {}
+            made.hparams.pretrainer = SimpleNamespace(loadables=parts, paths={"gate": weights})
+            return made
 
     class SeparateSpeech:
         def __init__(self, train_config=None, model_file=None):
@@ -86,6 +90,7 @@ def stand_in(monkeypatch, rate: int | None = 16000, sources: int = 1) -> None:
 
     module("asteroid.models", BaseModel=BaseModel)
     interfaces = ("SepformerSeparation", "SpectralMaskEnhancement", "WaveformEnhancement")
+    module("speechbrain.utils.checkpoints", torch_patched_state_dict_load=torch.load)
     module("speechbrain.inference", **dict.fromkeys(interfaces, Interface))
     module("espnet2.bin.enh_inference", SeparateSpeech=SeparateSpeech)
     module("espnet_model_zoo.downloader", ModelDownloader=ModelDownloader)
@@ -191,9 +196,8 @@ def test_a_local_model_counts_by_its_files_and_a_hub_model_by_its_id(monkeypatch
     first = build(toolkit, model).fingerprint()
     shutil.copytree(model, tmp_path / "moved")
     assert build(toolkit, tmp_path / "moved").fingerprint() == first
-    torch.save({"gain": torch.tensor(GAIN), "more": 1}, model / "model.pth")
-    if toolkit != "espnet":  # which takes these keys and no others
-        assert build(toolkit, model).fingerprint() != first
+    torch.save({"gain": torch.tensor(2 * GAIN)}, model / "model.pth")
+    assert build(toolkit, model).fingerprint() != first
     (tmp_path / "moved/config.yaml").write_text("separator: rnn # changed\n")
     assert build(toolkit, tmp_path / "moved").fingerprint() != first
     if toolkit != "espnet":
@@ -208,11 +212,12 @@ def test_espnet_takes_a_tag_of_the_zoo(monkeypatch, model):
     assert frontend.enhance(noise(1, 900)).any() and frontend.fingerprint()["conf"]["model"] == "model"
 
 
-def test_espnets_weights_have_to_fit(monkeypatch, model):
+@pytest.mark.parametrize("toolkit", ["espnet", "speechbrain"])
+def test_weights_have_to_fit_where_the_toolkit_would_take_any(monkeypatch, model, toolkit):
     stand_in(monkeypatch)
-    torch.save({"gain": torch.tensor(GAIN), "more": torch.ones(1)}, model / "model.pth")
-    with pytest.raises(TrnetError, match="extra more"):
-        build("espnet", model)
+    torch.save({"more": torch.ones(1)}, model / "model.pth")
+    with pytest.raises(TrnetError, match="does not fit Network: missing gain; extra more"):
+        build(toolkit, model)
 
 
 @pytest.mark.parametrize("toolkit", TOOLKITS)
@@ -311,6 +316,10 @@ def test_a_real_model_of_speechbrain(tmp_path, lag, interface):
     assert frontend.native_rate == 16000 and out.any()
     if interface == "SpectralMaskEnhancement":
         assert lag(out[0], wav[0]) == 0
+    state = torch.load(tmp_path / f"{name}.ckpt")
+    torch.save(dict(list(state.items())[1:]), tmp_path / f"{name}.ckpt")
+    with pytest.raises(TrnetError, match=f"missing {next(iter(state))}"):
+        build("speechbrain", tmp_path, interface=interface)
 
 
 def test_a_real_model_of_espnet(tmp_path, lag):
