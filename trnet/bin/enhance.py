@@ -10,11 +10,11 @@ from trnet.bin.options import (
     add_device_option,
     config_from,
     device_from,
+    frontend_from,
     list_of,
     make_parser,
 )
-from trnet.errors import TrnetError, one_line_errors
-from trnet.frontend import build_frontend
+from trnet.errors import one_line_errors
 from trnet.frontend.enhance import enhance_data_dirs
 from trnet.kaldi.data_dir import DataDir
 
@@ -47,13 +47,7 @@ def main(args: list[str] | None = None) -> None:
     opts = get_parser().parse_args(args)
     config, device = config_from(opts), device_from(opts)
     frontend_config = {"frontend": config.frontend, "frontend_conf": config.frontend_conf}
-    frontend = build_frontend(frontend_config)
-    if frontend.sample_rate != config.features.sample_rate:
-        raise TrnetError(
-            f"front-end {config.frontend}: works at {frontend.sample_rate} Hz, features.sample_rate is "
-            f"{config.features.sample_rate} Hz; make them equal in {opts.config}"
-        )
-    fingerprint, nj = frontend.fingerprint(), 1 if opts.ngpu else opts.nj
+    fingerprint, nj = frontend_from(config, opts).fingerprint(), 1 if opts.ngpu else opts.nj
     sets = [(DataDir(folder), opts.dump / config.frontend_name / folder.name) for folder in opts.sets]
     enhance_data_dirs(sets, frontend_config, fingerprint, config.features, nj, str(device), opts.shard)
 

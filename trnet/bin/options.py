@@ -15,6 +15,8 @@ from trnet.errors import TrnetError, nearest
 if TYPE_CHECKING:
     import torch
 
+    from trnet.frontend import FrontEnd
+
 
 class Parser(configargparse.ArgumentParser):
     """Options from the command line or from a YAML file; an unknown one names the nearest."""
@@ -104,3 +106,19 @@ def device_from(args: Namespace) -> "torch.device":
     if args.ngpu and not torch.cuda.is_available():
         raise TrnetError(f"--ngpu {args.ngpu}: PyTorch sees no GPU here; use --ngpu 0")
     return torch.device("cuda" if args.ngpu else "cpu")
+
+
+def frontend_from(config: Config, args: Namespace) -> "FrontEnd":
+    """The front-end of the configuration.
+
+    Raises: TrnetError if it cannot be built, or works at another rate than the features.
+    """
+    from trnet.frontend import build_frontend  # here, as it brings PyTorch
+
+    frontend = build_frontend({"frontend": config.frontend, "frontend_conf": config.frontend_conf})
+    if frontend.sample_rate != config.features.sample_rate:
+        raise TrnetError(
+            f"front-end {config.frontend}: works at {frontend.sample_rate} Hz, features.sample_rate is "
+            f"{config.features.sample_rate} Hz; make them equal in {args.config}"
+        )
+    return frontend

@@ -1,7 +1,7 @@
 """Speech-enhancement front-ends by name: ``build_frontend`` makes one from a config.
 
 To add one, write a :class:`FrontEnd` and put it into ``FRONTENDS``, or name it in the config as
-``package.module:Class``. Its options are its constructor's arguments.
+``package.module:Class``. Its options are its constructor's arguments. See docs/new_frontend.md.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def _find(name: str) -> type[FrontEnd]:
         reason = " ".join(str(error).split())
         raise TrnetError(
             f"front-end {name!r}: module {module_name!r} does not import ({reason}): check its "
-            "name and that it is on the Python path"
+            "name and that it lies in the recipe's folder or on the Python path"
         ) from error
     cls = getattr(module, class_name, None)
     if not (isinstance(cls, type) and issubclass(cls, FrontEnd)):

@@ -6,10 +6,24 @@ Any one-source model that ``asteroid.models.BaseModel.from_pretrained`` takes, f
 
 from __future__ import annotations
 
+import numpy as np
 from torch import Tensor, nn
+from torch.serialization import safe_globals
+from torch.torch_version import TorchVersion
 
 from trnet.frontend.packages import import_package
 from trnet.frontend.pretrained import PretrainedFrontEnd
+
+_SCALAR = np.float64().__reduce__()[0]
+HARMLESS = [
+    TorchVersion,
+    np.dtype,
+    type(np.dtype(np.float64)),
+    (_SCALAR, "numpy._core.multiarray.scalar"),
+    (_SCALAR, "numpy.core.multiarray.scalar"),
+]
+"""What Asteroid's checkpoints hold besides weights and plain values: the PyTorch they were made with, scores in NumPy
+numbers. With these, PyTorch reads them as weights only."""
 
 
 class AsteroidFrontEnd(PretrainedFrontEnd):
@@ -20,7 +34,8 @@ class AsteroidFrontEnd(PretrainedFrontEnd):
     def load(self, model: str) -> tuple[nn.Module, float | None]:
         """The network and its rate, Hz."""
         models = import_package("asteroid", "asteroid.models", "asteroid", "pip install 'trnet[asteroid]'")
-        network = models.BaseModel.from_pretrained(model)
+        with safe_globals(HARMLESS):
+            network = models.BaseModel.from_pretrained(model)
         return network, network.sample_rate
 
     def apply(self, clips: Tensor) -> Tensor:

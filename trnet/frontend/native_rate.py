@@ -59,10 +59,15 @@ class NativeRateFrontEnd(FrontEnd):
 
     def enhance_equal(self, wav: Tensor) -> Tensor:
         """(clips, samples) to the same shape; 16 kHz."""
+        return torch.cat([self._enhance_one(clip[None]) for clip in wav])
+
+    def _enhance_one(self, wav: Tensor) -> Tensor:
+        """(1, samples) to the same shape; resampled alone too, as small differences can grow in a quantised model."""
+        if not bool(wav.any()):
+            return wav
         noisy, gain = at_level(wav, self.level_dbfs)
         native = resample(noisy, self.sample_rate, self.native_rate)
-        clean = torch.stack([self.enhance_clip(clip) if bool(clip.any()) else clip for clip in native])
-        clean = resample(clean, self.native_rate, self.sample_rate)[:, : wav.shape[1]]
+        clean = resample(self.enhance_clip(native[0])[None], self.native_rate, self.sample_rate)[:, : wav.shape[1]]
         return (fitted(clean, noisy) if self.fit_scale else clean) / gain
 
 

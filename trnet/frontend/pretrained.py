@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -69,15 +68,14 @@ class PretrainedFrontEnd(NativeRateFrontEnd):
         if Path(model).exists():
             self.checkpoint_sha256 = files_sha256(self.files(Path(model)))
 
-    @abstractmethod
     def load(self, model: str) -> tuple[nn.Module, Any]:
         """Load a model, on the CPU.
 
         Returns:
             Its network, and its sampling rate, Hz (None if it does not say).
         """
+        raise NotImplementedError(f"{type(self).__name__} has to define load(model)")
 
-    @abstractmethod
     def apply(self, clips: Tensor) -> Tensor:
         """Run the model.
 
@@ -87,6 +85,7 @@ class PretrainedFrontEnd(NativeRateFrontEnd):
         Returns:
             (sources, samples) of that length.
         """
+        raise NotImplementedError(f"{type(self).__name__} has to define apply(clips)")
 
     def files(self, model: Path) -> dict[str, Path]:
         """The files of a local model by name, all that its answer depends on: those of a folder, or the one file."""

@@ -11,9 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from trnet.errors import TrnetError, nearest
+from trnet.frontend.checkpoint import load_strict
 from trnet.frontend.packages import import_package
 from trnet.frontend.pretrained import PretrainedFrontEnd
 
+INSTALL = "pip install 'trnet[speechbrain]'"
 INTERFACES = ("SepformerSeparation", "SpectralMaskEnhancement", "WaveformEnhancement")
 
 
@@ -50,10 +52,17 @@ class SpeechbrainFrontEnd(PretrainedFrontEnd):
         super().__init__(model, native_rate, level_dbfs, fit_scale)
 
     def load(self, model: str) -> tuple[nn.Module, int | None]:
-        """The interface's object, which is the network, and its rate, Hz."""
-        install = "pip install 'trnet[speechbrain]'"
-        inference = import_package("speechbrain", "speechbrain.inference", "speechbrain", install)
+        """The interface's object, which is the network, and its rate, Hz.
+
+        SpeechBrain loads the keys that fit and only warns of the others: they are loaded again here, all or none.
+        """
+        inference = import_package("speechbrain", "speechbrain.inference", "speechbrain", INSTALL)
+        checkpoints = import_package("speechbrain", "speechbrain.utils.checkpoints", "speechbrain", INSTALL)
         network = getattr(inference, self._interface).from_hparams(source=model, run_opts={"device": "cpu"})
+        pretrainer = network.hparams.pretrainer
+        for name, part in pretrainer.loadables.items():
+            path = pretrainer.paths[name]
+            load_strict(part, checkpoints.torch_patched_state_dict_load(path), path)
         return network, getattr(network.hparams, "sample_rate", None)
 
     def apply(self, clips: Tensor) -> Tensor:

@@ -1,0 +1,57 @@
+"""Try a front-end on a few utterances: does it keep what stage 3 asks of it?"""
+
+import sys
+from pathlib import Path
+
+from trnet.bin.options import (
+    Parser,
+    add_config_options,
+    add_device_option,
+    config_from,
+    device_from,
+    frontend_from,
+    list_of,
+    make_parser,
+)
+from trnet.errors import TrnetError, one_line_errors
+from trnet.frontend.check import Utterance, try_frontend
+from trnet.heard import read_clip
+from trnet.kaldi.data_dir import DataDir
+
+
+def get_parser() -> Parser:
+    """Options of the check."""
+    parser = make_parser("check_frontend", __doc__)
+    add_config_options(parser)
+    add_device_option(parser)
+    parser.add_argument("--sets", type=list_of(Path), required=True, help="data dirs to take utterances from")
+    parser.add_argument("--num", type=int, default=4, help="utterances of each, the first ones")
+    return parser
+
+
+@one_line_errors
+def main(args: list[str] | None = None) -> None:
+    """Print each rule and whether it is kept.
+
+    Raises: TrnetError if one is not.
+    """
+    opts = get_parser().parse_args(args)
+    config, device = config_from(opts), device_from(opts)
+    if opts.num < 1:
+        raise TrnetError(f"--num {opts.num}: take at least 1 utterance")
+    sets = [DataDir(folder) for folder in opts.sets]
+    utterances = [
+        Utterance(utt, f"{data.path}: utterance {utt}", read_clip(data.clip(utt), config.features.sample_rate))
+        for data in sets
+        for utt in data.utts[: opts.num]
+    ]
+    rules = list(try_frontend(lambda: frontend_from(config, opts).to(device), utterances))
+    for rule, problem in rules:
+        print(f"{'FAILED' if problem else 'ok':8}{rule}{': ' if problem else ''}{problem}")
+    broken = sum(bool(problem) for _, problem in rules)
+    if broken:
+        raise TrnetError(f"front-end {config.frontend}: {broken} of {len(rules)} rules are broken; mend it")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

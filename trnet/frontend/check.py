@@ -1,0 +1,83 @@
+"""Does a front-end keep what is asked of it? Rules tried on a few utterances, before a whole corpus is enhanced."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from trnet.errors import TrnetError
+from trnet.frontend.base import FrontEnd
+from trnet.frontend.enhance import enhance_clips, enhance_utterance
+
+SHORTEST_S = 0.025  # a frame: shorter speech is refused in stage 1
+MAX_LAG_S = 0.001
+MAX_DIFFERENCE = 1e-3  # of the loudest sample
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """An utterance to try a front-end on: its id, what to call it, its waveform (samples,) float32."""
+
+    utt: str
+    name: str
+    clip: np.ndarray
+
+
+def lag(late: np.ndarray, early: np.ndarray) -> int:
+    """Samples by which the first (n,) trails the second (n,), where their cross-correlation is largest."""
+    size = 2 * len(early)
+    cross = np.fft.irfft(np.fft.rfft(late, size) * np.fft.rfft(early, size).conj(), size)
+    at = int(cross.argmax())
+    return at if at < len(early) else at - size
+
+
+def try_frontend(build: Callable[[], FrontEnd], utterances: list[Utterance]) -> Iterator[tuple[str, str]]:
+    """Each rule, and how it is broken ("" if it is kept).
+
+    Args:
+        build: Makes the front-end.
+        utterances: At least one; of a front-end that needs ids, whole utterances.
+    """
+    frontend = build()
+    same = frontend.fingerprint() == build().fingerprint()
+    yield "built again, it is the same", "" if same else "its fingerprint differs: seed or load its weights"
+    try:
+        alone = [_enhance(frontend, utterance) for utterance in utterances]
+    except TrnetError as error:
+        yield "keeps the length, is finite, makes no silence of speech", str(error)
+        return
+    yield "keeps the length, is finite, makes no silence of speech", ""
+    again = _enhance(frontend, utterances[0])
+    yield "asked again, it gives the same", _difference(alone[:1], [again], utterances)
+    lags = [lag(out, utterance.clip) for out, utterance in zip(alone, utterances, strict=True)]
+    worst = max(range(len(lags)), key=lambda row: abs(lags[row]))
+    late = abs(lags[worst]) > MAX_LAG_S * frontend.sample_rate
+    what = f"{utterances[worst].name}: comes out {lags[worst]} samples late: cut its delay off the start"
+    yield "is aligned with its input", what if late else ""
+    if frontend.needs_ids:
+        return
+    clips = [utterance.clip for utterance in utterances]
+    batch = enhance_clips(frontend, clips, [utterance.name for utterance in utterances])
+    yield "gives a clip in a batch what it gives it alone", _difference(alone, batch, utterances)
+    short = utterances[0].clip[: round(SHORTEST_S * frontend.sample_rate)]
+    try:
+        enhance_clips(frontend, [short], [utterances[0].name])
+        problem = ""
+    except Exception as error:  # whatever its code raises
+        problem = f"{type(error).__name__}: {error}: fill the clip up with zeros"
+    yield f"takes a clip of {1000 * SHORTEST_S:g} ms", problem
+
+
+def _enhance(frontend: FrontEnd, utterance: Utterance) -> np.ndarray:
+    if frontend.needs_ids:
+        return enhance_utterance(frontend, utterance.utt, utterance.clip, utterance.name)
+    return enhance_clips(frontend, [utterance.clip], [utterance.name])[0]
+
+
+def _difference(first: list[np.ndarray], second: list[np.ndarray], utterances: list[Utterance]) -> str:
+    """Where two outputs differ; "" if nowhere."""
+    for one, other, utterance in zip(first, second, utterances, strict=False):
+        difference = float(np.abs(one - other).max())
+        if difference > MAX_DIFFERENCE * float(np.abs(one).max()):
+            return f"{utterance.name}: differs by up to {difference:.1g}: let no state and no other clip change it"
+    return ""
