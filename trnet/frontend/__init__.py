@@ -12,7 +12,9 @@ from typing import Any
 
 from trnet.errors import TrnetError, nearest
 from trnet.frontend.base import FrontEnd
+from trnet.frontend.dccrn import DccrnFrontEnd
 from trnet.frontend.deepfilternet import DeepFilterNetFrontEnd
+from trnet.frontend.dpt_fsnet import DptFsnetFrontEnd
 from trnet.frontend.gtcrn import GtcrnFrontEnd
 from trnet.frontend.none import NoFrontEnd
 from trnet.frontend.nsnet2 import NsNet2FrontEnd
@@ -20,6 +22,8 @@ from trnet.frontend.nsnet2 import NsNet2FrontEnd
 FRONTENDS: dict[str, type[FrontEnd]] = {
     "none": NoFrontEnd,
     "gtcrn": GtcrnFrontEnd,
+    "dccrn": DccrnFrontEnd,
+    "dpt_fsnet": DptFsnetFrontEnd,
     "deepfilternet": DeepFilterNetFrontEnd,
     "nsnet2": NsNet2FrontEnd,
 }

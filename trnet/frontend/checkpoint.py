@@ -1,4 +1,4 @@
-"""Reading other people's checkpoints: weights only, strictly, with one-line refusals."""
+"""Reading checkpoints, other people's and trnet's own: weights only, strictly, with one-line refusals."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from trnet.errors import TrnetError
+
+FORMAT = "trnet-enh-1"
+"""What the entry ``format`` of a checkpoint of a network trained with trnet says."""
 
 _LISTED = 12
 
@@ -28,33 +31,42 @@ def file_sha256(path: str | Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def read_state(path: str | Path, entry: str | None = None) -> dict[str, Tensor]:
-    """Read the state_dict of a checkpoint with ``weights_only=True``, onto the CPU.
+def load_file(path: str | Path) -> Any:
+    """Load a checkpoint with ``weights_only=True``, onto the CPU.
+
+    Raises:
+        TrnetError: no such file, or not loadable with weights_only.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise TrnetError(f"checkpoint {file}: no such file: give the one of its authors by --frontend-checkpoint")
+    try:
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch.load raises some ten unrelated types on foreign files
+        raise TrnetError(
+            f"checkpoint {file}: torch.load(weights_only=True) cannot read it "
+            f"({type(error).__name__}): give the file its authors publish, fetched whole"
+        ) from error
+
+
+def state_of(loaded: Any, path: str | Path, entry: str | None = None) -> dict[str, Tensor]:
+    """Take the state_dict out of a loaded checkpoint.
 
     Args:
-        path: the file.
+        loaded: what :func:`load_file` gave.
+        path: where it came from, for messages.
         entry: key of the checkpoint dict under which the state_dict lies; None: the file is one.
 
     Returns:
         Name to tensor.
 
     Raises:
-        TrnetError: no such file, not loadable with weights_only, or no state_dict in it.
+        TrnetError: no such entry, or no state_dict in it.
     """
-    file = Path(path)
-    if not file.is_file():
-        raise TrnetError(f"checkpoint {file}: no such file: give the one of its authors by --frontend-checkpoint")
-    try:
-        loaded: Any = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch.load raises some ten unrelated types on foreign files
-        raise TrnetError(
-            f"checkpoint {file}: torch.load(weights_only=True) cannot read it "
-            f"({type(error).__name__}): give the file its authors publish, fetched whole"
-        ) from error
     if entry is not None:
         if not isinstance(loaded, dict) or entry not in loaded:
             held = f"keys {_some(map(str, loaded))}" if isinstance(loaded, dict) else "no dict"
-            raise TrnetError(f"checkpoint {file}: no entry {entry!r} in it ({held}): give the file its authors publish")
+            raise TrnetError(f"checkpoint {path}: no entry {entry!r} in it ({held}): give the file its authors publish")
         loaded = loaded[entry]
     if (
         not isinstance(loaded, dict)
@@ -63,9 +75,50 @@ def read_state(path: str | Path, entry: str | None = None) -> dict[str, Tensor]:
     ):
         where = f"entry {entry!r}" if entry else "the file"
         raise TrnetError(
-            f"checkpoint {file}: {where} is not a state_dict (names to tensors): give the file its authors publish"
+            f"checkpoint {path}: {where} is not a state_dict (names to tensors): give the file its authors publish"
         )
     return dict(loaded)
+
+
+def read_state(path: str | Path, entry: str | None = None) -> dict[str, Tensor]:
+    """:func:`load_file`, then :func:`state_of`."""
+    return state_of(load_file(path), path, entry)
+
+
+def trained_parts(loaded: Any, path: str | Path, frontend: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Take sizes and weights out of a checkpoint of a network trained with trnet.
+
+    Such a file is a dict ``{"format": "trnet-enh-1", "frontend": registered name, "conf": sizes by name,
+    "state_dict": name to tensor}`` and nothing else.
+
+    Args:
+        loaded: what :func:`load_file` gave.
+        path: where it came from, for messages.
+        frontend: the front-end that asks.
+
+    Returns:
+        The sizes, to build the network from, and its state_dict, for :func:`load_strict`.
+
+    Raises:
+        TrnetError: another format, the checkpoint of another front-end, or missing or unknown entries.
+    """
+    advice = f"give a {FORMAT} checkpoint of {frontend}"
+    if not isinstance(loaded, dict) or loaded.get("format") != FORMAT:
+        held = f"keys {_some(map(str, loaded))}" if isinstance(loaded, dict) else "no dict"
+        if isinstance(loaded, dict) and "format" in loaded:
+            held = f"format {loaded['format']!r}"
+        raise TrnetError(f"checkpoint {path}: not of the format {FORMAT} ({held}): {advice}")
+    wanted = ("format", "frontend", "conf", "state_dict")
+    missing, extra = [k for k in wanted if k not in loaded], [str(k) for k in loaded if k not in wanted]
+    faults = [f"{word} {_some(keys)}" for word, keys in (("missing", missing), ("unknown", extra)) if keys]
+    if faults:
+        raise TrnetError(f"checkpoint {path}: entries of {FORMAT}: {'; '.join(faults)}: {advice}")
+    if loaded["frontend"] != frontend:
+        raise TrnetError(f"checkpoint {path}: it is of the front-end {loaded['frontend']!r}: {advice}")
+    conf = loaded["conf"]
+    if not isinstance(conf, dict) or not all(isinstance(k, str) for k in conf):
+        raise TrnetError(f"checkpoint {path}: entry 'conf' is no mapping of sizes: {advice}")
+    return dict(conf), state_of(loaded, path, "state_dict")
 
 
 def load_strict(module: nn.Module, state: dict[str, Tensor], path: str | Path) -> None:
@@ -99,6 +152,29 @@ def load_strict(module: nn.Module, state: dict[str, Tensor], path: str | Path) -
     module.load_state_dict(state, strict=True)
 
 
+def has_checkpoint(name: str, checkpoint: str | Path | None, init: str | None) -> bool:
+    """Whether ``frontend_conf`` names a checkpoint; False: an untrained network was asked for.
+
+    Args:
+        name: front-end name, for messages.
+        checkpoint: the file, if any.
+        init: ``"random"`` for an untrained network, or None.
+
+    Raises:
+        TrnetError: neither or both of the two given, or an unknown ``init``.
+    """
+    if init not in (None, "random"):
+        raise TrnetError(f"front-end {name}: frontend_conf.init is {init!r}: the only value is 'random'")
+    if checkpoint is None and init is None:
+        raise TrnetError(
+            f"front-end {name}: no weights: set frontend_conf.checkpoint to the file of the "
+            "model's authors, or frontend_conf.init to 'random' for an untrained model"
+        )
+    if checkpoint is not None and init is not None:
+        raise TrnetError(f"front-end {name}: frontend_conf has both checkpoint and init: leave one of them out")
+    return checkpoint is not None
+
+
 def load_weights(
     module: nn.Module,
     name: str,
@@ -113,7 +189,7 @@ def load_weights(
         name: front-end name, for messages.
         checkpoint: file of the model's own authors.
         init: ``"random"`` keeps the untrained weights.
-        entry: as for :func:`read_state`.
+        entry: as for :func:`state_of`.
 
     Returns:
         sha256 of the checkpoint file; None for an untrained network.
@@ -121,17 +197,9 @@ def load_weights(
     Raises:
         TrnetError: neither or both of the two given, an unknown ``init``, or a bad checkpoint.
     """
-    if init not in (None, "random"):
-        raise TrnetError(f"front-end {name}: frontend_conf.init is {init!r}: the only value is 'random'")
-    if checkpoint is None:
-        if init is None:
-            raise TrnetError(
-                f"front-end {name}: no weights: set frontend_conf.checkpoint to the file of the "
-                "model's authors, or frontend_conf.init to 'random' for an untrained model"
-            )
+    if not has_checkpoint(name, checkpoint, init):
         return None
-    if init is not None:
-        raise TrnetError(f"front-end {name}: frontend_conf has both checkpoint and init: leave one of them out")
+    assert checkpoint is not None
     load_strict(module, read_state(checkpoint, entry), checkpoint)
     return file_sha256(checkpoint)
 

@@ -1,0 +1,75 @@
+"""Complex-valued layers.
+
+A complex batch is a real tensor of twice the rows, (2 * batch, ...): all real parts, then all imaginary parts. So a
+layer that meets both parts does so in one call. The names of the parameters are those of asteroid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+
+def join(spec: Tensor) -> Tensor:
+    """(batch, ...) complex64 to (2 * batch, ...) float32."""
+    return torch.cat([spec.real, spec.imag])
+
+
+def split(x: Tensor) -> Tensor:
+    """(2 * batch, ...) float32 to (batch, ...) complex64."""
+    return torch.complex(*x.chunk(2))
+
+
+class ComplexProduct(nn.Module):
+    """A complex-linear layer out of two real ones R and I: (R + iI)(x + iy) = Rx - Iy + i(Ry + Ix).
+
+    Equation 1 of the paper for convolutions, Equations 3 to 5 for LSTMs. A bias is met twice, as in asteroid.
+    """
+
+    def __init__(self, make: Callable[[], nn.Module]) -> None:
+        """Build both layers.
+
+        Args:
+            make: makes a real layer that maps (rows, ...) to (rows, ...).
+        """
+        super().__init__()
+        self.re_module = make()
+        self.im_module = make()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(2 * batch, ...) to (2 * batch, ...)."""
+        by_real, by_imag = self.re_module(x).chunk(2), self.im_module(x).chunk(2)
+        return torch.cat([by_real[0] - by_imag[1], by_real[1] + by_imag[0]])
+
+
+class PartWise(nn.Module):
+    """One real layer for the real part, another for the imaginary part."""
+
+    def __init__(self, make: Callable[[], nn.Module]) -> None:
+        """Build both layers.
+
+        Args:
+            make: makes a real layer that maps (batch, ...) to (batch, ...).
+        """
+        super().__init__()
+        self.re_module = make()
+        self.im_module = make()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(2 * batch, ...) to (2 * batch, ...)."""
+        real, imag = x.chunk(2)
+        return torch.cat([self.re_module(real), self.im_module(imag)])
+
+
+class Lstm(nn.Module):
+    """A real LSTM that hands on its outputs only."""
+
+    def __init__(self, inputs: int, hidden: int) -> None:
+        super().__init__()
+        self.rnn = nn.LSTM(inputs, hidden, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(rows, frames, inputs) to (rows, frames, hidden)."""
+        return self.rnn(x)[0]

@@ -1,0 +1,49 @@
+"""The short-time Fourier transform of asteroid's filterbanks, as a convolution and its transpose."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class FilterBank(nn.Module):
+    """Cosines and sines under a square-root Hann window, scaled so that analysis and synthesis give back the input.
+
+    Equals asteroid-filterbanks' ``STFTFB`` to float32; both tensors are buffers and lie in checkpoints.
+    """
+
+    _filters: Tensor
+    torch_window: Tensor
+
+    def __init__(self, n_fft: int, window: int, hop: int) -> None:
+        """Compute the filters.
+
+        Args:
+            n_fft: points of the Fourier transform; the frame lies in their middle.
+            window: samples in a frame.
+            hop: samples between frames.
+        """
+        super().__init__()
+        bins = n_fft // 2 + 1
+        taper = np.sqrt(0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window))
+        place = np.arange(window) + (n_fft - window) // 2
+        angle = -2 * np.pi * np.outer(np.arange(bins), place) / n_fft
+        waves = np.stack([np.cos(angle), np.sin(angle)]) * taper * 2 / math.sqrt(window * n_fft / hop)
+        waves[0, [0, -1]] /= math.sqrt(2)  # these two frequencies have no mirror image
+        filters = torch.tensor(waves.reshape(2 * bins, 1, window), dtype=torch.float32)
+        self.register_buffer("_filters", filters)
+        self.register_buffer("torch_window", torch.tensor(taper, dtype=torch.float32))
+        self.hop = hop
+
+    def analyse(self, wav: Tensor) -> Tensor:
+        """(batch, window + (frames - 1) * hop) to (batch, n_fft / 2 + 1, frames) complex64."""
+        return torch.complex(*functional.conv1d(wav[:, None], self._filters, stride=self.hop).chunk(2, dim=1))
+
+    def synthesise(self, spec: Tensor) -> Tensor:
+        """(batch, n_fft / 2 + 1, frames) complex64 to (batch, window + (frames - 1) * hop)."""
+        parts = torch.cat([spec.real, spec.imag], dim=1)
+        return functional.conv_transpose1d(parts, self._filters, stride=self.hop)[:, 0]

@@ -1,0 +1,127 @@
+"""The network between two Fourier transforms.
+
+From the paper: real and imaginary part of the spectrum as two channels; an encoder of a convolution and a dilated dense
+block; four blocks of two improved transformers, sub-band then full-band; a gated masking module; a decoder of a dense
+block and a convolution; 0.88 M parameters.
+
+The numbers that make them up are those of the authors' code (github.com/dangf15/DPT-FSNet; no weights are published):
+a Hann window of 512 samples with hop 256 on both sides; 64 channels, 32 in the transformers; 4 heads; GRUs of 64 units
+in either direction; dense blocks of 4 layers over 2 frames (this and an earlier one, 1, 2, 4 or 8 back) and 3 bins;
+layer norm over the bins; 0 Hz left out. They come to 879,460 parameters, and to 14.9 G multiplications a second of
+audio, and 0.26 G more for each second that the clip is long.
+
+Chosen here: the result of the decoder multiplies the spectrum as a complex number and is not bounded (the default of
+the authors' code, which has other ways); real and imaginary part go in, as the paper says, where that code hands over
+magnitude and phase; 0 Hz of the output is 0; no dropout, as in the code.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from trnet.frontend.dpt_fsnet.sizes import DptFsnetSizes
+from trnet.frontend.dpt_fsnet.transformer import DualPath
+
+
+class DenseLayer(nn.Module):
+    """Convolution over this frame and one ``dilation`` back, and over 3 bins; layer norm over the bins; PReLU."""
+
+    def __init__(self, inputs: int, outputs: int, bins: int, dilation: int) -> None:
+        super().__init__()
+        self.past = dilation
+        self.conv = nn.Conv2d(inputs, outputs, (2, 3), dilation=(dilation, 1))
+        self.norm = nn.LayerNorm(bins)
+        self.activation = nn.PReLU(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, inputs, frames, bins) to (batch, outputs, frames, bins)."""
+        return self.activation(self.norm(self.conv(functional.pad(x, (1, 1, self.past, 0)))))
+
+
+class DenseBlock(nn.Module):
+    """Dense layers of dilation 1, 2, 4, ...; each hears the input and all layers before it."""
+
+    def __init__(self, channels: int, bins: int, depth: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(DenseLayer((i + 1) * channels, channels, bins, 2**i) for i in range(depth))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, channels, frames, bins) to the same shape."""
+        heard = [x]
+        for layer in self.layers:
+            heard.insert(0, layer(torch.cat(heard, dim=1)))
+        return heard[0]
+
+
+class Gate(nn.Module):
+    """The masking module: tanh of one pointwise convolution times the sigmoid of another."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.value = nn.Conv2d(channels, channels, 1)
+        self.gate = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, channels, frames, bins) to the same shape."""
+        return self.value(x).tanh() * self.gate(x).sigmoid()
+
+
+class DptFsnet(nn.Module):
+    """Transform, mask, inverse transform: waveform in, waveform out.
+
+    Every frame hears the whole clip, which is never cut: memory grows with the seconds of audio in the batch, the time
+    for attention also with the longest clip. At the default sizes and in float32 that is 0.1 GB a second in inference
+    and 1.2 GB a second in training, where torch has an attention kernel that does not keep its weights (CPU, CUDA).
+    """
+
+    window: Tensor
+
+    def __init__(self, sizes: DptFsnetSizes | None = None) -> None:
+        """Build an untrained network.
+
+        Args:
+            sizes: None: the defaults.
+        """
+        super().__init__()
+        self.sizes = sizes = sizes or DptFsnetSizes()
+        channels, bins = sizes.channels, sizes.bins
+        self.enter = nn.Sequential(nn.Conv2d(2, channels, 1), nn.LayerNorm(bins), nn.PReLU(channels))
+        self.encoder = DenseBlock(channels, bins, sizes.depth)
+        self.dual_path = DualPath(channels, sizes.blocks, sizes.heads)
+        self.gate = Gate(channels)
+        self.decoder = DenseBlock(channels, bins, sizes.depth)
+        self.leave = nn.Conv2d(channels, 2, 1)
+        self.register_buffer("window", torch.hann_window(sizes.n_fft), persistent=False)
+
+    def mask(self, spec: Tensor) -> Tensor:
+        """Estimate the mask.
+
+        Args:
+            spec: (batch, bins, frames) complex64, without 0 Hz.
+
+        Returns:
+            (batch, bins, frames) complex64.
+        """
+        x = torch.stack([spec.real, spec.imag], dim=1).transpose(2, 3)  # (batch, 2, frames, bins)
+        x = self.dual_path(self.encoder(self.enter(x)))
+        real, imag = self.leave(self.decoder(self.gate(x))).transpose(2, 3).unbind(1)
+        return torch.complex(real, imag)
+
+    def forward(self, wav: Tensor) -> Tensor:
+        """Enhance clips of one length.
+
+        Half a frame of silence is put before a clip and at least that behind it, so that its ends are not faded.
+
+        Args:
+            wav: (batch, samples) float32; samples >= 1.
+
+        Returns:
+            (batch, samples) float32, aligned with the input to the sample.
+        """
+        samples, (n_fft, hop) = wav.shape[1], (self.sizes.n_fft, self.sizes.hop)
+        padded = functional.pad(wav, (n_fft // 2, n_fft // 2 + -samples % hop))
+        spec = torch.stft(padded, n_fft, hop, window=self.window, center=False, return_complex=True)[:, 1:]
+        out = functional.pad(spec * self.mask(spec), (0, 0, 1, 0))
+        return torch.istft(out, n_fft, hop, window=self.window, center=True, length=samples)
