@@ -42,7 +42,7 @@ def user_module(tmp_path, monkeypatch):
 
 
 def test_known_names():
-    assert set(FRONTENDS) == {"none", "nsnet2", "gtcrn", "dccrn", "dpt_fsnet", "deepfilternet"}
+    assert set(FRONTENDS) == {"none", "cmgan", "nsnet2", "gtcrn", "dccrn", "dpt_fsnet", "deepfilternet"}
     assert all(issubclass(cls, FrontEnd) for cls in FRONTENDS.values())
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from trnet.errors import TrnetError, nearest
 from trnet.frontend.base import FrontEnd
+from trnet.frontend.cmgan import CmganFrontEnd
 from trnet.frontend.dccrn import DccrnFrontEnd
 from trnet.frontend.deepfilternet import DeepFilterNetFrontEnd
 from trnet.frontend.dpt_fsnet import DptFsnetFrontEnd
@@ -21,6 +22,7 @@ from trnet.frontend.nsnet2 import NsNet2FrontEnd
 
 FRONTENDS: dict[str, type[FrontEnd]] = {
     "none": NoFrontEnd,
+    "cmgan": CmganFrontEnd,
     "gtcrn": GtcrnFrontEnd,
     "dccrn": DccrnFrontEnd,
     "dpt_fsnet": DptFsnetFrontEnd,

@@ -49,20 +49,28 @@ def load_file(path: str | Path) -> Any:
         ) from error
 
 
-def state_of(loaded: Any, path: str | Path, entry: str | None = None) -> dict[str, Tensor]:
+def state_of(
+    loaded: Any, path: str | Path, entry: str | None = None, wrappers: tuple[str, ...] = ()
+) -> dict[str, Tensor]:
     """Take the state_dict out of a loaded checkpoint.
 
     Args:
         loaded: what :func:`load_file` gave.
         path: where it came from, for messages.
         entry: key of the checkpoint dict under which the state_dict lies; None: the file is one.
+        wrappers: keys under one of which the state_dict may lie as well, where there is no ``entry``.
 
     Returns:
         Name to tensor.
 
     Raises:
-        TrnetError: no such entry, or no state_dict in it.
+        TrnetError: no such entry, or not one state_dict in it.
     """
+    if entry is None and isinstance(loaded, dict):
+        found = [key for key in wrappers if isinstance(loaded.get(key), dict)]
+        if len(found) > 1:
+            raise TrnetError(f"checkpoint {path}: has both {found[0]!r} and {found[1]!r}: leave one of them in it")
+        entry = found[0] if found else None
     if entry is not None:
         if not isinstance(loaded, dict) or entry not in loaded:
             held = f"keys {_some(map(str, loaded))}" if isinstance(loaded, dict) else "no dict"
@@ -80,9 +88,9 @@ def state_of(loaded: Any, path: str | Path, entry: str | None = None) -> dict[st
     return dict(loaded)
 
 
-def read_state(path: str | Path, entry: str | None = None) -> dict[str, Tensor]:
+def read_state(path: str | Path, entry: str | None = None, wrappers: tuple[str, ...] = ()) -> dict[str, Tensor]:
     """:func:`load_file`, then :func:`state_of`."""
-    return state_of(load_file(path), path, entry)
+    return state_of(load_file(path), path, entry, wrappers)
 
 
 def trained_parts(loaded: Any, path: str | Path, frontend: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -181,6 +189,7 @@ def load_weights(
     checkpoint: str | Path | None,
     init: str | None,
     entry: str | None = None,
+    wrappers: tuple[str, ...] = (),
 ) -> str | None:
     """Fill a network as ``frontend_conf`` says: from ``checkpoint``, or untrained on request.
 
@@ -190,6 +199,7 @@ def load_weights(
         checkpoint: file of the model's own authors.
         init: ``"random"`` keeps the untrained weights.
         entry: as for :func:`state_of`.
+        wrappers: as for :func:`state_of`.
 
     Returns:
         sha256 of the checkpoint file; None for an untrained network.
@@ -200,7 +210,7 @@ def load_weights(
     if not has_checkpoint(name, checkpoint, init):
         return None
     assert checkpoint is not None
-    load_strict(module, read_state(checkpoint, entry), checkpoint)
+    load_strict(module, read_state(checkpoint, entry, wrappers), checkpoint)
     return file_sha256(checkpoint)
 
 

@@ -1,0 +1,129 @@
+"""CMGAN between waveforms: the authors' procedure for a file, and a rule where they have none."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from trnet.errors import TrnetError
+from trnet.frontend.base import FrontEnd
+from trnet.frontend.checkpoint import load_weights
+from trnet.frontend.cmgan.conformer import HEADS
+from trnet.frontend.cmgan.network import TscNet
+from trnet.frontend.cmgan.spectral import (
+    HOP,
+    RATE,
+    SHORTEST,
+    compress,
+    decompress,
+    istft,
+    pad_to_hop,
+    stft,
+    unit_rms,
+)
+from trnet.frontend.cmgan.windows import over_windows
+
+
+class CmganFrontEnd(FrontEnd):
+    """CMGAN by the letter of its authors' ``enhance_one_track``: clips up to ``window_s`` come out as theirs.
+
+    A clip is brought to RMS 1, lengthened to whole hops by its own first samples, enhanced whole and cut back. Every
+    norm and the attention hear the whole clip, so clips of unequal length do not share a batch. Where the authors'
+    code has no answer, or one that is better not followed:
+
+    - Longer clips. The authors reshape what is over 16 s into rows that do not overlap: both sides of a cut are the
+      ends of a clip to the network, mirrored and without their neighbourhood, which is heard as a seam; lengths such
+      as 16.00625 s do not divide and fail, and over 1,600 s the search for a number of rows does not end. Here
+      windows of ``window_s``, spread evenly, share ``overlap_s + 2 * context_s`` or more; each hears ``context_s``
+      beyond what is kept of it and is cross-faded with the next over ``overlap_s``. The RMS is that of the whole
+      clip, as theirs is. The convolutions reach 0.56 s back and 0.38 s ahead; a context of 1 s gives them all of
+      that. Norms and attention hear a window, not the clip; within a window they hear all, as in a row of the authors'.
+    - Digital silence, NaN in the authors' code, comes out as silence.
+    - Clips of 200 samples (12.5 ms) or less, too short to be mirrored, are repeated up to 300 samples.
+
+    However many clips and whatever their length, no more audio than one window is in the network at a time.
+    """
+
+    sample_rate = RATE
+
+    def __init__(
+        self,
+        checkpoint: str | None = None,
+        init: str | None = None,
+        num_channel: int = 64,
+        window_s: float = 16.0,
+        overlap_s: float = 1.0,
+        context_s: float = 1.0,
+    ) -> None:
+        """Build the network and load it.
+
+        Args:
+            checkpoint: the file ``ckpt`` of the authors, a state_dict; also one that holds it under ``state_dict``,
+                ``model`` or ``generator``.
+            init: ``"random"`` for an untrained network instead.
+            num_channel: channels of the network, a multiple of 4; 64 in the paper.
+            window_s: longest stretch enhanced at once, seconds, rounded to hops of 1/160 s; 16 with the authors.
+            overlap_s: length of the cross-fade of two windows, seconds.
+            context_s: what a window hears beyond either end of what is kept of it, seconds.
+
+        Raises:
+            TrnetError: no weights named, a checkpoint of something else, or an option out of range.
+        """
+        super().__init__(
+            {
+                "checkpoint": checkpoint,
+                "init": init,
+                "num_channel": num_channel,
+                "window_s": window_s,
+                "overlap_s": overlap_s,
+                "context_s": context_s,
+            }
+        )
+        if type(num_channel) is not int or num_channel < HEADS or num_channel % HEADS:
+            raise TrnetError(
+                f"front-end cmgan: frontend_conf.num_channel is {num_channel!r}: give a multiple of {HEADS}, "
+                "64 for the model of the paper"
+            )
+        self.window = HOP * round(_seconds("window_s", window_s) * RATE / HOP)
+        self.overlap = max(1, round(_seconds("overlap_s", overlap_s) * RATE))
+        self.context = round(_seconds("context_s", context_s) * RATE)
+        if self.window < max(SHORTEST, self.overlap + 2 * self.context + HOP):
+            raise TrnetError(
+                f"front-end cmgan: frontend_conf.window_s is {window_s}: give more than overlap_s + 2 * context_s, "
+                f"{overlap_s} + 2 * {context_s}, and {SHORTEST / RATE} s at least"
+            )
+        self.network = TscNet(num_channel)
+        self.checkpoint_sha256 = load_weights(
+            self.network, "cmgan", checkpoint, init, wrappers=("state_dict", "model", "generator")
+        )
+        self.requires_grad_(False)
+        self.eval()
+
+    def enhance_equal(self, wav: Tensor) -> Tensor:
+        """(clips, samples) to the same shape; 16 kHz."""
+        scaled, rms = unit_rms(wav)
+        padded = pad_to_hop(scaled)
+        if padded.shape[1] <= self.window:
+            out = self._enhance(padded)
+        else:
+            out = over_windows(padded, self._enhance, self.window, self.overlap, self.context, HOP)
+        return out[:, : wav.shape[1]] * rms
+
+    def _enhance(self, wav: Tensor) -> Tensor:
+        """(clips, whole hops) to the same shape, one window's worth of audio at a time."""
+        rows = max(1, self.window // wav.shape[1])
+        return torch.cat([self._pass(clips) for clips in wav.split(rows)])
+
+    def _pass(self, wav: Tensor) -> Tensor:
+        """(clips, whole hops) to the same shape, all at once."""
+        return istft(decompress(*self.network(compress(stft(wav)))))
+
+
+def _seconds(key: str, value: float) -> float:
+    """Refuse an option that is no finite number of seconds, 0 or more."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not math.isfinite(value) or value < 0:
+        raise TrnetError(f"front-end cmgan: frontend_conf.{key} is {value!r}: give seconds")
+    return float(value)

@@ -1,0 +1,109 @@
+"""Waveform to what the CMGAN generator hears, and what it says back to waveform.
+
+The authors' procedure in steps that training and inference share::
+
+    scaled, rms = unit_rms(wav)
+    real, imag = network(compress(stft(pad_to_hop(scaled))))
+    wav = istft(decompress(real, imag))[:, :samples] * rms
+
+400 points, hop 100, periodic Hamming window, centred, mirrored ends; magnitudes to the power of 0.3.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+RATE = 16000
+N_FFT = 400
+HOP = 100
+BINS = N_FFT // 2 + 1
+POWER = 0.3
+SHORTEST = 3 * HOP
+"""Samples; whole hops that are longer than the half window that the STFT mirrors."""
+LARGEST_GAIN = 1e10
+
+_TINY = torch.finfo(torch.float32).tiny
+
+
+def unit_rms(wav: Tensor) -> tuple[Tensor, Tensor]:
+    """Bring each clip to RMS 1, as the authors do: times sqrt(N / sum x^2), over the whole clip.
+
+    For digital silence they get NaN. Here no gain exceeds 200 dB, so that silence stays what it is, and what comes
+    back times its RMS, which is 0, is silence again.
+
+    Args:
+        wav: (clips, samples).
+
+    Returns:
+        The scaled clips, and the RMS they had, (clips, 1), to multiply the result by.
+    """
+    samples = wav.shape[1]
+    energy = wav.square().sum(dim=1, keepdim=True)
+    gain = (samples / energy).sqrt().clamp_max(LARGEST_GAIN)
+    return wav * gain, (energy / samples).sqrt()
+
+
+def pad_to_hop(wav: Tensor) -> Tensor:
+    """Lengthen clips to whole hops by their own first samples, as the authors do.
+
+    They have no answer for clips of 200 samples or less, which the STFT cannot mirror: such a clip goes on
+    repeating until there are 300.
+
+    Args:
+        wav: (clips, samples), samples >= 1.
+
+    Returns:
+        (clips, whole hops), at least 300 samples.
+    """
+    samples = wav.shape[1]
+    missing = max(-(-samples // HOP) * HOP, SHORTEST) - samples
+    repeats = -(-missing // samples)
+    return torch.cat([wav, wav.repeat(1, repeats)[:, :missing]], dim=1) if missing else wav
+
+
+def stft(wav: Tensor) -> Tensor:
+    """(clips, hops * 100) to (clips, 201, hops + 1) complex; 3 hops at least."""
+    return torch.stft(wav, N_FFT, HOP, window=_window(wav), center=True, pad_mode="reflect", return_complex=True)
+
+
+def istft(spec: Tensor) -> Tensor:
+    """(clips, 201, frames) complex to (clips, (frames - 1) * 100)."""
+    return torch.istft(spec, N_FFT, HOP, window=_window(spec.real), center=True)
+
+
+def compress(spec: Tensor) -> Tensor:
+    """The generator's input: magnitudes to the power of 0.3, phases kept.
+
+    Args:
+        spec: (clips, 201, frames) complex.
+
+    Returns:
+        (clips, 3, frames, 201): compressed magnitude, real and imaginary part. An empty bin is 0 in all three;
+        gradients are finite there.
+    """
+    frames = spec.transpose(1, 2)
+    power = frames.real.square() + frames.imag.square()
+    scale = power.clamp_min(_TINY)
+    magnitude = power * scale ** (POWER / 2 - 1)
+    scale = scale ** ((POWER - 1) / 2)
+    return torch.stack([magnitude, frames.real * scale, frames.imag * scale], dim=1)
+
+
+def decompress(real: Tensor, imag: Tensor) -> Tensor:
+    """Undo :func:`compress`: magnitudes to the power of 1 / 0.3.
+
+    Args:
+        real: (clips, frames, 201), compressed.
+        imag: the same.
+
+    Returns:
+        (clips, 201, frames) complex.
+    """
+    scale = (real.square() + imag.square()) ** ((1 / POWER - 1) / 2)
+    return torch.complex(real * scale, imag * scale).transpose(1, 2)
+
+
+def _window(like: Tensor) -> Tensor:
+    """Periodic Hamming window on the device and of the type of a real tensor."""
+    return torch.hamming_window(N_FFT, dtype=like.dtype, device=like.device)

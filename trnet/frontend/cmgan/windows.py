@@ -1,0 +1,65 @@
+"""Long clips by overlapping windows: where they lie and how they are joined."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+
+def window_starts(total: int, window: int, shared: int, grid: int) -> list[int]:
+    """Spread as few windows as will do evenly over a clip.
+
+    Args:
+        total: samples of the clip, a multiple of ``grid``, more than ``window``.
+        window: samples of each window, a multiple of ``grid``.
+        shared: samples that neighbours share at least; at most ``window - grid``.
+        grid: windows start at multiples of this many samples.
+
+    Returns:
+        The first sample of each window: 0 first, ``total - window`` last.
+    """
+    assert total % grid == window % grid == 0 and total > window >= shared + grid
+    last = (total - window) // grid
+    steps = -(-last // ((window - shared) // grid))
+    return [i * last // steps * grid for i in range(steps + 1)]
+
+
+def over_windows(
+    wav: Tensor,
+    process: Callable[[Tensor], Tensor],
+    window: int,
+    overlap: int,
+    context: int,
+    grid: int,
+) -> Tensor:
+    """Process a long clip window by window and cross-fade what comes out.
+
+    Neighbouring windows share ``overlap + 2 * context`` samples or more. The cross-fade, squared sines that add up to
+    1, lies in the middle of what they share, so that no sample is taken from within ``context`` of a window's end,
+    but for the ends of the clip itself.
+
+    Args:
+        wav: (clips, samples), samples a multiple of ``grid`` and more than ``window``.
+        process: (clips, window) to the same shape.
+        window: samples of each window.
+        overlap: samples of a cross-fade, at least 1.
+        context: samples at a window's ends that are heard but not kept.
+        grid: windows start at multiples of this many samples.
+
+    Returns:
+        (clips, samples).
+    """
+    starts = window_starts(wav.shape[1], window, overlap + 2 * context, grid)
+    phase = (torch.arange(overlap, device=wav.device, dtype=wav.dtype) + 0.5) / overlap
+    rising = (phase * torch.pi / 2).sin().square()
+    out = torch.empty_like(wav)
+    out[:, :window] = process(wav[:, :window])
+    for before, start in zip(starts, starts[1:], strict=False):
+        part = process(wav[:, start : start + window])
+        fade = (before + window - start - overlap) // 2  # its first sample, counted from start
+        faded = out[:, start + fade : start + fade + overlap]
+        faded += rising * (part[:, fade : fade + overlap] - faded)
+        out[:, start + fade + overlap : start + window] = part[:, fade + overlap :]
+    return out
