@@ -17,8 +17,9 @@ DROPOUT = 0.2
 FEED_FORWARD_FACTOR = 4
 CONV_FACTOR = 2
 KERNEL = 31
-SCORES = 2**22
-"""Attention scores held at a time; a block of queries has at least one row."""
+SCORES = 2**23
+"""Attention scores held at a time. 32 MiB is also the most that glibc keeps for the next block instead of giving
+it back to the system, which costs more than the arithmetic."""
 
 
 class FeedForward(nn.Module):

@@ -38,7 +38,7 @@ class CmganFrontEnd(FrontEnd):
       as 16.00625 s do not divide and fail, and over 1,600 s the search for a number of rows does not end. Here
       windows of ``window_s``, spread evenly, share ``overlap_s + 2 * context_s`` or more; each hears ``context_s``
       beyond what is kept of it and is cross-faded with the next over ``overlap_s``. The RMS is that of the whole
-      clip, as theirs is. The convolutions reach 0.56 s back and 0.38 s ahead; a context of 1 s gives them all of
+      clip, as theirs is. The convolutions reach 0.59 s back and 0.40 s ahead; a context of 1 s gives them all of
       that. Norms and attention hear a window, not the clip; within a window they hear all, as in a row of the authors'.
     - Digital silence, NaN in the authors' code, comes out as silence.
     - Clips of 200 samples (12.5 ms) or less, too short to be mirrored, are repeated up to 300 samples.

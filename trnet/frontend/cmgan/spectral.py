@@ -22,6 +22,7 @@ POWER = 0.3
 SHORTEST = 3 * HOP
 """Samples; whole hops that are longer than the half window that the STFT mirrors."""
 LARGEST_GAIN = 1e10
+"""200 dB."""
 
 _TINY = torch.finfo(torch.float32).tiny
 
@@ -29,8 +30,8 @@ _TINY = torch.finfo(torch.float32).tiny
 def unit_rms(wav: Tensor) -> tuple[Tensor, Tensor]:
     """Bring each clip to RMS 1, as the authors do: times sqrt(N / sum x^2), over the whole clip.
 
-    For digital silence they get NaN. Here no gain exceeds 200 dB, so that silence stays what it is, and what comes
-    back times its RMS, which is 0, is silence again.
+    For digital silence they get NaN. Here the gain has a limit, so that silence stays what it is, and what comes back
+    times its RMS, which is 0, is silence again.
 
     Args:
         wav: (clips, samples).
@@ -59,7 +60,7 @@ def pad_to_hop(wav: Tensor) -> Tensor:
     samples = wav.shape[1]
     missing = max(-(-samples // HOP) * HOP, SHORTEST) - samples
     repeats = -(-missing // samples)
-    return torch.cat([wav, wav.repeat(1, repeats)[:, :missing]], dim=1) if missing else wav
+    return torch.cat([wav, wav[:, :missing].repeat(1, repeats)[:, :missing]], dim=1) if missing else wav
 
 
 def stft(wav: Tensor) -> Tensor:
