@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,8 +52,8 @@ class CmganMethod(Method):
             self.optimizers["discriminator"] = self.make_optimizer(self.discriminator, factor)
 
     def sizes(self) -> dict[str, Any]:
-        """What the front-end takes beside its checkpoint."""
-        return {"num_channel": self.frontend.conf["num_channel"]}
+        """See :meth:`Method.sizes`."""
+        return dataclasses.asdict(self.frontend.sizes)
 
     def modules(self) -> dict[str, nn.Module]:
         """The generator, and the discriminator where it is used."""
