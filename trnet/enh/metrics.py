@@ -49,6 +49,8 @@ def pesq_wb(estimate: np.ndarray, clean: np.ndarray) -> float:
     Raises: TrnetError if the package pesq is not installed.
     """
     pesq = _package("pesq")
+    if not estimate.any() or not clean.any():  # it divides by their peaks
+        return math.nan
     try:
         return float(pesq.pesq(RATE, clean, estimate, "wb"))
     except (pesq.PesqError, ValueError):  # no utterance found, or too short
