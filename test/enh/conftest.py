@@ -48,5 +48,3 @@ def write_config(tmp_path_factory):
         return path
 
     return write
-
-

@@ -74,7 +74,10 @@ def read_voicebank(root: Path, name: str) -> list[NoisyPair]:
     """
     folders = {kind: _folder(root, kind, name) for kind in ("noisy", "clean")}
     noisy, clean = (by_stem(audio_files(folder)) for folder in folders.values())
-    for kind, lacking in (("clean", sorted(noisy.keys() - clean.keys())), ("noisy", sorted(clean.keys() - noisy.keys()))):
+    for kind, lacking in (
+        ("clean", sorted(noisy.keys() - clean.keys())),
+        ("noisy", sorted(clean.keys() - noisy.keys())),
+    ):
         if lacking:
             raise TrnetError(
                 f"{folders[kind]}: {len(lacking)} recordings have no {kind} partner there ({shorten(lacking, 3)}); "

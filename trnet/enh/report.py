@@ -90,7 +90,8 @@ def render(runs: Runs, header: Mapping[str, str]) -> str:
     snrs = _snrs(noisy)
     for i, metric in enumerate(METRICS) if snrs else ():
         rows = [
-            [_label(name, seed), *(_cell(metric, _at(own, snr)[i]) for snr in snrs)] for (name, seed), own in runs.items()
+            [_label(name, seed), *(_cell(metric, _at(own, snr)[i]) for snr in snrs)]
+            for (name, seed), own in runs.items()
         ]
         lines += ["", f"## {TITLES[metric]} per SNR", "", *_table(["Speech", *(f"{snr:g} dB" for snr in snrs)], rows)]
     return "\n".join(lines) + "\n"
