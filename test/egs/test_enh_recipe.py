@@ -54,8 +54,6 @@ def test_voicebank_demand_from_its_own_layout_to_a_front_end_and_results(tmp_pat
     checkpoint = "exp/dccrn/seed1/frontend.pt"
     frontend = build_frontend({"frontend": "dccrn", "frontend_conf": {"checkpoint": checkpoint}})
     assert frontend.network.sizes.architecture == "mini"
-    again = run(recipe, *options, "--nj", "1")
-    assert again.count("up to date") == 3 + 1 + 2
 
 
 @pytest.mark.parametrize(

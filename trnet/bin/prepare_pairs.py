@@ -14,7 +14,7 @@ from trnet.corpora.source import listing_digest
 from trnet.corpora.voicebank import read_voicebank, voicebank_files
 from trnet.errors import one_line_errors
 from trnet.kaldi.validate import PAIR_TABLES
-from trnet.stamp import dir_digest, digest
+from trnet.stamp import digest, dir_digest
 
 READ = {"voicebank_demand": read_voicebank, "noisy_sets": read_noisy_set}
 DIGEST = {

@@ -1,4 +1,4 @@
-"""VoiceBank+DEMAND (Valentini-Botinhao 2017): pairs of noisy and clean speech at 48 kHz, 28 speakers and 2 for the test.
+"""VoiceBank+DEMAND (Valentini-Botinhao 2017): pairs of noisy and clean speech at 48 kHz, 28 speakers, 2 for the test.
 
 Edinburgh DataShare 10283/2791: ``clean_<set>_wav/p226_001.wav`` and ``noisy_<set>_wav/p226_001.wav`` for the sets
 ``trainset_28spk`` and ``testset``. The noise and the SNR of each file stand in ``log_<set>.txt``, where that is there.

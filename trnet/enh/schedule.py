@@ -1,4 +1,4 @@
-"""Learning rate, chosen epoch and end of a training, as functions of its history alone, so that nothing else is kept."""
+"""Learning rate, chosen epoch and end of a training as functions of its history alone, so that nothing else is kept."""
 
 from __future__ import annotations
 

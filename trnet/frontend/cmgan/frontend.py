@@ -69,7 +69,7 @@ class CmganFrontEnd(FrontEnd):
 
         Args:
             checkpoint: the file ``ckpt`` of the authors, a state_dict; also one that holds it under ``state_dict``,
-                ``model`` or ``generator``; or a file of the format ``trnet-enh-1``, which says itself how many channels.
+                ``model`` or ``generator``; or a file of the format ``trnet-enh-1``, which tells the channels.
             init: ``"random"`` for an untrained network instead.
             num_channel: channels of the network, a multiple of 4; None: what the checkpoint says, else the paper's 64.
             window_s: longest stretch enhanced at once, seconds, rounded to hops of 1/160 s; 16 with the authors.
