@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import signal
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 
 from trnet.bin import enhance, evaluate_frontend, train_frontend
 from trnet.enh import loop
+from trnet.enh.board import Board
 from trnet.enh.config import EnhConfig, load_enh_config
 from trnet.enh.dataset import Pair, Pairs, epoch_batches, epoch_order, segment_of
 from trnet.enh.methods import METHODS, build_method
@@ -239,6 +241,14 @@ def test_curves_and_audio_are_in_tensorboard(trained):
     assert {"train/loss", "valid/si_sdr", "valid/pesq", "valid/stoi", "lr"} <= set(board.Tags()["scalars"])
     assert [event.step for event in board.Scalars("valid/si_sdr")] == [1, 2, 3]
     assert {tag.rpartition("/")[2] for tag in board.Tags()["audio"]} == {"noisy", "clean", "enhanced"}
+
+
+def test_without_tensorboard_training_goes_on_and_says_so(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with Board(tmp_path, 0) as board:
+        board.scalars({"train_loss": 1.0}, 1)
+        board.audio("noisy", "utt", np.zeros(3, dtype=np.float32), 1)
+    assert "tensorboard is not installed" in capsys.readouterr().out and not list(tmp_path.iterdir())
 
 
 def test_segments():

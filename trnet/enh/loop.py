@@ -29,6 +29,7 @@ from trnet.train.checkpoint import load_checkpoint, save_checkpoint
 from trnet.train.seeding import seed_torch
 
 BAR = "{desc}: {percentage:3.0f}%|{bar}| epoch {n:.1f}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
+WORTH = 1000  # utterances of an epoch for which it pays to start processes that read them
 FRONTEND, LAST = "frontend.pt", "last.pt"
 
 
@@ -111,7 +112,8 @@ class Run:
         key = (self.task.seed, epoch)
         seed_torch(*key, "dropout")
         samples = max(1, round(conf.segment_s * RATE))
-        workers = self.task.nj if self.task.nj > 1 else 0
+        heard = conf.utts_per_epoch or len(self.task.train.utts)
+        workers = self.task.nj if self.task.nj > 1 and heard >= WORTH else 0
         size = (samples, conf.batch_size, conf.utts_per_epoch, workers)
         count, batches = epoch_batches(self.task.train, *size, *key)
         self.method.train(True)

@@ -25,12 +25,13 @@ class Method:
     The network is that of an untrained front-end, so that it is validated by the very code that later uses it.
 
     Attributes:
+        Loss: dataclass of the loss's settings, set by the subclass; a default for every field.
         frontend: the front-end; ``frontend.network`` is trained.
         loss: weights, an instance of ``Loss``.
         optimizers: by name; ``network`` is the network's own.
     """
 
-    Loss: ClassVar[type] = dict
+    Loss: ClassVar[type]
 
     def __init__(self, config: EnhConfig, pesq_map: PesqMap) -> None:
         """Build everything untrained.
