@@ -200,11 +200,20 @@ def test_scores_and_report(trained, pairs, capsys):
     assert by_snr["0"] == pytest.approx(0, abs=0.6) and by_snr["10"] == pytest.approx(10, abs=0.6)
     assert by_snr[""] == pytest.approx((by_snr["0"] + by_snr["10"]) / 2, abs=1e-3)
     text = (trained / "exp/RESULTS.md").read_text()
-    for part in ("32 utterances of 2 speakers", "dccrn, seed 1", "epoch", "SI-SDR (dB) per SNR", "noisy, as it is"):
+    for part in (
+        "32 utterances (of 32) of 2 speakers",
+        "dccrn, seed 1",
+        "epoch",
+        "SI-SDR (dB) per SNR",
+        "noisy, as it is",
+    ):
         assert part in text
     capsys.readouterr()
     assert evaluate_frontend.main(args) == 0
     assert capsys.readouterr().out.count("up to date") == 2
+    assert evaluate_frontend.main([*args, "--test-utts", "5"]) == 0
+    with open(trained / "exp/noisy/scores.csv", newline="") as stream:
+        assert len(list(csv.DictReader(stream))) == 5
 
 
 def test_scores_of_a_run_that_is_not_there(pairs, tmp_path, fails, write_config):

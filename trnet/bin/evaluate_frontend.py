@@ -4,6 +4,7 @@ import sys
 
 from trnet.bin.enh_options import add_run_options, runs_from
 from trnet.bin.options import Parser, device_from, make_parser
+from trnet.enh.dataset import drawn
 from trnet.enh.evaluate import score_test_set
 from trnet.enh.loop import FRONTEND, LAST
 from trnet.enh.report import NOISY, write_report
@@ -20,6 +21,7 @@ def get_parser() -> Parser:
     """Options of stage 3."""
     parser = make_parser("evaluate_frontend", __doc__)
     add_run_options(parser)
+    parser.add_argument("--test-utts", type=int, default=0, help="score so many utterances, drawn once; 0: all")
     return parser
 
 
@@ -29,19 +31,20 @@ def main(args: list[str] | None = None) -> None:
     opts = get_parser().parse_args(args)
     device, runs = device_from(opts), runs_from(opts)
     data, nj = DataDir(opts.data / "test"), 1 if opts.ngpu else opts.nj
+    utts = drawn(data.utts, max(0, opts.test_utts), "test")
     for run in runs:
         if not run.trained():
             raise TrnetError(f"{run.folder}: is not trained to its end with this configuration; run stage 2")
     with only_one(opts.exp / NOISY):
-        found = {(NOISY, None): score_test_set(data, opts.exp / NOISY, None, nj, str(device))}
+        found = {(NOISY, None): score_test_set(data, utts, opts.exp / NOISY, None, nj, str(device))}
     for run in runs:
         config = {"frontend": run.config.frontend, "frontend_conf": {"checkpoint": str(run.folder / FRONTEND)}}
         with only_one(run.folder):
-            rows = score_test_set(data, run.folder, config, nj, str(device))
+            rows = score_test_set(data, utts, run.folder, config, nj, str(device))
         found[run.config.frontend, run.seed] = rows
     header = {
-        "Test set": f"{len(data.utts)} utterances of {len(set(data['utt2spk'].values()))} speakers, "
-        f"{sum(map(float, data['utt2dur'].values())) / 60:.1f} minutes",
+        "Test set": f"{len(utts)} utterances (of {len(data.utts)}) of {len({data['utt2spk'][utt] for utt in utts})} "
+        f"speakers, {sum(float(data['utt2dur'][utt]) for utt in utts) / 60:.1f} minutes",
         **{f"{run.config.frontend}, seed {run.seed}": about(run) for run in runs},
         "Scored with": f"commit {commit()} on {machine(device)}",
         "Versions": versions(),

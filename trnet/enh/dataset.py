@@ -59,6 +59,12 @@ def segment_of(pair: Pair, samples: int, place: float) -> Pair:
     return Pair(*(np.resize(wav[start : start + samples], samples) for wav in pair))  # np.resize repeats
 
 
+def drawn(utts: Sequence[str], count: int, *key: object) -> list[str]:
+    """`count` of the utterances (0: all) in their order; which ones depends on them and `key` alone."""
+    chosen = rng_for(*key).permutation(len(utts))[: count or None]
+    return [utts[i] for i in sorted(chosen)]
+
+
 class _Segments(Dataset):
     """Segments by their place in the order of an epoch."""
 

@@ -18,7 +18,7 @@ from trnet.frontend.base import FrontEnd
 from trnet.frontend.enhance import enhance_clips
 from trnet.kaldi.data_dir import DataDir
 from trnet.parallel import imap
-from trnet.stamp import Stamp, dir_digest
+from trnet.stamp import Stamp, digest, dir_digest
 
 COLUMNS = ("utt_id", "snr_db", *METRICS)
 
@@ -48,11 +48,14 @@ def _score(utt: str) -> Scores:
     return scores_of(heard, clean)
 
 
-def score_test_set(data: DataDir, folder: Path, config: dict[str, Any] | None, nj: int, device: str) -> list[Row]:
-    """Score every utterance and write ``<folder>/scores.csv``, or read it where nothing has changed.
+def score_test_set(
+    data: DataDir, utts: list[str], folder: Path, config: dict[str, Any] | None, nj: int, device: str
+) -> list[Row]:
+    """Score utterances and write ``<folder>/scores.csv``, or read it where nothing has changed.
 
     Args:
         data: pairs.
+        utts: ids of those to score.
         folder: of the run.
         config: what `build_frontend` takes; None: the noisy speech as it is.
         nj: processes.
@@ -62,15 +65,15 @@ def score_test_set(data: DataDir, folder: Path, config: dict[str, Any] | None, n
     """
     path = folder / "scores.csv"
     frontend = build_frontend(config).fingerprint() if config else None
-    stamp = Stamp(folder, "score", {"data": dir_digest(data.path), "frontend": frontend})
+    stamp = Stamp(folder, "score", {"data": dir_digest(data.path), "utts": digest(utts), "frontend": frontend})
     if stamp.done() and path.is_file():
         print(f"{path}: up to date")
         return read_scores(path)
     stamp.begin(clear=lambda: path.unlink(missing_ok=True))
     desc = f"score {config['frontend'] if config else 'noisy'}"
-    scores = list(imap(_score, data.utts, nj, desc, initializer=_load, initargs=(data.path, config, device), worth=40))
+    scores = list(imap(_score, utts, nj, desc, initializer=_load, initargs=(data.path, config, device), worth=40))
     snr = {utt: float(value) for utt, value in data["utt2snr"].items()} if data.has("utt2snr") else {}
-    rows = [Row(utt, snr.get(utt), own) for utt, own in zip(data.utts, scores, strict=True)]
+    rows = [Row(utt, snr.get(utt), own) for utt, own in zip(utts, scores, strict=True)]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)

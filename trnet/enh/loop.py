@@ -16,14 +16,13 @@ from tqdm import tqdm
 from trnet.enh.board import Board
 from trnet.enh.checkpoint import save_frontend
 from trnet.enh.config import EnhConfig
-from trnet.enh.dataset import RATE, Pairs, epoch_batches
+from trnet.enh.dataset import RATE, Pairs, drawn, epoch_batches
 from trnet.enh.methods import build_method
 from trnet.enh.metrics import METRICS, mean_scores, pesq_of_pair, scores_of_pair
 from trnet.enh.pool import mapping
 from trnet.enh.schedule import best_epoch, goes_too_far, is_finished, lr_at, score
 from trnet.files import write_text
 from trnet.frontend.enhance import enhance_clips
-from trnet.noise.assign import rng_for
 from trnet.provenance import commit, machine, versions
 from trnet.train.checkpoint import load_checkpoint, save_checkpoint
 from trnet.train.seeding import seed_torch
@@ -51,9 +50,7 @@ class Task:
 
     def valid_utts(self) -> list[str]:
         """The validation utterances: all, or those drawn once, whatever the seed."""
-        utts, count = self.valid.utts, self.config.validation.utts
-        drawn = rng_for("valid").permutation(len(utts))[: count or None]
-        return [utts[i] for i in sorted(drawn)]
+        return drawn(self.valid.utts, self.config.validation.utts, "valid")
 
 
 class Run:

@@ -13,12 +13,13 @@ frontends="cmgan dccrn dpt_fsnet" # what is trained, each by conf/<front-end>.ya
 configs=                      # YAMLs instead of these
 seeds=1                       # e.g. "1 2 3"
 max_epochs=                   # the YAML's if empty
+test_utts=0                   # stage 3 scores so many utterances, drawn once; 0: all
 split=conf/split.yaml         # sets and speakers of training, validation and test
 contract=conf/contract.yaml   # pairs of each set to expect; none: do not check
 corpus_dir=                   # where the corpus lies, or the recipe that made noisy sets; downloads/<corpus> if empty
 tag=                          # data_<tag>, exp_<tag>: an experiment apart from the recipe's own
 
-options="corpus stage stop_stage ngpu nj frontends configs seeds max_epochs split contract corpus_dir tag"
+options="corpus stage stop_stage ngpu nj frontends configs seeds max_epochs test_utts split contract corpus_dir tag"
 
 usage() {
     cat <<EOF
@@ -70,5 +71,5 @@ if in_stage 2 "train"; then
 fi
 
 if in_stage 3 "score"; then
-    run evaluate_frontend "${runs[@]}"
+    run evaluate_frontend "${runs[@]}" --test-utts "$test_utts"
 fi

@@ -3,4 +3,4 @@
 # networks, minutes each on one CPU core.
 set -euo pipefail
 cd "$(dirname "$0")"
-exec ../../TEMPLATE/enh1/enh.sh --corpus noisy_sets --corpus-dir ../ser1 "$@"
+exec ../../TEMPLATE/enh1/enh.sh --corpus noisy_sets --corpus-dir ../ser1 --test-utts 96 "$@"
