@@ -61,7 +61,7 @@ def about(run: TrainedFrontEnd) -> str:
     parameters = sum(tensor.numel() for tensor in state["method"]["modules"]["network"].values())
     what = {"pesq": "PESQ {:.3f}", "si_sdr": "SI-SDR {:.2f} dB"}[conf.choose].format(score(history[chosen - 1], conf))
     return (
-        f"{parameters:,} numbers, epoch {chosen} of {len(history)} ({state['steps']} steps) by validation {what}, "
+        f"{parameters:,} values, epoch {chosen} of {len(history)} ({state['steps']} steps) by validation {what}, "
         f"trained with commit {', '.join(state['trained_with'])}"
     )
 
