@@ -7,7 +7,7 @@ from pathlib import Path
 from trnet.bin.options import Parser, make_parser
 from trnet.errors import one_line_errors
 from trnet.kaldi.data_dir import DataDir
-from trnet.kaldi.validate import NOISE_TABLES, SPEECH_TABLES, validate_data_dir
+from trnet.kaldi.validate import NOISE_TABLES, PAIR_TABLES, SPEECH_TABLES, validate_data_dir
 
 
 def get_parser() -> Parser:
@@ -15,6 +15,7 @@ def get_parser() -> Parser:
     parser = make_parser("validate_data_dir", __doc__)
     parser.add_argument("dirs", nargs="+", type=Path, metavar="DIR", help="data directories, e.g. data/iemocap")
     parser.add_argument("--noise", action="store_true", help="they hold noise: no text, emotions or groups")
+    parser.add_argument("--pairs", action="store_true", help="they hold pairs of noisy and clean speech")
     parser.add_argument("--no-text", action="store_true", help="do not ask for text")
     return parser
 
@@ -23,7 +24,8 @@ def get_parser() -> Parser:
 def main(args: Sequence[str] | None = None) -> int:
     """Validate; 0 if all is well."""
     options = get_parser().parse_args(args)
-    need = set(NOISE_TABLES if options.noise else SPEECH_TABLES) - ({"text"} if options.no_text else set())
+    tables = PAIR_TABLES if options.pairs else NOISE_TABLES if options.noise else SPEECH_TABLES
+    need = set(tables) - ({"text"} if options.no_text else set())
     status = 0
     for folder in options.dirs:
         # features alone are a data directory as well, as in Kaldi

@@ -7,7 +7,7 @@ import numpy as np
 
 from trnet.errors import TrnetError
 from trnet.frontend.base import FrontEnd
-from trnet.frontend.enhance import enhance_clips, enhance_utterance
+from trnet.frontend.clips import enhance_clips, enhance_utterance
 
 SHORTEST_S = 0.025  # a frame: shorter speech is refused in stage 1
 MAX_LAG_S = 0.001

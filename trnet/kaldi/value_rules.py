@@ -73,6 +73,7 @@ RULES: dict[str, Rule] = {
     "utt2snr": _finite,
     "spk2gender": _gender,
     "wav.scp": _audio_file,
+    "clean.scp": _audio_file,
     "feats.scp": _archive,
     "segments": _segment,
 }

@@ -20,13 +20,13 @@ from trnet.eval.metrics import uar
 from trnet.files import write_text
 from trnet.folds import Fold
 from trnet.model.frames import ValidFrames
-from trnet.noise.assign import rng_for
 from trnet.provenance import commit, machine, versions
 from trnet.train.checkpoint import load_checkpoint, load_weights, save_checkpoint
 from trnet.train.data import Archives, Batch, BatchReader, draw_conditions, training_batches
 from trnet.train.decode import decode
 from trnet.train.forward import input_kinds, make_model, run_model
 from trnet.train.losses import Losses, high_level_loss, low_level_loss, trnet_losses
+from trnet.train.seeding import seed_torch
 
 BAR = "{desc}: {percentage:3.0f}%|{bar}| epoch {n:.1f}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
 HISTORY = ("epoch", "lr", "loss", "task", "low", "high", "valid_uar", "c_clean", "c_noisy")
@@ -53,13 +53,6 @@ class Task:
         """Reads what the system hears, and in training also X_s and h_s where its losses need them."""
         kinds = [*input_kinds(self.system), *(["clean"] if training and self.system.alpha else [])]
         return BatchReader(self.archives, self.labels, kinds, self.h_s if training else None)
-
-
-def seed_torch(*key: object) -> None:
-    """Seed PyTorch's generators by `key` and ask for deterministic algorithms."""
-    torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # it costs an eighth of a step, and nothing reads it
-    torch.manual_seed(int(rng_for(*key).integers(2**62)))
 
 
 def losses_of(task: Task, model: nn.Module, batch: Batch) -> Losses:

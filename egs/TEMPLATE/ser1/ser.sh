@@ -32,8 +32,6 @@ reference=                    # CSV of published figures to print beside ours
 options="corpus layout stage stop_stage ngpu nj config folds seeds systems frontend frontend_checkpoint noises snrs max_epochs
 contract corpus_dir esc_dir musan_dir nonspeech_dir shard download tag reference"
 
-fail() { echo "error: $1" >&2; exit "${2:-1}"; }
-
 usage() {
     cat <<EOF
 Usage: ./run.sh [--stage N] [--stop-stage M] [--OPTION VALUE]...   (lists are quoted: --folds "1 2")
@@ -49,39 +47,16 @@ Usage: ./run.sh [--stage N] [--stop-stage M] [--OPTION VALUE]...   (lists are qu
 
 Options and what they are now (relative paths start from the recipe's folder):
 EOF
-    local name
-    for name in $options; do printf '  --%-20s %s\n' "${name//_/-}" "${!name}"; done
+    show_options
 }
 
+template=$(dirname "${BASH_SOURCE[0]}")
 # shellcheck source=egs/TEMPLATE/ser1/path.sh
-. "$(dirname "${BASH_SOURCE[0]}")/path.sh"
-
-help=false
-while [ $# -gt 0 ]; do
-    case $1 in
-        --help | -h) help=true; shift; continue ;;
-        --*) name=${1#--}; name=${name//-/_} ;;
-        *) fail "'$1' is not an option; options begin with -- (a list is quoted: --folds \"1 2\")" 2 ;;
-    esac
-    case " ${options//$'\n'/ } " in
-        *" $name "*) ;;
-        *) "$PYTHON" -c 'import sys; from trnet.errors import nearest
-print(f"error: unknown option {sys.argv[1]}" + nearest(sys.argv[1], ["--" + o.replace("_", "-") for o in sys.argv[2:]]),
-      file=sys.stderr)' "$1" $options || echo "error: unknown option $1" >&2
-           exit 2 ;;
-    esac
-    [ $# -ge 2 ] || fail "$1 needs a value" 2
-    printf -v "$name" '%s' "$2"
-    shift 2
-done
-if $help; then usage; exit 0; fi
-for number in stage stop_stage; do
-    case ${!number} in [0-7]) ;; *) fail "--${number//_/-} ${!number}: there are stages 0 to 7" 2 ;; esac
-done
-for number in ngpu nj; do
-    case ${!number} in '' | *[!0-9]*) fail "--$number ${!number}: must be a whole number" 2 ;; esac
-done
-[ "$stage" -le "$stop_stage" ] || fail "--stage $stage is above --stop-stage $stop_stage" 2
+. "$template/path.sh"
+# shellcheck source=egs/TEMPLATE/options.sh
+. "$template/../options.sh"
+parse_options "$@"
+check_numbers 7
 noises=${noises//,/ }
 for noise in $noises; do
     case $noise in esc | musan | nonspeech) ;; *) fail "--noises $noise: no such noise set; known: esc musan nonspeech" 2 ;; esac
@@ -89,12 +64,6 @@ done
 : "${corpus_dir:=downloads/$corpus}" "${esc_dir:=downloads/esc}" "${musan_dir:=downloads/musan}"
 : "${nonspeech_dir:=downloads/nonspeech}"
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-$(nproc 2>/dev/null || echo 1)}"
-
-run() { "$PYTHON" -m "trnet.bin.$1" "${@:2}"; }
-in_stage() {
-    [ "$stage" -le "$1" ] && [ "$stop_stage" -ge "$1" ] || return 1
-    echo "stage $1: $2"
-}
 
 data=data${tag:+_$tag} dump=dump${tag:+_$tag} exp=exp${tag:+_$tag}
 setup=(--config "$config")

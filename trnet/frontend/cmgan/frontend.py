@@ -9,9 +9,16 @@ from torch import Tensor
 
 from trnet.errors import TrnetError
 from trnet.frontend.base import FrontEnd
-from trnet.frontend.checkpoint import load_weights
-from trnet.frontend.cmgan.conformer import HEADS
+from trnet.frontend.checkpoint import (
+    file_sha256,
+    has_checkpoint,
+    load_file,
+    load_strict,
+    state_of,
+    trained_parts,
+)
 from trnet.frontend.cmgan.network import TscNet
+from trnet.frontend.cmgan.sizes import CmganSizes
 from trnet.frontend.cmgan.spectral import (
     HOP,
     RATE,
@@ -24,6 +31,7 @@ from trnet.frontend.cmgan.spectral import (
     unit_rms,
 )
 from trnet.frontend.cmgan.windows import over_windows
+from trnet.frontend.sizes import given_sizes, stored_sizes
 
 
 class CmganFrontEnd(FrontEnd):
@@ -52,7 +60,7 @@ class CmganFrontEnd(FrontEnd):
         self,
         checkpoint: str | None = None,
         init: str | None = None,
-        num_channel: int = 64,
+        num_channel: int | None = None,
         window_s: float = 16.0,
         overlap_s: float = 1.0,
         context_s: float = 1.0,
@@ -61,9 +69,9 @@ class CmganFrontEnd(FrontEnd):
 
         Args:
             checkpoint: the file ``ckpt`` of the authors, a state_dict; also one that holds it under ``state_dict``,
-                ``model`` or ``generator``.
+                ``model`` or ``generator``; or a file of the format ``trnet-enh-1``, which tells the channels.
             init: ``"random"`` for an untrained network instead.
-            num_channel: channels of the network, a multiple of 4; 64 in the paper.
+            num_channel: channels of the network, a multiple of 4; None: what the checkpoint says, else the paper's 64.
             window_s: longest stretch enhanced at once, seconds, rounded to hops of 1/160 s; 16 with the authors.
             overlap_s: length of the cross-fade of two windows, seconds.
             context_s: what a window hears beyond either end of what is kept of it, seconds.
@@ -81,11 +89,6 @@ class CmganFrontEnd(FrontEnd):
                 "context_s": context_s,
             }
         )
-        if type(num_channel) is not int or num_channel < HEADS or num_channel % HEADS:
-            raise TrnetError(
-                f"front-end cmgan: frontend_conf.num_channel is {num_channel!r}: give a multiple of {HEADS}, "
-                "64 for the model of the paper"
-            )
         self.window = HOP * round(_seconds("window_s", window_s) * RATE / HOP)
         self.overlap = max(1, round(_seconds("overlap_s", overlap_s) * RATE))
         self.context = round(_seconds("context_s", context_s) * RATE)
@@ -94,12 +97,26 @@ class CmganFrontEnd(FrontEnd):
                 f"front-end cmgan: frontend_conf.window_s is {window_s}: give more than overlap_s + 2 * context_s, "
                 f"{overlap_s} + 2 * {context_s}, and {SHORTEST / RATE} s at least"
             )
-        self.network = TscNet(num_channel)
-        self.checkpoint_sha256 = load_weights(
-            self.network, "cmgan", checkpoint, init, wrappers=("state_dict", "model", "generator")
-        )
+        self._build(checkpoint, init, {"num_channel": num_channel})
         self.requires_grad_(False)
         self.eval()
+
+    def _build(self, checkpoint: str | None, init: str | None, options: dict[str, int | None]) -> None:
+        """Make ``network`` as the options or the checkpoint say, and load it."""
+        if not has_checkpoint("cmgan", checkpoint, init):
+            self.sizes = given_sizes(CmganSizes, "cmgan", options)
+            self.network = TscNet(self.sizes.num_channel)
+            return
+        loaded = load_file(checkpoint)
+        if isinstance(loaded, dict) and "format" in loaded:
+            stored, state = trained_parts(loaded, checkpoint, "cmgan")
+            self.sizes = stored_sizes(CmganSizes, "cmgan", stored, options, checkpoint)
+        else:
+            self.sizes = given_sizes(CmganSizes, "cmgan", options)
+            state = state_of(loaded, checkpoint, wrappers=("state_dict", "model", "generator"))
+        self.network = TscNet(self.sizes.num_channel)
+        load_strict(self.network, state, checkpoint)
+        self.checkpoint_sha256 = file_sha256(checkpoint)
 
     def enhance_equal(self, wav: Tensor) -> Tensor:
         """(clips, samples) to the same shape; 16 kHz."""

@@ -1,0 +1,70 @@
+"""Stage 3 of enh1: score trained front-ends and the noisy speech on the test set; results.csv and RESULTS.md."""
+
+import sys
+
+from trnet.bin.enh_options import add_run_options, runs_from
+from trnet.bin.options import Parser, device_from, make_parser
+from trnet.enh.dataset import drawn
+from trnet.enh.evaluate import score_test_set
+from trnet.enh.loop import FRONTEND, LAST
+from trnet.enh.report import NOISY, write_report
+from trnet.enh.runs import TrainedFrontEnd
+from trnet.enh.schedule import best_epoch, score
+from trnet.errors import TrnetError, one_line_errors
+from trnet.kaldi.data_dir import DataDir
+from trnet.lock import only_one
+from trnet.provenance import commit, machine, versions
+from trnet.train.checkpoint import load_checkpoint
+
+
+def get_parser() -> Parser:
+    """Options of stage 3."""
+    parser = make_parser("evaluate_frontend", __doc__)
+    add_run_options(parser)
+    parser.add_argument("--test-utts", type=int, default=0, help="score so many utterances, drawn once; 0: all")
+    return parser
+
+
+@one_line_errors
+def main(args: list[str] | None = None) -> None:
+    """Score every run that was asked for, then write the report of them."""
+    opts = get_parser().parse_args(args)
+    device, runs = device_from(opts), runs_from(opts)
+    data, nj = DataDir(opts.data / "test"), 1 if opts.ngpu else opts.nj
+    utts = drawn(data.utts, max(0, opts.test_utts), "test")
+    for run in runs:
+        if not run.trained():
+            raise TrnetError(f"{run.folder}: is not trained to its end with this configuration; run stage 2")
+    with only_one(opts.exp / NOISY):
+        found = {(NOISY, None): score_test_set(data, utts, opts.exp / NOISY, None, nj, str(device))}
+    for run in runs:
+        config = {"frontend": run.config.frontend, "frontend_conf": {"checkpoint": str(run.folder / FRONTEND)}}
+        with only_one(run.folder):
+            rows = score_test_set(data, utts, run.folder, config, nj, str(device))
+        found[run.config.frontend, run.seed] = rows
+    header = {
+        "Test set": f"{len(utts)} utterances (of {len(data.utts)}) of {len({data['utt2spk'][utt] for utt in utts})} "
+        f"speakers, {sum(float(data['utt2dur'][utt]) for utt in utts) / 60:.1f} minutes",
+        **{f"{run.config.frontend}, seed {run.seed}": about(run) for run in runs},
+        "Scored with": f"commit {commit()} on {machine(device)}",
+        "Versions": versions(),
+    }
+    write_report(opts.exp, found, header)
+    print(f"{opts.exp}/RESULTS.md, results.csv")
+
+
+def about(run: TrainedFrontEnd) -> str:
+    """How a run was trained."""
+    state, conf = load_checkpoint(run.folder / LAST), run.config.validation
+    history = state["history"]
+    chosen = best_epoch(history, conf)
+    parameters = sum(tensor.numel() for tensor in state["method"]["modules"]["network"].values())
+    what = {"pesq": "PESQ {:.3f}", "si_sdr": "SI-SDR {:.2f} dB"}[conf.choose].format(score(history[chosen - 1], conf))
+    return (
+        f"{parameters:,} values, epoch {chosen} of {len(history)} ({state['steps']} steps) by validation {what}, "
+        f"trained with commit {', '.join(state['trained_with'])}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

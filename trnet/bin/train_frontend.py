@@ -1,0 +1,27 @@
+"""Stage 2 of enh1: train speech-enhancement front-ends on pairs of noisy and clean speech."""
+
+import sys
+
+from trnet.bin.enh_options import add_run_options, runs_from
+from trnet.bin.options import Parser, device_from, make_parser
+from trnet.errors import one_line_errors
+
+
+def get_parser() -> Parser:
+    """Options of stage 2."""
+    parser = make_parser("train_frontend", __doc__)
+    add_run_options(parser)
+    return parser
+
+
+@one_line_errors
+def main(args: list[str] | None = None) -> None:
+    """Train every run that is not finished yet."""
+    opts = get_parser().parse_args(args)
+    device = device_from(opts)
+    for run in runs_from(opts):
+        run.train(device, opts.nj)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

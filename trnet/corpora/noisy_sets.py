@@ -1,0 +1,46 @@
+"""Pairs out of noisy sets that stage 2 of an ser1 recipe made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from trnet.corpora.pairs import NoisyPair
+from trnet.errors import TrnetError
+from trnet.kaldi.data_dir import DataDir
+
+
+def _folders(recipe: Path, name: str) -> tuple[DataDir, DataDir]:
+    """The noisy set ``<corpus>_<noise>_<snr>db`` of a recipe, and its corpus.
+
+    Raises: TrnetError if one of them is not there.
+    """
+    corpus = name.rsplit("_", 2)[0]
+    if corpus == name or not name.endswith("db"):
+        raise TrnetError(f"sets: '{name}' is no noisy set; give names like mini_esc_5db, folders of {recipe}/data")
+    return DataDir(recipe / "data" / name), DataDir(recipe / "data" / corpus)
+
+
+def noisy_set_folders(recipe: Path, name: str) -> list[Path]:
+    """The data directories that a set is read from, for their digests."""
+    return [data.path for data in _folders(recipe, name)]
+
+
+def read_noisy_set(recipe: Path, name: str) -> list[NoisyPair]:
+    """The pairs of a noisy set: what was mixed, and the speech before it.
+
+    Args:
+        recipe: folder of the recipe; paths in its tables start from there.
+        name: of the set, a folder of ``<recipe>/data``.
+
+    Raises: TrnetError for a missing set, or speech that is a span of a recording.
+    """
+    noisy, speech = _folders(recipe, name)
+    pairs = []
+    for utt in noisy.utts:
+        clips = [noisy.clip(utt), speech.clip(noisy["utt2clean"][utt])]
+        if any(clip.end_s is not None for clip in clips):
+            raise TrnetError(f"{noisy.path}: {utt} is a span of a recording; pairs need files of their own")
+        paths = [recipe / clip.path for clip in clips]  # an absolute path stays what it is
+        known = noisy["utt2noise"][utt], float(noisy["utt2snr"][utt])
+        pairs.append(NoisyPair(utt, noisy["utt2spk"][utt], *paths, *known))
+    return pairs

@@ -1,0 +1,1 @@
+"""Training speech-enhancement front-ends on pairs of noisy and clean speech."""

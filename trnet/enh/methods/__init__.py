@@ -1,0 +1,31 @@
+"""By what each network is trained, by the front-end's name: ``build_method``.
+
+To train another network, write a :class:`Method` and put it into ``METHODS``.
+"""
+
+from __future__ import annotations
+
+from trnet.enh.config import EnhConfig
+from trnet.enh.methods.base import Method, PesqMap
+from trnet.enh.methods.cmgan import CmganMethod
+from trnet.enh.methods.dccrn import DccrnMethod
+from trnet.enh.methods.dpt_fsnet import DptFsnetMethod
+from trnet.errors import TrnetError, nearest
+
+METHODS: dict[str, type[Method]] = {"cmgan": CmganMethod, "dccrn": DccrnMethod, "dpt_fsnet": DptFsnetMethod}
+
+__all__ = ["METHODS", "Method", "build_method"]
+
+
+def build_method(config: EnhConfig, pesq_map: PesqMap) -> Method:
+    """The untrained network of a configuration and what it is trained by.
+
+    Args:
+        config: Names the front-end, its sizes and its loss.
+        pesq_map: Scores pairs of signals, see `Method`.
+
+    Raises: TrnetError for a front-end that is not trained here, or sizes or loss weights that it refuses.
+    """
+    if config.frontend not in METHODS:
+        raise TrnetError(f"frontend {config.frontend}: is not trained here{nearest(config.frontend, list(METHODS))}")
+    return METHODS[config.frontend](config, pesq_map)

@@ -1,0 +1,46 @@
+"""DPT-FSNet by a loss in the time and in the frequency domain (Dang et al., ICASSP 2022)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+from torch.nn import functional
+
+from trnet.enh.losses import complex_l1, magnitude_l1, spectrum
+from trnet.enh.methods.base import Method
+
+
+@dataclass(frozen=True)
+class DptFsnetLoss:
+    """Weights: the squared error of the waveform; L1 of magnitudes; L1 of real and imaginary parts.
+
+    The authors' code (github.com/dangf15/DPT-FSNet) adds the two of the spectrum, 512 points with hop 256, at weight 1
+    each and has a loss of the waveform as an option, which is 0 by default here.
+    """
+
+    time: float = 0.0
+    magnitude: float = 1.0
+    complex: float = 1.0
+
+    def __post_init__(self) -> None:
+        if min(self.time, self.magnitude, self.complex) < 0 or not self.time + self.magnitude + self.complex:
+            raise ValueError("loss: time, magnitude and complex must not be negative, and not all of them 0")
+
+
+class DptFsnetMethod(Method):
+    """Trains ``dpt_fsnet``."""
+
+    Loss = DptFsnetLoss
+
+    def losses(self, noisy: Tensor, clean: Tensor) -> dict[str, Tensor]:
+        """The weighted sum and its parts."""
+        weights, estimate = self.loss, self.network(noisy)
+        ours, theirs = spectrum(estimate), spectrum(clean)
+        parts = {
+            "time": functional.mse_loss(estimate, clean),
+            "magnitude": magnitude_l1(ours, theirs),
+            "complex": complex_l1(ours, theirs),
+        }
+        total = weights.time * parts["time"] + weights.magnitude * parts["magnitude"]
+        return {"loss": total + weights.complex * parts["complex"], **parts}

@@ -1,0 +1,103 @@
+"""How good enhanced speech is: SI-SDR, wide-band PESQ, STOI; NaN where one of them is not defined."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from trnet.errors import TrnetError
+
+RATE = 16000  # Hz
+METRICS = ("si_sdr", "pesq", "stoi")
+
+
+class Scores(NamedTuple):
+    """SI-SDR in dB, PESQ (about 1 to 4.64), STOI (0 to 1); NaN where it is not defined."""
+
+    si_sdr: float
+    pesq: float
+    stoi: float
+
+
+def si_sdr(estimate: np.ndarray, clean: np.ndarray) -> float:
+    """Scale-invariant signal-to-distortion ratio in dB (Le Roux et al., ICASSP 2019, Eq. 3).
+
+    Args:
+        estimate: (samples,).
+        clean: (samples,), of the same length.
+
+    Returns:
+        dB; NaN if one of them is silent, inf if the estimate is the clean speech but for its level.
+    """
+    assert estimate.shape == clean.shape and estimate.ndim == 1, (estimate.shape, clean.shape)
+    estimate, clean = estimate.astype(np.float64), clean.astype(np.float64)
+    if not estimate.any() or not clean.any():
+        return math.nan
+    target = (estimate @ clean) / (clean @ clean) * clean
+    rest = estimate - target
+    with np.errstate(divide="ignore"):
+        return float(10 * np.log10((target @ target) / (rest @ rest)))
+
+
+def pesq_wb(estimate: np.ndarray, clean: np.ndarray) -> float:
+    """Wide-band PESQ (ITU-T P.862.2) of two signals (samples,) at 16 kHz; NaN where it finds no speech.
+
+    Raises: TrnetError if the package pesq is not installed.
+    """
+    pesq = _package("pesq")
+    if not estimate.any() or not clean.any():  # it divides by their peaks
+        return math.nan
+    try:
+        return float(pesq.pesq(RATE, clean, estimate, "wb"))
+    except (pesq.PesqError, ValueError):  # no utterance found, or too short
+        return math.nan
+
+
+def stoi(estimate: np.ndarray, clean: np.ndarray) -> float:
+    """STOI (Taal et al. 2011) of two signals (samples,) at 16 kHz; NaN where there is too little speech.
+
+    Raises: TrnetError if the package pystoi is not installed.
+    """
+    pystoi = _package("pystoi")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)  # its way to say: fewer than 30 frames of speech
+        try:
+            return float(pystoi.stoi(clean, estimate, RATE))
+        except (RuntimeWarning, ValueError):
+            return math.nan
+
+
+def scores_of(estimate: np.ndarray, clean: np.ndarray) -> Scores:
+    """All three of one utterance, (samples,) each."""
+    return Scores(si_sdr(estimate, clean), pesq_wb(estimate, clean), stoi(estimate, clean))
+
+
+def scores_of_pair(pair: tuple[np.ndarray, np.ndarray]) -> Scores:
+    """`scores_of` for ``map``."""
+    return scores_of(*pair)
+
+
+def pesq_of_pair(pair: tuple[np.ndarray, np.ndarray]) -> float:
+    """`pesq_wb` for ``map``."""
+    return pesq_wb(*pair)
+
+
+def mean_scores(scores: Iterable[Sequence[float]]) -> Scores:
+    """Means over the utterances for which a metric is defined; NaN where it is for none."""
+    table = np.array([tuple(row) for row in scores], dtype=np.float64).reshape(-1, len(METRICS))
+    columns = (column[np.isfinite(column)] for column in table.T)
+    return Scores(*(float(column.mean()) if len(column) else math.nan for column in columns))
+
+
+def _package(name: str):
+    """A package of the extra ``enh``."""
+    import importlib
+
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError:
+        raise TrnetError(f"{name} is not installed; install it with: pip install 'trnet[enh]'") from None

@@ -1,0 +1,70 @@
+"""Where the runs of trained front-ends lie, ``exp/<frontend>/seed<s>/``, and what they are made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from trnet.config import as_dict
+from trnet.enh.config import EnhConfig
+from trnet.enh.dataset import Pairs
+from trnet.enh.loop import FRONTEND, LAST, Task, train_run
+from trnet.enh.schedule import ends_at
+from trnet.kaldi.data_dir import DataDir
+from trnet.lock import only_one
+from trnet.stamp import Stamp, dir_digest, file_digest
+from trnet.train.checkpoint import load_checkpoint
+
+
+@dataclass(frozen=True)
+class TrainedFrontEnd:
+    """A front-end with a seed: its run."""
+
+    config: EnhConfig
+    train_data: Path
+    valid_data: Path
+    exp: Path
+    seed: int
+
+    @property
+    def folder(self) -> Path:
+        """Where it lies."""
+        return self.exp / self.config.frontend / f"seed{self.seed}"
+
+    def stamp(self) -> Stamp:
+        """What it is made from.
+
+        max_epochs and patience are left out: they say where a run ends, not how it goes, so that more epochs go on
+        where fewer ended.
+        """
+        made_from = as_dict(self.config)
+        del made_from["training"]["max_epochs"], made_from["training"]["patience"], made_from["validation"]["audio"]
+        parts = {"train_data": self.train_data, "valid_data": self.valid_data}
+        made_from |= {name: dir_digest(folder) for name, folder in parts.items()} | {"seed": self.seed}
+        return Stamp(self.folder, "train", made_from)
+
+    def trained(self) -> bool:
+        """Whether it is finished under this very configuration."""
+        if not all((self.folder / name).is_file() for name in (FRONTEND, LAST)) or not self.stamp().done():
+            return False
+        history = load_checkpoint(self.folder / LAST)["history"]
+        return ends_at(history, self.config.training, self.config.validation)
+
+    def train(self, device: torch.device, nj: int) -> None:
+        """Train it, or say that it is up to date.
+
+        Raises: TrnetError for missing data, a loss that is not finite, or a run that another process trains.
+        """
+        with only_one(self.folder):
+            stamp = self.stamp()
+            if self.trained():
+                print(f"{self.folder}: up to date")
+                return
+            if changed := stamp.changed():
+                print(f"{self.folder}: trained anew, changed: {', '.join(changed)}")
+            stamp.begin()
+            pairs = [Pairs(DataDir(folder)) for folder in (self.train_data, self.valid_data)]
+            train_run(Task(self.config, *pairs, self.seed, device, nj), self.folder)
+            stamp.finish({FRONTEND: file_digest(self.folder / FRONTEND)})
