@@ -139,26 +139,35 @@ def difference_parts(difference: np.ndarray, labels: np.ndarray, speakers: np.nd
 def sign_flip_p(parts: np.ndarray, *, resamples: int, seed: int) -> np.ndarray:
     """Two-sided p of the sum of parts (..., n): under the null hypothesis each of the n has either sign alike.
 
-    Exact where 2^n is at most `resamples`, else from so many random assignments of signs, the same for all sums.
+    Exact where 2^n is at most `resamples`, else from so many random assignments of signs.
     """
     flat = parts.reshape(-1, parts.shape[-1])
-    rng = np.random.default_rng(seed)
     if 2 ** flat.shape[1] <= resamples:
         exact = stats.permutation_test(
-            (flat,), np.sum, permutation_type="samples", vectorized=True, n_resamples=resamples, axis=-1, rng=rng
+            (flat,), np.sum, permutation_type="samples", vectorized=True, n_resamples=resamples, axis=-1
         )
         return np.asarray(exact.pvalue).reshape(parts.shape[:-1])
+    return np.array([_random_sign_p(row, resamples, seed) for row in flat]).reshape(parts.shape[:-1])
+
+
+def _random_sign_p(parts: np.ndarray, resamples: int, seed: int) -> float:
+    rng = np.random.default_rng(seed)
+    parts = parts[parts != 0]  # whose sign changes nothing
+    if not len(parts):
+        return 1.0
 
     def signs(size: tuple[int, ...]) -> np.ndarray:
         return rng.choice(np.array([-1, 1], dtype=np.int8), size)
 
     def total(signs: np.ndarray, axis: int) -> np.ndarray:
-        return flat @ signs.astype(float).T  # (sums, resamples), or (sums,) of the signs as they are
+        return signs.astype(float) @ parts
 
-    found = stats.monte_carlo_test(
-        np.ones(flat.shape[1]), signs, total, vectorized=True, n_resamples=resamples, batch=BATCH, axis=-1
+    observed = np.ones(len(parts))
+    return float(
+        stats.monte_carlo_test(
+            observed, signs, total, vectorized=True, n_resamples=resamples, batch=BATCH, axis=-1
+        ).pvalue
     )
-    return np.minimum(found.pvalue, 1.0).reshape(parts.shape[:-1])
 
 
 def holm(p: np.ndarray) -> np.ndarray:
