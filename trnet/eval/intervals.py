@@ -32,9 +32,7 @@ def resampled_unit(speakers: int) -> str | None:
     return UTTERANCES if speakers > 1 else None
 
 
-def counts(
-    share: np.ndarray, labels: np.ndarray, speakers: np.ndarray, classes: int
-) -> tuple[np.ndarray, np.ndarray]:
+def counts(share: np.ndarray, labels: np.ndarray, speakers: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
     """Right answers (S, C, K) and utterances (S, C) of each speaker and class, from shares of right answers (U, K)."""
     cells = speakers * classes + labels
     shape = (int(speakers.max()) + 1, classes)
@@ -87,7 +85,7 @@ def bootstrap_interval(
         own = [np.flatnonzero(speakers == s) for s in range(number_of_speakers)]
         samples = tuple(np.arange(len(utts)) for utts in own)
         member = [np.eye(classes)[labels[utts]] for utts in own]  # (U_s, C)
-        table = [(m[:, :, None] * share[utts][:, None]).reshape(len(utts), -1) for m, utts in zip(member, own)]
+        table = [(m[:, :, None] * share[u][:, None]).reshape(len(u), -1) for m, u in zip(member, own, strict=True)]
 
         def statistic(*drawn: np.ndarray, axis: int) -> np.ndarray:
             rights, numbers = [], []

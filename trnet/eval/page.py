@@ -46,6 +46,7 @@ class Gallery:
     text: str
     pictures: Sequence[Picture]
     legend: Sequence[tuple[str, str]] = ()
+    size: str = ""  # large: two side by side, small: four
 
 
 @dataclass(frozen=True)
@@ -96,17 +97,14 @@ def galleries(predictions: Predictions, board: Board, statistics: Statistics, ma
     ]
     cs = coefficient_panels(coefficients(predictions), board)
     c = [_picture(svg, f"{board.labels[group]}: c against SNR") for group, svg in cs.items()]
-    maps, legend = [], {}
+    maps = []
     emotions = {label: colour(i) for i, label in enumerate(predictions.classes)}
     snrs = snr_colours([snr for one in material.maps for snr in one.snrs])
-    snr_names = {snr: "clean" if snr is None else f"{snr:g} dB" for snr in snrs}
     for one in material.maps:
         where = f"{names.get(one.system, one.system)}, fold {one.fold}, seed {one.seed}"
-        maps.append(_picture(map_panel(one, one.snrs, snrs, snr_names), f"{where}: h by SNR"))
-        maps.append(_picture(map_panel(one, one.labels, emotions, dict.fromkeys(emotions) | {
-            label: label for label in emotions
-        }), f"{where}: h by emotion"))  # fmt: skip
-    legend = [(snr_names[snr], snrs[snr]) for snr in snrs] + list(emotions.items())
+        maps.append(_picture(map_panel(one, one.snrs, snrs, named=False), f"{where}: h by SNR"))
+        maps.append(_picture(map_panel(one, one.labels, emotions, named=True), f"{where}: h by emotion"))
+    legend = [("clean" if snr is None else f"{snr:g} dB", snrs[snr]) for snr in snrs] + list(emotions.items())
     training = []
     by_system: dict[str, list] = {}
     for history in material.histories:
@@ -117,7 +115,9 @@ def galleries(predictions: Predictions, board: Board, statistics: Statistics, ma
         training += [_picture(uar_svg, f"{name}: validation UAR"), _picture(loss_svg, f"{name}: training loss")]
     few = "" if any(row.low is not None for row in statistics.rows) else " There are no intervals: see below why."
     found = [
-        Gallery("snr", "UAR against SNR", f"Mean over folds and seeds with 95 % intervals.{few}", uar, systems),
+        Gallery(
+            "snr", "UAR against SNR", f"Mean over folds and seeds with 95 % intervals.{few}", uar, systems, "large"
+        ),
         Gallery(
             "c",
             "SNR coefficient c (Fig. 2)",
@@ -132,12 +132,14 @@ def galleries(predictions: Predictions, board: Board, statistics: Statistics, ma
             "in the plane. Distances between far groups mean nothing in a t-SNE.",
             maps,
             legend,
+            "large",
         ),
         Gallery(
             "training",
             "Training",
             "A line a run; the dot is the chosen epoch, that of the largest validation UAR.",
             training,
+            size="small",
         ),
     ]
     return [gallery for gallery in found if gallery.pictures]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib
 import numpy as np
@@ -13,12 +13,12 @@ from matplotlib.figure import Figure
 
 from trnet.eval.figures import MARKERS, Curve
 from trnet.eval.material import History, Map
-from trnet.eval.statistics import Statistics
+from trnet.eval.statistics import Statistic, Statistics
 from trnet.eval.summary import Board, Group, Summary, summarise
 
 INK = "#101112"  # stands for the page's text colour
 COLOURS = ("#2f7ed8", "#e0692a", "#1a9e77", "#c65ca8", "#b8860b", "#4db3d9", "#8a63d2", "#7f7f7f")
-CHANCE_TO_TOP = (0.0, 100.0)
+CLEAN = "#22b8cf"
 LOOK = {
     "svg.fonttype": "none",
     "svg.hashsalt": "trnet",
@@ -56,6 +56,7 @@ class Panel:
         style.use("default")
         matplotlib.rcParams.update(LOOK)
         self.figure = Figure(figsize=self.size, layout="constrained")
+        self.figure.get_layout_engine().set(w_pad=0.1, h_pad=0.06)  # a browser's letters may be wider
         self.axes: Axes = self.figure.add_subplot()
         return self
 
@@ -81,16 +82,27 @@ def _over_snr(axes: Axes, snrs: Sequence[float], ylabel: str) -> None:
     axes.set_ylabel(ylabel)
 
 
+def _on_curve(row: Statistic) -> bool:
+    return not row.against and (row.average, row.metric) == ("speakers", "uar") and row.low is not None
+
+
 def uar_panel(board: Board, statistics: Statistics, noise: str) -> str:
     """UAR against SNR in one noise set, a curve a system, with 95 % intervals where there are any."""
     keys = [*((noise, snr) for snr in board.snrs), ("clean", None)]
+    curves = {
+        (group, key): summarise(board.select(group, lambda r, key=key: (r.noise, r.snr_db) == key), "uar")
+        for group in board.groups
+        for key in [*((other, snr) for other in board.noises for snr in board.snrs), ("clean", None)]
+    }
+    every = [value[0] for value in curves.values() if value]
+    every += [end for row in statistics.rows if _on_curve(row) for end in (row.low, row.high)]
+    limits = (np.floor(min(every) / 10) * 10, np.ceil(max(every) / 10) * 10)  # the same for all noise sets
     with Panel(5.4, 3.6) as panel:
         for order, group in enumerate(board.groups):
             shift = 0.07 * (order - (len(board.groups) - 1) / 2)
             x, mean, below, above = [], [], [], []
             for i, (name, snr) in enumerate(keys):
-                chosen = board.select(group, lambda r, key=(name, snr): (r.noise, r.snr_db) == key)
-                value = summarise(chosen, "uar")
+                value = curves[group, (name, snr)]
                 if value is None:
                     continue
                 found = statistics.find(group, name, snr, "speakers", "uar")
@@ -102,6 +114,7 @@ def uar_panel(board: Board, statistics: Statistics, noise: str) -> str:
             look = {"color": colour(order), "marker": MARKERS[order % len(MARKERS)], "markersize": 4, "lw": 1.4}
             bars = [below, above] if any(below) or any(above) else None
             panel.axes.errorbar(x, mean, yerr=bars, capsize=2, elinewidth=0.8, **look)
+        panel.axes.set_ylim(*limits)
         _over_snr(panel.axes, board.snrs, "UAR (%)")
     return panel.svg
 
@@ -138,13 +151,13 @@ def history_panels(histories: Sequence[History]) -> tuple[str, str]:
             for history in histories:
                 values = getattr(history, name)
                 epochs = np.arange(1, len(values) + 1)
-                panel.axes.plot(epochs, values, color=colour(0), lw=0.9, alpha=0.55)
+                panel.axes.plot(epochs, values, color=colour(0), lw=1.2, alpha=0.8)
                 best = int(np.argmax(history.valid_uar))
                 panel.axes.plot(epochs[best], values[best], "o", color=colour(1), markersize=4)
             panel.axes.set_xlabel("epoch")
             panel.axes.set_ylabel(ylabel)
             panel.axes.xaxis.get_major_locator().set_params(integer=True)
-            panel.axes.set_ylim(*(CHANCE_TO_TOP if name == "valid_uar" else (0, None)))
+            panel.axes.set_ylim(0, 100 if name == "valid_uar" else None)
         pictures.append(panel.svg)
     return pictures[0], pictures[1]
 
@@ -154,24 +167,21 @@ def snr_colours(snrs: Sequence[float | None]) -> dict[float | None, str]:
     levels = sorted({snr for snr in snrs if snr is not None})
     ramp = matplotlib.colormaps["plasma"](np.linspace(0.1, 0.8, max(len(levels), 1)))
     colours = {level: matplotlib.colors.to_hex(rgba) for level, rgba in zip(levels, ramp, strict=False)}
-    return colours | ({None: COLOURS[2]} if None in snrs else {})
+    return colours | ({None: CLEAN} if None in snrs else {})
 
 
-def map_panel(found: Map, of: Sequence[object], colours: dict, names: dict) -> str:
-    """Points of a map coloured by `of`, and the named centre of each group."""
+def map_panel(found: Map, of: Sequence[object], colours: Mapping[object, str], named: bool) -> str:
+    """Points of a map coloured by `of`, and a cross at the centre of each group, `named` where they lie apart."""
     with Panel(4.2, 3.4) as panel:
-        for value in colours:
-            mine = found.points[[other == value for other in of]]
-            if len(mine):
-                panel.axes.scatter(*mine.T, s=9, color=colours[value], alpha=0.55, lw=0)
-        for value in colours:
-            mine = found.points[[other == value for other in of]]
-            if len(mine):
-                centre = mine.mean(axis=0)
-                panel.axes.plot(*centre, "X", color=colours[value], markersize=10, markeredgecolor=INK, mew=0.9)
+        groups = {value: found.points[[other == value for other in of]] for value in colours}
+        groups = {value: points for value, points in groups.items() if len(points)}
+        for value, points in groups.items():
+            panel.axes.scatter(*points.T, s=9, color=colours[value], alpha=0.6, lw=0)
+        for value, points in groups.items():
+            centre = points.mean(axis=0)
+            panel.axes.plot(*centre, "X", color=colours[value], markersize=10, markeredgecolor=INK, mew=0.9)
+            if named:
                 where = {"xytext": (6, 5), "textcoords": "offset points", "fontsize": 9, "fontweight": "bold"}
-                panel.axes.annotate(names[value], centre, **where)
-        panel.axes.set_xticks([])
-        panel.axes.set_yticks([])
-        panel.axes.set_box_aspect(0.8)
+                panel.axes.annotate(str(value), centre, **where)
+        panel.axes.set_axis_off()
     return panel.svg

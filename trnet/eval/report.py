@@ -53,9 +53,7 @@ def write_report(
         reference = read_reference(reference)
     results = score(predictions)
     board = make_board(results, folds, seeds)
-    statistics = compute_statistics(
-        predictions, speakers, resamples=resamples, permutations=permutations, seed=seed
-    )
+    statistics = compute_statistics(predictions, speakers, resamples=resamples, permutations=permutations, seed=seed)
     sections = make_sections(predictions, board, reference, styles, statistics)
     figures = draw_figures(predictions, results, folds, seeds)
     text = render_markdown(header, sections, [f"{FIGURES}/{name}" for name in figures])

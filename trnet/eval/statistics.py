@@ -138,8 +138,16 @@ def _rows(
                 at = (i, j, k)
                 rows.append(
                     Statistic(
-                        *group, against, noise, snr, average, metric,
-                        len(grid.names), len(grid.keys), len(grid.seeds), float(value[at]),
+                        *group,
+                        against,
+                        noise,
+                        snr,
+                        average,
+                        metric,
+                        len(grid.names),
+                        len(grid.keys),
+                        len(grid.seeds),
+                        float(value[at]),
                         std=None if std is None else float(std[at]),
                         low=None if ends is None else float(ends[0][at]),
                         high=None if ends is None else float(ends[1][at]),
@@ -279,9 +287,10 @@ def explain(statistics: Statistics) -> str:
 def explain_tests(statistics: Statistics) -> str:
     """What the p-values are, in words for a report."""
     return (
-        "Difference in UAR on the same utterances, mean over test speakers, with its 95 % interval. Two-sided sign-flip "
-        f"tests ({statistics.permutations} assignments of signs at most, seed {statistics.seed}): over utterances, "
-        "stratified by speaker (are the two systems interchangeable on these speakers?), and over speakers (would it "
+        "Difference in UAR on the same utterances, mean over test speakers, with its 95 % interval. Two-sided "
+        f"sign-flip tests ({statistics.permutations} assignments of signs at most, seed {statistics.seed}): over "
+        "utterances, stratified by speaker (are the two systems interchangeable on these speakers? Cautious where one "
+        "is better in some classes and worse in others), and over speakers (would it "
         f"hold for others?), the latter from {MIN_SPEAKERS} speakers on, as fewer cannot give p < 0.05. An utterance's "
         "seeds and SNRs keep together. Holm's adjustment is over all comparisons of this table."
     )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from trnet.eval.csvfile import PathLike, number, read_rows
-from trnet.eval.predictions import Predictions, Result, natural_key, noise_key, score, system_key
+from trnet.eval.predictions import Predictions, natural_key, noise_key, score, system_key
 from trnet.eval.statistics import Statistic, Statistics, explain, explain_tests
 from trnet.eval.summary import (
     SYSTEM_NAMES,
@@ -62,11 +62,12 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """A heading, what the numbers are, and the numbers."""
+    """A heading, what the numbers are, and the numbers; ``leads``: before all pictures on a page."""
 
     title: str
     text: str
     table: Table | None = None
+    leads: bool = False
 
 
 def _cell(summary: Summary | None, digits: int = 2) -> str:
@@ -202,14 +203,18 @@ def statistics_sections(statistics: Statistics, board: Board) -> list[Section]:
     """Intervals and paired tests, over speakers and pooled, and what could not be computed."""
     pooled = "As above, but UAR and WAR over the utterances of all speakers at once."
     found = [
-        Section("95 % intervals: mean over speakers", explain(statistics), _intervals(statistics, board, "speakers")),
+        Section(
+            "95 % intervals: mean over speakers", explain(statistics), _intervals(statistics, board, "speakers"), True
+        ),
         Section("95 % intervals, pooled over speakers", pooled, _intervals(statistics, board, "pooled")),
-        Section("Paired tests: mean over speakers", explain_tests(statistics), _tests(statistics, board, "speakers")),
+        Section(
+            "Paired tests: mean over speakers", explain_tests(statistics), _tests(statistics, board, "speakers"), True
+        ),
         Section("Paired tests, pooled over speakers", pooled, _tests(statistics, board, "pooled")),
     ]
     found = [section for section in found if section.table]
     if statistics.refused:
-        found.append(Section("Statistics that could not be computed", ". ".join(statistics.refused) + "."))
+        found.append(Section("Statistics that could not be computed", ". ".join(statistics.refused) + ".", leads=True))
     return found
 
 
@@ -239,6 +244,7 @@ def make_sections(
             "the seeds; +- is the standard deviation over seeds, given where two or more seeds cover the same runs."
             + beside,
             _table1(board, board, published),
+            leads=True,
         ),
         Section(
             "Table 1, pooled over folds",

@@ -14,7 +14,7 @@ from trnet.train.forward import run_model
 
 
 class Answer(NamedTuple):
-    """Class probabilities (classes,) float32; the SNR coefficient c, None where the system has none; h (D,) if asked."""
+    """Class probabilities (classes,) float32; the SNR coefficient c where the system has it; h (D,) if asked for."""
 
     probs: np.ndarray
     c: float | None
