@@ -47,7 +47,9 @@ def test_report_is_written_whole_and_the_same_twice(tmp_path):
         "figures/confusion_baseline_c.png",
         "figures/confusion_trnet.png",
         "figures/uar_vs_snr.png",
+        "report.html",
         "results.csv",
+        "statistics.csv",
     ]
     assert one == two
     assert read_results(tmp_path / "one" / "results.csv")[0].system == "baseline_c"
