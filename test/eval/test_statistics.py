@@ -117,7 +117,9 @@ def test_a_paired_test_names_what_is_missing(drop, said):
     assert "TRNet (the first) against Baseline-c (the second)" in found.refused[0]
     assert not found.comparisons("speakers", "uar")
     assert found.find(("baseline_c", "mmse"), "clean", None, "speakers", "uar") is not None
-    text = render_markdown({}, make_sections(Predictions(CLASSES, rows), make_board(score(predictions)), None, None, found))
+    text = render_markdown(
+        {}, make_sections(Predictions(CLASSES, rows), make_board(score(predictions)), None, None, found)
+    )
     assert "## Statistics that could not be computed" in text and said in text and "Paired tests" not in text
 
 

@@ -207,7 +207,8 @@ def choose_listening(predictions: Predictions, seed: int, most: int = LISTENED) 
     classes = [c for c in predictions.classes if any(label[utt] == c for utt, *_ in items)]
     chosen: list[tuple[str, str, float]] = []
     for i in range(min(most, len(items))):
-        wanted = (classes[i % len(classes)], noises[i // len(classes) % len(noises)], snrs[i % len(snrs)])
+        lap, step = divmod(i, len(classes))
+        wanted = (classes[step], noises[lap % len(noises)], snrs[(step + lap) % len(snrs)])
         new = {utt for utt, *_ in chosen}
 
         def distance(item: tuple[str, str, float], wanted=wanted, new=new) -> tuple[bool, ...]:
