@@ -163,9 +163,9 @@ def history_panels(histories: Sequence[History]) -> tuple[str, str]:
 
 
 def snr_colours(snrs: Sequence[float | None]) -> dict[float | None, str]:
-    """Colours of SNRs from low (violet) to high (yellow-green) and clean speech."""
+    """Colours of SNRs from low (violet) to high (yellow) and clean speech."""
     levels = sorted({snr for snr in snrs if snr is not None})
-    ramp = matplotlib.colormaps["plasma"](np.linspace(0.1, 0.8, max(len(levels), 1)))
+    ramp = matplotlib.colormaps["plasma"](np.linspace(0.3, 0.85, max(len(levels), 1)))
     colours = {level: matplotlib.colors.to_hex(rgba) for level, rgba in zip(levels, ramp, strict=False)}
     return colours | ({None: CLEAN} if None in snrs else {})
 
