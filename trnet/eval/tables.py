@@ -1,12 +1,14 @@
-"""RESULTS.md: the tables of a report as Markdown text."""
+"""The tables of a report, and RESULTS.md made of them."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from trnet.eval.csvfile import PathLike, number, read_rows
-from trnet.eval.predictions import Predictions, Result, natural_key, noise_key, score, system_key
+from trnet.eval.predictions import Predictions, natural_key, noise_key, score, system_key
+from trnet.eval.statistics import Statistic, Statistics, explain, explain_tests
 from trnet.eval.summary import (
     SYSTEM_NAMES,
     Board,
@@ -40,12 +42,32 @@ def read_reference(path: PathLike) -> dict[tuple[str, str], tuple[float, float]]
     return found
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]], text_columns: int = 1) -> str:
-    def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(" ".join(c.split()).replace("|", "\\|") for c in cells) + " |"
+@dataclass(frozen=True)
+class Table:
+    """Cells as text; the first ``text_columns`` are aligned left, the others (numbers) right."""
 
-    rule = "|" + "|".join("---" if i < text_columns else "--:" for i in range(len(header))) + "|"
-    return "\n".join([line(header), rule, *map(line, rows)])
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    text_columns: int = 1
+
+    def markdown(self) -> str:
+        """The table as Markdown."""
+
+        def line(cells: Sequence[str]) -> str:
+            return "| " + " | ".join(" ".join(c.split()).replace("|", "\\|") for c in cells) + " |"
+
+        rule = "|".join("---" if i < self.text_columns else "--:" for i in range(len(self.header)))
+        return "\n".join([line(self.header), f"|{rule}|", *map(line, self.rows)])
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading, what the numbers are, and the numbers; ``leads``: before all pictures on a page."""
+
+    title: str
+    text: str
+    table: Table | None = None
+    leads: bool = False
 
 
 def _cell(summary: Summary | None, digits: int = 2) -> str:
@@ -55,7 +77,7 @@ def _cell(summary: Summary | None, digits: int = 2) -> str:
     return f"{mean:.{digits}f}" + ("" if std is None else f" +- {std:.{digits}f}")
 
 
-def _table1(board: Board, runs: Board, reference: Reference) -> str:
+def _table1(board: Board, runs: Board, reference: Reference) -> Table:
     """The paper's Table 1; ``runs`` says which runs each system has."""
     noises = sorted({"clean", *board.noises, *(noise for _, noise in reference)}, key=noise_key)
     absent = {system for system, _ in reference} - {system for system, _ in board.groups}
@@ -74,10 +96,10 @@ def _table1(board: Board, runs: Board, reference: Reference) -> str:
                 cell = _cell(summarise(chosen, metric))
                 cells.append(f"{cell} ({published[i]:.2f})" if published else cell)
         rows.append(cells)
-    return _table(header, rows, 3)
+    return Table(header, rows, 3)
 
 
-def _per_snr(board: Board, noise: str) -> str:
+def _per_snr(board: Board, noise: str) -> Table:
     snrs = sorted({r.snr_db for g in board.groups for r in board.rows[g] if r.noise == noise})
     rows = []
     for group in board.groups:
@@ -86,10 +108,10 @@ def _per_snr(board: Board, noise: str) -> str:
             chosen = board.select(group, lambda r, key=condition: (r.noise, r.snr_db) == key)
             cells.append(_cell(summarise(chosen, "uar")))
         rows.append(cells)
-    return _table(["System", *(f"{snr:g} dB" for snr in snrs), "clean"], rows)
+    return Table(["System", *(f"{snr:g} dB" for snr in snrs), "clean"], rows)
 
 
-def _per_fold(board: Board) -> str:
+def _per_fold(board: Board) -> Table:
     rows = []
     for fold in board.folds:
         cells = [fold]
@@ -103,10 +125,10 @@ def _per_fold(board: Board) -> str:
                 cell += f" ({len(seeds)} of {len(board.seeds)} seeds)"
             cells.append(cell if seeds else "missing")
         rows.append(cells)
-    return _table(["Fold", *(board.labels[group] for group in board.groups)], rows)
+    return Table(["Fold", *(board.labels[group] for group in board.groups)], rows)
 
 
-def _coefficient_table(predictions: Predictions, board: Board) -> str | None:
+def _coefficient_table(predictions: Predictions, board: Board) -> Table | None:
     rows = []
     for group, conditions in coefficients(predictions).items():
         for noise in sorted({n for n, _ in conditions if n != "clean"}, key=noise_key):
@@ -117,10 +139,10 @@ def _coefficient_table(predictions: Predictions, board: Board) -> str | None:
             cells = [NONE] * len(board.snrs) + [_cell(conditions["clean", None], 3)]
             rows.append([board.title(group), NONE, *cells])
     header = ["System", "Noise", *(f"{snr:g} dB" for snr in board.snrs), "clean"]
-    return _table(header, rows, 2) if rows else None
+    return Table(header, rows, 2) if rows else None
 
 
-def _style_table(predictions: Predictions, styles: Mapping[str, str], board: Board) -> str:
+def _style_table(predictions: Predictions, styles: Mapping[str, str], board: Board) -> Table:
     parts: dict[str, list] = {}
     for row in predictions.rows:
         parts.setdefault(styles.get(row.utt_id, "(no group)"), []).append(row)
@@ -137,74 +159,122 @@ def _style_table(predictions: Predictions, styles: Mapping[str, str], board: Boa
             rows.append(cells)
     header = ["Group", "System", "Utterances"]
     header += [f"{noise} {metric}" for noise in noises for metric in ("UAR", "WAR")]
-    return _table(header, rows, 2)
+    return Table(header, rows, 2)
 
 
-def render_results(
+def _interval(row: Statistic | None, sign: bool = False) -> str:
+    if row is None:
+        return NONE
+    value = f"{row.value:+.2f}" if sign else f"{row.value:.2f}"
+    if row.low is None or row.high is None:
+        return value
+    return f"{value} [{row.low:.2f}, {row.high:.2f}]"
+
+
+def _intervals(statistics: Statistics, board: Board, average: str) -> Table | None:
+    noises = ["clean", *board.noises]
+    rows = []
+    for group in board.groups:
+        found = [statistics.find(group, noise, None, average, metric) for noise in noises for metric in ("uar", "war")]
+        if any(found):
+            speakers = next(str(row.speakers) for row in found if row)
+            rows.append([board.labels[group], speakers, *map(_interval, found)])
+    header = ["System", "Speakers", *(f"{noise} {metric}" for noise in noises for metric in ("UAR", "WAR"))]
+    return Table(header, rows) if rows else None
+
+
+def _p(value: float | None) -> str:
+    return NONE if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _tests(statistics: Statistics, board: Board, average: str) -> Table | None:
+    rows = []
+    for row in statistics.comparisons(average, "uar"):
+        ours, other = (row.system, row.frontend), (row.against, row.frontend)
+        rows.append([
+            f"{board.labels[ours]} - {board.labels[other]}", row.noise, _interval(row, sign=True),
+            *map(_p, (row.p_utts, row.p_utts_holm, row.p_speakers, row.p_speakers_holm)),
+        ])  # fmt: skip
+    header = ["Difference", "On", "UAR", "p utterances", "Holm", "p speakers", "Holm"]
+    return Table(header, rows, 2) if rows else None
+
+
+def statistics_sections(statistics: Statistics, board: Board) -> list[Section]:
+    """Intervals and paired tests, over speakers and pooled, and what could not be computed."""
+    pooled = "As above, but UAR and WAR over the utterances of all speakers at once."
+    found = [
+        Section(
+            "95 % intervals: mean over speakers", explain(statistics), _intervals(statistics, board, "speakers"), True
+        ),
+        Section("95 % intervals, pooled over speakers", pooled, _intervals(statistics, board, "pooled")),
+        Section(
+            "Paired tests: mean over speakers", explain_tests(statistics), _tests(statistics, board, "speakers"), True
+        ),
+        Section("Paired tests, pooled over speakers", pooled, _tests(statistics, board, "pooled")),
+    ]
+    found = [section for section in found if section.table]
+    if statistics.refused:
+        found.append(Section("Statistics that could not be computed", ". ".join(statistics.refused) + ".", leads=True))
+    return found
+
+
+def make_sections(
     predictions: Predictions,
-    header: Mapping[str, object],
+    board: Board,
     reference: Reference | None = None,
     styles: Mapping[str, str] | None = None,
-    *,
-    results: Sequence[Result] | None = None,
-    folds: Collection[str] | None = None,
-    seeds: Collection[int] | None = None,
-    figures: Sequence[str] = (),
-) -> str:
-    """The whole of RESULTS.md; the same input always gives the same text.
+    statistics: Statistics | None = None,
+) -> list[Section]:
+    """The numbers of a report, in order.
 
-    ``header`` is printed line by line in its own order (commit, machine, epochs, versions);
-    ``reference`` holds published figures (see read_reference); ``styles`` maps an utterance
-    to its group; ``results`` are the scores per fold, when already computed; ``folds`` and
-    ``seeds`` are those a complete system has, if more than the predictions contain;
-    ``figures`` are picture paths relative to RESULTS.md. Raises TrnetError for no rows.
+    Args:
+        predictions: Predictions of the systems.
+        board: Their scores per fold.
+        reference: Published figures, see read_reference.
+        styles: Group of each utterance, to be reported apart.
+        statistics: Intervals and tests.
     """
-    board = make_board(score(predictions) if results is None else results, folds, seeds)
     pooled = make_board(score(predictions, by_fold=False))
     published = reference or {}
-    blocks = [
-        "# Results",
-        "\n".join(f"- {k}: {' '.join(str(v).split())}" for k, v in header.items()),
-    ]
-
-    def section(title: str, text: str, table: str | None) -> None:
-        if table:
-            blocks.extend([f"## {title}", text, table])
-
     beside = " In brackets: the paper's figure." if published else ""
-    section(
-        "Table 1: mean over folds",
-        "UAR and WAR in percent. A noise set is the average over its SNRs. The test folds are "
-        "averaged first, then the seeds; +- is the standard deviation over seeds, given where "
-        f"two or more seeds cover the same runs.{beside}",
-        _table1(board, board, published),
-    )
-    section(
-        "Table 1, pooled over folds",
-        "As above, but each seed is scored once over the test items of all its folds, so that "
-        f"a recall is counted over all speakers (another number than the mean of folds).{beside}",
-        _table1(pooled, board, published),
-    )
+    sections = [
+        Section(
+            "Table 1: mean over folds",
+            "UAR and WAR in percent. A noise set is the average over its SNRs. The test folds are averaged first, then "
+            "the seeds; +- is the standard deviation over seeds, given where two or more seeds cover the same runs."
+            + beside,
+            _table1(board, board, published),
+            leads=True,
+        ),
+        Section(
+            "Table 1, pooled over folds",
+            "As above, but each seed is scored once over the test items of all its folds, so that a recall is counted "
+            f"over all speakers (another number than the mean of folds).{beside}",
+            _table1(pooled, board, published),
+        ),
+    ]
+    if statistics is not None:
+        sections += statistics_sections(statistics, board)
     for noise in board.noises:
         text = "UAR in percent, mean over folds and then seeds."
-        section(f"UAR per SNR: {noise}", text, _per_snr(board, noise))
-    section(
-        "UAR per fold",
-        "UAR in percent, clean / average over all noisy conditions, mean over the seeds run.",
-        _per_fold(board),
-    )
-    section(
-        "SNR coefficient c (Fig. 2)",
-        "Mean +- standard deviation over the utterances of all folds and seeds.",
-        _coefficient_table(predictions, board),
-    )
+        sections.append(Section(f"UAR per SNR: {noise}", text, _per_snr(board, noise)))
+    text = "UAR in percent, clean / average over all noisy conditions, mean over the seeds run."
+    sections.append(Section("UAR per fold", text, _per_fold(board)))
+    if table := _coefficient_table(predictions, board):
+        text = "Mean +- standard deviation over the utterances of all folds and seeds."
+        sections.append(Section("SNR coefficient c (Fig. 2)", text, table))
     if styles is not None:
-        section(
-            "By group of utterances",
-            "UAR and WAR in percent, pooled over folds, mean +- standard deviation over seeds.",
-            _style_table(predictions, styles, board),
-        )
+        text = "UAR and WAR in percent, pooled over folds, mean +- standard deviation over seeds."
+        sections.append(Section("By group of utterances", text, _style_table(predictions, styles, board)))
+    return sections
+
+
+def render_markdown(header: Mapping[str, object], sections: Sequence[Section], figures: Sequence[str] = ()) -> str:
+    """RESULTS.md of lines of header, sections and paths of pictures; the same input always gives the same text."""
+    blocks = ["# Results", "\n".join(f"- {k}: {' '.join(str(v).split())}" for k, v in header.items())]
+    for section in sections:
+        blocks += [f"## {section.title}", section.text, section.table.markdown() if section.table else ""]
     if figures:
         pictures = "\n\n".join(f"![{Path(name).stem}]({name})" for name in figures)
-        blocks.extend(["## Figures", pictures])
+        blocks += ["## Figures", pictures]
     return "\n\n".join(block for block in blocks if block) + "\n"

@@ -14,10 +14,11 @@ from trnet.train.forward import run_model
 
 
 class Answer(NamedTuple):
-    """Class probabilities (classes,) float32 and the SNR coefficient c, None where the system has none."""
+    """Class probabilities (classes,) float32; the SNR coefficient c where the system has it; h (D,) if asked for."""
 
     probs: np.ndarray
     c: float | None
+    h: np.ndarray | None = None
 
 
 @torch.inference_mode()
@@ -29,6 +30,7 @@ def decode(
     length: Mapping[str, int],
     batch_size: int,
     device: torch.device,
+    with_h: bool = False,
 ) -> dict[Item, Answer]:
     """The answer to every item; the model is left in eval mode. Always float32.
 
@@ -40,6 +42,7 @@ def decode(
         length: Frames of each clean utterance.
         batch_size: Items a batch.
         device: Where to compute.
+        with_h: Whether the answers hold the representation h.
     """
     model.eval()
     answers: dict[Item, Answer] = {}
@@ -50,5 +53,6 @@ def decode(
             utts = " ".join(utt for (utt, _), row in zip(chunk, probs, strict=True) if not np.isfinite(row).all())
             raise TrnetError(f"scores are not finite on {utts}; check these utterances' features, or train again")
         cs = [None] * len(chunk) if out.c is None else out.c.cpu().tolist()
-        answers.update((item, Answer(p, c)) for item, p, c in zip(chunk, probs, cs, strict=True))
+        hs = out.h.float().cpu().numpy() if with_h else [None] * len(chunk)
+        answers.update((item, Answer(*answer)) for item, *answer in zip(chunk, probs, cs, hs, strict=True))
     return answers

@@ -43,7 +43,7 @@ Usage: ./run.sh [--stage N] [--stop-stage M] [--OPTION VALUE]...   (lists are qu
   stage 4  log-mel features in ark/scp                     dump/raw/ dump/<frontend>/
   stage 5  the teacher (Baseline-c)                        exp/<frontend>/baseline_c/
   stage 6  the other systems                               exp/<frontend>/<system>/
-  stage 7  score, tables, figures                          exp/<frontend>/RESULTS.md
+  stage 7  score, statistics, figures, a page              exp/<frontend>/RESULTS.md report.html
 
 Options and what they are now (relative paths start from the recipe's folder):
 EOF
