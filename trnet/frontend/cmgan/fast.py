@@ -1,6 +1,7 @@
-"""The CMGAN generator for inference on a CPU: the numbers of :class:`TscNet`, several times faster, in less memory.
+"""The CMGAN generator for inference: the numbers of :class:`TscNet`, several times faster, in less memory.
 
-This file can be deleted: the front-end then uses the network itself, which stays the reference. What is done here:
+This file can be deleted: the front-end then uses the network itself, which stays the reference. On a GPU
+(:func:`fused_attention`) only the attention is another. On a CPU (:func:`forward`):
 
 - Everything is tokens-major, (frames, bands, channels), which is what linear layers and oneDNN's convolutions like.
 - A conformer works on about 1,000 tokens at a time, so that what one layer leaves is in the cache for the next.
@@ -20,22 +21,25 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trnet.frontend.cmgan.conformer import FARTHEST, HEADS, KERNEL, ConformerBlock
+from trnet.frontend.cmgan.conformer import FARTHEST, HEADS, KERNEL, ConformerBlock, RelativeAttention
 from trnet.frontend.cmgan.network import DEPTH, ComplexDecoder, DilatedDense, MaskDecoder, TscNet
 
 TOKENS = 1024
 """Tokens that a conformer works on at a time, if one sequence is not longer."""
 CONV_TOKENS = 3072
 """Tokens that a convolution makes at a time."""
-ROWS = 32
-"""Queries in a block of scores."""
+ROWS = 64
+"""Queries in a block of scores, at most."""
 SCORES = 2**17
 """Scores in a block: half a MiB, what a core has of second-level cache."""
+FUSED_ROWS, FUSED_SCORES = 256, 2**27
+"""The same on a GPU: scores of positions, half a GiB."""
 MOST_CORES = 8
 """Threads; more would wait for Python."""
 
@@ -322,8 +326,8 @@ class _Conformer:
         _add_linear(tokens, y, self.mixed)
 
     def positions(self, steps: int) -> Tensor:
-        """Embeddings of all distances from ``steps`` + a block down to -``steps``, (width, distances)."""
-        distance = torch.arange(steps - 1 + ROWS, -steps, -1).clamp_(-FARTHEST, FARTHEST)
+        """Embeddings of all distances, the farthest ahead first, (width, distances)."""
+        distance = torch.arange(steps - 1 + _rows(steps), -steps, -1).clamp_(-FARTHEST, FARTHEST)
         return self.embedding[distance + FARTHEST].t().contiguous()
 
 
@@ -348,29 +352,38 @@ def attend(q: Tensor, k: Tensor, v: Tensor, table: Tensor) -> Tensor:
         q: (maps, steps, width), scaled; a map is one head of one sequence.
         k: the same.
         v: the same.
-        table: (width, distances): embeddings of the distances steps - 1 + ``ROWS`` and below, one a column.
+        table: (width, distances): embeddings as of :meth:`_Conformer.positions`, one a column.
 
     Returns:
         (maps, steps, width).
     """
     maps, steps, width = q.shape
-    out = torch.empty_like(q)
-    together = max(1, SCORES // (ROWS * steps))
-    keys = k.transpose(1, 2)
+    rows = _rows(steps)
+    together = max(1, min(maps, SCORES // (rows * steps)))
+    out, keys = torch.empty_like(q), k.transpose(1, 2)
+    room, held = q.new_empty(together * rows * (steps + rows - 1)), q.new_empty(together * rows * steps)
     for first in range(0, maps, together):
         group = slice(first, first + together)
-        for start in range(0, steps, ROWS):
-            queries = q[group, start : start + ROWS]
-            count, rows, _ = queries.shape
-            span = steps + rows - 1  # distances that these queries meet
-            far = steps + ROWS - start - rows  # column of the farthest, start + rows - 1
-            room = q.new_empty(count * rows * span)
-            torch.mm(queries.reshape(-1, width), table[:, far : far + span], out=room.view(-1, span))
-            # query i, key j: column rows - 1 - i + j
-            scores = room.as_strided((count, rows, steps), (rows * span, span - 1, 1), rows - 1)
-            scores.baddbmm_(queries, keys[group])
-            out[group, start : start + rows] = scores.softmax(dim=2) @ v[group]
+        for start in range(0, steps, rows):
+            queries = q[group, start : start + rows]
+            count, asked, _ = queries.shape
+            span = steps + asked - 1  # distances that these queries meet
+            farthest = steps + rows - start - asked  # its column
+            by_distance = room[: count * asked * span].view(-1, span)
+            torch.mm(queries.reshape(-1, width), table[:, farthest : farthest + span], out=by_distance)
+            # query i and key j in column asked - 1 - i + j
+            askew = room.as_strided((count, asked, steps), (asked * span, span - 1, 1), asked - 1)
+            scores = held[: count * asked * steps].view(count, asked, steps)
+            torch.baddbmm(askew, queries, keys[group], out=scores)
+            torch.softmax(scores, dim=2, out=scores)
+            out[group, start : start + asked] = torch.bmm(scores, v[group])
     return out
+
+
+def _rows(steps: int) -> int:
+    """Queries in a block of scores: blocks of about one size."""
+    blocks = -(-steps // ROWS)
+    return -(-steps // blocks)
 
 
 def _linear(layer: nn.Linear, scale: float = 1.0) -> tuple[Tensor, Tensor]:
@@ -386,3 +399,51 @@ def _add_linear(tokens: Tensor, x: Tensor, layer: tuple[Tensor, Tensor]) -> None
 def _norm(norm: nn.LayerNorm, x: Tensor) -> Tensor:
     """A layer norm."""
     return functional.layer_norm(x, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
+
+
+@contextmanager
+def fused_attention(network: TscNet) -> Iterator[None]:
+    """While this lasts, the network attends by :func:`fused_attend`, which is meant for GPUs but works anywhere."""
+    layers = [module for module in network.modules() if isinstance(module, RelativeAttention)]
+    for layer in layers:
+        layer.attend = partial(fused_attend, layer.rel_pos_emb.weight)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer.attend  # the class's own again
+
+
+def fused_attend(embedding: Tensor, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Attention with relative positions by PyTorch's fused kernels, which get the scores of positions as a bias.
+
+    Args:
+        embedding: (distances, width), of -512..512 steps.
+        q: (batch, heads, steps, width).
+        k: the same.
+        v: the same.
+
+    Returns:
+        (batch, heads, steps, width).
+    """
+    batch, heads, steps, width = q.shape
+    scale = width**-0.5
+    rows = min(steps, FUSED_ROWS)
+    together = max(1, FUSED_SCORES // (heads * rows * (steps + rows)))
+    distance = torch.arange(steps - 1, -steps, -1, device=q.device).clamp_(-FARTHEST, FARTHEST)
+    table = embedding[distance + FARTHEST].to(q.dtype).t()  # (width, 2 * steps - 1)
+    out = torch.empty_like(q)
+    for first in range(0, batch, together):
+        group = slice(first, first + together)
+        for start in range(0, steps, rows):
+            queries = q[group, :, start : start + rows]
+            count, _, asked, _ = queries.shape
+            span = steps + asked - 1
+            farthest = steps - start - asked  # column of the distance of the last query to the first key
+            by_distance = ((queries * scale) @ table[:, farthest : farthest + span]).contiguous()
+            strides = (heads * asked * span, asked * span, span - 1, 1)
+            askew = by_distance.as_strided((count, heads, asked, steps), strides, asked - 1).contiguous()
+            out[group, :, start : start + rows] = functional.scaled_dot_product_attention(
+                queries, k[group], v[group], attn_mask=askew, scale=scale
+            )
+    return out
