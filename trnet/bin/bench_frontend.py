@@ -97,12 +97,13 @@ def _config(name: str, checkpoint: str | None) -> dict[str, Any]:
 def _row(name: str, checkpoint: str | None, seconds: float, threads: int, rounds: int) -> dict[str, Any]:
     """One line of the first table, medians over the rounds."""
     config = _config(name, checkpoint)
+    gflop = count_gflop(config, seconds)
     measured, peaks = [], []
     for _ in range(rounds):
         peaks.append(peak_gflops(threads))
         measured.append(measure(Job(config, seconds, threads)))
         peaks.append(peak_gflops(threads))
-    gflop, wall, peak = count_gflop(config, seconds), _median(measured, "wall_s"), max(peaks)
+    wall, peak = _median(measured, "wall_s"), max(peaks)
     speed = gflop / wall if gflop else None
     return {
         "frontend": name,
