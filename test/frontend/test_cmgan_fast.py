@@ -56,7 +56,7 @@ def test_waveform_is_the_references(tmp_path, which):
     assert (out - reference[f"output{which}"]).abs().max() < 1e-5
 
 
-@pytest.mark.parametrize(("channels", "clips", "samples"), [(64, 1, 4000), (8, 2, 6999), (4, 1, 300), (4, 3, 101)])
+@pytest.mark.parametrize(("channels", "clips", "samples"), [(64, 1, 2500), (8, 2, 3999), (4, 1, 300), (4, 3, 101)])
 def test_fast_is_plain(channels, clips, samples):
     """One clip and several, whole hops and not, as short as there is."""
     wav = noise(clips, samples)
@@ -77,9 +77,9 @@ def test_attention_in_blocks_is_attention(steps):
     assert (got - wanted).abs().max() < 1e-5
 
 
-@pytest.mark.parametrize("limits", [(1, 1, 1, 1), (207, 500, 7, 999), (2**30,) * 4])
+@pytest.mark.parametrize("limits", [(1, 1, 1, 1), (207, 500, 3, 999), (2**30,) * 4])
 def test_blocks_of_any_size_say_the_same(monkeypatch, limits):
-    spec = torch.randn(1, 3, 9, 201)
+    spec = torch.randn(1, 3, 5, 201)
     net = network(4)
     with torch.no_grad():
         wanted = net(spec)
@@ -90,7 +90,7 @@ def test_blocks_of_any_size_say_the_same(monkeypatch, limits):
 
 
 def test_cores_change_no_bit_and_are_given_back(cores):
-    spec, net = torch.randn(1, 3, 40, 201), network(4)
+    spec, net = torch.randn(1, 3, 20, 201), network(4)
     said = []
     for count in (1, 2, 3):
         cores(count)
