@@ -18,8 +18,8 @@ from tiny import CONFIG, SETS, hiss, noise_dir, speech_dir
 
 from trnet.bin import check_setup, enhance, list_sets, make_fbank, prepare_corpus, prepare_noise, score, simulate, train
 
-VERBS = ("check_setup", "enhance", "list_sets", "make_fbank", "prepare_corpus", "prepare_noise", "score", "simulate")
-VERBS += ("train", "validate_data_dir", "check_frontend")
+VERBS = ("bench_frontend", "check_setup", "enhance", "list_sets", "make_fbank", "prepare_corpus", "prepare_noise")
+VERBS += ("score", "simulate", "train", "validate_data_dir", "check_frontend")
 
 
 @pytest.fixture
@@ -44,6 +44,7 @@ def test_every_command_has_a_parser_and_help(verb, capsys):
 @pytest.mark.parametrize("verb", VERBS)
 def test_an_unknown_option_is_named(verb, fails):
     needed = {
+        "bench_frontend": [],
         "check_setup": ["--config", "c", "--folders", "a=b"],
         "prepare_corpus": ["--corpus", "nemo", "--root", "r", "--out", "o", "--labels", "l", "--contract", "none"],
         "prepare_noise": ["--noise", "esc", "--root", "r", "--out", "o"],

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -33,6 +35,13 @@ from trnet.frontend.cmgan.spectral import (
 from trnet.frontend.cmgan.windows import over_windows
 from trnet.frontend.sizes import given_sizes, stored_sizes
 
+try:
+    from trnet.frontend.cmgan import fast as fast_path
+except ImportError:  # its file can be deleted: everything then comes from the network itself
+    fast_path = None
+
+PRECISIONS = ("float32", "tf32", "bf16")
+
 
 class CmganFrontEnd(FrontEnd):
     """CMGAN by the letter of its authors' ``enhance_one_track``: clips up to ``window_s`` come out as theirs.
@@ -51,7 +60,8 @@ class CmganFrontEnd(FrontEnd):
     - Digital silence, NaN in the authors' code, comes out as silence.
     - Clips of 200 samples (12.5 ms) or less, too short to be mirrored, are repeated up to 300 samples.
 
-    However many clips and whatever their length, no more audio than one window is in the network at a time.
+    However many clips and whatever their length, no more audio than one window is in the network at a time; on a GPU,
+    which wants more, ``gpu_seconds``.
     """
 
     sample_rate = RATE
@@ -64,6 +74,9 @@ class CmganFrontEnd(FrontEnd):
         window_s: float = 16.0,
         overlap_s: float = 1.0,
         context_s: float = 1.0,
+        fast: bool = True,
+        precision: str = "float32",
+        gpu_seconds: float = 160.0,
     ) -> None:
         """Build the network and load it.
 
@@ -75,6 +88,11 @@ class CmganFrontEnd(FrontEnd):
             window_s: longest stretch enhanced at once, seconds, rounded to hops of 1/160 s; 16 with the authors.
             overlap_s: length of the cross-fade of two windows, seconds.
             context_s: what a window hears beyond either end of what is kept of it, seconds.
+            fast: the same numbers but for rounding, sooner and in less memory, by
+                :mod:`trnet.frontend.cmgan.fast`; False: by the network as it is written.
+            precision: of matrix products and convolutions: ``"float32"``; ``"tf32"``, which is float32 but on a GPU;
+                ``"bf16"``, for which ``fast`` makes no difference on a CPU.
+            gpu_seconds: audio in the network at a time on a GPU, if one window is not longer.
 
         Raises:
             TrnetError: no weights named, a checkpoint of something else, or an option out of range.
@@ -87,6 +105,9 @@ class CmganFrontEnd(FrontEnd):
                 "window_s": window_s,
                 "overlap_s": overlap_s,
                 "context_s": context_s,
+                "fast": fast,
+                "precision": precision,
+                "gpu_seconds": gpu_seconds,
             }
         )
         self.window = HOP * round(_seconds("window_s", window_s) * RATE / HOP)
@@ -97,6 +118,14 @@ class CmganFrontEnd(FrontEnd):
                 f"front-end cmgan: frontend_conf.window_s is {window_s}: give more than overlap_s + 2 * context_s, "
                 f"{overlap_s} + 2 * {context_s}, and {SHORTEST / RATE} s at least"
             )
+        if type(fast) is not bool:
+            raise TrnetError(f"front-end cmgan: frontend_conf.fast is {fast!r}: give true or false")
+        if precision not in PRECISIONS:
+            raise TrnetError(
+                f"front-end cmgan: frontend_conf.precision is {precision!r}: give one of {', '.join(PRECISIONS)}"
+            )
+        self.fast, self.precision = fast and fast_path is not None, precision
+        self.gpu_samples = round(_seconds("gpu_seconds", gpu_seconds) * RATE)
         self._build(checkpoint, init, {"num_channel": num_channel})
         self.requires_grad_(False)
         self.eval()
@@ -129,13 +158,38 @@ class CmganFrontEnd(FrontEnd):
         return out[:, : wav.shape[1]] * rms
 
     def _enhance(self, wav: Tensor) -> Tensor:
-        """(clips, whole hops) to the same shape, one window's worth of audio at a time."""
-        rows = max(1, self.window // wav.shape[1])
+        """(clips, whole hops) to the same shape, one window's worth of audio at a time, or ``gpu_seconds``."""
+        samples = max(self.window, self.gpu_samples) if wav.is_cuda else self.window
+        rows = max(1, samples // wav.shape[1])
         return torch.cat([self._pass(clips) for clips in wav.split(rows)])
 
     def _pass(self, wav: Tensor) -> Tensor:
         """(clips, whole hops) to the same shape, all at once."""
-        return istft(decompress(*self.network(compress(stft(wav)))))
+        spec = compress(stft(wav))
+        on_cpu = wav.device.type == "cpu"
+        if self.fast and on_cpu and self.precision != "bf16":
+            real, imag = fast_path.forward(self.network, spec)
+        else:
+            with _precise(self.precision, wav.device.type):
+                if self.fast and not on_cpu:
+                    with fast_path.fused_attention(self.network):
+                        real, imag = self.network(spec)
+                else:
+                    real, imag = self.network(spec)
+        return istft(decompress(real.float(), imag.float()))
+
+
+@contextmanager
+def _precise(precision: str, device: str) -> Iterator[None]:
+    """Matrix products and convolutions as ``precision`` says while this lasts."""
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    allowed = precision == "tf32"
+    torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = allowed, allowed
+    try:
+        with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
+            yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
 
 
 def _seconds(key: str, value: float) -> float:

@@ -1,0 +1,83 @@
+"""The benchmark: what it compares is the same network, its counts are right, and what cannot be built is named."""
+
+import json
+
+import pytest
+import torch
+
+from trnet.bench.cmgan_eager import EagerAttention, make_eager
+from trnet.bench.measure import Job, clip, count_gflop, measure, peak_gflops
+from trnet.bin import bench_frontend
+from trnet.errors import TrnetError
+from trnet.frontend import build_frontend
+
+TINY = {"frontend": "cmgan", "frontend_conf": {"init": "random", "num_channel": 4}}
+
+
+def test_the_eager_rendition_is_the_same_network():
+    frontend = build_frontend(TINY | {"frontend_conf": {**TINY["frontend_conf"], "fast": False}})
+    wav = 0.1 * torch.randn(1, 3000)
+    wanted = frontend.enhance(wav)
+    make_eager(frontend.network)
+    assert sum(isinstance(module, EagerAttention) for module in frontend.modules()) == 8
+    got = frontend.enhance(wav)
+    assert (got - wanted).abs().max() < 1e-5 and not torch.equal(got, wanted)
+
+
+def test_gflop_of_a_network_that_can_be_counted_by_hand():
+    """CMGAN of 8 channels on 11 frames: linear layers, convolutions, attention."""
+    c, frames = 8, 11
+    config = {"frontend": "cmgan", "frontend_conf": {"init": "random", "num_channel": c}}
+    dense = sum(2 * 6 * c * (i + 1) * c for i in range(4))
+    encoder = 201 * (2 * 3 * c + dense) + 101 * 2 * 3 * c * c
+    decoders = 2 * 101 * (dense + 2 * 3 * c * 2 * c) + 201 * 2 * 2 * c * (1 + 2) + 201 * 2
+    linear = 2 * (16 + 4 + 6) * c * c + 2 * 2 * 31 * c  # two feed-forward layers, attention, convolution module
+    attention = 3 * 2 * c  # q . k, q . E, times v, for each pair
+    conformers = 4 * 101 * (2 * linear + attention * (frames + 101))
+    wanted = 1e-9 * frames * (encoder + decoders + conformers)
+    assert count_gflop(config, 0.0625) == pytest.approx(wanted, rel=1e-6)
+    assert count_gflop({"frontend": "none"}, 1.0) is None
+
+
+def test_arithmetic_of_recurrent_layers_is_counted():
+    config = {"frontend": "dccrn", "frontend_conf": {"init": "random"}}
+    lstm = [m for m in build_frontend(config).modules() if isinstance(m, torch.nn.LSTM)]
+    weights = sum(p.numel() for m in lstm for name, p in m.named_parameters() if name.startswith("weight"))
+    one, two = (count_gflop(config, seconds) for seconds in (1.0, 2.0))
+    assert two == pytest.approx(2 * one) and weights and one > 2e-9 * weights
+
+
+def test_measured_in_a_process_of_its_own():
+    first = measure(Job(TINY, 0.1, 1, passes=1))
+    torch.manual_seed(0)
+    said = build_frontend(TINY).enhance(clip(0.1))[0]
+    assert any(first.check) and first.check == pytest.approx(said[:: len(said) // 1000].tolist(), abs=1e-5)
+    assert 0 < first.cpu_s < 60 and 0 < first.wall_s < 600 and 50 < first.base_mib < first.peak_mib < 20000
+    with pytest.raises(TrnetError, match="frontend_conf of 'gtcrn': unknown key 'x'"):
+        measure(Job({"frontend": "gtcrn", "frontend_conf": {"x": 1}}, 0.1, 1))
+
+
+def test_peak_of_matrix_products():
+    assert 0.1 < peak_gflops(1, size=256, repeats=3) < 1e5
+
+
+def test_tables_and_what_cannot_be_built(tmp_path, capsys):
+    files = ["--json", str(tmp_path / "b.json"), "--markdown", str(tmp_path / "b.md")]
+    args = ["--frontends", "none speechbrain", "--seconds", "0.1", "--threads", "1", *files]
+    assert bench_frontend.main(args) == 0
+    said = json.loads((tmp_path / "b.json").read_text())
+    assert [row["frontend"] for row in said["frontends"]] == ["none"] and list(said["skipped"]) == ["speechbrain"]
+    text = (tmp_path / "b.md").read_text()
+    assert text in capsys.readouterr().out and "| none | own | 0.1 |" in text and "- `speechbrain`: " in text
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--frontends", "gtcrm"], "--frontends gtcrm: no such front-end; did you mean 'gtcrn'?"),
+        (["--seconds", "0"], "give numbers over 0"),
+        (["--checkpoints", "gtcrn=nowhere.tar"], "--checkpoints gtcrn=nowhere.tar"),
+    ],
+)
+def test_what_is_wrong_is_one_line(fails, args, message):
+    assert message in fails(bench_frontend.main, args)

@@ -1,0 +1,1 @@
+"""How fast front-ends are, and against what."""

@@ -1,0 +1,169 @@
+"""Time and memory of a front-end in a process of its own, which is ``python -m trnet.bench.measure``."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import warnings
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from trnet.allocator import keep_freed_memory
+from trnet.bench.cmgan_eager import make_eager
+from trnet.errors import TrnetError
+from trnet.frontend import build_frontend
+from trnet.frontend.cmgan import CmganFrontEnd
+from trnet.frontend.cmgan.spectral import compress, stft
+
+RATE = 16000
+ALLOCATORS = ("default", "keep", "huge")
+"""glibc's as it is; `trnet.allocator.keep_freed_memory`; PyTorch's huge pages, THP_MEM_ALLOC_ENABLE=1."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to measure.
+
+    Attributes:
+        frontend: what `build_frontend` takes.
+        seconds: length of the clip.
+        threads: of PyTorch.
+        passes: over the clip, the first of which is not counted.
+        allocator: one of `ALLOCATORS`.
+        eager: compute CMGAN the way its authors' code does.
+    """
+
+    frontend: dict[str, Any]
+    seconds: float
+    threads: int
+    passes: int = 2
+    allocator: str = "keep"
+    eager: bool = False
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What came out.
+
+    Attributes:
+        wall_s: of the fastest pass.
+        cpu_s: processor time of the pass that took least.
+        peak_mib: most memory that the process had, Python and libraries included.
+        base_mib: what it had before the first pass.
+        check: a few samples of the output, to compare.
+    """
+
+    wall_s: float
+    cpu_s: float
+    peak_mib: float
+    base_mib: float
+    check: list[float] = field(repr=False)
+
+
+def measure(job: Job) -> Measured:
+    """Measure in a fresh process.
+
+    Raises: TrnetError with the reason if the front-end cannot be built or fails.
+    """
+    environment = {k: v for k, v in os.environ.items() if k != "THP_MEM_ALLOC_ENABLE"}
+    environment["OMP_NUM_THREADS"] = str(job.threads)
+    if job.allocator == "huge":
+        environment["THP_MEM_ALLOC_ENABLE"] = "1"
+    command = [sys.executable, "-m", "trnet.bench.measure", json.dumps(asdict(job))]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or [f"it ended with status {done.returncode}"]
+        raise TrnetError(said[-1])
+    return Measured(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def clip(seconds: float) -> torch.Tensor:
+    """(1, samples): noise at the level of speech, the same at every call."""
+    return 0.1 * torch.randn(1, round(seconds * RATE), generator=torch.Generator().manual_seed(0))
+
+
+def run(job: Job) -> Measured:
+    """Measure in this process."""
+    if job.allocator == "keep":
+        keep_freed_memory()
+    torch.set_num_threads(job.threads)
+    torch.manual_seed(0)
+    frontend, wav = build_frontend(job.frontend), clip(job.seconds)
+    if job.eager:
+        make_eager(frontend.network)
+    base, wall, cpu = _memory("VmRSS"), [], []
+    for _ in range(job.passes):
+        began = time.perf_counter(), time.process_time()
+        out = frontend.enhance(wav)
+        wall.append(time.perf_counter() - began[0])
+        cpu.append(time.process_time() - began[1])
+    counted = slice(min(1, job.passes - 1), None)
+    check = out[0, :: max(1, out.shape[1] // 1000)].tolist()
+    return Measured(min(wall[counted]), min(cpu[counted]), _memory("VmHWM"), base, check)
+
+
+def count_gflop(frontend: dict[str, Any], seconds: float) -> float | None:
+    """Arithmetic of matrix products, convolutions and attention for a clip.
+
+    Returns:
+        GFLOP, a multiplication and an addition being two; None where the network is no PyTorch module. Of CMGAN the
+        network as it is written is counted, for this very length, whatever the fast path does; of others 1 s, times
+        ``seconds``.
+    """
+    built = build_frontend(frontend)
+    if not any(True for _ in built.parameters()):
+        return None
+    counter = FlopCounterMode(display=False)
+    with torch.no_grad():
+        if isinstance(built, CmganFrontEnd):
+
+            def count(wav: torch.Tensor) -> torch.Tensor:
+                with FakeTensorMode(allow_non_fake_inputs=True), counter:
+                    built.network(compress(stft(torch.empty(wav.shape))))
+                return wav
+
+            built._pass = count  # shapes only: nothing is computed
+            built.enhance_equal(clip(seconds))
+            return counter.get_total_flops() / 1e9
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the next line's, about other machines
+            with torch.backends.mkldnn.flags(enabled=False), counter:  # else an LSTM is one operation, and not counted
+                built.enhance_equal(clip(1.0))
+    return counter.get_total_flops() / 1e9 * seconds or None
+
+
+def peak_gflops(threads: int, size: int = 1536, repeats: int = 8) -> float:
+    """The most GFLOP/s that products of square float32 matrices come to on this machine, now."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        a, b, best = torch.randn(size, size), torch.randn(size, size), float("inf")
+        for _ in range(repeats):
+            began = time.perf_counter()
+            a @ b
+            best = min(best, time.perf_counter() - began)
+    finally:
+        torch.set_num_threads(before)
+    return 2e-9 * size**3 / best
+
+
+def _memory(name: str) -> float:
+    """A field of /proc/self/status, MiB; 0 where there is none."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{name}:")), 0.0)
+
+
+if __name__ == "__main__":
+    try:
+        print(json.dumps(asdict(run(Job(**json.loads(sys.argv[1]))))))
+    except TrnetError as error:
+        sys.exit(str(error))

@@ -1,0 +1,450 @@
+"""The CMGAN generator for inference: the numbers of :class:`TscNet`, several times faster, in less memory.
+
+This file can be deleted: the front-end then uses the network itself, which stays the reference. On a GPU
+(:func:`fused_attention`) only the attention is another. On a CPU (:func:`forward`):
+
+- Everything is tokens-major, (frames, bands, channels), which is what linear layers and oneDNN's convolutions like.
+- A conformer works on about 1,000 tokens at a time, so that what one layer leaves is in the cache for the next.
+- Scores of relative positions are q . E^T for all distances in a block of queries, read askew: row i shifted by i is
+  what row i needs (Huang et al., "Music Transformer", 2019). The multiplication that makes q . k^T reads them so,
+  and adds. A block of scores stays in the cache.
+- Scales, halves, the batch norm and the sub-pixel convolution of the mask are folded into weights; biases that an
+  instance norm takes out again are left out.
+- Cores work on blocks of their own, each operation on one core, so the result does not depend on how many there are.
+
+Weights are folded at each call: milliseconds, and nothing can go stale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from trnet.frontend.cmgan.conformer import FARTHEST, HEADS, KERNEL, ConformerBlock, RelativeAttention
+from trnet.frontend.cmgan.network import DEPTH, ComplexDecoder, DilatedDense, MaskDecoder, TscNet
+
+TOKENS = 1024
+"""Tokens that a conformer works on at a time, if one sequence is not longer."""
+CONV_TOKENS = 3072
+"""Tokens that a convolution makes at a time."""
+ROWS = 64
+"""Queries in a block of scores, at most."""
+SCORES = 2**18
+"""Scores in a block, 1 MiB: fewer miss the second-level cache, more come with less of Python between them."""
+FUSED_ROWS, FUSED_SCORES = 256, 2**27
+"""The same on a GPU: scores of positions, half a GiB."""
+MOST_CORES = 8
+"""Threads; more would wait for Python."""
+
+Each = Callable[[Callable[[int], None], Iterable[int]], None]
+"""each(work, starts): call work(start) for all, in any order."""
+
+
+@torch.inference_mode()
+def forward(network: TscNet, spec: Tensor) -> tuple[Tensor, Tensor]:
+    """What ``network(spec)`` gives, clip after clip.
+
+    Args:
+        network: on the CPU, in eval mode.
+        spec: (clips, 3, frames, bins) float32.
+
+    Returns:
+        Real and imaginary part, each (clips, frames, bins).
+    """
+    assert spec.device.type == "cpu" and spec.dtype == torch.float32 and not network.training
+    with _cores() as each:
+        fast = _Generator(network, each)
+        out = torch.stack([fast(clip) for clip in spec.permute(0, 2, 3, 1)])  # (clips, 2, frames, bins)
+    return out[:, 0], out[:, 1]
+
+
+@contextmanager
+def _cores() -> Iterator[Each]:
+    """As many threads as PyTorch may use, each of which works alone while this lasts."""
+    threads = torch.get_num_threads()
+    if threads == 1:
+        yield lambda work, starts: [work(start) for start in starts] and None
+        return
+    torch.set_num_threads(1)  # here, and in threads that begin after this
+    try:
+        with ThreadPoolExecutor(min(threads, MOST_CORES)) as pool:
+
+            def each(work: Callable[[int], None], starts: Iterable[int]) -> None:
+                for done in pool.map(torch.inference_mode()(work), starts):
+                    assert done is None
+
+            yield each
+    finally:
+        torch.set_num_threads(threads)
+
+
+class _Generator:
+    """All of the network, one clip at a time."""
+
+    def __init__(self, network: TscNet, each: Each) -> None:
+        encoder = network.dense_encoder
+        self.each = each
+        self.conv_1 = _Conv(encoder.conv_1[0], each)
+        self.norm_1 = _NormAct(encoder.conv_1[1], encoder.conv_1[2], each)
+        self.dense = _Dense(encoder.dilated_dense, each)
+        self.conv_2 = _Conv(encoder.conv_2[0], each)
+        self.norm_2 = _NormAct(encoder.conv_2[1], encoder.conv_2[2], each)
+        blocks = (network.TSCB_1, network.TSCB_2, network.TSCB_3, network.TSCB_4)
+        self.blocks = [(_Conformer(b.time_conformer), _Conformer(b.freq_conformer)) for b in blocks]
+        self.mask = _Mask(network.mask_decoder, each)
+        self.complex = _Complex(network.complex_decoder, each)
+
+    def __call__(self, spec: Tensor) -> Tensor:
+        """(frames, bins, 3) to (2, frames, bins)."""
+        spec = spec.contiguous()
+        y, statistics = self.conv_1(spec)
+        self.norm_1(y, statistics, self.dense.begin(*y.shape[:2]))
+        y, statistics = self.conv_2(self.dense())
+        x = self.norm_2(y, statistics, torch.empty_like(y))
+        for along_time, along_bands in self.blocks:
+            self._conform(along_time, x.transpose(0, 1))
+            self._conform(along_bands, x)
+        residual = self.complex(x)
+        return self.mask(x) * spec[:, :, 1:].permute(2, 0, 1) + residual
+
+    def _conform(self, conformer: _Conformer, x: Tensor) -> None:
+        """Add what a conformer makes of sequences to them: (sequences, steps, channels), in place."""
+        table = conformer.positions(x.shape[1])
+        size = max(1, TOKENS // x.shape[1])
+
+        def work(start: int) -> None:
+            x[start : start + size] += conformer(x[start : start + size], table)
+
+        self.each(work, range(0, len(x), size))
+
+
+@dataclass
+class _Statistics:
+    """Mean and sum of squared deviations of each channel, (channels,) float64, over ``count`` values."""
+
+    count: int
+    mean: Tensor
+    squares: Tensor
+
+    @classmethod
+    def of(cls, x: Tensor) -> _Statistics:
+        """Of (tokens, channels)."""
+        mean = x.mean(dim=0)
+        return cls(len(x), mean.double(), (x - mean).square_().sum(dim=0).double())
+
+    def __add__(self, other: _Statistics) -> _Statistics:
+        """Of both together (Chan et al., "Updating formulae", 1979)."""
+        count, apart = self.count + other.count, other.mean - self.mean
+        mean = self.mean + apart * (other.count / count)
+        squares = self.squares + other.squares + apart.square() * (self.count * other.count / count)
+        return _Statistics(count, mean, squares)
+
+
+class _Conv:
+    """A convolution, some frames at a time, with the statistics of what comes out."""
+
+    def __init__(self, conv: nn.Conv2d, each: Each, bias: bool = False) -> None:
+        """``bias`` False: it is left out, as before an instance norm."""
+        self.weight = conv.weight.detach().contiguous(memory_format=torch.channels_last)
+        self.bias = conv.bias.detach() if bias else None
+        self.conv, self.each = conv, each
+
+    def __call__(self, x: Tensor, past: int = 0) -> tuple[Tensor, _Statistics]:
+        """(past + frames, bands, channels) to (frames, bands, channels) and their statistics."""
+        conv, frames = self.conv, len(x) - past
+        bands = (x.shape[1] + 2 * conv.padding[1] - conv.kernel_size[1]) // conv.stride[1] + 1
+        out = x.new_empty(frames, bands, conv.out_channels)
+        size = max(1, CONV_TOKENS // bands)
+        parts: dict[int, _Statistics] = {}
+
+        def work(start: int) -> None:
+            heard = x[start : start + size + past].contiguous().permute(2, 0, 1)[None]  # channels_last
+            y = functional.conv2d(heard, self.weight, self.bias, conv.stride, conv.padding, conv.dilation)
+            y = y[0].permute(1, 2, 0)
+            parts[start] = _Statistics.of(y.reshape(-1, conv.out_channels))
+            out[start : start + size] = y
+
+        self.each(work, range(0, frames, size))
+        first, *others = (parts[start] for start in sorted(parts))
+        return out, sum(others, first)
+
+
+class _NormAct:
+    """Instance norm and PReLU."""
+
+    def __init__(self, norm: nn.InstanceNorm2d, prelu: nn.PReLU, each: Each) -> None:
+        self.weight, self.bias, self.eps = norm.weight.detach(), norm.bias.detach(), norm.eps
+        self.slope, self.each = prelu.weight.detach(), each
+
+    def __call__(self, x: Tensor, statistics: _Statistics, out: Tensor) -> Tensor:
+        """(frames, bands, channels) into ``out``, of the same shape, which is given back."""
+        channels = x.shape[2]
+        scale = self.weight * (statistics.squares / statistics.count + self.eps).rsqrt()
+        shift = (self.bias - statistics.mean * scale).float()
+        scale = scale.float()
+        size = max(1, CONV_TOKENS // x.shape[1])
+
+        def work(start: int) -> None:
+            y = torch.addcmul(shift, x[start : start + size].reshape(-1, channels), scale)
+            out[start : start + size] = functional.prelu(y, self.slope).view(-1, *x.shape[1:])
+
+        self.each(work, range(0, len(x), size))
+        return out
+
+
+class _Dense:
+    """The dilated dense block. Its maps lie side by side in one tensor, the newest first, as the weights ask."""
+
+    def __init__(self, dense: DilatedDense, each: Each) -> None:
+        layers = [[dense.get_submodule(f"{name}{i + 1}") for name in ("conv", "norm", "prelu")] for i in range(DEPTH)]
+        self.layers = [(_Conv(conv, each), _NormAct(norm, prelu, each)) for conv, norm, prelu in layers]
+        self.channels = layers[0][0].out_channels
+
+    def begin(self, frames: int, bands: int) -> Tensor:
+        """Room for the input, (frames, bands, channels)."""
+        past = 2 ** (DEPTH - 1)
+        self.maps = torch.empty(past + frames, bands, DEPTH * self.channels)
+        self.maps[:past] = 0
+        return self.maps[past:, :, (DEPTH - 1) * self.channels :]
+
+    def __call__(self) -> Tensor:
+        """What comes of the input, (frames, bands, channels)."""
+        most = 2 ** (DEPTH - 1)
+        for i, (conv, norm) in enumerate(self.layers):
+            known = (DEPTH - 1 - i) * self.channels
+            y, statistics = conv(self.maps[most - 2**i :, :, known:], past=2**i)
+            last = i == DEPTH - 1
+            norm(y, statistics, y if last else self.maps[most:, :, known - self.channels : known])
+        del self.maps
+        return y
+
+
+class _Mask:
+    """The mask decoder. Its sub-pixel convolution and the next are both linear: one convolution to four maps."""
+
+    def __init__(self, decoder: MaskDecoder, each: Each) -> None:
+        self.dense, self.decoder = _Dense(decoder.dense_block, each), decoder
+        conv, last = decoder.sub_pixel.conv, decoder.conv_1
+        taps = last.weight[0, :, 0].t()  # (2, channels)
+        joined = nn.Conv2d(conv.in_channels, 4, conv.kernel_size, padding=conv.padding)
+        weight = torch.einsum("kc,rcifb->rkifb", taps, conv.weight.unflatten(0, (2, -1)))
+        joined.weight = nn.Parameter(weight.flatten(0, 1), requires_grad=False)
+        joined.bias = nn.Parameter((conv.bias.view(2, -1) @ taps.t()).flatten(), requires_grad=False)
+        self.conv = _Conv(joined, each, bias=True)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(frames, bands, channels) to (frames, bins)."""
+        self.dense.begin(*x.shape[:2]).copy_(x)
+        y, _ = self.conv(self.dense())
+        y = _neighbours(y.view(len(y), -1, 2, 1))[:, :, 0]  # (frames, bins)
+        decoder, final = self.decoder, self.decoder.final_conv
+        y = functional.instance_norm(y[None, None], weight=decoder.norm.weight, bias=decoder.norm.bias)
+        y = functional.prelu(y, decoder.prelu.weight) * final.weight + final.bias
+        return functional.prelu(y[0, 0], decoder.prelu_out.weight)
+
+
+class _Complex:
+    """The complex decoder."""
+
+    def __init__(self, decoder: ComplexDecoder, each: Each) -> None:
+        self.dense = _Dense(decoder.dense_block, each)
+        self.sub_pixel = _Conv(decoder.sub_pixel.conv, each, bias=True)  # even and odd bands share a norm
+        self.norm = _NormAct(decoder.norm, decoder.prelu, each)
+        self.weight = decoder.conv.weight[:, :, 0].permute(1, 2, 0).flatten(1)  # (channels, 2 taps * 2)
+        self.bias = decoder.conv.bias
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(frames, bands, channels) to (2, frames, bins)."""
+        frames, bands, channels = x.shape
+        self.dense.begin(frames, bands).copy_(x)
+        y, statistics = self.sub_pixel(self.dense())
+        even, odd = (
+            _Statistics(statistics.count, statistics.mean[half], statistics.squares[half])
+            for half in (slice(channels), slice(channels, None))
+        )
+        y = y.view(frames, 2 * bands, channels)  # even and odd bands lie side by side already
+        y = self.norm(y, even + odd, y)
+        return (_neighbours((y @ self.weight).unflatten(2, (2, 2))) + self.bias).permute(2, 0, 1)
+
+
+def _neighbours(x: Tensor) -> Tensor:
+    """A convolution over two bands, of which each has what it says to both: (frames, bands, 2, n) to one band less."""
+    return x[:, :-1, 0] + x[:, 1:, 1]
+
+
+class _Conformer:
+    """A conformer on a few sequences at a time."""
+
+    def __init__(self, block: ConformerBlock) -> None:
+        attention, conv = block.attn.fn, block.conv.net
+        self.ff1, self.ff2 = _FeedForward(block.ff1.fn), _FeedForward(block.ff2.fn)
+        width = attention.rel_pos_emb.embedding_dim
+        self.attention_norm, self.conv_norm, self.post_norm = block.attn.norm, conv[0], block.post_norm
+        self.qkv = torch.cat([attention.to_q.weight * width**-0.5, attention.to_kv.weight]).t().contiguous()
+        self.heard = _linear(attention.to_out)
+        self.embedding = attention.rel_pos_emb.weight
+        into, gate = (w.t().contiguous() for w in conv[2].weight[:, :, 0].chunk(2))
+        self.value, self.gate = zip((into, gate), conv[2].bias.chunk(2), strict=True)
+        norm, deep = conv[5], conv[4].conv
+        scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+        self.deep = (deep.weight * scale[:, None, None])[:, :, None]  # (channels, 1, 1, 31)
+        self.deep_bias = (deep.bias - norm.running_mean) * scale + norm.bias
+        self.mixed = conv[7].weight[:, :, 0].t().contiguous(), conv[7].bias
+
+    def __call__(self, x: Tensor, table: Tensor) -> Tensor:
+        """(sequences, steps, channels) to the same shape; ``table`` is :meth:`positions` of the steps."""
+        tokens = x.reshape(-1, x.shape[2])
+        tokens = tokens.clone() if tokens.data_ptr() == x.data_ptr() else tokens
+        self.ff1.add_to(tokens)
+        self._attend(tokens, x.shape[:2], table)
+        self._convolve(tokens, x.shape[:2])
+        self.ff2.add_to(tokens)
+        return _norm(self.post_norm, tokens).view(x.shape)
+
+    def _attend(self, tokens: Tensor, shape: torch.Size, table: Tensor) -> None:
+        """Add what attention says to the tokens of ``shape``, (sequences, steps)."""
+        qkv = (_norm(self.attention_norm, tokens) @ self.qkv).view(*shape, 3, HEADS, -1)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).flatten(1, 2).contiguous().unbind(0)  # (sequences * heads, steps, width)
+        said = attend(q, k, v, table).unflatten(0, (-1, HEADS)).transpose(1, 2).reshape(len(tokens), -1)
+        _add_linear(tokens, said, self.heard)
+
+    def _convolve(self, tokens: Tensor, shape: torch.Size) -> None:
+        """Add what the convolution module says to the tokens of ``shape``, (sequences, steps)."""
+        normed = _norm(self.conv_norm, tokens)
+        y = torch.addmm(self.gate[1], normed, self.gate[0]).sigmoid_()
+        y *= torch.addmm(self.value[1], normed, self.value[0])
+        y = y.view(shape[0], 1, shape[1], -1).permute(0, 3, 1, 2)  # (sequences, channels, 1, steps), channels_last
+        y = functional.conv2d(y, self.deep, self.deep_bias, padding=(0, KERNEL // 2), groups=y.shape[1])
+        y = functional.silu(y.permute(0, 2, 3, 1).reshape(len(tokens), -1), inplace=True)
+        _add_linear(tokens, y, self.mixed)
+
+    def positions(self, steps: int) -> Tensor:
+        """Embeddings of all distances, the farthest ahead first, (width, distances)."""
+        distance = torch.arange(steps - 1 + _rows(steps), -steps, -1).clamp_(-FARTHEST, FARTHEST)
+        return self.embedding[distance + FARTHEST].t().contiguous()
+
+
+class _FeedForward:
+    """A feed-forward layer, halved."""
+
+    def __init__(self, half: nn.Module) -> None:
+        self.norm = half.norm
+        self.inner, self.outer = _linear(half.fn.net[0]), _linear(half.fn.net[3], 0.5)
+
+    def add_to(self, tokens: Tensor) -> None:
+        """(tokens, channels), in place."""
+        weight, bias = self.inner
+        inner = functional.silu(torch.addmm(bias, _norm(self.norm, tokens), weight), inplace=True)
+        _add_linear(tokens, inner, self.outer)
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, table: Tensor) -> Tensor:
+    """Attention with relative positions, a block of scores at a time.
+
+    Args:
+        q: (maps, steps, width), scaled; a map is one head of one sequence.
+        k: the same.
+        v: the same.
+        table: (width, distances): embeddings as of :meth:`_Conformer.positions`, one a column.
+
+    Returns:
+        (maps, steps, width).
+    """
+    maps, steps, width = q.shape
+    rows = _rows(steps)
+    together = max(1, min(maps, SCORES // (rows * steps)))
+    room, held = q.new_empty(together * rows * (steps + rows - 1)), q.new_empty(together * rows * steps)
+    heard = []
+    for asking, keys, values in zip(*(t.split(together) for t in (q, k.transpose(1, 2), v)), strict=True):
+        start, count = 0, len(asking)
+        for queries in asking.split(rows, dim=1):
+            asked = queries.shape[1]
+            span = steps + asked - 1  # distances that these queries meet
+            farthest = steps + rows - start - asked  # its column
+            by_distance = room[: count * asked * span].view(-1, span)
+            torch.mm(queries.reshape(-1, width), table[:, farthest : farthest + span], out=by_distance)
+            # query i and key j in column asked - 1 - i + j
+            askew = room.as_strided((count, asked, steps), (asked * span, span - 1, 1), asked - 1)
+            scores = held[: count * asked * steps].view(count, asked, steps)
+            torch.baddbmm(askew, queries, keys, out=scores)
+            torch.softmax(scores, dim=2, out=scores)
+            heard.append(torch.bmm(scores, values))
+            start += asked
+    blocks = len(heard) // -(-maps // together)
+    return torch.cat([torch.cat(heard[i : i + blocks], dim=1) for i in range(0, len(heard), blocks)])
+
+
+def _rows(steps: int) -> int:
+    """Queries in a block of scores: blocks of about one size."""
+    blocks = -(-steps // ROWS)
+    return -(-steps // blocks)
+
+
+def _linear(layer: nn.Linear, scale: float = 1.0) -> tuple[Tensor, Tensor]:
+    """Weight, (inputs, outputs), and bias of a layer times ``scale``."""
+    return (layer.weight.t() * scale).contiguous(), layer.bias * scale
+
+
+def _add_linear(tokens: Tensor, x: Tensor, layer: tuple[Tensor, Tensor]) -> None:
+    """tokens += x @ weight + bias."""
+    tokens.addmm_(x, layer[0]).add_(layer[1])
+
+
+def _norm(norm: nn.LayerNorm, x: Tensor) -> Tensor:
+    """A layer norm."""
+    return functional.layer_norm(x, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
+
+
+@contextmanager
+def fused_attention(network: TscNet) -> Iterator[None]:
+    """While this lasts, the network attends by :func:`fused_attend`, which is meant for GPUs but works anywhere."""
+    layers = [module for module in network.modules() if isinstance(module, RelativeAttention)]
+    for layer in layers:
+        layer.attend = partial(fused_attend, layer.rel_pos_emb.weight)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer.attend  # the class's own again
+
+
+def fused_attend(embedding: Tensor, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Attention with relative positions by PyTorch's fused kernels, which get the scores of positions as a bias.
+
+    Args:
+        embedding: (distances, width), of -512..512 steps.
+        q: (batch, heads, steps, width).
+        k: the same.
+        v: the same.
+
+    Returns:
+        (batch, heads, steps, width).
+    """
+    batch, heads, steps, width = q.shape
+    scale = width**-0.5
+    rows = min(steps, FUSED_ROWS)
+    together = max(1, FUSED_SCORES // (heads * rows * (steps + rows)))
+    distance = torch.arange(steps - 1, -steps, -1, device=q.device).clamp_(-FARTHEST, FARTHEST)
+    table = embedding[distance + FARTHEST].to(q.dtype).t()  # (width, 2 * steps - 1)
+    out = torch.empty_like(q)
+    for first in range(0, batch, together):
+        group = slice(first, first + together)
+        for start in range(0, steps, rows):
+            queries = q[group, :, start : start + rows]
+            count, _, asked, _ = queries.shape
+            span = steps + asked - 1
+            farthest = steps - start - asked  # column of the distance of the last query to the first key
+            by_distance = ((queries * scale) @ table[:, farthest : farthest + span]).contiguous()
+            strides = (heads * asked * span, asked * span, span - 1, 1)
+            askew = by_distance.as_strided((count, heads, asked, steps), strides, asked - 1).contiguous()
+            out[group, :, start : start + rows] = functional.scaled_dot_product_attention(
+                queries, k[group], v[group], attn_mask=askew, scale=scale
+            )
+    return out
