@@ -5,20 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from trnet.errors import TrnetError
-from trnet.frontend.base import FrontEnd
-from trnet.frontend.checkpoint import (
-    file_sha256,
-    has_checkpoint,
-    load_file,
-    load_strict,
-    state_of,
-    trained_parts,
-)
+from trnet.frontend.checkpoint import state_of
 from trnet.frontend.cmgan.network import TscNet
 from trnet.frontend.cmgan.sizes import CmganSizes
 from trnet.frontend.cmgan.spectral import (
@@ -33,7 +27,8 @@ from trnet.frontend.cmgan.spectral import (
     unit_rms,
 )
 from trnet.frontend.cmgan.windows import over_windows
-from trnet.frontend.sizes import given_sizes, stored_sizes
+from trnet.frontend.sizes import given_sizes
+from trnet.frontend.trainable import TrainableFrontEnd
 
 try:
     from trnet.frontend.cmgan import fast as fast_path
@@ -43,7 +38,7 @@ except ImportError:  # its file can be deleted: everything then comes from the n
 PRECISIONS = ("float32", "tf32", "bf16")
 
 
-class CmganFrontEnd(FrontEnd):
+class CmganFrontEnd(TrainableFrontEnd):
     """CMGAN by the letter of its authors' ``enhance_one_track``: clips up to ``window_s`` come out as theirs.
 
     A clip is brought to RMS 1, lengthened to whole hops by its own first samples, enhanced whole and cut back. Every
@@ -64,7 +59,8 @@ class CmganFrontEnd(FrontEnd):
     which wants more, ``gpu_seconds``.
     """
 
-    sample_rate = RATE
+    kind = "cmgan"
+    sizes_type = CmganSizes
 
     def __init__(
         self,
@@ -98,17 +94,15 @@ class CmganFrontEnd(FrontEnd):
             TrnetError: no weights named, a checkpoint of something else, or an option out of range.
         """
         super().__init__(
-            {
-                "checkpoint": checkpoint,
-                "init": init,
-                "num_channel": num_channel,
-                "window_s": window_s,
-                "overlap_s": overlap_s,
-                "context_s": context_s,
-                "fast": fast,
-                "precision": precision,
-                "gpu_seconds": gpu_seconds,
-            }
+            checkpoint,
+            init,
+            {"num_channel": num_channel},
+            window_s=window_s,
+            overlap_s=overlap_s,
+            context_s=context_s,
+            fast=fast,
+            precision=precision,
+            gpu_seconds=gpu_seconds,
         )
         self.window = HOP * round(_seconds("window_s", window_s) * RATE / HOP)
         self.overlap = max(1, round(_seconds("overlap_s", overlap_s) * RATE))
@@ -126,26 +120,17 @@ class CmganFrontEnd(FrontEnd):
             )
         self.fast, self.precision = fast and fast_path is not None, precision
         self.gpu_samples = round(_seconds("gpu_seconds", gpu_seconds) * RATE)
-        self._build(checkpoint, init, {"num_channel": num_channel})
-        self.requires_grad_(False)
-        self.eval()
 
-    def _build(self, checkpoint: str | None, init: str | None, options: dict[str, int | None]) -> None:
-        """Make ``network`` as the options or the checkpoint say, and load it."""
-        if not has_checkpoint("cmgan", checkpoint, init):
-            self.sizes = given_sizes(CmganSizes, "cmgan", options)
-            self.network = TscNet(self.sizes.num_channel)
-            return
-        loaded = load_file(checkpoint)
+    def make_network(self, sizes: CmganSizes) -> TscNet:
+        """The untrained network of these sizes: spectra in and out."""
+        return TscNet(sizes.num_channel)
+
+    def foreign(self, loaded: Any, path: str) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
+        """Sizes, which the options say, and state_dict of a checkpoint of the authors'."""
         if isinstance(loaded, dict) and "format" in loaded:
-            stored, state = trained_parts(loaded, checkpoint, "cmgan")
-            self.sizes = stored_sizes(CmganSizes, "cmgan", stored, options, checkpoint)
-        else:
-            self.sizes = given_sizes(CmganSizes, "cmgan", options)
-            state = state_of(loaded, checkpoint, wrappers=("state_dict", "model", "generator"))
-        self.network = TscNet(self.sizes.num_channel)
-        load_strict(self.network, state, checkpoint)
-        self.checkpoint_sha256 = file_sha256(checkpoint)
+            return None
+        sizes = given_sizes(CmganSizes, self.kind, {"num_channel": self.conf["num_channel"]})
+        return asdict(sizes), state_of(loaded, path, wrappers=("state_dict", "model", "generator"))
 
     def enhance_equal(self, wav: Tensor) -> Tensor:
         """(clips, samples) to the same shape; 16 kHz."""

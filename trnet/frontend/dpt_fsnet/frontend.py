@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from torch import Tensor
-
-from trnet.frontend.base import FrontEnd, at_level, check_level
-from trnet.frontend.checkpoint import file_sha256, has_checkpoint, load_file, load_strict, trained_parts
 from trnet.frontend.dpt_fsnet.network import DptFsnet
 from trnet.frontend.dpt_fsnet.sizes import DptFsnetSizes
-from trnet.frontend.sizes import given_sizes, stored_sizes
+from trnet.frontend.trainable import TrainableFrontEnd
 
 
-class DptFsnetFrontEnd(FrontEnd):
+class DptFsnetFrontEnd(TrainableFrontEnd):
     """DPT-FSNet with weights trained with trnet; 16 kHz. Its authors publish none."""
 
-    sample_rate = 16000
+    kind = "dpt_fsnet"
+    sizes_type = DptFsnetSizes
 
     def __init__(
         self,
@@ -32,42 +29,21 @@ class DptFsnetFrontEnd(FrontEnd):
 
         Args:
             checkpoint: a file of the format ``trnet-enh-1``.
-            init: ``"random"`` for an untrained network instead.
+            init: as for :class:`TrainableFrontEnd`, like ``level_dbfs``.
             n_fft: as for :class:`DptFsnetSizes`, like the five options after it; a checkpoint holds them itself.
             hop: samples between frames.
             channels: of encoder and decoder.
             depth: layers of a dense block.
             blocks: pairs of transformers.
             heads: of each attention.
-            level_dbfs: bring each clip to this RMS, dB re full scale, for the network and back after it; None: as it
-                is.
+            level_dbfs: RMS at which the network hears a clip.
 
         Raises:
-            TrnetError: no weights named, options out of range or unlike the checkpoint's, or a checkpoint of something
-                else or for another sampling rate.
+            TrnetError: as for :class:`TrainableFrontEnd`.
         """
-        options = {
-            "n_fft": n_fft,
-            "hop": hop,
-            "channels": channels,
-            "depth": depth,
-            "blocks": blocks,
-            "heads": heads,
-        }
-        super().__init__({"checkpoint": checkpoint, "init": init, **options, "level_dbfs": level_dbfs})
-        check_level("dpt_fsnet", level_dbfs)
-        self.level_dbfs = level_dbfs
-        if has_checkpoint("dpt_fsnet", checkpoint, init):
-            stored, state = trained_parts(load_file(checkpoint), checkpoint, "dpt_fsnet")
-            self.network = DptFsnet(stored_sizes(DptFsnetSizes, "dpt_fsnet", stored, options, checkpoint))
-            load_strict(self.network, state, checkpoint)
-            self.checkpoint_sha256 = file_sha256(checkpoint)
-        else:
-            self.network = DptFsnet(given_sizes(DptFsnetSizes, "dpt_fsnet", options))
-        self.requires_grad_(False)
-        self.eval()
+        sizes = {"n_fft": n_fft, "hop": hop, "channels": channels, "depth": depth, "blocks": blocks, "heads": heads}
+        super().__init__(checkpoint, init, sizes, level_dbfs=level_dbfs)
 
-    def enhance_equal(self, wav: Tensor) -> Tensor:
-        """(clips, samples) to the same shape; 16 kHz."""
-        scaled, gain = at_level(wav, self.level_dbfs)
-        return self.network(scaled) / gain
+    def make_network(self, sizes: DptFsnetSizes) -> DptFsnet:
+        """The untrained network of these sizes."""
+        return DptFsnet(sizes)
