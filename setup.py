@@ -29,6 +29,7 @@ setup(
         "scipy>=1.15",
         "matplotlib>=3.8",
         "tqdm>=4.66",
+        "psutil>=5.9",
         "jinja2>=3.1",
     ],
     extras_require={

@@ -6,11 +6,11 @@ exp/<frontend>/<system>/fold<k>_seed<s>/  the others; exp/<frontend>/baseline_c 
 
 import contextlib
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -23,13 +23,26 @@ from trnet.frontend import build_frontend
 from trnet.kaldi.data_dir import DataDir
 from trnet.lock import only_one
 from trnet.stamp import Stamp, digest, file_digest
+from trnet.train.archives import Archives
 from trnet.train.checkpoint import load_checkpoint
-from trnet.train.data import Archives
+from trnet.train.data import BatchReader
 from trnet.train.forward import input_kinds, make_model
-from trnet.train.loop import Task, ends_at, train_run
+from trnet.train.history import ends_at
+from trnet.train.loop import train_runs
+from trnet.train.run import Run
+from trnet.train.store import FeatureStore, Set, room_on, sets_of
+from trnet.train.task import Task
 from trnet.train.teacher import teacher_representations
 
 TEACHER = "baseline_c"
+
+
+class Group(NamedTuple):
+    """Runs of one system and seed that share a trajectory of weights; mostly one run alone."""
+
+    name: str
+    folds: tuple[Fold, ...]
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -41,6 +54,7 @@ class Experiment:
     dump: Path
     exp: Path
     device: torch.device
+    at_once: int = 1  # runs that share the device
 
     @property
     def corpus(self) -> str:
@@ -66,6 +80,11 @@ class Experiment:
     def archives(self) -> Archives:
         """The dumped features."""
         return Archives(self.dump, self.config.frontend_name, self.corpus)
+
+    @cached_property
+    def store(self) -> FeatureStore:
+        """The features that runs read."""
+        return FeatureStore(self.archives, self.length, self.device, room_on(self.device, self.at_once))
 
     @cached_property
     def length(self) -> dict[str, int]:
@@ -122,6 +141,15 @@ class Experiment:
                 found[str(folder.relative_to(self.dump))] = features_digest(folder)
         return found
 
+    def check_features(self, names: Iterable[str]) -> None:
+        """Make sure that all features that systems train on are there, before the first hour is spent.
+
+        Raises: TrnetError as `features_of` does.
+        """
+        for name in names:
+            system = self.config.system(name)
+            self.features_of(system, self.conditions(system))
+
     def stamp(self, name: str, fold: Fold, seed: int) -> Stamp:
         """What a run is made from.
 
@@ -138,6 +166,7 @@ class Experiment:
             "seed": seed,
             "labels": digest(self.labels),
             "training": training,
+            **({"draws": fold.draws} if fold.draws != fold.test_speaker else {}),
             "features": self.features_of(system, self.conditions(system)),
             **{section: as_dict(getattr(self.config, section)) for section in sections},
         }
@@ -166,44 +195,95 @@ class Experiment:
             return False
         return ends_at(load_checkpoint(folder / "last.pt")["history"], self.config.training)
 
-    def train(self, name: str, fold: Fold, seed: int) -> None:
-        """Train one run, or say that it is up to date.
+    def groups(self, names: Iterable[str], folds: Sequence[Fold], seeds: Iterable[int]) -> list[Group]:
+        """All runs of systems, folds and seeds, those together that share a trajectory of weights.
 
-        Raises: TrnetError for missing features or teacher, a loss that is not finite, or a run that another process
-            trains.
+        They do where they train on the same utterances; not with a teacher, who is another in each fold, nor with a
+        learning rate that follows each fold's own validation.
         """
-        with only_one(self.run_folder(name, fold, seed)):
-            self._train(name, fold, seed)
+        seeds, grouped = list(seeds), {}
+        for name in names:
+            shares = not (self.config.system(name).needs_teacher or self.config.training.plateau_patience)
+            for fold in folds:
+                for seed in seeds:
+                    key = (name, fold.draws if shares else fold.number, seed)
+                    grouped.setdefault(key, []).append(fold)
+        found = [Group(name, tuple(members), seed) for (name, _, seed), members in grouped.items()]
+        return sorted(found, key=lambda group: group.folds[0].number)
 
-    def _train(self, name: str, fold: Fold, seed: int) -> None:
-        folder, stamp = self.run_folder(name, fold, seed), self.stamp(name, fold, seed)
-        if self.trained(name, fold, seed):
-            print(f"{folder}: up to date")
-            return
-        if changed := stamp.changed():
-            print(f"{folder}: trained anew, changed: {', '.join(changed)}")
-        stamp.begin()
+    def hold(self, groups: Iterable[Group]) -> None:
+        """Read all features that runs train on into memory, as far as they fit.
+
+        Raises: TrnetError if features are missing or damaged.
+        """
+        for group in groups:
+            self.store.hold(self._sets(group.name), {u for fold in group.folds for u in (*fold.train, *fold.valid)})
+
+    def _sets(self, name: str) -> set[Set]:
         system = self.config.system(name)
-        task = Task(
-            name=name,
+        target = {("noisy", CLEAN)} if system.alpha or system.needs_teacher else set()
+        return sets_of(input_kinds(system), self.conditions(system)) | target
+
+    def train(self, name: str, fold: Fold, seed: int) -> None:
+        """Train one run, or say that it is up to date; see `train_group`."""
+        self.train_group(Group(name, (fold,), seed))
+
+    def train_group(self, group: Group, position: int | None = None) -> None:
+        """Train those runs of a group that are not up to date; `position`: line of the progress bar.
+
+        Raises: TrnetError for missing features or teacher, a class that a fold does not train on, a loss that is not
+            finite, or a run that another process trains.
+        """
+        name, folds, seed = group
+        with contextlib.ExitStack() as locks:
+            for fold in folds:
+                locks.enter_context(only_one(self.run_folder(name, fold, seed)))
+            stamps = {}
+            for fold in folds:
+                folder, stamp = self.run_folder(name, fold, seed), self.stamp(name, fold, seed)
+                if self.trained(name, fold, seed):
+                    print(f"{folder}: up to date")
+                    continue
+                if changed := stamp.changed():
+                    print(f"{folder}: trained anew, changed: {', '.join(changed)}")
+                stamps[fold] = stamp
+            if not stamps:
+                return
+            group = Group(name, tuple(stamps), seed)
+            self._check_classes(group.folds[0])
+            self.hold([group])
+            task = self._task(group)
+            for stamp in stamps.values():
+                stamp.begin()
+            train_runs(task, [Run(task, fold, self.run_folder(name, fold, seed)) for fold in stamps], position)
+            for stamp in stamps.values():
+                stamp.finish()
+
+    def _task(self, group: Group) -> Task:
+        system, fold = self.config.system(group.name), group.folds[0]
+        return Task(
+            name=group.name,
             system=system,
-            fold=fold,
-            seed=seed,
+            utts=fold.train,
+            draws=fold.draws,
+            seed=group.seed,
             config=self.config,
-            archives=self.archives,
+            store=self.store,
             labels=self.labels,
             classes=self.classes,
-            length=self.length,
             conditions=self.conditions(system),
-            h_s=self._h_s(fold, seed) if system.needs_teacher else None,
-            device=self.device,
+            h_s=self._h_s(fold, group.seed) if system.needs_teacher else None,
         )
-        train_run(task, folder)
-        stamp.finish()
+
+    def _check_classes(self, fold: Fold) -> None:
+        there = {self.labels[utt] for utt in fold.train}
+        if missing := [name for index, name in enumerate(self.classes) if index not in there]:
+            raise TrnetError(
+                f"fold {fold.number}: nothing to train on of class {', '.join(missing)} once {fold.test_speaker} and "
+                f"{fold.valid_speaker} are held out; map it to another class or to null in conf/labels.yaml"
+            )
 
     def _h_s(self, fold: Fold, seed: int) -> dict[str, torch.Tensor]:
         teacher = make_model(self.config, self.config.system(TEACHER), len(self.classes))
-        checkpoint = self.teacher_checkpoint(fold, seed)
-        return teacher_representations(
-            teacher, checkpoint, self.archives, self.labels, fold.train, self.length, self.device
-        )
+        reader = BatchReader(self.store, self.labels, ["noisy"])
+        return teacher_representations(teacher, self.teacher_checkpoint(fold, seed), reader, fold.train)

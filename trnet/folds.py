@@ -8,7 +8,11 @@ from trnet.errors import TrnetError
 
 @dataclass(frozen=True)
 class Fold:
-    """One fold: its test and validation speaker, and the utterances of each part in C order."""
+    """One fold: its test and validation speaker, and the utterances of each part in C order.
+
+    draws: test speaker of the first fold that trains on the same utterances; all of them make the same random draws,
+    so that they share one trajectory of weights where nothing else tells them apart.
+    """
 
     number: int
     test_speaker: str
@@ -16,6 +20,7 @@ class Fold:
     train: tuple[str, ...]
     valid: tuple[str, ...]
     test: tuple[str, ...]
+    draws: str
 
 
 def make_folds(utt2spk: Mapping[str, str], utt2group: Mapping[str, str], valid: str) -> list[Fold]:
@@ -29,7 +34,7 @@ def make_folds(utt2spk: Mapping[str, str], utt2group: Mapping[str, str], valid: 
     utts = sorted(utt2spk)
     speakers = sorted(set(utt2spk.values()))
     groups: dict[str, set[str]] = {spk: {utt2group[u] for u in utts if utt2spk[u] == spk} for spk in speakers}
-    folds = []
+    folds: list[Fold] = []
     for number, test_speaker in enumerate(speakers, 1):
         if valid == "same_group":
             others = [s for s in speakers if s != test_speaker and groups[s] & groups[test_speaker]]
@@ -42,13 +47,15 @@ def make_folds(utt2spk: Mapping[str, str], utt2group: Mapping[str, str], valid: 
         else:
             valid_speaker = speakers[number % len(speakers)]
         held_out = groups[test_speaker] | groups[valid_speaker]
+        train = tuple(u for u in utts if utt2group[u] not in held_out)
         fold = Fold(
             number,
             test_speaker,
             valid_speaker,
-            train=tuple(u for u in utts if utt2group[u] not in held_out),
+            train=train,
             valid=tuple(u for u in utts if utt2spk[u] == valid_speaker),
             test=tuple(u for u in utts if utt2spk[u] == test_speaker),
+            draws=next((earlier.draws for earlier in folds if earlier.train == train), test_speaker),
         )
         if not fold.train or valid_speaker == test_speaker:
             raise TrnetError(f"fold {number}: nothing is left to train on; utt2group holds too few groups")

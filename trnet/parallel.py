@@ -84,10 +84,12 @@ def imap(
     initializer: Callable[..., None] | None = None,
     initargs: tuple[Any, ...] = (),
     worth: int = 1,
+    chunk: int = 8,
 ) -> Iterator[Result]:
     """Yield ``function(item)`` in the order of `items`, computed in `nj` processes (in this one if `nj` is 1).
 
-    A process takes seconds to start, so that there is one for each `worth` items at most. The first failure (Ctrl-C is
+    A process takes seconds to start, so that there is one for each `worth` items at most; it is handed up to `chunk`
+    items at a time. The first failure (Ctrl-C is
     one) ends the work: its exception is raised here, items at work are broken off, waiting ones dropped.
     """
     nj = max(1, min(nj, len(items) // worth, os.cpu_count() or 1))
@@ -107,8 +109,8 @@ def imap(
         done = False
         try:
             with _blocked(signal.SIGINT):  # the workers inherit it: Ctrl-C is the parent's alone
-                chunk = max(1, min(8, len(items) // (4 * nj)))
-                results = pool.map(_UnlessStopped(function), items, chunksize=chunk)
+                size = max(1, min(chunk, len(items) // (4 * nj)))
+                results = pool.map(_UnlessStopped(function), items, chunksize=size)
             for result in results:
                 bar.update()
                 yield result

@@ -21,7 +21,7 @@ from trnet.errors import TrnetError
 from trnet.features import archive
 from trnet.features.archive import make_archives
 from trnet.kaldi.data_dir import read_table
-from trnet.train.data import Archives
+from trnet.train.archives import Archives
 
 CLIPS = {"A-ang_1": 16000, "A-neu_2": 400, "B-ang_1": 90000, "B-neu_2": 5000}  # samples
 FRAMES = {"A-ang_1": 98, "A-neu_2": 1, "B-ang_1": 500, "B-neu_2": 29}

@@ -2,13 +2,11 @@
 
 from collections import Counter
 
-import numpy as np
 import pytest
 import torch
 
 from trnet.conditions import CLEAN, Condition
-from trnet.errors import TrnetError
-from trnet.train.data import BatchReader, draw_conditions, pad, scoring_batches, training_batches
+from trnet.train.data import BatchReader, draw_conditions, scoring_batches, training_batches
 
 CONDITIONS = [CLEAN, Condition("esc", 10), Condition("esc", 0)]
 UTTS = [f"u{i:03}" for i in range(101)]
@@ -73,38 +71,27 @@ def test_scoring_has_every_item_once_and_the_short_ones_first():
     assert batches == list(scoring_batches(items, LENGTH, 16))
 
 
-def test_padding_is_zeros_behind_the_end():
-    padded = pad([np.ones((2, 3), np.float32), np.full((4, 3), 2, np.float32)])
-    assert padded.shape == (2, 4, 3) and padded.dtype == torch.float32
-    assert padded[0].sum(1).tolist() == [3, 3, 0, 0] and padded[1].sum(1).tolist() == [6, 6, 6, 6]
-
-
-class Matrices:
+class Store:
     """Features that say which they are: frames by utterance, value by kind and condition."""
 
-    def __init__(self, extra: int = 0):
-        self.extra = extra
+    length = {"a": 2, "b": 3}
+    device = torch.device("cpu")
 
-    def matrix(self, kind, utt, condition):
-        frames = {"a": 2, "b": 3}[utt] + (self.extra if kind == "enhanced" else 0)
-        value = {"noisy": 1, "enhanced": 2}[kind] + {None: 0, "esc": 10}[condition.noise]
-        return np.full((frames, 4), value, np.float32)
+    def stack(self, kind, items):
+        stacked = torch.zeros(len(items), max(self.length[utt] for utt, _ in items), 4)
+        for row, (utt, condition) in zip(stacked, items, strict=True):
+            row[: self.length[utt]] = {"noisy": 1, "enhanced": 2}[kind] + {None: 0, "esc": 10}[condition.noise]
+        return stacked
 
 
 def test_a_batch_holds_what_is_asked_for_and_the_target_is_clean_noisy_speech():
     items = [("b", CONDITIONS[1]), ("a", CLEAN)]
     h_s = {"a": torch.tensor([1.0, 1.0]), "b": torch.tensor([2.0, 2.0])}
-    batch = BatchReader(Matrices(), {"a": 0, "b": 3}, ["noisy", "enhanced", "clean"], h_s).read(items)
+    batch = BatchReader(Store(), {"a": 0, "b": 3}, ["noisy", "enhanced", "clean"], h_s).read(items)
     assert batch.items == tuple(items)
     assert batch.lengths.tolist() == [3, 2] and batch.labels.tolist() == [3, 0]
     assert batch.noisy[:, 0, 0].tolist() == [11, 1] and batch.enhanced[:, 0, 0].tolist() == [12, 2]
     assert batch.clean[:, 0, 0].tolist() == [1, 1]
     assert batch.h_s.tolist() == [[2, 2], [1, 1]]
-    alone = BatchReader(Matrices(), {"a": 0, "b": 3}, ["noisy"]).read(items)
+    alone = BatchReader(Store(), {"a": 0, "b": 3}, ["noisy"]).read(items)
     assert alone.enhanced is None and alone.clean is None and alone.h_s is None
-
-
-def test_noisy_and_enhanced_features_of_different_length_are_refused():
-    reader = BatchReader(Matrices(extra=1), {"a": 0}, ["noisy", "enhanced"])
-    with pytest.raises(TrnetError, match="a: 3 enhanced frames for 2 noisy ones"):
-        reader.read([("a", CLEAN)])

@@ -25,10 +25,12 @@ from trnet.kaldi.data_dir import DataDir
 from trnet.provenance import commit, machine
 from trnet.train import decode as decoding
 from trnet.train import loop
+from trnet.train import run as running
 from trnet.train.checkpoint import load_checkpoint
-from trnet.train.data import Archives
+from trnet.train.data import BatchReader
 from trnet.train.forward import make_model
-from trnet.train.loop import best_epoch, is_finished
+from trnet.train.history import best_epoch, is_finished
+from trnet.train.store import FeatureStore
 
 
 @pytest.fixture(scope="module")
@@ -75,8 +77,9 @@ class Stopped(KeyboardInterrupt):
 
 
 def stop_at(monkeypatch, method: str, call: int) -> None:
-    """Press Ctrl-C at that call (from 1) of a method of Run."""
-    whole, calls = getattr(loop.Run, method), []
+    """Press Ctrl-C at that call (from 1) of a method of Trajectory or Run."""
+    owner = loop.Trajectory if hasattr(loop.Trajectory, method) else running.Run
+    whole, calls = getattr(owner, method), []
 
     def counted(self, *args, **options):
         calls.append(1)
@@ -84,7 +87,7 @@ def stop_at(monkeypatch, method: str, call: int) -> None:
             raise Stopped
         return whole(self, *args, **options)
 
-    monkeypatch.setattr(loop.Run, method, counted)
+    monkeypatch.setattr(owner, method, counted)
 
 
 def test_a_run_leaves_the_chosen_epoch_the_last_one_and_its_history(trained):
@@ -102,7 +105,7 @@ def test_a_run_leaves_the_chosen_epoch_the_last_one_and_its_history(trained):
     assert teacher["history"][2]["loss"] < teacher["history"][0]["loss"]
 
 
-@pytest.mark.parametrize(("name", "method"), [("trnet", "_train_epoch"), ("trnet", "_save"), ("trnet", "_validate")])
+@pytest.mark.parametrize(("name", "method"), [("trnet", "_train_epoch"), ("trnet", "save"), ("trnet", "validate")])
 def test_a_run_stopped_in_its_second_epoch_goes_on_to_the_very_same_end(
     tiny, trained, tmp_path, monkeypatch, name, method, partials
 ):
@@ -121,8 +124,8 @@ def test_a_run_stopped_in_its_second_epoch_goes_on_to_the_very_same_end(
 @pytest.mark.parametrize("stop", [None, 3])
 def test_the_learning_rate_is_cut_after_the_plateau_also_where_a_run_went_on(tiny, tmp_path, monkeypatch, stop):
     """The UAR never rises after epoch 1; more than one such epoch, so after the third, cuts the rate to a tenth."""
-    whole = loop.Run._validate
-    monkeypatch.setattr(loop.Run, "_validate", lambda *args: whole(*args) | {"valid_uar": 30.0})
+    whole = running.Run.validate
+    monkeypatch.setattr(running.Run, "validate", lambda *args: whole(*args) | {"valid_uar": 30.0})
     experiment = tiny.experiment(tmp_path, max_epochs=4)
     fold = experiment.folds[0]
     if stop:
@@ -137,7 +140,7 @@ def test_the_learning_rate_is_cut_after_the_plateau_also_where_a_run_went_on(tin
 def test_a_run_stopped_between_its_two_checkpoints_goes_on_to_the_very_same_end(tiny, trained, tmp_path, monkeypatch):
     """best.pt of an epoch is there, last.pt is not yet."""
     experiment, fold = with_teacher(tiny, trained, tmp_path), trained.folds[0]
-    whole, saved = loop.save_checkpoint, []
+    whole, saved = running.save_checkpoint, []
 
     def save(path, state):
         saved.append(path.name)
@@ -145,7 +148,7 @@ def test_a_run_stopped_between_its_two_checkpoints_goes_on_to_the_very_same_end(
             raise Stopped
         whole(path, state)
 
-    monkeypatch.setattr(loop, "save_checkpoint", save)
+    monkeypatch.setattr(running, "save_checkpoint", save)
     with pytest.raises(Stopped):
         experiment.train("trnet", fold, 1)
     monkeypatch.undo()
@@ -159,15 +162,15 @@ def test_a_full_disk_leaves_no_half_checkpoint_and_the_run_goes_on(
 ):
     experiment, fold = with_teacher(tiny, trained, tmp_path), trained.folds[0]
     folder = experiment.run_folder("trnet", fold, 1)
-    whole, saves = loop.Run._save, []
+    whole, saves = running.Run.save, []
 
-    def save(self, improved):
+    def save(self, state):
         saves.append(1)
         if len(saves) == 1:
             disk_full(folder / name)
-        whole(self, improved)
+        whole(self, state)
 
-    monkeypatch.setattr(loop.Run, "_save", save)
+    monkeypatch.setattr(running.Run, "save", save)
     with pytest.raises(OSError):
         experiment.train("trnet", fold, 1)
     assert not (folder / name).exists() and not partials(folder)
@@ -292,13 +295,13 @@ def test_training_ends_at_max_epochs_or_when_patience_is_at_its_end(tiny):
 
 def test_best_pt_is_the_epoch_of_the_first_maximum_whatever_the_loss(tiny, tmp_path, monkeypatch):
     experiment = tiny.experiment(tmp_path, max_epochs=4)
-    uars, whole, weights = iter([30.0, 60.0, 60.0, 45.0]), loop.Run._validate, []
+    uars, whole, weights = iter([30.0, 60.0, 60.0, 45.0]), running.Run.validate, []
 
-    def validate(self, reader, items):
-        weights.append({key: value.clone() for key, value in self.model.state_dict().items()})
-        return whole(self, reader, items) | {"valid_uar": next(uars)}
+    def validate(self, model):
+        weights.append({key: value.clone() for key, value in model.state_dict().items()})
+        return whole(self, model) | {"valid_uar": next(uars)}
 
-    monkeypatch.setattr(loop.Run, "_validate", validate)
+    monkeypatch.setattr(running.Run, "validate", validate)
     experiment.train("baseline_c", experiment.folds[0], 1)
     best = outcome(experiment, "baseline_c")[0]
     assert best["epoch"] == 2 and same_weights(best["model"], weights[1])
@@ -321,14 +324,14 @@ def test_validation_uar_is_the_mean_recall_of_the_validation_speaker(trained):
 
 
 def read_during(monkeypatch, work) -> set[tuple[str, str, str]]:
-    """(kind, utterance, condition) of all features that are read while `work` is done."""
-    whole, read = Archives.matrix, set()
+    """(kind, utterance, condition) of all features that are in a batch while `work` is done."""
+    whole, read = FeatureStore.stack, set()
 
-    def matrix(self, kind, utt, condition):
-        read.add((kind, utt, condition.name))
-        return whole(self, kind, utt, condition)
+    def stack(self, kind, items):
+        read.update((kind, utt, condition.name) for utt, condition in items)
+        return whole(self, kind, items)
 
-    monkeypatch.setattr(Archives, "matrix", matrix)
+    monkeypatch.setattr(FeatureStore, "stack", stack)
     work()
     return read
 
@@ -442,7 +445,7 @@ def test_features_that_are_not_finite_stop_training_with_the_utterances(tiny, tm
 
     dump = broken_dump(tiny, tmp_path, "S3M-sad_1", change)
     experiment = tiny.experiment(tmp_path / "exp", dump)
-    with pytest.raises(TrnetError, match=r"baseline_c fold 1: .*not finite.*S3M-sad_1\(clean\)"):
+    with pytest.raises(TrnetError, match=r"baseline_c fold 1 seed 1: .*not finite.*S3M-sad_1\(clean\)"):
         experiment.train("baseline_c", experiment.folds[0], 1)
 
 
@@ -520,9 +523,9 @@ def test_decoding_leaves_no_trace_in_the_model(trained):
     system = experiment.config.system("baseline_c")
     model = make_model(experiment.config, system, 4).train()
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    reader = loop.BatchReader(experiment.archives, experiment.labels, ["noisy"])
+    reader = BatchReader(experiment.store, experiment.labels, ["noisy"])
     items = [(utt, CLEAN) for utt in fold.valid]
-    answers = decoding.decode(model, system, reader, items, experiment.length, 3, torch.device("cpu"))
+    answers = decoding.decode(model, system, reader, items, 3)
     assert same_weights(model.state_dict(), before) and set(answers) == set(items)
     assert all(answer.probs.sum() == pytest.approx(1) and answer.c is None for answer in answers.values())
 
@@ -532,3 +535,109 @@ def test_the_stamp_says_what_a_run_was_made_from(trained):
     made_from = json.loads((folder / ".train.json").read_text())["made_from"]
     assert {"raw/tiny", "none/tiny", "raw/tiny_esc_0db", "none/tiny_esc_10db"} <= set(made_from["features"])
     assert "max_epochs" not in made_from["training"] and made_from["seed"] == 1
+
+
+def shared(experiment, name: str, seed: int = 1):
+    """The group of folds 1 and 2, whose speakers S1F and S1M are held out together."""
+    (group,) = experiment.groups([name], experiment.folds[:2], [seed])
+    assert [fold.draws for fold in group.folds] == ["S1F", "S1F"]
+    return group
+
+
+@pytest.fixture(scope="module")
+def together(tiny, tmp_path_factory):
+    """Folds 1 and 2 of baseline_n trained on one trajectory; not to be changed."""
+    experiment = tiny.experiment(tmp_path_factory.mktemp("together"), plateau_patience=0)
+    experiment.train_group(shared(experiment, "baseline_n"))
+    return experiment
+
+
+def of_fold(experiment, fold, name="baseline_n"):
+    folder = experiment.run_folder(name, fold, 1)
+    return load_checkpoint(folder / "best.pt"), load_checkpoint(folder / "last.pt"), folder / "history.csv"
+
+
+def test_folds_that_share_a_trajectory_get_the_bits_they_get_alone(tiny, together, tmp_path):
+    alone = tiny.experiment(tmp_path, plateau_patience=0)
+    for fold in alone.folds[:2]:
+        alone.train("baseline_n", fold, 1)
+        assert same_outcome(of_fold(alone, fold), of_fold(together, fold))
+        assert together.trained("baseline_n", fold, 1)
+    (first, second) = (of_fold(together, fold)[1] for fold in alone.folds[:2])
+    assert same_weights(first["model"], second["model"])  # one trajectory, validated on two speakers
+    assert [row["loss"] for row in first["history"]] == [row["loss"] for row in second["history"]]
+
+
+@pytest.mark.parametrize(("method", "call"), [("save", 2), ("save", 4), ("_train_epoch", 2), ("validate", 6)])
+def test_a_shared_trajectory_stopped_anywhere_goes_on_to_the_very_same_end(
+    tiny, together, tmp_path, monkeypatch, method, call
+):
+    """Also where one of its folds has an epoch that the other lacks."""
+    experiment = tiny.experiment(tmp_path, plateau_patience=0)
+    with monkeypatch.context() as patch, pytest.raises(Stopped):
+        stop_at(patch, method, call)
+        experiment.train_group(shared(experiment, "baseline_n"))
+    experiment.train_group(shared(experiment, "baseline_n"))
+    for fold in experiment.folds[:2]:
+        assert same_outcome(of_fold(experiment, fold), of_fold(together, fold))
+
+
+def test_a_fold_whose_patience_ends_leaves_the_trajectory_to_the_others(tiny, tmp_path, monkeypatch):
+    whole, uars = running.Run.validate, {1: iter([50.0, 40.0, 30.0]), 2: iter([10.0, 20.0, 30.0, 40.0])}
+    monkeypatch.setattr(
+        running.Run, "validate", lambda run, model: whole(run, model) | {"valid_uar": next(uars[run.fold.number])}
+    )
+    experiment = tiny.experiment(tmp_path, plateau_patience=0, patience=1, max_epochs=4)
+    experiment.train_group(shared(experiment, "baseline_n"))
+    assert [len(of_fold(experiment, fold)[1]["history"]) for fold in experiment.folds[:2]] == [2, 4]
+
+
+def test_who_shares_a_trajectory(tiny, tmp_path):
+    """Not those with a teacher of their own, nor those whose learning rate follows their own validation."""
+    names = ["baseline_n", "trnet", "trnet_wo_high"]
+    experiment = tiny.experiment(tmp_path, plateau_patience=0)
+    groups = experiment.groups(names, experiment.folds, [1, 2])
+    sizes = {name: [len(g.folds) for g in groups if g.name == name and g.seed == 1] for name in names}
+    assert sizes == {"baseline_n": [2, 2, 2], "trnet": [1] * 6, "trnet_wo_high": [2, 2, 2]}
+    assert {(g.name, f.number, g.seed) for g in groups for f in g.folds} == {
+        (name, number, seed) for name in names for number in range(1, 7) for seed in (1, 2)
+    }
+    plateau = tiny.experiment(tmp_path, plateau_patience=2)
+    assert all(len(group.folds) == 1 for group in plateau.groups(names, plateau.folds, [1]))
+
+
+def test_an_epoch_that_does_not_fit_the_device_begins_again_with_half_the_features_there(
+    tiny, trained, tmp_path, monkeypatch, capsys
+):
+    experiment, whole, calls = tiny.experiment(tmp_path), loop.losses_of, []
+
+    def losses_of(*args):
+        calls.append(1)
+        if len(calls) == 6:  # in epoch 2
+            raise torch.OutOfMemoryError
+        return whole(*args)
+
+    monkeypatch.setattr(loop, "losses_of", losses_of)
+    experiment.train("baseline_c", experiment.folds[0], 1)
+    assert "out of GPU memory in epoch 2; half of the features" in capsys.readouterr().out
+    assert same_outcome(outcome(experiment, "baseline_c"), outcome(trained, "baseline_c"))
+
+
+def test_a_device_with_nothing_left_to_give_back_is_said(tiny, tmp_path, monkeypatch):
+    def losses_of(*_args):
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(loop, "losses_of", losses_of)
+    experiment = tiny.experiment(tmp_path)
+    with pytest.raises(TrnetError, match=r"baseline_c fold 1 seed 1: out of GPU memory; lower training.batch_size"):
+        experiment.train("baseline_c", experiment.folds[0], 1)
+
+
+def test_a_fold_without_one_of_the_classes_is_refused(tiny, tmp_path):
+    """Only S1F is ever sad: in fold 1 nothing sad is left to train on."""
+    experiment = tiny.experiment(tmp_path)
+    sad, neutral = (experiment.classes.index(name) for name in ("sad", "neu"))
+    others = {utt: neutral for utt, label in experiment.labels.items() if label == sad and utt[:3] != "S1F"}
+    experiment.labels.update(others)
+    with pytest.raises(TrnetError, match=r"fold 1: nothing to train on of class sad once S1F and S1M are held out"):
+        experiment.train("baseline_c", experiment.folds[0], 1)

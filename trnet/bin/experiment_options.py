@@ -28,6 +28,12 @@ def add_experiment_options(parser: Parser) -> None:
     add_device_option(parser)
 
 
+def add_share_options(parser: Parser) -> None:
+    """How many runs share the machine."""
+    parser.add_argument("--nj", type=int, default=1, help="runs at a time")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads of a run; its last bits depend on it")
+
+
 def experiment_from(args: Namespace) -> Experiment:
     """The experiment that the options name; every system is checked to exist.
 

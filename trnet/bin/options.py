@@ -1,5 +1,6 @@
 """Options that several entry points share."""
 
+import os
 import sys
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Callable
@@ -68,7 +69,7 @@ def add_config_options(parser: Parser) -> None:
 
 def add_device_option(parser: Parser) -> None:
     """CPU or GPU."""
-    parser.add_argument("--ngpu", type=int, default=0, help="0: CPU; 1: GPU")
+    parser.add_argument("--ngpu", type=int, default=0, help="0: CPU; N: GPUs")
 
 
 def config_from(args: Namespace) -> Config:
@@ -103,9 +104,9 @@ def device_from(args: Namespace) -> "torch.device":
     """
     import torch  # here, because it takes seconds and not every stage needs it
 
-    if args.ngpu and not torch.cuda.is_available():
-        raise TrnetError(f"--ngpu {args.ngpu}: PyTorch sees no GPU here; use --ngpu 0")
-    return torch.device("cuda" if args.ngpu else "cpu")
+    if args.ngpu > torch.cuda.device_count():
+        raise TrnetError(f"--ngpu {args.ngpu}: PyTorch sees {torch.cuda.device_count() or 'no'} GPU here; use fewer")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if args.ngpu else torch.device("cpu")
 
 
 def frontend_from(config: Config, args: Namespace) -> "FrontEnd":

@@ -3,13 +3,12 @@
 import sys
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from tqdm import tqdm
-
-from trnet.bin.experiment_options import add_experiment_options, experiment_from
+from trnet.bin.experiment_options import add_experiment_options, add_share_options, experiment_from
 from trnet.bin.options import Parser, list_of, make_parser
-from trnet.conditions import noisy_conditions
+from trnet.conditions import Condition, noisy_conditions
 from trnet.errors import one_line_errors
 from trnet.eval.material import gather
 from trnet.eval.predictions import Predictions, read_predictions, write_predictions
@@ -17,21 +16,30 @@ from trnet.eval.report import write_report
 from trnet.eval.run_predictions import predict_run
 from trnet.experiment import Experiment
 from trnet.folds import Fold, pick_folds
+from trnet.jobs import do_all
 from trnet.provenance import commit, machine, versions
 from trnet.train.checkpoint import load_checkpoint
-from trnet.train.loop import best_epoch
+from trnet.train.history import best_epoch
 
 
 def get_parser() -> Parser:
     """Options of stage 7."""
     parser = make_parser("score", __doc__)
     add_experiment_options(parser)
+    add_share_options(parser)
     parser.add_argument("--noises", type=list_of(str), required=True, help='noise sets to test on, e.g. "esc musan"')
     parser.add_argument("--reference", type=Path, help="CSV of published figures to print beside")
     parser.add_argument("--report-seed", type=int, default=0, help="seed of resampling, t-SNE, choice of audio")
     parser.add_argument("--resamples", type=int, default=2000, help="bootstrap samples of an interval")
     parser.add_argument("--permutations", type=int, default=9999, help="assignments of signs in a paired test")
     return parser
+
+
+def predict(
+    experiment: Experiment, run: tuple[str, Fold, int], _position: int | None, conditions: list[Condition]
+) -> None:
+    """Predict with one run."""
+    predict_run(experiment, *run, conditions)
 
 
 @one_line_errors
@@ -43,8 +51,7 @@ def main(args: list[str] | None = None) -> None:
     folds = pick_folds(experiment.folds, opts.folds)
     conditions = noisy_conditions(opts.noises, experiment.config.simulation.snrs)
     runs = [(name, fold, seed) for name in names for fold in folds for seed in opts.seeds]
-    for run in tqdm(runs, desc="score", unit="run"):
-        predict_run(experiment, *run, conditions)
+    do_all(experiment, partial(predict, conditions=conditions), runs, opts.nj, opts.threads, "score")
     found = read_predictions([experiment.run_folder(*run) / "predictions.csv" for run in runs])
     # systems that hear no front-end are shared between experiments; here they are part of this one
     rows = [replace(row, frontend=experiment.config.frontend) for row in found.rows]

@@ -1,28 +1,40 @@
 """Stages 5 and 6: train systems on folds with seeds."""
 
+import os
 import sys
 
-from trnet.bin.experiment_options import add_experiment_options, experiment_from
+from trnet.bin.experiment_options import add_experiment_options, add_share_options, experiment_from
 from trnet.bin.options import Parser, make_parser
 from trnet.errors import one_line_errors
-from trnet.experiment import TEACHER
+from trnet.experiment import TEACHER, Experiment, Group
 from trnet.folds import pick_folds
+from trnet.jobs import do_all, own_share
 
 
 def get_parser() -> Parser:
     """Options of stages 5 and 6."""
     parser = make_parser("train", __doc__)
     add_experiment_options(parser)
+    add_share_options(parser)
     parser.add_argument(
         "--part", choices=("teacher", "others"), default="others", help="teacher: Baseline-c; others: all but it"
     )
     return parser
 
 
+def train_group(experiment: Experiment, group: Group, position: int | None) -> None:
+    """Train the runs of a group that are not up to date."""
+    experiment.train_group(group, position)
+
+
 @one_line_errors
 def main(args: list[str] | None = None) -> None:
     """Train every run that is not finished yet."""
+    args = sys.argv[1:] if args is None else args
     opts = get_parser().parse_args(args)
+    if opts.ngpu > 1 and "RANK" not in os.environ:
+        torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(opts.ngpu))
+        os.execv(sys.executable, [sys.executable, *torchrun, "-m", "trnet.bin.train", *args])
     experiment = experiment_from(opts)
     names = opts.systems or list(experiment.config.systems)
     folds = pick_folds(experiment.folds, opts.folds)
@@ -31,11 +43,10 @@ def main(args: list[str] | None = None) -> None:
         names = [TEACHER] if wanted else []
     else:
         names = [name for name in names if name != TEACHER]
+    experiment.check_features(names)
     experiment.link_shared_systems(names)
-    for fold in folds:
-        for seed in opts.seeds:
-            for name in names:
-                experiment.train(name, fold, seed)
+    groups = own_share(experiment.groups(names, folds, opts.seeds))
+    do_all(experiment, train_group, groups, opts.nj, opts.threads, "train")
 
 
 if __name__ == "__main__":

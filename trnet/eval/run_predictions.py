@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-import torch
-
 from trnet.conditions import CLEAN, Condition
 from trnet.errors import TrnetError
 from trnet.eval.predictions import Prediction, write_predictions
@@ -12,9 +10,10 @@ from trnet.folds import Fold
 from trnet.lock import only_one
 from trnet.stamp import Stamp, file_digest
 from trnet.train.checkpoint import load_checkpoint, load_weights
-from trnet.train.data import BatchReader, Item
+from trnet.train.data import BatchReader
 from trnet.train.decode import Answer, decode
 from trnet.train.forward import input_kinds, make_model
+from trnet.train.store import Item
 
 BATCH = 64
 
@@ -51,9 +50,8 @@ def answers_of(
     checkpoint = experiment.run_folder(name, fold, seed) / "best.pt"
     model = make_model(experiment.config, system, len(experiment.classes))
     load_weights(model, load_checkpoint(checkpoint)["model"], checkpoint)
-    reader = BatchReader(experiment.archives, experiment.labels, input_kinds(system))
-    device: torch.device = experiment.device
-    return decode(model.to(device), system, reader, items, experiment.length, BATCH, device, with_h)
+    reader = BatchReader(experiment.store, experiment.labels, input_kinds(system))
+    return decode(model.to(experiment.device), system, reader, items, BATCH, with_h)
 
 
 def _predict(experiment: Experiment, name: str, fold: Fold, seed: int, conditions: list[Condition]) -> list[Prediction]:

@@ -41,11 +41,16 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     return state
 
 
-def load_weights(model: nn.Module, weights: dict[str, torch.Tensor], path: Path) -> None:
-    """Put weights into a model, every key and shape as it must be.
+def check_weights(model: nn.Module, weights: dict[str, torch.Tensor], path: Path) -> None:
+    """Make sure that weights fit a model.
 
     Raises: TrnetError naming the keys that are missing, extra, or of another shape.
     """
     if faults := misfits(model, weights):
         raise TrnetError(f"{path}: is a checkpoint of another model ({faults}); train it with this configuration")
+
+
+def load_weights(model: nn.Module, weights: dict[str, torch.Tensor], path: Path) -> None:
+    """Put weights into a model, every key and shape as it must be; raises as `check_weights` does."""
+    check_weights(model, weights, path)
     model.load_state_dict(weights)

@@ -1,56 +1,14 @@
-"""Features of a corpus under its conditions, and batches of them."""
+"""Which items an epoch has, in which batches, and the batches themselves."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 
-import kaldiio
-import numpy as np
 import torch
 from torch import Tensor
 
 from trnet.conditions import CLEAN, Condition
-from trnet.errors import TrnetError
-from trnet.kaldi.data_dir import read_table
 from trnet.noise.assign import rng_for
-
-Item = tuple[str, Condition]  # clean utterance id, condition
-
-
-class Archives:
-    """The dumped features of one corpus: unprocessed under ``<dump>/raw``, enhanced under ``<dump>/<frontend>``."""
-
-    def __init__(self, dump: Path, frontend: str, corpus: str) -> None:
-        self.dump, self.frontend, self.corpus = Path(dump), frontend, corpus
-        self._scp: dict[Path, Mapping[str, np.ndarray]] = {}
-
-    def folder(self, kind: str, condition: Condition) -> Path:
-        """Where the features of a kind (noisy or enhanced) and condition lie."""
-        return self.dump / ("raw" if kind == "noisy" else self.frontend) / condition.data_name(self.corpus)
-
-    def matrix(self, kind: str, utt: str, condition: Condition) -> np.ndarray:
-        """Features (frames, mels) float32 of a clean utterance id under a condition.
-
-        Raises: TrnetError if they were not dumped, or the archive is damaged.
-        """
-        folder = self.folder(kind, condition)
-        if folder not in self._scp:
-            scp = folder / "feats.scp"
-            if not scp.is_file():
-                raise TrnetError(f"{scp}: no such file; run stages 2 to 4 for this condition and front-end")
-            self._scp[folder] = kaldiio.load_scp(str(scp))
-        key = condition.utt(utt)
-        try:
-            return self._scp[folder][key]
-        except KeyError:
-            raise TrnetError(f"{folder}/feats.scp: no features of {key}; run stage 4 again") from None
-        except (OSError, ValueError, AssertionError, RuntimeError) as error:
-            raise TrnetError(f"{folder}/feats.ark: cannot read {key} ({error}); run stage 4 again") from None
-
-    def lengths(self, condition: Condition) -> dict[str, int]:
-        """Frames of each utterance, by its id under the condition."""
-        table = read_table(self.folder("noisy", condition) / "utt2num_frames")
-        return {utt: int(count) for utt, count in table.items()}
+from trnet.train.store import FeatureStore, Item
 
 
 @dataclass(frozen=True)
@@ -75,51 +33,36 @@ class Batch:
         return replace(self, **{k: v.to(device) for k, v in moved.items() if isinstance(v, Tensor)})
 
 
-def pad(matrices: Sequence[np.ndarray]) -> Tensor:
-    """Matrices (t_i, F) -> (B, max t_i, F), zeros behind the end."""
-    return torch.nn.utils.rnn.pad_sequence([torch.from_numpy(m.copy()) for m in matrices], batch_first=True)
-
-
 class BatchReader:
-    """Reads batches of the kinds that a system needs."""
+    """Makes batches of the kinds of features that a system needs; `h_s` (D,) of the teacher by utterance."""
 
     def __init__(
         self,
-        archives: Archives,
+        store: FeatureStore,
         labels: Mapping[str, int],
         kinds: Sequence[str],
         h_s: Mapping[str, Tensor] | None = None,
     ) -> None:
-        self.archives, self.labels, self.kinds, self.h_s = archives, labels, tuple(kinds), h_s
+        self.store, self.labels, self.kinds, self.h_s = store, labels, tuple(kinds), h_s
 
     def read(self, items: Sequence[Item]) -> Batch:
-        """Read one batch.
+        """One batch, on the store's device.
 
-        Raises: TrnetError if features are missing or a pair of them differs in length.
+        Raises: TrnetError if features are missing, or of another length than the clean ones.
         """
-        stacks: dict[str, Tensor] = {}
-        lengths: list[int] | None = None
+        stacks = {}
         for kind in self.kinds:
-            conditions = [CLEAN if kind == "clean" else condition for _, condition in items]
-            source = "noisy" if kind == "clean" else kind
-            matrices = [self.archives.matrix(source, u, c) for (u, _), c in zip(items, conditions, strict=True)]
-            own = [len(m) for m in matrices]
-            if lengths is not None and own != lengths:
-                worst = next(i for i, pair in enumerate(zip(own, lengths, strict=True)) if pair[0] != pair[1])
-                raise TrnetError(
-                    f"{items[worst][0]}: {own[worst]} {kind} frames for {lengths[worst]} {self.kinds[0]} ones; "
-                    "run stages 2 to 4 again"
-                )
-            lengths = own
-            stacks[kind] = pad(matrices)
-        h_s = None if self.h_s is None else torch.stack([self.h_s[utt] for utt, _ in items])
-        return Batch(
+            target = kind == "clean"
+            wanted = [(utt, CLEAN) for utt, _ in items] if target else items
+            stacks[kind] = self.store.stack("noisy" if target else kind, wanted)
+        batch = Batch(
             tuple(items),
-            torch.tensor(lengths),
+            torch.tensor([self.store.length[utt] for utt, _ in items]),
             torch.tensor([self.labels[utt] for utt, _ in items]),
-            h_s=h_s,
+            h_s=None if self.h_s is None else torch.stack([self.h_s[utt] for utt, _ in items]),
             **stacks,
         )
+        return batch.to(self.store.device)
 
 
 def draw_conditions(utts: Sequence[str], conditions: Sequence[Condition], how: str, *key: object) -> list[Item]:

@@ -1,6 +1,6 @@
 """A trained system's answers to utterances under their conditions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -9,8 +9,9 @@ from torch import nn
 
 from trnet.config import System
 from trnet.errors import TrnetError
-from trnet.train.data import BatchReader, Item, scoring_batches
+from trnet.train.data import BatchReader, scoring_batches
 from trnet.train.forward import run_model
+from trnet.train.store import Item
 
 
 class Answer(NamedTuple):
@@ -27,9 +28,7 @@ def decode(
     system: System,
     reader: BatchReader,
     items: Sequence[Item],
-    length: Mapping[str, int],
     batch_size: int,
-    device: torch.device,
     with_h: bool = False,
 ) -> dict[Item, Answer]:
     """The answer to every item; the model is left in eval mode. Always float32.
@@ -39,15 +38,13 @@ def decode(
         system: The system.
         reader: Reads the kinds of features that the system hears.
         items: Clean utterance ids with their conditions.
-        length: Frames of each clean utterance.
         batch_size: Items a batch.
-        device: Where to compute.
         with_h: Whether the answers hold the representation h.
     """
     model.eval()
     answers: dict[Item, Answer] = {}
-    for chunk in scoring_batches(items, length, batch_size):
-        out = run_model(model, system, reader.read(chunk).to(device))
+    for chunk in scoring_batches(items, reader.store.length, batch_size):
+        out = run_model(model, system, reader.read(chunk))
         probs = torch.softmax(out.logits.float(), dim=1).cpu().numpy()
         if not np.isfinite(probs).all():
             utts = " ".join(utt for (utt, _), row in zip(chunk, probs, strict=True) if not np.isfinite(row).all())

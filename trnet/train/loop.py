@@ -1,109 +1,88 @@
-"""Training one system on one fold with one seed; the epoch is chosen on validation UAR only."""
+"""Training: one trajectory of weights, from which each fold that trains on the same utterances takes its checkpoints.
 
-import csv
-import io
+Folds that hold out the same speakers (the two of an IEMOCAP session test and validate in turn) train on the same
+utterances, so that a system without a teacher has the same weights after each epoch in all of them; they differ in
+which epoch is chosen.
+"""
+
 import math
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from trnet.conditions import CLEAN, Condition
-from trnet.config import Config, System, Training
 from trnet.errors import TrnetError
-from trnet.eval.metrics import uar
-from trnet.files import write_text
-from trnet.folds import Fold
-from trnet.model.frames import ValidFrames
-from trnet.provenance import commit, machine, versions
-from trnet.train.checkpoint import load_checkpoint, load_weights, save_checkpoint
-from trnet.train.data import Archives, Batch, BatchReader, draw_conditions, training_batches
-from trnet.train.decode import decode
-from trnet.train.forward import input_kinds, make_model, run_model
-from trnet.train.losses import Losses, high_level_loss, low_level_loss, trnet_losses
+from trnet.train.data import BatchReader, draw_conditions, training_batches
+from trnet.train.forward import make_model
+from trnet.train.run import Run
 from trnet.train.seeding import seed_torch
+from trnet.train.store import Item
+from trnet.train.task import Task, losses_of
 
 BAR = "{desc}: {percentage:3.0f}%|{bar}| epoch {n:.1f}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
-HISTORY = ("epoch", "lr", "loss", "task", "low", "high", "valid_uar", "c_clean", "c_noisy")
+PARTS = ("loss", "task", "low", "high")
+LOOK_EVERY = {"cpu": 1, "cuda": 50}  # batches between two looks at the losses, for which a GPU has to stop
 
 
-@dataclass(frozen=True)
-class Task:
-    """All that one run is trained from."""
+class Sums:
+    """Sums of the losses of an epoch, looked at every few batches."""
 
-    name: str
-    system: System
-    fold: Fold
-    seed: int
-    config: Config
-    archives: Archives
-    labels: Mapping[str, int]  # class index of each utterance
-    classes: tuple[str, ...]
-    length: Mapping[str, int]  # frames of each utterance
-    conditions: tuple[Condition, ...]  # what training and validation hear
-    h_s: Mapping[str, Tensor] | None  # of the teacher, where the system needs it
-    device: torch.device
+    def __init__(self, title: str, device: torch.device) -> None:
+        self.title, self.every = title, LOOK_EVERY.get(device.type, 1)
+        self.sums, self.seen = dict.fromkeys(PARTS, 0.0), 0
+        self._waiting: list[tuple[Sequence[Item], Tensor]] = []
 
-    def reader(self, training: bool) -> BatchReader:
-        """Reads what the system hears, and in training also X_s and h_s where its losses need them."""
-        kinds = [*input_kinds(self.system), *(["clean"] if training and self.system.alpha else [])]
-        return BatchReader(self.archives, self.labels, kinds, self.h_s if training else None)
+    def add(self, items: Sequence[Item], parts: Tensor) -> bool:
+        """Take up the losses (4,) of a batch; True if all so far are in `sums`.
 
+        Raises: TrnetError with the utterances if a loss is not finite.
+        """
+        self._waiting.append((items, parts))
+        if len(self._waiting) < self.every:
+            return False
+        self.look()
+        return True
 
-def losses_of(task: Task, model: nn.Module, batch: Batch) -> Losses:
-    """Eq. 8 for one batch.
+    def look(self) -> None:
+        """Take what is waiting into `sums`.
 
-    Raises: TrnetError with the utterances if the loss is not finite.
-    """
-    bf16 = task.config.training.precision == "bf16"
-    with torch.autocast(task.device.type, torch.bfloat16, enabled=bf16):
-        out = run_model(model, task.system, batch)
-    low = high = None
-    if task.system.alpha:
-        assert batch.clean is not None and out.compensated is not None
-        low = low_level_loss(batch.clean, out.compensated, ValidFrames(batch.lengths, batch.clean.shape[1]))
-    if task.system.beta:
-        assert batch.h_s is not None
-        high = high_level_loss(batch.h_s, out.h)
-    losses = trnet_losses(task.system, out.logits, batch.labels, low, high)
-    if not math.isfinite(losses.total.item()):
-        utts = " ".join(f"{utt}({condition.name})" for utt, condition in batch.items[:8])
-        raise TrnetError(f"{task.name} fold {task.fold.number}: loss is not finite on {utts} ...; lower training.lr")
-    return losses
+        Raises: TrnetError with the utterances if a loss is not finite.
+        """
+        if not self._waiting:
+            return
+        values = torch.stack([parts for _, parts in self._waiting]).tolist()
+        for (items, _), row in zip(self._waiting, values, strict=True):
+            if not math.isfinite(row[0]):
+                utts = " ".join(f"{utt}({condition.name})" for utt, condition in items[:8])
+                more = " ..." if len(items) > 8 else ""
+                raise TrnetError(f"{self.title}: loss is not finite on {utts}{more}; lower training.lr")
+            for name, value in zip(PARTS, row, strict=True):
+                self.sums[name] += value * len(items)
+            self.seen += len(items)
+        self._waiting = []
+
+    def means(self) -> dict[str, float]:
+        """Mean of each part over the items."""
+        self.look()
+        return {name: value / self.seen for name, value in self.sums.items()}
 
 
-def best_epoch(history: list[dict[str, Any]]) -> int:
-    """The first epoch of the largest validation UAR (0 before the first)."""
-    return max(history, key=lambda row: (row["valid_uar"], -row["epoch"]), default={"epoch": 0})["epoch"]
+class Trajectory:
+    """Weights and optimizer on their way, and the runs that take checkpoints from them."""
 
+    def __init__(self, task: Task, runs: Sequence[Run]) -> None:
+        assert len(runs) == 1 or not task.config.training.plateau_patience, "the rate of each follows its own UAR"
+        self.task, self.runs = task, list(runs)
+        self.title = f"{task.name} fold {'+'.join(str(run.fold.number) for run in runs)} seed {task.seed}"
+        self._begin()
 
-def is_finished(history: list[dict[str, Any]], conf: Training) -> bool:
-    """Whether max_epochs are done, or the validation UAR has not risen for `patience` epochs."""
-    epoch = len(history)
-    return epoch >= conf.max_epochs or bool(conf.patience and epoch - best_epoch(history) >= conf.patience)
-
-
-def goes_too_far(history: list[dict[str, Any]], conf: Training) -> bool:
-    """Whether a run with this history would have ended before its last epoch under `conf`."""
-    return bool(history) and is_finished(history[:-1], conf)
-
-
-def ends_at(history: list[dict[str, Any]], conf: Training) -> bool:
-    """Whether a run with this history is just what `conf` asks for."""
-    return is_finished(history, conf) and not goes_too_far(history, conf)
-
-
-class Run:
-    """The state of one run, kept in ``<folder>/last.pt`` after each epoch; the chosen epoch is ``best.pt``."""
-
-    def __init__(self, task: Task, folder: Path) -> None:
-        self.task, self.folder, conf = task, Path(folder), task.config.training
-        seed_torch(task.seed, task.fold.test_speaker, "init")
+    def _begin(self) -> None:
+        """From the start, or from the last epoch that every run which is not finished has."""
+        task, conf = self.task, self.task.config.training
+        seed_torch(task.seed, task.draws, "init")
         self.model = make_model(task.config, task.system, len(task.classes)).to(task.device)
         self.optimizer = torch.optim.Adam(self._parameter_groups())
         self.scheduler = None
@@ -111,121 +90,100 @@ class Run:
             self.scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
                 self.optimizer, mode="max", factor=conf.plateau_factor, patience=conf.plateau_patience
             )
-        self.history: list[dict[str, Any]] = []
-        self.trained_with = [f"{commit()} on {machine(task.device)}"]
+        self.epoch = 0
+        states = {run: run.resume(self.model) for run in self.runs}
+        waiting = [run for run in self.runs if not run.finished()]
+        behind = min(waiting, key=lambda run: len(run.history), default=None)
+        if behind is not None and states[behind] is not None:
+            self._load(states[behind])
 
-    def _parameter_groups(self) -> list[dict[str, Any]]:
-        conf = self.task.config.training
-        named = list(self.model.named_parameters())
-        groups = [{"params": [p for n, p in named if not n.startswith("gate.")], "lr": conf.lr}]
-        gate = [p for n, p in named if n.startswith("gate.")]
-        return [*groups, {"params": gate, "lr": self.task.config.gate.lr}] if gate else groups
-
-    @property
-    def best_epoch(self) -> int:
-        """The epoch chosen so far."""
-        return best_epoch(self.history)
-
-    def finished(self) -> bool:
-        """Whether all epochs are done."""
-        return is_finished(self.history, self.task.config.training)
-
-    def resume(self) -> None:
-        """Take up `last.pt` if it is there and reaches no further than this configuration does."""
-        path = self.folder / "last.pt"
-        if not path.exists():
-            return
-        state = load_checkpoint(path)
-        best = load_checkpoint(self.folder / "best.pt")
-        too_far = goes_too_far(state["history"], self.task.config.training)
-        if too_far or best["epoch"] != best_epoch(state["history"]):
-            return  # of another call that asked for more: from the start
-        load_weights(self.model, state["model"], path)
+    def _load(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.scheduler is not None:
             self.scheduler.load_state_dict(state["scheduler"])
-        self.history, self.trained_with = state["history"], [*state["trained_with"], *self.trained_with]
+        self.epoch = len(state["history"])
+
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        conf = self.task.config
+        named = list(self.model.named_parameters())
+        groups = [{"params": [p for n, p in named if not n.startswith("gate.")], "lr": conf.training.lr}]
+        gate = [p for n, p in named if n.startswith("gate.")]
+        return [*groups, {"params": gate, "lr": conf.gate.lr}] if gate else groups
 
     def train(self, bar: tqdm) -> None:
-        """Train to the end, an epoch at a time; `bar` counts epochs."""
-        reader = {part: self.task.reader(part == "train") for part in ("train", "valid")}
-        valid = self._valid_items()
-        bar.update(len(self.history))
-        while not self.finished():
-            row = self._train_epoch(reader["train"], bar)
-            row |= self._validate(reader["valid"], valid)
-            self.history.append(row)
+        """Train until every run has its end; `bar` counts epochs."""
+        reader = self.task.reader(training=True)
+        bar.update(self.epoch)
+        while waiting := [run for run in self.runs if not run.finished()]:
+            try:
+                row = self._train_epoch(reader, bar)
+                self._finish_epoch(row, waiting)
+            except torch.OutOfMemoryError:
+                self._make_room()
+
+    def _make_room(self) -> None:
+        if not self.task.store.halve():
+            raise TrnetError(f"{self.title}: out of GPU memory; lower training.batch_size, or --nj") from None
+        print(
+            f"{self.title}: out of GPU memory in epoch {self.epoch + 1}; half of the features there are given back, "
+            "and the epoch begins again"
+        )
+        self._begin()
+
+    def _finish_epoch(self, row: dict[str, Any], waiting: Sequence[Run]) -> None:
+        """Validate and save each run that does not have this epoch yet."""
+        for run in waiting:
+            if len(run.history) >= row["epoch"]:
+                continue  # it was ahead when the trajectory was taken up
+            run.history.append(row | run.validate(self.model))
             if self.scheduler is not None:
-                self.scheduler.step(row["valid_uar"])
-            self._save(improved=self.best_epoch == row["epoch"])
+                self.scheduler.step(run.history[-1]["valid_uar"])
+            run.save(self._state())
+        self.epoch = row["epoch"]
+
+    def _state(self) -> dict[str, Any]:
+        state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+        return state if self.scheduler is None else state | {"scheduler": self.scheduler.state_dict()}
 
     def _train_epoch(self, reader: BatchReader, bar: tqdm) -> dict[str, Any]:
         task, conf = self.task, self.task.config.training
-        epoch = len(self.history) + 1
-        key = (task.seed, task.fold.test_speaker, epoch)
+        epoch = self.epoch + 1
+        key = (task.seed, task.draws, epoch)
         seed_torch(*key, "dropout")
-        items = draw_conditions(task.fold.train, task.conditions, conf.train_conditions, *key)
-        batches = list(training_batches(items, task.length, conf.batch_size, conf.bucketing, *key))
+        items = draw_conditions(task.utts, task.conditions, conf.train_conditions, *key)
+        batches = list(training_batches(items, task.store.length, conf.batch_size, conf.bucketing, *key))
         self.model.train()
-        sums, seen, started = dict.fromkeys(("loss", "task", "low", "high"), 0.0), 0, time.monotonic()
+        sums, started = Sums(self.title, task.device), time.monotonic()
         for done, chunk in enumerate(batches, 1):
-            losses = losses_of(task, self.model, reader.read(chunk).to(task.device))
-            self.optimizer.zero_grad()
-            losses.total.backward()
-            if conf.grad_clip:
-                nn.utils.clip_grad_norm_(self.model.parameters(), conf.grad_clip)
-            self.optimizer.step()
-            seen += len(chunk)
-            parts = (losses.total, losses.task, losses.low, losses.high)
-            for name, value in zip(sums, parts, strict=True):
-                sums[name] += value.item() * len(chunk)
-            rate = seen / (time.monotonic() - started)
-            bar.set_postfix_str(f"loss {sums['loss'] / seen:.3f}, {rate:.0f} utt/s", refresh=False)
+            parts = self._step(reader, chunk)
+            if sums.add(chunk, parts):
+                rate = sums.seen / (time.monotonic() - started)
+                bar.set_postfix_str(f"loss {sums.sums['loss'] / sums.seen:.3f}, {rate:.0f} utt/s", refresh=False)
             bar.n = epoch - 1 + done / len(batches)
             bar.update(0)
-        lr = self.optimizer.param_groups[0]["lr"]
-        return {"epoch": epoch, "lr": lr} | {name: value / seen for name, value in sums.items()}
+        return {"epoch": epoch, "lr": self.optimizer.param_groups[0]["lr"]} | sums.means()
 
-    def _valid_items(self) -> list[tuple[str, Condition]]:
-        task = self.task
-        how = task.config.training.valid_conditions
-        return draw_conditions(task.fold.valid, task.conditions, how, task.fold.test_speaker, "valid")
-
-    def _validate(self, reader: BatchReader, items: list[tuple[str, Condition]]) -> dict[str, float | None]:
-        task = self.task
-        answers = decode(self.model, task.system, reader, items, task.length, 64, task.device)
-        labels = [task.classes[task.labels[utt]] for utt, _ in items]
-        preds = [task.classes[int(answers[item].probs.argmax())] for item in items]
-        row: dict[str, float | None] = {"valid_uar": uar(labels, preds)}
-        for name, clean in (("c_clean", True), ("c_noisy", False)):
-            cs = [a.c for (_, cond), a in answers.items() if (cond == CLEAN) == clean and a.c is not None]
-            row[name] = sum(cs) / len(cs) if cs else None
-        return row
-
-    def _save(self, improved: bool) -> None:
-        task = self.task
-        weights = self.model.state_dict()
-        about = {"system": task.name, "fold": task.fold.number, "seed": task.seed, "classes": list(task.classes)}
-        about |= {"trained_with": list(dict.fromkeys(self.trained_with)), "versions": versions()}
-        if improved:  # first, so that last.pt never speaks of a best.pt that is not there
-            save_checkpoint(self.folder / "best.pt", {"model": weights, "epoch": self.best_epoch, **about})
-        state = {"model": weights, "optimizer": self.optimizer.state_dict(), "history": self.history, **about}
-        if self.scheduler is not None:
-            state["scheduler"] = self.scheduler.state_dict()
-        save_checkpoint(self.folder / "last.pt", state)
-        text = io.StringIO()
-        writer = csv.DictWriter(text, HISTORY, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.history)
-        write_text(self.folder / "history.csv", text.getvalue())
+    def _step(self, reader: BatchReader, chunk: Sequence[Item]) -> Tensor:
+        """One step of the optimizer; the batch's losses (4,), in the order of PARTS."""
+        clip = self.task.config.training.grad_clip
+        losses = losses_of(self.task, self.model, reader.read(chunk))
+        self.optimizer.zero_grad()
+        losses.total.backward()
+        if clip:
+            nn.utils.clip_grad_norm_(self.model.parameters(), clip)
+        self.optimizer.step()
+        return torch.stack([losses.total, losses.task, losses.low, losses.high]).detach()
 
 
-def train_run(task: Task, folder: Path) -> None:
-    """Train one run in `folder`, taking up an earlier call's last epoch."""
-    run = Run(task, folder)
-    run.resume()
-    desc = f"{task.name} fold {task.fold.number} seed {task.seed}"
-    with tqdm(total=task.config.training.max_epochs, desc=desc, bar_format=BAR) as bar:
-        run.train(bar)
-    best = run.history[run.best_epoch - 1]
-    print(f"{desc}: best epoch {run.best_epoch} of {len(run.history)}, validation UAR {best['valid_uar']:.2f} %")
+def train_runs(task: Task, runs: Sequence[Run], position: int | None = None) -> None:
+    """Train runs on one trajectory, each taking up an earlier call's last epoch; `position`: line of the bar."""
+    trajectory = Trajectory(task, runs)
+    total = task.config.training.max_epochs
+    with tqdm(total=total, desc=trajectory.title, bar_format=BAR, position=position) as bar:
+        trajectory.train(bar)
+    for run in runs:
+        best = max(run.history, key=lambda row: (row["valid_uar"], -row["epoch"]))
+        tqdm.write(
+            f"{run.title}: best epoch {best['epoch']} of {len(run.history)}, validation UAR {best['valid_uar']:.2f} %"
+        )

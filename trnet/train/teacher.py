@@ -1,6 +1,6 @@
 """The teacher: Baseline-c of the same fold and seed, fixed; h_s of the clean training speech, computed once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -11,30 +11,26 @@ from trnet.conditions import CLEAN
 from trnet.model.frames import ValidFrames
 from trnet.model.ser import SER
 from trnet.train.checkpoint import load_checkpoint, load_weights
-from trnet.train.data import Archives, BatchReader, scoring_batches
+from trnet.train.data import BatchReader, scoring_batches
 
 
 @torch.inference_mode()
 def teacher_representations(
     teacher: SER,
     checkpoint: Path,
-    archives: Archives,
-    labels: Mapping[str, int],
+    reader: BatchReader,
     utts: Sequence[str],
-    length: Mapping[str, int],
-    device: torch.device,
 ) -> dict[str, Tensor]:
-    """h_s (D,) float32 of each utterance's clean speech.
+    """h_s (D,) float32 of each utterance's clean speech, on the device of what `reader` reads.
 
     Raises: TrnetError if the checkpoint is missing or of another model.
     """
     load_weights(teacher, load_checkpoint(checkpoint)["model"], checkpoint)
-    teacher = teacher.to(device).eval()
-    reader = BatchReader(archives, labels, ["clean"])
+    teacher = teacher.to(reader.store.device).eval()
     h_s: dict[str, Tensor] = {}
-    batches = list(scoring_batches([(utt, CLEAN) for utt in utts], length, batch_size=32))
+    batches = list(scoring_batches([(utt, CLEAN) for utt in utts], reader.store.length, batch_size=32))
     for chunk in tqdm(batches, desc="h_s of the teacher", unit="batch", leave=False):
-        batch = reader.read(chunk).to(device)
-        h = teacher.represent(batch.clean, ValidFrames(batch.lengths, batch.clean.shape[1]))
-        h_s.update((utt, row) for (utt, _), row in zip(chunk, h.float().cpu().clone(), strict=True))
+        batch = reader.read(chunk)
+        h = teacher.represent(batch.noisy, ValidFrames(batch.lengths, batch.noisy.shape[1]))
+        h_s.update((utt, row) for (utt, _), row in zip(chunk, h.float().clone(), strict=True))
     return h_s

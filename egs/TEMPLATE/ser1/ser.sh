@@ -8,8 +8,8 @@ corpus=                       # name of the corpus: data/<corpus>
 layout=                       # how it lies on disk: iemocap, nemo; the corpus's name if empty
 stage=0                       # first stage
 stop_stage=7                  # last stage
-ngpu=0                        # 0: CPU, 1: GPU
-nj=$(nproc 2>/dev/null || echo 1) # processes in stages 1 to 4
+ngpu=0                        # 0: CPU, N: GPUs (stages 5 and 6 share them by torchrun)
+nj=$(nproc 2>/dev/null || echo 1) # processes in stages 1 to 4, runs at a time in 5 to 7
 config=conf/recipe.yaml       # the experiment's YAML
 folds=                        # e.g. "1 2"; all if empty
 seeds=1                       # e.g. "1 2 3"
@@ -71,7 +71,7 @@ setup=(--config "$config")
 [ -z "$frontend_checkpoint" ] || setup+=(--frontend-checkpoint "$frontend_checkpoint")
 [ -z "$snrs" ] || setup+=(--snrs "$snrs")
 [ -z "$max_epochs" ] || setup+=(--max-epochs "$max_epochs")
-runs=(--corpus-data "$data/$corpus" --dump "$dump" --exp "$exp" --systems "$systems" --folds "$folds" --seeds "$seeds" --ngpu "$ngpu")
+runs=(--corpus-data "$data/$corpus" --dump "$dump" --exp "$exp" --systems "$systems" --folds "$folds" --seeds "$seeds" --ngpu "$ngpu" --nj "$nj")
 
 if in_stage 0 "installation, corpora, weights"; then
     if [ -x local/make_data.sh ]; then local/make_data.sh "$corpus_dir" "$esc_dir" "$musan_dir"; fi

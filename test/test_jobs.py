@@ -1,0 +1,91 @@
+"""Many runs at a time: the same bits as one by one, and one that fails does not stop the others."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import kaldiio
+import numpy as np
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from trnet.bin import train
+from trnet.jobs import own_share
+
+
+@pytest.fixture
+def command(tiny, tmp_path):
+    """Options of trnet.bin.train for two epochs of Baseline-c, with a folder of runs of their own."""
+
+    def make(exp: str, *more: str, dump: Path | None = None) -> list[str]:
+        folders = [*tiny.folders(dump), "--exp", str(tmp_path / exp)]
+        return [*folders, "--part", "teacher", "--systems", "baseline_c", "--max-epochs", "2", *more]
+
+    return make
+
+
+def weights(exp: Path) -> dict[str, dict[str, torch.Tensor]]:
+    """Of each run's last epoch."""
+    found = sorted(exp.glob("raw/baseline_c/*/last.pt"))
+    return {path.parent.name: torch.load(path, weights_only=True)["model"] for path in found}
+
+
+def assert_same(first: dict, second: dict) -> None:
+    assert first.keys() == second.keys()
+    for run in first:
+        assert all(torch.equal(first[run][key], second[run][key]) for key in first[run])
+
+
+@pytest.fixture
+def one_by_one(command, tmp_path):
+    assert train.main(command("alone", "--folds", "1 3", "--seeds", "1 2")) == 0
+    found = weights(tmp_path / "alone")
+    assert len(found) == 4
+    return found
+
+
+def test_two_runs_at_a_time_give_the_bits_of_one_by_one(command, one_by_one, tmp_path):
+    assert train.main(command("together", "--folds", "1 3", "--seeds", "1 2", "--nj", "2")) == 0
+    assert_same(weights(tmp_path / "together"), one_by_one)
+
+
+def test_torchrun_splits_the_runs(command, one_by_one, tmp_path):
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    options = command("split", "--folds", "1 3", "--seeds", "1 2")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*torchrun, "-m", "trnet.bin.train", *options], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "up to date" not in done.stdout  # none was taken twice
+    assert_same(weights(tmp_path / "split"), one_by_one)
+
+
+def test_the_shares_of_all_processes_are_all_jobs_once(monkeypatch):
+    assert own_share(range(7)) == list(range(7))
+    shares = []
+    for rank in range(3):
+        monkeypatch.setenv("RANK", str(rank))
+        monkeypatch.setenv("WORLD_SIZE", "3")
+        shares += own_share(range(7))
+    assert sorted(shares) == list(range(7))
+
+
+@pytest.mark.parametrize("nj", ["1", "2"])
+def test_a_run_that_fails_does_not_stop_the_others(command, tiny, tmp_path, nj, capsys):
+    """Features of S3M that are not finite: fold 1 trains on them, fold 6 (S3M tests, S3F validates) does not."""
+    dump = tmp_path / "dump"
+    shutil.copytree(tiny.dump, dump, ignore=shutil.ignore_patterns("wav"))
+    folder = dump / "raw" / "tiny"
+    matrices = {key: np.array(value) for key, value in kaldiio.load_scp(str(folder / "feats.scp")).items()}
+    matrices["S3M-sad_1"][3, 4] = np.nan
+    kaldiio.save_ark(str(folder / "feats.ark"), matrices, scp=str(folder / "feats.scp"))
+    assert train.main(command("exp", "--folds", "1 6", "--nj", nj, dump=dump)) == 1
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "baseline_c fold 1 seed 1: loss is not finite on" in error and "S3M-sad_1(clean)" in error
+    assert "1 of 2 runs failed; the others are done" in error
+    assert set(weights(tmp_path / "exp")) == {"fold6_seed1"}

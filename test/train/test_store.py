@@ -1,0 +1,105 @@
+"""The feature store: the same numbers wherever they lie, each archive read once."""
+
+import numpy as np
+import pytest
+import torch
+
+from trnet.conditions import CLEAN, Condition
+from trnet.errors import TrnetError
+from trnet.train.store import FeatureStore, Room, room_on, sets_of
+
+CPU = torch.device("cpu")
+CONDITIONS = (CLEAN, Condition("esc", 10), Condition("esc", 0))
+LENGTH = {f"u{i}": 3 + 5 * i % 7 for i in range(9)}
+SETS = sets_of(["noisy", "enhanced"], CONDITIONS)
+SIZE = 4 * 5 * sum(LENGTH.values())  # bytes of one archive
+
+
+class Archives:
+    """Random matrices, and how often each was read."""
+
+    def __init__(self, shorter: str = ""):
+        self.read, self.shorter = [], shorter
+
+    def matrix(self, kind, utt, condition):
+        self.read.append((kind, utt, condition))
+        key = [ord(letter) for letter in f"{kind}{utt}{condition.name}"]
+        frames = LENGTH[utt] - (kind == "enhanced" and utt == self.shorter)
+        return np.random.default_rng(key).normal(size=(frames, 5)).astype(np.float32)
+
+
+def items(seed: int) -> list:
+    rng = np.random.default_rng(seed)
+    return [(f"u{rng.integers(9)}", CONDITIONS[rng.integers(3)]) for _ in range(8)]
+
+
+@pytest.mark.parametrize("archives_held", [0, 1, 2, 5, 6])
+def test_a_batch_is_padded_matrices_wherever_they_lie(archives_held):
+    store = FeatureStore(Archives(), LENGTH, CPU, Room(archives_held * SIZE))
+    store.hold(SETS, LENGTH)
+    assert len(store.held) == archives_held
+    for seed in range(4):
+        for kind in ("noisy", "enhanced"):
+            batch = items(seed)
+            matrices = [torch.from_numpy(Archives().matrix(kind, utt, condition)) for utt, condition in batch]
+            wanted = torch.nn.utils.rnn.pad_sequence(matrices, batch_first=True)
+            assert torch.equal(store.stack(kind, batch), wanted)
+
+
+def test_nan_in_one_utterance_stays_there():
+    """Also behind the end of its neighbours in memory."""
+
+    class Bad(Archives):
+        def matrix(self, kind, utt, condition):
+            return super().matrix(kind, utt, condition) * (np.nan if utt == "u0" else 1)
+
+    store = FeatureStore(Bad(), LENGTH, CPU, Room(6 * SIZE))
+    store.hold(SETS, LENGTH)
+    got = store.stack("noisy", [("u3", CLEAN), ("u4", CLEAN)])
+    assert LENGTH["u3"] != LENGTH["u4"] and torch.isfinite(got).all()
+
+
+def test_each_archive_is_read_once_and_not_at_all_where_there_is_room():
+    archives = Archives()
+    store = FeatureStore(archives, LENGTH, CPU, Room(6 * SIZE))
+    store.hold(SETS, LENGTH)
+    once = len(archives.read)
+    assert once <= len(SETS) * len(LENGTH) + 1
+    store.hold(sets_of(["noisy"], [CLEAN]), ["u1"])  # is there
+    for seed in range(3):
+        store.stack("enhanced", items(seed))
+    assert len(archives.read) == once
+
+
+def test_utterances_that_are_not_held_come_from_the_archives():
+    archives = Archives()
+    store = FeatureStore(archives, LENGTH, CPU, Room(6 * SIZE))
+    store.hold(SETS, ["u1", "u2"])
+    archives.read.clear()
+    got = store.stack("noisy", [("u1", CLEAN), ("u5", CLEAN)])
+    assert archives.read == [("noisy", "u5", CLEAN)]
+    assert torch.equal(got[1, : LENGTH["u5"]], torch.from_numpy(Archives().matrix("noisy", "u5", CLEAN)))
+
+
+def test_half_the_room_is_given_back_until_there_is_none():
+    store = FeatureStore(Archives(), LENGTH, CPU, Room(6 * SIZE))
+    store.hold(SETS, LENGTH)
+    before = store.stack("noisy", items(1))
+    counts = []
+    while store.halve():
+        counts.append(len(store.held))
+        assert torch.equal(store.stack("noisy", items(1)), before)
+    assert counts == [3, 1, 0] and not store.halve()
+
+
+@pytest.mark.parametrize("room", [0, 6 * SIZE])
+def test_features_of_another_length_are_refused(room):
+    store = FeatureStore(Archives(shorter="u4"), LENGTH, CPU, Room(room))
+    with pytest.raises(TrnetError, match=f"u4: {LENGTH['u4'] - 1} enhanced frames for {LENGTH['u4']} clean ones"):
+        store.hold(SETS, LENGTH)
+        store.stack("enhanced", [("u4", CLEAN)])
+
+
+def test_runs_that_share_a_machine_share_its_memory():
+    assert 0 < room_on(CPU, 4).device < 0.6 * room_on(CPU, 2).device
+    assert room_on(CPU).host == 0  # one memory

@@ -1,0 +1,87 @@
+"""Many runs on one machine: several at a time, each in a process of its own, one that fails not stopping the others.
+
+On a CPU a run computes with one thread (or as many as asked for), so that its numbers do not depend on how many runs
+share the machine. On several machines or GPUs, torchrun starts one process for each, and each takes its share.
+"""
+
+import multiprocessing
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from multiprocessing.queues import Queue
+from typing import TypeVar
+
+import torch
+from tqdm import tqdm
+
+from trnet.errors import TrnetError
+from trnet.experiment import Experiment
+from trnet.parallel import imap
+
+T = TypeVar("T")
+Work = Callable[[Experiment, T, int | None], None]  # experiment, job, line of the progress bar
+
+_experiment: Experiment
+_work: Work
+_position: int
+
+
+def own_share(jobs: Sequence[T]) -> list[T]:
+    """The jobs of this process among those that torchrun started; all where it did not."""
+    rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    return list(jobs)[rank::world]
+
+
+def _start(experiment: Experiment, work: Work, threads: int, lines: Queue, lock: object) -> None:
+    global _experiment, _work, _position
+    _experiment, _work, _position = experiment, work, lines.get()
+    torch.set_num_threads(threads)
+    tqdm.set_lock(lock)
+
+
+def _do(job: T) -> str | None:
+    return _failure(_experiment, _work, job, _position)
+
+
+def _failure(experiment: Experiment, work: Work, job: T, position: int | None) -> str | None:
+    """Do one job; what is wrong with it, if anything is."""
+    try:
+        work(experiment, job, position)
+    except TrnetError as error:
+        return str(error)
+    return None
+
+
+def do_all(experiment: Experiment, work: Work, jobs: Sequence[T], nj: int, threads: int, desc: str) -> None:
+    """Do jobs, `nj` at a time.
+
+    Args:
+        experiment: What the jobs are about.
+        work: A function of a module (it is sent to other processes).
+        jobs: One call of `work` each.
+        nj: Processes.
+        threads: Threads of a process; numbers may depend on it in their last bits.
+        desc: Of the progress bar.
+
+    Raises: TrnetError at the end if jobs failed, saying how many, and what was wrong with the first.
+    """
+    nj = max(1, min(nj, len(jobs)))
+    experiment = replace(experiment, at_once=nj)
+    if nj == 1:
+        torch.set_num_threads(threads)
+        results = (_failure(experiment, work, job, None) for job in jobs)
+    else:
+        context = multiprocessing.get_context("spawn")
+        lines, lock = context.Queue(), context.RLock()
+        for line in range(1, nj + 1):
+            lines.put(line)
+        results = imap(_do, jobs, nj, desc, "run", _start, (experiment, work, threads, lines, lock), chunk=1)
+    failures = []
+    for failure in results:
+        if failure is not None:
+            failures.append(failure)
+            if len(jobs) > 1:
+                tqdm.write(f"failed: {failure}")
+    if failures:
+        more = "" if len(jobs) == 1 else f" ({len(failures)} of {len(jobs)} runs failed; the others are done)"
+        raise TrnetError(f"{failures[0]}{more}")

@@ -1,0 +1,80 @@
+"""One run: a system trained for one fold with one seed, its checkpoints and its history in a folder."""
+
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from trnet.conditions import CLEAN
+from trnet.eval.metrics import uar
+from trnet.files import write_text
+from trnet.folds import Fold
+from trnet.provenance import commit, machine, versions
+from trnet.train.checkpoint import check_weights, load_checkpoint, save_checkpoint
+from trnet.train.data import draw_conditions
+from trnet.train.decode import decode
+from trnet.train.history import History, as_csv, best_epoch, goes_too_far, is_finished
+from trnet.train.task import Task
+
+BATCH = 64  # utterances a batch in validation
+
+
+class Run:
+    """What one fold takes from a trajectory: ``last.pt`` after each epoch, and the chosen epoch as ``best.pt``."""
+
+    def __init__(self, task: Task, fold: Fold, folder: Path) -> None:
+        self.task, self.fold, self.folder = task, fold, Path(folder)
+        self.history: History = []
+        self.trained_with = [f"{commit()} on {machine(task.device)}"]
+        how = task.config.training.valid_conditions
+        self._valid = draw_conditions(fold.valid, task.conditions, how, fold.test_speaker, "valid")
+        self._reader = task.reader(training=False)
+
+    @property
+    def title(self) -> str:
+        """System, fold and seed."""
+        return f"{self.task.name} fold {self.fold.number} seed {self.task.seed}"
+
+    def finished(self) -> bool:
+        """Whether all its epochs are done."""
+        return is_finished(self.history, self.task.config.training)
+
+    def resume(self, model: nn.Module) -> dict[str, Any] | None:
+        """Take up ``last.pt`` and return it, if it is there and reaches no further than this configuration does.
+
+        Raises: TrnetError if a checkpoint is damaged, or of another network than `model`.
+        """
+        self.history, path = [], self.folder / "last.pt"
+        if not path.exists():
+            return None
+        state = load_checkpoint(path)
+        check_weights(model, state["model"], path)
+        best = load_checkpoint(self.folder / "best.pt")
+        too_far = goes_too_far(state["history"], self.task.config.training)
+        if too_far or best["epoch"] != best_epoch(state["history"]):
+            return None  # of another call that asked for more: from the start
+        self.history = state["history"]
+        self.trained_with = list(dict.fromkeys([*state["trained_with"], *self.trained_with]))
+        return state
+
+    def validate(self, model: nn.Module) -> dict[str, float | None]:
+        """UAR (%) and the mean c of clean and of noisy speech of the validation speaker."""
+        task = self.task
+        answers = decode(model, task.system, self._reader, self._valid, BATCH)
+        labels = [task.classes[task.labels[utt]] for utt, _ in self._valid]
+        preds = [task.classes[int(answers[item].probs.argmax())] for item in self._valid]
+        row: dict[str, float | None] = {"valid_uar": uar(labels, preds)}
+        for name, clean in (("c_clean", True), ("c_noisy", False)):
+            cs = [a.c for (_, cond), a in answers.items() if (cond == CLEAN) == clean and a.c is not None]
+            row[name] = sum(cs) / len(cs) if cs else None
+        return row
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Write the last epoch's state (model, optimizer, perhaps scheduler) and, if it is the best, ``best.pt``."""
+        best, task = best_epoch(self.history), self.task
+        about = {"system": task.name, "fold": self.fold.number, "seed": task.seed, "classes": list(task.classes)}
+        about |= {"trained_with": self.trained_with, "versions": versions()}
+        if best == len(self.history):  # first, so that last.pt never speaks of a best.pt that is not there
+            save_checkpoint(self.folder / "best.pt", {"model": state["model"], "epoch": best, **about})
+        save_checkpoint(self.folder / "last.pt", {**state, "history": self.history, **about})
+        write_text(self.folder / "history.csv", as_csv(self.history))

@@ -1,0 +1,57 @@
+"""What is trained, and the loss of one batch of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from trnet.conditions import Condition
+from trnet.config import Config, System
+from trnet.model.frames import ValidFrames
+from trnet.train.data import Batch, BatchReader
+from trnet.train.forward import input_kinds, run_model
+from trnet.train.losses import Losses, high_level_loss, low_level_loss, trnet_losses
+from trnet.train.store import FeatureStore
+
+
+@dataclass(frozen=True)
+class Task:
+    """All that one trajectory of weights is trained from: a system with a seed on one set of utterances."""
+
+    name: str
+    system: System
+    utts: tuple[str, ...]  # what is trained on
+    draws: str  # names the draws of initial weights, conditions, batches and dropout, beside the seed
+    seed: int
+    config: Config
+    store: FeatureStore
+    labels: Mapping[str, int]  # class index of each utterance
+    classes: tuple[str, ...]
+    conditions: tuple[Condition, ...]  # what training and validation hear
+    h_s: Mapping[str, Tensor] | None  # of the teacher, where the system needs it
+
+    @property
+    def device(self) -> torch.device:
+        """Where it is trained."""
+        return self.store.device
+
+    def reader(self, training: bool) -> BatchReader:
+        """Reads what the system hears, and in training also X_s and h_s where its losses need them."""
+        kinds = [*input_kinds(self.system), *(["clean"] if training and self.system.alpha else [])]
+        return BatchReader(self.store, self.labels, kinds, self.h_s if training else None)
+
+
+def losses_of(task: Task, model: nn.Module, batch: Batch) -> Losses:
+    """Eq. 8 for one batch."""
+    bf16 = task.config.training.precision == "bf16"
+    with torch.autocast(task.device.type, torch.bfloat16, enabled=bf16):
+        out = run_model(model, task.system, batch)
+    low = high = None
+    if task.system.alpha:
+        assert batch.clean is not None and out.compensated is not None
+        low = low_level_loss(batch.clean, out.compensated, ValidFrames(batch.lengths, batch.clean.shape[1]))
+    if task.system.beta:
+        assert batch.h_s is not None
+        high = high_level_loss(batch.h_s, out.h)
+    return trnet_losses(task.system, out.logits, batch.labels, low, high)
