@@ -105,7 +105,7 @@ def test_a_run_leaves_the_chosen_epoch_the_last_one_and_its_history(trained):
     assert teacher["history"][2]["loss"] < teacher["history"][0]["loss"]
 
 
-@pytest.mark.parametrize(("name", "method"), [("trnet", "_train_epoch"), ("trnet", "save"), ("trnet", "validate")])
+@pytest.mark.parametrize(("name", "method"), [("trnet", "train_epoch"), ("trnet", "save"), ("trnet", "validate")])
 def test_a_run_stopped_in_its_second_epoch_goes_on_to_the_very_same_end(
     tiny, trained, tmp_path, monkeypatch, name, method, partials
 ):
@@ -130,7 +130,7 @@ def test_the_learning_rate_is_cut_after_the_plateau_also_where_a_run_went_on(tin
     fold = experiment.folds[0]
     if stop:
         with monkeypatch.context() as patch, pytest.raises(Stopped):
-            stop_at(patch, "_train_epoch", stop)
+            stop_at(patch, "train_epoch", stop)
             experiment.train("baseline_c", fold, 1)
     experiment.train("baseline_c", fold, 1)
     rates = [row["lr"] for row in outcome(experiment, "baseline_c")[1]["history"]]
@@ -179,7 +179,7 @@ def test_a_full_disk_leaves_no_half_checkpoint_and_the_run_goes_on(
 
 
 def test_a_finished_run_is_not_trained_again(trained, monkeypatch, capsys):
-    stop_at(monkeypatch, "_train_epoch", 1)
+    stop_at(monkeypatch, "train_epoch", 1)
     trained.train("trnet", trained.folds[0], 1)
     assert "up to date" in capsys.readouterr().out
 
@@ -568,7 +568,7 @@ def test_folds_that_share_a_trajectory_get_the_bits_they_get_alone(tiny, togethe
     assert [row["loss"] for row in first["history"]] == [row["loss"] for row in second["history"]]
 
 
-@pytest.mark.parametrize(("method", "call"), [("save", 2), ("save", 4), ("_train_epoch", 2), ("validate", 6)])
+@pytest.mark.parametrize(("method", "call"), [("save", 2), ("save", 4), ("train_epoch", 2), ("validate", 6)])
 def test_a_shared_trajectory_stopped_anywhere_goes_on_to_the_very_same_end(
     tiny, together, tmp_path, monkeypatch, method, call
 ):

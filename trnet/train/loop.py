@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from trnet.errors import TrnetError
-from trnet.train.data import BatchReader, draw_conditions, training_batches
+from trnet.train.data import Batch, BatchReader, draw_conditions, training_batches
 from trnet.train.forward import make_model
 from trnet.train.run import Run
 from trnet.train.seeding import seed_torch
@@ -117,7 +117,7 @@ class Trajectory:
         bar.update(self.epoch)
         while waiting := [run for run in self.runs if not run.finished()]:
             try:
-                row = self._train_epoch(reader, bar)
+                row = self.train_epoch(reader, bar)
                 self._finish_epoch(row, waiting)
             except torch.OutOfMemoryError:
                 self._make_room()
@@ -146,7 +146,8 @@ class Trajectory:
         state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
         return state if self.scheduler is None else state | {"scheduler": self.scheduler.state_dict()}
 
-    def _train_epoch(self, reader: BatchReader, bar: tqdm) -> dict[str, Any]:
+    def train_epoch(self, reader: BatchReader, bar: tqdm) -> dict[str, Any]:
+        """One epoch; its row of the history but for validation."""
         task, conf = self.task, self.task.config.training
         epoch = self.epoch + 1
         key = (task.seed, task.draws, epoch)
@@ -156,7 +157,7 @@ class Trajectory:
         self.model.train()
         sums, started = Sums(self.title, task.device), time.monotonic()
         for done, chunk in enumerate(batches, 1):
-            parts = self._step(reader, chunk)
+            parts = self.step(reader.read(chunk))
             if sums.add(chunk, parts):
                 rate = sums.seen / (time.monotonic() - started)
                 bar.set_postfix_str(f"loss {sums.sums['loss'] / sums.seen:.3f}, {rate:.0f} utt/s", refresh=False)
@@ -164,10 +165,10 @@ class Trajectory:
             bar.update(0)
         return {"epoch": epoch, "lr": self.optimizer.param_groups[0]["lr"]} | sums.means()
 
-    def _step(self, reader: BatchReader, chunk: Sequence[Item]) -> Tensor:
+    def step(self, batch: Batch) -> Tensor:
         """One step of the optimizer; the batch's losses (4,), in the order of PARTS."""
         clip = self.task.config.training.grad_clip
-        losses = losses_of(self.task, self.model, reader.read(chunk))
+        losses = losses_of(self.task, self.model, batch)
         self.optimizer.zero_grad()
         losses.total.backward()
         if clip:

@@ -1,0 +1,176 @@
+"""How fast systems train here: the engine, alone and several runs at a time, the bare step, and the obvious way."""
+
+import json
+import os
+import sys
+import tempfile
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trnet.allocator import keep_freed_memory
+from trnet.bench.measure import peak_gflops
+from trnet.bench.train_speed import (
+    Corpus,
+    Speed,
+    bare_speed,
+    engine_speed,
+    gflop_per_utterance,
+    make_corpus,
+    make_trajectory,
+    obvious_speed,
+)
+from trnet.bin.options import Parser, add_config_options, add_device_option, config_from, device_from, make_parser
+from trnet.errors import TrnetError, one_line_errors
+from trnet.files import write_text
+from trnet.parallel import imap
+from trnet.provenance import commit, machine, versions
+
+
+def get_parser() -> Parser:
+    """Options."""
+    parser = make_parser("bench_train", __doc__)
+    add_config_options(parser)
+    parser.add_argument("--system", default="trnet", help="system of the YAML")
+    parser.add_argument("--utterances", type=int, default=256, help="utterances of an epoch, made of noise")
+    parser.add_argument("--seconds", type=float, default=5.015, help="length of each; 5.015 s are 500 frames")
+    parser.add_argument("--epochs", type=int, default=1, help="epochs counted, after one that is not")
+    parser.add_argument("--runs", type=int, default=os.cpu_count() or 1, help="runs at a time, beside one alone")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads of a run")
+    parser.add_argument("--workers", type=int, default=min(4, os.cpu_count() or 1), help="of the obvious way")
+    parser.add_argument("--precision", choices=("float32", "bf16"), help="the YAML's if none is named")
+    parser.add_argument("--json", type=Path, help="write the numbers there")
+    parser.add_argument("--markdown", type=Path, help="write the table there")
+    add_device_option(parser)
+    return parser
+
+
+@one_line_errors
+def main(args: list[str] | None = None) -> None:
+    """Measure on a corpus of noise in a temporary folder, and print a table."""
+    opts = get_parser().parse_args(args)
+    config, device = config_from(opts), device_from(opts)
+    config.system(opts.system)
+    if min(opts.utterances, opts.epochs, opts.runs, opts.threads, opts.workers) < 1 or opts.seconds <= 0:
+        raise TrnetError("--utterances, --seconds, --epochs, --runs, --threads and --workers: give numbers over 0")
+    if opts.precision:
+        config = replace(config, training=replace(config.training, precision=opts.precision))
+    _prepare(opts.threads)
+    with tempfile.TemporaryDirectory() as folder:
+        corpus = make_corpus(Path(folder), config, opts.utterances, opts.seconds, os.cpu_count() or 1)
+        said = _measure(corpus, opts.system, device, opts.epochs, opts.runs, opts.threads, opts.workers)
+    said |= {"machine": machine(device), "commit": commit(), "versions": versions(), "threads": opts.threads}
+    said |= {"system": opts.system, "precision": config.training.precision, "seconds": opts.seconds}
+    text = _markdown(said)
+    print(text)
+    if opts.json:
+        write_text(opts.json, json.dumps(said, indent=1) + "\n")
+    if opts.markdown:
+        write_text(opts.markdown, text)
+
+
+def _prepare(threads: int) -> None:
+    keep_freed_memory()
+    torch.set_num_threads(threads)
+
+
+def _measure(
+    corpus: Corpus, system: str, device: torch.device, epochs: int, runs: int, threads: int, workers: int
+) -> dict[str, Any]:
+    size = corpus.config.training.batch_size
+    peak = _peak(device, threads, corpus.config.training.precision)
+    trajectory, reader = make_trajectory(corpus, system, device, resident=True)
+    _, from_archives = make_trajectory(corpus, system, device, resident=False)
+    gflop = gflop_per_utterance(trajectory, reader)
+    rows: dict[str, tuple[Speed, int]] = {}  # with the runs that share the machine
+    steps = max(2, epochs * len(corpus.utts) // size)
+    rows["the bare step, one batch again and again"] = bare_speed(trajectory, reader, steps), 1
+    rows["engine, features in memory"] = engine_speed(trajectory, reader, epochs), 1
+    rows["engine, features from the archives"] = engine_speed(trajectory, from_archives, epochs), 1
+    rows[f"waveforms and fbanks by a DataLoader, {workers} workers"] = (
+        obvious_speed(trajectory, reader, corpus, workers),
+        1,
+    )
+    if runs > 1:
+        rows[f"engine, {runs} runs at a time"] = _together(corpus, system, device, epochs, runs, threads), runs
+    bare = next(iter(rows.values()))[0].utts_per_s
+    return {
+        "gflop_per_utterance": gflop,
+        "matmul_gflop_per_s": peak,
+        "rows": [
+            {
+                "what": what,
+                "runs": count,
+                "utts_per_s": speed.utts_per_s,
+                "steps_per_s": speed.utts_per_s / size,
+                "of_bare": speed.utts_per_s / bare / count,
+                "wait": speed.wait,
+                "of_matmul": speed.utts_per_s * gflop / peak / (count if device.type == "cpu" else 1),
+            }
+            for what, (speed, count) in rows.items()
+        ],
+    }
+
+
+def _together(corpus: Corpus, system: str, device: torch.device, epochs: int, runs: int, threads: int) -> Speed:
+    """All the runs' utterances per second, in processes that begin to be timed at the same time."""
+    barrier = get_context("spawn").Barrier(runs)
+    jobs = [(corpus, system, device, epochs)] * runs
+    speeds = list(imap(_one_of_many, jobs, runs, "runs", "run", _start, (barrier, threads), chunk=1))
+    return Speed(sum(s.utts_per_s for s in speeds), sum(s.wait for s in speeds) / runs)
+
+
+def _start(barrier: Any, threads: int) -> None:
+    global _barrier
+    _barrier = barrier
+    _prepare(threads)
+
+
+def _one_of_many(job: tuple[Corpus, str, torch.device, int]) -> Speed:
+    corpus, system, device, epochs = job
+    trajectory, reader = make_trajectory(corpus, system, device, resident=True)
+    _barrier.wait()
+    return engine_speed(trajectory, reader, epochs)
+
+
+def _peak(device: torch.device, threads: int, precision: str) -> float:
+    """GFLOP/s of products of square matrices: on a CPU in float32 (threads as given), on a GPU in `precision`."""
+    if device.type == "cpu":
+        return peak_gflops(threads)
+    size, repeats = 8192, 20
+    a = torch.randn(size, size, device=device, dtype=torch.bfloat16 if precision == "bf16" else torch.float32)
+    a @ a
+    began, ended = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+    began.record()
+    for _ in range(repeats):
+        a @ a
+    ended.record()
+    torch.cuda.synchronize()
+    return 2e-6 * size**3 * repeats / began.elapsed_time(ended)
+
+
+def _markdown(said: dict[str, Any]) -> str:
+    """The table with what it was measured on."""
+    lines = [
+        f"{said['system']}, utterances of {said['seconds']:g} s, {said['precision']}, {said['threads']} threads a run; "
+        f"{said['machine']}; commit {said['commit']}; {said['versions']}.",
+        "",
+        f"{said['gflop_per_utterance']:.2f} GFLOP an utterance, forward and backward; products of large matrices reach "
+        f"{said['matmul_gflop_per_s']:.0f} GFLOP/s.",
+        "",
+        "| fed by | utterances/s | steps/s | of the bare step, a run | waiting for data | of the matmul rate |",
+        "|---|--:|--:|--:|--:|--:|",
+    ]
+    for row in said["rows"]:
+        lines.append(
+            f"| {row['what']} | {row['utts_per_s']:.1f} | {row['steps_per_s']:.2f} | {row['of_bare']:.0%} | "
+            f"{row['wait']:.1%} | {row['of_matmul']:.0%} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
