@@ -5,6 +5,7 @@ import io
 import math
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,11 @@ from trnet.errors import TrnetError
 from trnet.eval.metrics import uar
 from trnet.files import write_text
 from trnet.folds import Fold
+from trnet.model.ctc import CTCHead, tapped
 from trnet.model.frames import ValidFrames
 from trnet.provenance import commit, machine, versions
 from trnet.train.checkpoint import load_checkpoint, load_weights, save_checkpoint
+from trnet.train.ctc import Targets, batch_loss, make_head
 from trnet.train.data import Archives, Batch, BatchReader, draw_conditions, training_batches
 from trnet.train.decode import decode
 from trnet.train.forward import input_kinds, make_model, run_model
@@ -48,6 +51,7 @@ class Task:
     conditions: tuple[Condition, ...]  # what training and validation hear
     h_s: Mapping[str, Tensor] | None  # of the teacher, where the system needs it
     device: torch.device
+    targets: Targets | None = None  # of CTC, where training.ctc_weight is not 0
 
     def reader(self, training: bool) -> BatchReader:
         """Reads what the system hears, and in training also X_s and h_s where its losses need them."""
@@ -55,13 +59,14 @@ class Task:
         return BatchReader(self.archives, self.labels, kinds, self.h_s if training else None)
 
 
-def losses_of(task: Task, model: nn.Module, batch: Batch) -> Losses:
-    """Eq. 8 for one batch.
+def losses_of(task: Task, model: nn.Module, batch: Batch, ctc: CTCHead | None = None) -> Losses:
+    """Eq. 8 for one batch, and with a head the CTC loss on it.
 
     Raises: TrnetError with the utterances if the loss is not finite.
     """
     bf16 = task.config.training.precision == "bf16"
-    with torch.autocast(task.device.type, torch.bfloat16, enabled=bf16):
+    tap = nullcontext([]) if ctc is None else tapped(model, task.config.ctc.tap)
+    with torch.autocast(task.device.type, torch.bfloat16, enabled=bf16), tap as heard:
         out = run_model(model, task.system, batch)
     low = high = None
     if task.system.alpha:
@@ -71,6 +76,9 @@ def losses_of(task: Task, model: nn.Module, batch: Batch) -> Losses:
         assert batch.h_s is not None
         high = high_level_loss(batch.h_s, out.h)
     losses = trnet_losses(task.system, out.logits, batch.labels, low, high)
+    if ctc is not None:
+        assert task.targets is not None
+        losses = losses.with_ctc(batch_loss(ctc, *heard[0], batch, task.targets), task.config.training.ctc_weight)
     if not math.isfinite(losses.total.item()):
         utts = " ".join(f"{utt}({condition.name})" for utt, condition in batch.items[:8])
         raise TrnetError(f"{task.name} fold {task.fold.number}: loss is not finite on {utts} ...; lower training.lr")
@@ -105,6 +113,7 @@ class Run:
         self.task, self.folder, conf = task, Path(folder), task.config.training
         seed_torch(task.seed, task.fold.test_speaker, "init")
         self.model = make_model(task.config, task.system, len(task.classes)).to(task.device)
+        self.ctc = None if task.targets is None else make_head(task.config, task.targets).to(task.device)
         self.optimizer = torch.optim.Adam(self._parameter_groups())
         self.scheduler = None
         if conf.plateau_patience:
@@ -118,8 +127,11 @@ class Run:
         conf = self.task.config.training
         named = list(self.model.named_parameters())
         groups = [{"params": [p for n, p in named if not n.startswith("gate.")], "lr": conf.lr}]
-        gate = [p for n, p in named if n.startswith("gate.")]
-        return [*groups, {"params": gate, "lr": self.task.config.gate.lr}] if gate else groups
+        if gate := [p for n, p in named if n.startswith("gate.")]:
+            groups.append({"params": gate, "lr": self.task.config.gate.lr})
+        if self.ctc is not None:
+            groups.append({"params": list(self.ctc.parameters()), "lr": conf.lr})
+        return groups
 
     @property
     def best_epoch(self) -> int:
@@ -141,6 +153,8 @@ class Run:
         if too_far or best["epoch"] != best_epoch(state["history"]):
             return  # of another call that asked for more: from the start
         load_weights(self.model, state["model"], path)
+        if self.ctc is not None:
+            load_weights(self.ctc, state.get("ctc", {}), path)
         self.optimizer.load_state_dict(state["optimizer"])
         if self.scheduler is not None:
             self.scheduler.load_state_dict(state["scheduler"])
@@ -169,16 +183,16 @@ class Run:
         self.model.train()
         sums, seen, started = dict.fromkeys(("loss", "task", "low", "high"), 0.0), 0, time.monotonic()
         for done, chunk in enumerate(batches, 1):
-            losses = losses_of(task, self.model, reader.read(chunk).to(task.device))
+            losses = losses_of(task, self.model, reader.read(chunk).to(task.device), self.ctc)
             self.optimizer.zero_grad()
             losses.total.backward()
             if conf.grad_clip:
-                nn.utils.clip_grad_norm_(self.model.parameters(), conf.grad_clip)
+                head = () if self.ctc is None else self.ctc.parameters()
+                nn.utils.clip_grad_norm_([*self.model.parameters(), *head], conf.grad_clip)
             self.optimizer.step()
             seen += len(chunk)
-            parts = (losses.total, losses.task, losses.low, losses.high)
-            for name, value in zip(sums, parts, strict=True):
-                sums[name] += value.item() * len(chunk)
+            for name, value in losses.columns().items():
+                sums[name] = sums.get(name, 0.0) + value.item() * len(chunk)
             rate = seen / (time.monotonic() - started)
             bar.set_postfix_str(f"loss {sums['loss'] / seen:.3f}, {rate:.0f} utt/s", refresh=False)
             bar.n = epoch - 1 + done / len(batches)
@@ -212,9 +226,11 @@ class Run:
         state = {"model": weights, "optimizer": self.optimizer.state_dict(), "history": self.history, **about}
         if self.scheduler is not None:
             state["scheduler"] = self.scheduler.state_dict()
+        if self.ctc is not None:
+            state["ctc"] = self.ctc.state_dict()
         save_checkpoint(self.folder / "last.pt", state)
         text = io.StringIO()
-        writer = csv.DictWriter(text, HISTORY, lineterminator="\n")
+        writer = csv.DictWriter(text, HISTORY if self.ctc is None else (*HISTORY, "ctc"), lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.history)
         write_text(self.folder / "history.csv", text.getvalue())
@@ -225,6 +241,9 @@ def train_run(task: Task, folder: Path) -> None:
     run = Run(task, folder)
     run.resume()
     desc = f"{task.name} fold {task.fold.number} seed {task.seed}"
+    if run.ctc is not None and task.targets is not None:
+        count = sum(p.numel() for p in run.ctc.parameters())
+        print(f"{desc}: {task.targets.told}; its head has {count:,} parameters, in training only")
     with tqdm(total=task.config.training.max_epochs, desc=desc, bar_format=BAR) as bar:
         run.train(bar)
     best = run.history[run.best_epoch - 1]
