@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from tiny import SPEAKERS
 
 from trnet.bin import train
+from trnet.bin.score import header
 from trnet.config import CTC, Classifier, Encoder, Features, Gate, Pooling
 from trnet.errors import TrnetError
 from trnet.eval.run_predictions import predict_run
@@ -95,6 +96,9 @@ def test_what_is_not_said_or_not_heard_whole_has_no_transcript(spoken, tmp_path)
     assert (found.silent, found.cut) == (3, len(utts) - 3 - len(whole))
     with pytest.raises(TrnetError, match="of 48 training utterances 3 have no transcript and 45 are longer than"):
         transcripts_of(data, utts, Features(max_frames=20))
+    data["text"].clear()
+    with pytest.raises(TrnetError, match="text: of 48 training utterances 48 have no transcript and 0 are longer"):
+        transcripts_of(data, utts, Features())
     shutil.copytree(data.path, tmp_path / "tiny", ignore=shutil.ignore_patterns("text"))
     with pytest.raises(TrnetError, match="tiny/text: no such file; CTC needs it: .*or set training.ctc_weight: 0"):
         transcripts_of(DataDir(tmp_path / "tiny"), utts, Features())
@@ -337,6 +341,7 @@ def test_a_run_trained_with_ctc_is_scored_and_teaches_like_any_other(trained):
         predict_run(trained, name, fold, 1, [])
         rows = (trained.run_folder(name, fold, 1) / "predictions.csv").read_text().splitlines()
         assert len(rows) == 1 + len(fold.test)
+    assert header(trained, [("trnet", fold, 1)])["Training"].endswith("conditions draw, CTC 0.5 (char)")
 
 
 @pytest.mark.parametrize("method", ["_train_epoch", "_save"])
