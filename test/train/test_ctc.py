@@ -29,7 +29,7 @@ from trnet.train.checkpoint import load_checkpoint
 from trnet.train.ctc import make_targets
 from trnet.train.transcripts import Transcripts, normalise, transcripts_of
 
-WORDS = dict(zip(SPEAKERS, ("ako", "bako", "cedi", "dyfu", "egiz", "fuha"), strict=True))  # f, d: of some speakers only
+WORDS = dict(zip(SPEAKERS, ("ako", "bako", "cedi", "dyfu", "egiz", "fuha"), strict=True))
 VOCAB = {"model": "char", "vocab": 40}
 
 
