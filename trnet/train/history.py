@@ -33,9 +33,10 @@ def ends_at(history: History, conf: Training) -> bool:
 
 
 def as_csv(history: History) -> str:
-    """``history.csv``."""
+    """``history.csv``; the loss of CTC, where there is one, has the last column."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    others = [name for name in (history[0] if history else {}) if name not in COLUMNS]
+    writer = csv.DictWriter(text, [*COLUMNS, *others], lineterminator="\n")
     writer.writeheader()
     writer.writerows(history)
     return text.getvalue()

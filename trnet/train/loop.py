@@ -8,6 +8,7 @@ which epoch is chosen.
 import math
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,6 +16,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from trnet.errors import TrnetError
+from trnet.train.checkpoint import load_weights
+from trnet.train.ctc import make_head
 from trnet.train.data import Batch, BatchReader, draw_conditions, training_batches
 from trnet.train.forward import make_model
 from trnet.train.run import Run
@@ -23,7 +26,6 @@ from trnet.train.store import Item
 from trnet.train.task import Task, losses_of
 
 BAR = "{desc}: {percentage:3.0f}%|{bar}| epoch {n:.1f}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
-PARTS = ("loss", "task", "low", "high")
 LOOK_EVERY = {"cpu": 1, "cuda": 50}  # batches between two looks at the losses, for which a GPU has to stop
 
 
@@ -32,15 +34,16 @@ class Sums:
 
     def __init__(self, title: str, device: torch.device) -> None:
         self.title, self.every = title, LOOK_EVERY.get(device.type, 1)
-        self.sums, self.seen = dict.fromkeys(PARTS, 0.0), 0
-        self._waiting: list[tuple[Sequence[Item], Tensor]] = []
+        self.sums: dict[str, float] = {}
+        self.seen = 0
+        self._waiting: list[tuple[Sequence[Item], dict[str, Tensor]]] = []
 
-    def add(self, items: Sequence[Item], parts: Tensor) -> bool:
-        """Take up the losses (4,) of a batch; True if all so far are in `sums`.
+    def add(self, items: Sequence[Item], losses: dict[str, Tensor]) -> bool:
+        """Take up the losses of a batch, each a scalar by its name; True if all so far are in `sums`.
 
         Raises: TrnetError with the utterances if a loss is not finite.
         """
-        self._waiting.append((items, parts))
+        self._waiting.append((items, losses))
         if len(self._waiting) < self.every:
             return False
         self.look()
@@ -53,14 +56,14 @@ class Sums:
         """
         if not self._waiting:
             return
-        values = torch.stack([parts for _, parts in self._waiting]).tolist()
-        for (items, _), row in zip(self._waiting, values, strict=True):
-            if not math.isfinite(row[0]):
+        values = torch.stack([torch.stack(list(losses.values())) for _, losses in self._waiting]).tolist()
+        for (items, losses), row in zip(self._waiting, values, strict=True):
+            if not math.isfinite(row[0]):  # the whole loss
                 utts = " ".join(f"{utt}({condition.name})" for utt, condition in items[:8])
                 more = " ..." if len(items) > 8 else ""
                 raise TrnetError(f"{self.title}: loss is not finite on {utts}{more}; lower training.lr")
-            for name, value in zip(PARTS, row, strict=True):
-                self.sums[name] += value * len(items)
+            for name, value in zip(losses, row, strict=True):
+                self.sums[name] = self.sums.get(name, 0.0) + value * len(items)
             self.seen += len(items)
         self._waiting = []
 
@@ -84,6 +87,7 @@ class Trajectory:
         task, conf = self.task, self.task.config.training
         seed_torch(task.seed, task.draws, "init")
         self.model = make_model(task.config, task.system, len(task.classes)).to(task.device)
+        self.ctc = None if task.targets is None else make_head(task.config, task.targets).to(task.device)
         self.optimizer = torch.optim.Adam(self._parameter_groups())
         self.scheduler = None
         if conf.plateau_patience:
@@ -95,10 +99,12 @@ class Trajectory:
         waiting = [run for run in self.runs if not run.finished()]
         behind = min(waiting, key=lambda run: len(run.history), default=None)
         if behind is not None and states[behind] is not None:
-            self._load(states[behind])
+            self._load(states[behind], behind.folder / "last.pt")
 
-    def _load(self, state: dict[str, Any]) -> None:
+    def _load(self, state: dict[str, Any], path: Path) -> None:
         self.model.load_state_dict(state["model"])
+        if self.ctc is not None:
+            load_weights(self.ctc, state.get("ctc", {}), path)
         self.optimizer.load_state_dict(state["optimizer"])
         if self.scheduler is not None:
             self.scheduler.load_state_dict(state["scheduler"])
@@ -108,8 +114,11 @@ class Trajectory:
         conf = self.task.config
         named = list(self.model.named_parameters())
         groups = [{"params": [p for n, p in named if not n.startswith("gate.")], "lr": conf.training.lr}]
-        gate = [p for n, p in named if n.startswith("gate.")]
-        return [*groups, {"params": gate, "lr": conf.gate.lr}] if gate else groups
+        if gate := [p for n, p in named if n.startswith("gate.")]:
+            groups.append({"params": gate, "lr": conf.gate.lr})
+        if self.ctc is not None:
+            groups.append({"params": list(self.ctc.parameters()), "lr": conf.training.lr})
+        return groups
 
     def train(self, bar: tqdm) -> None:
         """Train until every run has its end; `bar` counts epochs."""
@@ -144,7 +153,8 @@ class Trajectory:
 
     def _state(self) -> dict[str, Any]:
         state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
-        return state if self.scheduler is None else state | {"scheduler": self.scheduler.state_dict()}
+        others = {"scheduler": self.scheduler, "ctc": self.ctc}
+        return state | {name: part.state_dict() for name, part in others.items() if part is not None}
 
     def train_epoch(self, reader: BatchReader, bar: tqdm) -> dict[str, Any]:
         """One epoch; its row of the history but for validation."""
@@ -157,29 +167,32 @@ class Trajectory:
         self.model.train()
         sums, started = Sums(self.title, task.device), time.monotonic()
         for done, chunk in enumerate(batches, 1):
-            parts = self.step(reader.read(chunk))
-            if sums.add(chunk, parts):
+            if sums.add(chunk, self.step(reader.read(chunk))):
                 rate = sums.seen / (time.monotonic() - started)
                 bar.set_postfix_str(f"loss {sums.sums['loss'] / sums.seen:.3f}, {rate:.0f} utt/s", refresh=False)
             bar.n = epoch - 1 + done / len(batches)
             bar.update(0)
         return {"epoch": epoch, "lr": self.optimizer.param_groups[0]["lr"]} | sums.means()
 
-    def step(self, batch: Batch) -> Tensor:
-        """One step of the optimizer; the batch's losses (4,), in the order of PARTS."""
+    def step(self, batch: Batch) -> dict[str, Tensor]:
+        """One step of the optimizer; the batch's losses by their names in the history."""
         clip = self.task.config.training.grad_clip
-        losses = losses_of(self.task, self.model, batch)
+        losses = losses_of(self.task, self.model, batch, self.ctc)
         self.optimizer.zero_grad()
         losses.total.backward()
         if clip:
-            nn.utils.clip_grad_norm_(self.model.parameters(), clip)
+            head = () if self.ctc is None else self.ctc.parameters()
+            nn.utils.clip_grad_norm_([*self.model.parameters(), *head], clip)
         self.optimizer.step()
-        return torch.stack([losses.total, losses.task, losses.low, losses.high]).detach()
+        return {name: value.detach() for name, value in losses.columns().items()}
 
 
 def train_runs(task: Task, runs: Sequence[Run], position: int | None = None) -> None:
     """Train runs on one trajectory, each taking up an earlier call's last epoch; `position`: line of the bar."""
     trajectory = Trajectory(task, runs)
+    if trajectory.ctc is not None and task.targets is not None:
+        count = sum(p.numel() for p in trajectory.ctc.parameters())
+        tqdm.write(f"{trajectory.title}: {task.targets.told}; its head has {count:,} parameters, in training only")
     total = task.config.training.max_epochs
     with tqdm(total=total, desc=trajectory.title, bar_format=BAR, position=position) as bar:
         trajectory.train(bar)

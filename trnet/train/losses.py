@@ -1,6 +1,6 @@
 """The training objective, Eq. 5, 7 and 8, with means instead of sums, as in the authors' release."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -12,12 +12,25 @@ from trnet.model.frames import ValidFrames
 
 @dataclass
 class Losses:
-    """The parts of Eq. 8 for one batch, each a scalar; a part that a system does not have is zero."""
+    """The parts of Eq. 8 for one batch, each a scalar; a part that a system does not have is zero.
+
+    `ctc` is no part of Eq. 8; None where training.ctc_weight is 0.
+    """
 
     total: Tensor
     task: Tensor
     low: Tensor
     high: Tensor
+    ctc: Tensor | None = None
+
+    def with_ctc(self, ctc: Tensor, weight: float) -> "Losses":
+        """The same with the CTC loss added to the total."""
+        return replace(self, total=self.total + weight * ctc, ctc=ctc)
+
+    def columns(self) -> dict[str, Tensor]:
+        """The losses by the names that a run's history has."""
+        named = {"loss": self.total, "task": self.task, "low": self.low, "high": self.high}
+        return named if self.ctc is None else named | {"ctc": self.ctc}
 
 
 def low_level_loss(x_s: Tensor, compensated: Tensor, frames: ValidFrames) -> Tensor:

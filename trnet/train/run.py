@@ -70,7 +70,7 @@ class Run:
         return row
 
     def save(self, state: dict[str, Any]) -> None:
-        """Write the last epoch's state (model, optimizer, perhaps scheduler) and, if it is the best, ``best.pt``."""
+        """Write the last epoch's state (of model, optimizer and the like) and, if it is the best, ``best.pt``."""
         best, task = best_epoch(self.history), self.task
         about = {"system": task.name, "fold": self.fold.number, "seed": task.seed, "classes": list(task.classes)}
         about |= {"trained_with": self.trained_with, "versions": versions()}

@@ -1,6 +1,7 @@
 """What is trained, and the loss of one batch of it."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -8,7 +9,9 @@ from torch import Tensor, nn
 
 from trnet.conditions import Condition
 from trnet.config import Config, System
+from trnet.model.ctc import CTCHead, tapped
 from trnet.model.frames import ValidFrames
+from trnet.train.ctc import Targets, batch_loss
 from trnet.train.data import Batch, BatchReader
 from trnet.train.forward import input_kinds, run_model
 from trnet.train.losses import Losses, high_level_loss, low_level_loss, trnet_losses
@@ -30,6 +33,7 @@ class Task:
     classes: tuple[str, ...]
     conditions: tuple[Condition, ...]  # what training and validation hear
     h_s: Mapping[str, Tensor] | None  # of the teacher, where the system needs it
+    targets: Targets | None = None  # of CTC, where training.ctc_weight is not 0
 
     @property
     def device(self) -> torch.device:
@@ -42,10 +46,11 @@ class Task:
         return BatchReader(self.store, self.labels, kinds, self.h_s if training else None)
 
 
-def losses_of(task: Task, model: nn.Module, batch: Batch) -> Losses:
-    """Eq. 8 for one batch."""
+def losses_of(task: Task, model: nn.Module, batch: Batch, ctc: CTCHead | None = None) -> Losses:
+    """Eq. 8 for one batch, and with a head the CTC loss on it."""
     bf16 = task.config.training.precision == "bf16"
-    with torch.autocast(task.device.type, torch.bfloat16, enabled=bf16):
+    tap = nullcontext([]) if ctc is None else tapped(model, task.config.ctc.tap)
+    with torch.autocast(task.device.type, torch.bfloat16, enabled=bf16), tap as heard:
         out = run_model(model, task.system, batch)
     low = high = None
     if task.system.alpha:
@@ -54,4 +59,8 @@ def losses_of(task: Task, model: nn.Module, batch: Batch) -> Losses:
     if task.system.beta:
         assert batch.h_s is not None
         high = high_level_loss(batch.h_s, out.h)
-    return trnet_losses(task.system, out.logits, batch.labels, low, high)
+    losses = trnet_losses(task.system, out.logits, batch.labels, low, high)
+    if ctc is None:
+        return losses
+    assert task.targets is not None
+    return losses.with_ctc(batch_loss(ctc, *heard[0], batch, task.targets), task.config.training.ctc_weight)

@@ -27,10 +27,11 @@ nonspeech_dir=                # any folder of noises; downloads/nonspeech if emp
 shard=1/1                     # k/n: stage 3 does part k of n, the others being done elsewhere at the same time
 download=false                # true: stage 0 fetches the corpora and weights that are missing and free to fetch
 tag=                          # data_<tag>, dump_<tag>, exp_<tag>: an experiment apart from the recipe's own
+exp=                          # folder of runs, for another training on the same data and dump; exp or exp_<tag> if empty
 reference=                    # CSV of published figures to print beside ours
 
 options="corpus layout stage stop_stage ngpu nj config folds seeds systems frontend frontend_checkpoint noises snrs max_epochs
-contract corpus_dir esc_dir musan_dir nonspeech_dir shard download tag reference"
+contract corpus_dir esc_dir musan_dir nonspeech_dir shard download tag exp reference"
 
 usage() {
     cat <<EOF
@@ -65,7 +66,8 @@ done
 : "${nonspeech_dir:=downloads/nonspeech}"
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-$(nproc 2>/dev/null || echo 1)}"
 
-data=data${tag:+_$tag} dump=dump${tag:+_$tag} exp=exp${tag:+_$tag}
+data=data${tag:+_$tag} dump=dump${tag:+_$tag}
+: "${exp:=exp${tag:+_$tag}}"
 setup=(--config "$config")
 [ -z "$frontend" ] || setup+=(--frontend "$frontend")
 [ -z "$frontend_checkpoint" ] || setup+=(--frontend-checkpoint "$frontend_checkpoint")
