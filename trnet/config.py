@@ -16,6 +16,12 @@ import yaml
 
 from trnet.errors import TrnetError, nearest
 
+
+def later(default: Any) -> Any:
+    """A field that came after runs had been trained: with its default it is not part of what a run is made from."""
+    return field(default=default, metadata={"later": True})
+
+
 MAX_SUBSAMPLING = 4  # of time, where CTC listens: what is coarser has fewer frames than speech has pieces
 
 
@@ -92,6 +98,11 @@ class Encoder:
     dropout: float = 0.0  # after each block
     deltas: bool = False  # feed delta and delta-delta as channels 2 and 3
     input_norm: bool = False  # BatchNorm over mel bins at the input
+    normalise: str = later("none")  # none | mean | mean_std: of each mel bin over the utterance, taken from the input
+    time_masks: int = later(0)  # SpecAugment in training: stretches of frames that are hidden, 0 to
+    time_width: int = later(40)  # frames long
+    mel_masks: int = later(0)  # and bands of mel bins, 0 to
+    mel_width: int = later(10)  # bins wide
 
     def __post_init__(self) -> None:
         if not self.channels:
@@ -100,6 +111,9 @@ class Encoder:
             raise ValueError(f"encoder: kernel {self.kernel} must be odd, dropout {self.dropout} in [0, 1)")
         _positive(kernel=self.kernel, **{f"channels[{i}]": count for i, count in enumerate(self.channels)})
         _one_of("encoder.type", self.type, ("residual", "plain"))
+        _one_of("encoder.normalise", self.normalise, ("none", "mean", "mean_std"))
+        _not_negative(time_masks=self.time_masks, mel_masks=self.mel_masks)
+        _positive(time_width=self.time_width, mel_width=self.mel_width)
 
 
 @dataclass(frozen=True)
@@ -135,12 +149,14 @@ class Gate:
     gradient: str = "returning"  # returning: a saturated c may come back | hardtanh: Eq. 3's own gradient
     init: str = "mean"  # mean: c starts as the mean of d | random: PyTorch's own
     lr: float = 1e-3  # Adam, for the weights of Eq. 2; larger where an epoch has few steps
+    resolution: str = later("utterance")  # utterance: one c | band: one for each mel bin, whose mean the bridge hears
 
     def __post_init__(self) -> None:
         _positive(lr=self.lr)
         _one_of("gate.snr_features", self.snr_features, ("centred", "raw"))
         _one_of("gate.gradient", self.gradient, ("returning", "hardtanh"))
         _one_of("gate.init", self.init, ("mean", "random"))
+        _one_of("gate.resolution", self.resolution, ("utterance", "band"))
 
 
 @dataclass(frozen=True)
@@ -152,10 +168,12 @@ class System:
     alpha: float = 0.0  # weight of L_low in Eq. 8
     beta: float = 0.0  # weight of L_high in Eq. 8
     bridge: bool = False  # whether Eq. 6 is there
+    init: str = later("random")  # random | teacher: what the SER module starts from
 
     def __post_init__(self) -> None:
         _one_of("systems.<name>.input", self.input, ("noisy", "enhanced", "both"))
         _one_of("systems.<name>.conditions", self.conditions, ("clean", "all"))
+        _one_of("systems.<name>.init", self.init, ("random", "teacher"))
         if self.alpha < 0 or self.beta < 0:
             raise ValueError("systems.<name>: alpha and beta must not be negative")
         if self.input != "both" and (self.alpha or self.beta or self.bridge):
@@ -168,8 +186,8 @@ class System:
 
     @property
     def needs_teacher(self) -> bool:
-        """Whether the teacher's h_s is part of its loss."""
-        return self.beta > 0
+        """Whether the teacher's h_s is part of its loss, or its weights are where it starts."""
+        return self.beta > 0 or self.init == "teacher"
 
 
 @dataclass(frozen=True)
@@ -187,7 +205,8 @@ class Training:
     valid_conditions: str = "draw"  # draw: one fixed condition for an utterance | all: every condition
     precision: str = "float32"  # float32 | bf16 (Eq. 1-5 stay in float32)
     bucketing: int = 8  # sort so many batches' worth of utterances by length; 1: do not sort
-    ctc_weight: float = 0.0  # weight of the CTC loss on the transcripts, see the section ctc; 0: there is none
+    ema: float = later(0.0)  # decay a step of an average of the weights, which is what is validated and kept; 0: none
+    ctc_weight: float = later(0.0)  # weight of the CTC loss on the transcripts, see the section ctc; 0: there is none
 
     def __post_init__(self) -> None:
         if self.batch_size < 2:
@@ -195,6 +214,8 @@ class Training:
         _positive(lr=self.lr, max_epochs=self.max_epochs, bucketing=self.bucketing, plateau_factor=self.plateau_factor)
         _not_negative(patience=self.patience, grad_clip=self.grad_clip, plateau_patience=self.plateau_patience)
         _not_negative(ctc_weight=self.ctc_weight)
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"training.ema: {self.ema} must be in [0, 1)")
         _one_of("training.train_conditions", self.train_conditions, ("draw", "all"))
         _one_of("training.valid_conditions", self.valid_conditions, ("draw", "all"))
         _one_of("training.precision", self.precision, ("float32", "bf16"))
@@ -370,6 +391,12 @@ def load_config(path: Path, overrides: dict[str, Any] | None = None) -> Config:
         return _build(Config, _merge(read_yaml(path), overrides or {}), "")
     except ValueError as error:
         raise TrnetError(f"{path}: {error}; mend it there") from None
+
+
+def made_of(section: Any) -> dict[str, Any]:
+    """A section as plain values, without what was added later and has its default."""
+    added = {f.name: f.default for f in dataclasses.fields(section) if f.metadata.get("later")}
+    return {key: value for key, value in as_dict(section).items() if key not in added or value != added[key]}
 
 
 def as_dict(config: Any) -> dict[str, Any]:

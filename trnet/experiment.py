@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import torch
 
 from trnet.conditions import CLEAN, Condition, training_conditions
-from trnet.config import Config, System, as_dict
+from trnet.config import Config, System, made_of
 from trnet.errors import TrnetError
 from trnet.features.archive import check_archive, features_digest
 from trnet.folds import Fold, make_folds
@@ -161,23 +161,22 @@ class Experiment:
         where fewer ended. CTC is in it only where it is on.
         """
         system = self.config.system(name)
-        training = as_dict(self.config.training)
+        training = made_of(self.config.training)
         del training["max_epochs"], training["patience"]
-        ctc_weight = training.pop("ctc_weight")
         sections = ("encoder", "pooling", "classifier", *(["gate"] if system.input == "both" else []))
         made_from: dict[str, Any] = {
-            "system": as_dict(system),
+            "system": made_of(system),
             "fold": digest([fold.train, fold.valid]),
             "seed": seed,
             "labels": digest(self.labels),
             "training": training,
             **({"draws": fold.draws} if fold.draws != fold.test_speaker else {}),
             "features": self.features_of(system, self.conditions(system)),
-            **{section: as_dict(getattr(self.config, section)) for section in sections},
+            **{section: made_of(getattr(self.config, section)) for section in sections},
         }
-        if ctc_weight:
+        if self.config.training.ctc_weight:
             texts = transcripts_of(self.data, fold.train, self.config.features).texts
-            made_from["ctc"] = {"weight": ctc_weight, "texts": digest(texts), **as_dict(self.config.ctc)}
+            made_from["ctc"] = {"texts": digest(texts), **made_of(self.config.ctc)}
         if system.alpha:
             made_from["target"] = features_digest(self.archives.folder("noisy", CLEAN))
         if system.needs_teacher:
@@ -229,7 +228,7 @@ class Experiment:
 
     def _sets(self, name: str) -> set[Set]:
         system = self.config.system(name)
-        target = {("noisy", CLEAN)} if system.alpha or system.needs_teacher else set()
+        target = {("noisy", CLEAN)} if system.alpha or system.beta else set()
         return sets_of(input_kinds(system), self.conditions(system)) | target
 
     def train(self, name: str, fold: Fold, seed: int) -> None:
@@ -280,7 +279,8 @@ class Experiment:
             labels=self.labels,
             classes=self.classes,
             conditions=self.conditions(system),
-            h_s=self._h_s(fold, group.seed) if system.needs_teacher else None,
+            h_s=self._h_s(fold, group.seed) if system.beta else None,
+            start=self._teacher_weights(fold, group.seed) if system.init == "teacher" else None,
             targets=self._ctc_targets(fold) if self.config.training.ctc_weight else None,
         )
 
@@ -296,6 +296,9 @@ class Experiment:
         teacher = make_model(self.config, self.config.system(TEACHER), len(self.classes))
         reader = BatchReader(self.store, self.labels, ["noisy"])
         return teacher_representations(teacher, self.teacher_checkpoint(fold, seed), reader, fold.train)
+
+    def _teacher_weights(self, fold: Fold, seed: int) -> dict[str, torch.Tensor]:
+        return load_checkpoint(self.teacher_checkpoint(fold, seed))["model"]
 
     def _ctc_targets(self, fold: Fold) -> Targets:
         transcripts = transcripts_of(self.data, fold.train, self.config.features)

@@ -423,9 +423,10 @@ def test_what_changes_ctc_trains_anew_and_what_it_does_not_hear_does_not(spoken,
     assert first == made_from(lambda text: text.update({fold.train[0]: text[fold.train[0]].upper()}))
     changes = [
         made_from(lambda text: text.update({fold.train[0]: "x"})),
-        made_from(ctc_weight=0.25),
         *(made_from(ctc=VOCAB | {key: value}) for key, value in (("tap", 1), ("vocab", 41), ("model", "bpe"))),
     ]
+    weight = made_from(ctc_weight=0.25)
+    assert [key for key in first if first[key] != weight[key]] == ["training"]
     for changed in changes:
         assert [key for key in first if first[key] != changed[key]] == ["ctc"]
 

@@ -164,11 +164,11 @@ def test_a_full_disk_leaves_no_half_checkpoint_and_the_run_goes_on(
     folder = experiment.run_folder("trnet", fold, 1)
     whole, saves = running.Run.save, []
 
-    def save(self, state):
+    def save(self, kept, state):
         saves.append(1)
         if len(saves) == 1:
             disk_full(folder / name)
-        whole(self, state)
+        whole(self, kept, state)
 
     monkeypatch.setattr(running.Run, "save", save)
     with pytest.raises(OSError):
@@ -641,3 +641,59 @@ def test_a_fold_without_one_of_the_classes_is_refused(tiny, tmp_path):
     experiment.labels.update(others)
     with pytest.raises(TrnetError, match=r"fold 1: nothing to train on of class sad once S1F and S1M are held out"):
         experiment.train("baseline_c", experiment.folds[0], 1)
+
+
+def with_system(tiny, exp, name, **changes):
+    """The experiment with one system changed."""
+    experiment = tiny.experiment(exp)
+    systems = experiment.config.systems | {name: replace(experiment.config.system(name), **changes)}
+    return replace(experiment, config=replace(experiment.config, systems=systems))
+
+
+def test_a_student_may_start_from_its_teacher(tiny, trained, tmp_path, monkeypatch):
+    experiment, fold = with_system(tiny, tmp_path, "trnet_wo_high", init="teacher"), trained.folds[0]
+    teacher = trained.run_folder("baseline_c", fold, 1)
+    with pytest.raises(TrnetError, match="no teacher for fold 1"):
+        experiment.train("trnet_wo_high", fold, 1)
+    shutil.copytree(teacher, experiment.run_folder("baseline_c", fold, 1))
+    starts = []
+    monkeypatch.setattr(loop.Trajectory, "train", lambda self, bar: starts.append(self.model.ser.state_dict()))
+    with pytest.raises(ValueError):  # the epoch that was not trained
+        experiment.train("trnet_wo_high", fold, 1)
+    assert same_weights(starts[0], load_checkpoint(teacher / "best.pt")["model"])
+    assert "init" in experiment.stamp("trnet_wo_high", fold, 1).made_from["system"]
+    assert "init" not in trained.stamp("trnet_wo_high", fold, 1).made_from["system"]
+
+
+def test_the_average_of_the_weights_is_what_is_validated_and_kept(tiny, tmp_path, monkeypatch):
+    """By hand: after each step average = 0.9 average + 0.1 weights, from the first step's weights on."""
+    steps, whole = [], loop.Trajectory.step
+
+    def step(self, batch):
+        losses = whole(self, batch)
+        steps.append({key: value.clone() for key, value in self.model.state_dict().items()})
+        return losses
+
+    monkeypatch.setattr(loop.Trajectory, "step", step)
+    experiment = tiny.experiment(tmp_path, ema=0.9, max_epochs=1)
+    experiment.train("baseline_n", experiment.folds[0], 1)
+    best, last, _ = outcome(experiment, "baseline_n")
+    name = "encoder.blocks.0.conv.weight"
+    average = steps[0][name]
+    for weights in steps[1:]:
+        average = 0.9 * average + 0.1 * weights[name]
+    assert torch.allclose(best["model"][name], average, atol=1e-6)
+    assert torch.equal(last["model"][name], steps[-1][name]) and not torch.allclose(
+        best["model"][name], steps[-1][name]
+    )
+
+
+def test_a_run_with_an_average_stopped_goes_on_to_the_very_same_end(tiny, tmp_path, monkeypatch):
+    whole, stopped = (tiny.experiment(tmp_path / name, ema=0.9) for name in ("whole", "stopped"))
+    fold = whole.folds[0]
+    whole.train("baseline_n", fold, 1)
+    with monkeypatch.context() as patch, pytest.raises(Stopped):
+        stop_at(patch, "train_epoch", 2)
+        stopped.train("baseline_n", fold, 1)
+    stopped.train("baseline_n", fold, 1)
+    assert same_outcome(outcome(stopped, "baseline_n"), outcome(whole, "baseline_n"))

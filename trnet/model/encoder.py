@@ -7,6 +7,7 @@ from torch.nn import functional
 
 from trnet.config import Encoder
 from trnet.model.frames import ValidFrames
+from trnet.model.spec_augment import SpecAugment
 
 
 def add_deltas(x: Tensor, frames: ValidFrames) -> Tensor:
@@ -22,6 +23,14 @@ def add_deltas(x: Tensor, frames: ValidFrames) -> Tensor:
 
     first = delta(x)
     return torch.stack([x, first, delta(first)], dim=1)
+
+
+def normalised(x: Tensor, frames: ValidFrames, scale: bool) -> Tensor:
+    """x (B, T, F) less the mean of each bin over the real frames, and if `scale` divided by its deviation."""
+    mask = frames.mask[..., None].to(x.dtype)  # (B, T, 1)
+    count = frames.lengths.to(x.dtype)[:, None, None]
+    x = (x - (x * mask).sum(1, keepdim=True) / count) * mask
+    return x / (x.square().sum(1, keepdim=True) / count + 1e-5).sqrt() if scale else x
 
 
 class ResidualBlock(nn.Module):
@@ -93,7 +102,8 @@ class ConvEncoder(nn.Module):
 
     def __init__(self, num_mels: int, conf: Encoder) -> None:
         super().__init__()
-        self.deltas = conf.deltas
+        self.deltas, self.normalise = conf.deltas, conf.normalise
+        self.masks = SpecAugment(conf.time_masks, conf.time_width, conf.mel_masks, conf.mel_width)
         self.input_norm = nn.BatchNorm1d(num_mels) if conf.input_norm else None
         block = BLOCKS[conf.type]
         sizes = [3 if conf.deltas else 1, *conf.channels]
@@ -104,6 +114,9 @@ class ConvEncoder(nn.Module):
 
     def forward(self, x: Tensor, frames: ValidFrames) -> tuple[Tensor, ValidFrames]:
         """Log-mels (B, T, F) -> maps (B, C, T', F') and their real frames."""
+        if self.normalise != "none":
+            x = normalised(x, frames, self.normalise == "mean_std")
+        x = self.masks(x, frames)
         y = add_deltas(x, frames) if self.deltas else x[:, None]  # (B, 1 or 3, T, F)
         if self.input_norm is not None:
             y = self._normalised(y, frames)

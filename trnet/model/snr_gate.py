@@ -18,13 +18,13 @@ class ReturningHardtanh(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, c_bar: Tensor) -> Tensor:
-        """Eq. 3: c_bar (B,) -> c (B,) in [0, 1]."""
+        """Eq. 3: c_bar -> c in [0, 1]."""
         ctx.save_for_backward(c_bar)
         return c_bar.clamp(0, 1)
 
     @staticmethod
     def backward(ctx, grad: Tensor) -> Tensor:
-        """Gradient of c (B,) -> gradient of c_bar (B,)."""
+        """Gradient of c -> gradient of c_bar."""
         (c_bar,) = ctx.saved_tensors
         leads_out = ((c_bar < 0) & (grad > 0)) | ((c_bar > 1) & (grad < 0))  # descent moves against the gradient
         return grad.masked_fill(leads_out, 0)
@@ -53,18 +53,23 @@ class SNRGate(nn.Module):
         super().__init__()
         self.centred = conf.snr_features == "centred"
         self.returning = conf.gradient == "returning"
-        self.fc = nn.Linear(num_mels, 1)
+        self.per_band = conf.resolution == "band"
+        self.fc = nn.Linear(num_mels, num_mels if self.per_band else 1)
         if conf.init == "mean":  # c starts as the mean of d, inside (0, 1) and falling with the SNR
             nn.init.constant_(self.fc.weight, 1 / num_mels)
             nn.init.zeros_(self.fc.bias)
 
     def forward(self, x: Tensor, x_e: Tensor, frames: ValidFrames) -> tuple[Tensor, Tensor]:
-        """X, X_e (B, T, F) -> c (B,) in [0, 1], compensated X~ (B, T, F) float32."""
+        """X, X_e (B, T, F) -> c (B,) in [0, 1], compensated X~ (B, T, F) float32.
+
+        With a coefficient for each band (not in the paper) Eq. 2 gives F of them, Eq. 4 mixes each bin by its own, and
+        c is their mean.
+        """
         assert x.shape == x_e.shape and x.ndim == 3, (x.shape, x_e.shape)
         with torch.autocast(x.device.type, enabled=False):
             x, x_e = x.float(), x_e.float()
             d = cosine_similarity(x, x_e, frames, self.centred)  # Eq. 1
-            c_bar = self.fc(d).squeeze(1)  # Eq. 2
+            c_bar = self.fc(d)  # Eq. 2: (B, 1), or (B, F) by band
             c = ReturningHardtanh.apply(c_bar) if self.returning else c_bar.clamp(0, 1)  # Eq. 3
-            weight = c[:, None, None]
-            return c, weight * x + (1 - weight) * x_e  # Eq. 4
+            weight = c[:, None, :]
+            return c.mean(1), weight * x + (1 - weight) * x_e  # Eq. 4

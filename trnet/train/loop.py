@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from trnet.errors import TrnetError
@@ -87,6 +88,11 @@ class Trajectory:
         task, conf = self.task, self.task.config.training
         seed_torch(task.seed, task.draws, "init")
         self.model = make_model(task.config, task.system, len(task.classes)).to(task.device)
+        if task.start is not None:
+            (self.model.ser if task.system.input == "both" else self.model).load_state_dict(task.start)
+        self.average = None
+        if conf.ema:
+            self.average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(conf.ema), use_buffers=True)
         self.ctc = None if task.targets is None else make_head(task.config, task.targets).to(task.device)
         self.optimizer = torch.optim.Adam(self._parameter_groups())
         self.scheduler = None
@@ -105,6 +111,8 @@ class Trajectory:
         self.model.load_state_dict(state["model"])
         if self.ctc is not None:
             load_weights(self.ctc, state.get("ctc", {}), path)
+        if self.average is not None:
+            load_weights(self.average, state.get("average", {}), path)
         self.optimizer.load_state_dict(state["optimizer"])
         if self.scheduler is not None:
             self.scheduler.load_state_dict(state["scheduler"])
@@ -145,15 +153,20 @@ class Trajectory:
         for run in waiting:
             if len(run.history) >= row["epoch"]:
                 continue  # it was ahead when the trajectory was taken up
-            run.history.append(row | run.validate(self.model))
+            run.history.append(row | run.validate(self.kept))
             if self.scheduler is not None:
                 self.scheduler.step(run.history[-1]["valid_uar"])
-            run.save(self._state())
+            run.save(self.kept.state_dict(), self._state())
         self.epoch = row["epoch"]
+
+    @property
+    def kept(self) -> nn.Module:
+        """What is validated and kept: the network, or its moving average."""
+        return self.model if self.average is None else self.average.module
 
     def _state(self) -> dict[str, Any]:
         state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
-        others = {"scheduler": self.scheduler, "ctc": self.ctc}
+        others = {"scheduler": self.scheduler, "ctc": self.ctc, "average": self.average}
         return state | {name: part.state_dict() for name, part in others.items() if part is not None}
 
     def train_epoch(self, reader: BatchReader, bar: tqdm) -> dict[str, Any]:
@@ -184,6 +197,8 @@ class Trajectory:
             head = () if self.ctc is None else self.ctc.parameters()
             nn.utils.clip_grad_norm_([*self.model.parameters(), *head], clip)
         self.optimizer.step()
+        if self.average is not None:
+            self.average.update_parameters(self.model)
         return {name: value.detach() for name, value in losses.columns().items()}
 
 

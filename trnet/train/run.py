@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from trnet.conditions import CLEAN
 from trnet.eval.metrics import uar
@@ -69,12 +69,12 @@ class Run:
             row[name] = sum(cs) / len(cs) if cs else None
         return row
 
-    def save(self, state: dict[str, Any]) -> None:
-        """Write the last epoch's state (of model, optimizer and the like) and, if it is the best, ``best.pt``."""
+    def save(self, kept: dict[str, Tensor], state: dict[str, Any]) -> None:
+        """Write the last epoch's state (model, optimizer and so on) and, if it is the best, `kept` as ``best.pt``."""
         best, task = best_epoch(self.history), self.task
         about = {"system": task.name, "fold": self.fold.number, "seed": task.seed, "classes": list(task.classes)}
         about |= {"trained_with": self.trained_with, "versions": versions()}
         if best == len(self.history):  # first, so that last.pt never speaks of a best.pt that is not there
-            save_checkpoint(self.folder / "best.pt", {"model": state["model"], "epoch": best, **about})
+            save_checkpoint(self.folder / "best.pt", {"model": kept, "epoch": best, **about})
         save_checkpoint(self.folder / "last.pt", {**state, "history": self.history, **about})
         write_text(self.folder / "history.csv", as_csv(self.history))

@@ -33,6 +33,7 @@ class Task:
     classes: tuple[str, ...]
     conditions: tuple[Condition, ...]  # what training and validation hear
     h_s: Mapping[str, Tensor] | None  # of the teacher, where the system needs it
+    start: Mapping[str, Tensor] | None = None  # weights of the SER module at the start, where they are the teacher's
     targets: Targets | None = None  # of CTC, where training.ctc_weight is not 0
 
     @property
