@@ -16,9 +16,10 @@ import torch
 from trnet.bin import enhance, evaluate_frontend, train_frontend
 from trnet.enh import loop
 from trnet.enh.board import Board
-from trnet.enh.config import EnhConfig, load_enh_config
+from trnet.enh.config import EnhConfig, Training, load_enh_config
 from trnet.enh.dataset import Pair, Pairs, epoch_batches, epoch_order, segment_of
 from trnet.enh.methods import METHODS, build_method
+from trnet.enh.metrics import si_sdr
 from trnet.errors import TrnetError
 from trnet.frontend import build_frontend
 from trnet.kaldi.data_dir import DataDir
@@ -285,3 +286,26 @@ def test_unknown_networks_and_options(write_config):
     for sizes, message in (({"checkpoint": "x"}, "trained from the start"), ({"hops": 3}, "unknown key 'hops'")):
         with pytest.raises(TrnetError, match=message):
             build_method(EnhConfig(frontend="dccrn", sizes=sizes), None)
+
+
+@pytest.mark.parametrize("name", ["cmgan", "dpt_fsnet"])
+def test_a_network_that_starts_as_the_identity_passes_speech_on_and_learns(name):
+    torch.manual_seed(0)
+    config = EnhConfig(frontend=name, sizes=SMALL[name], training=Training(start="identity", lr=0.01))
+    method = build_method(config, lambda pairs: [2.0] * len(pairs))
+    wav = torch.randn(2, 8000, generator=torch.Generator().manual_seed(1)) * 0.1
+    method.train(False)
+    assert si_sdr(method.frontend.enhance(wav)[0].numpy(), wav[0].numpy()) > 20
+    method.train(True)
+    before = {key: value.clone() for key, value in method.network.state_dict().items()}
+    for _ in range(3):
+        method.step(wav, wav * 0.5)
+    moved = {key for key, value in method.network.state_dict().items() if not torch.equal(value, before[key])}
+    weights = {key for key, _ in method.network.named_parameters()}
+    assert len(moved & weights) > 0.9 * len(weights)  # the first layers too
+
+
+def test_a_network_without_an_identity_says_so():
+    config = EnhConfig(frontend="dccrn", sizes=SMALL["dccrn"], training=Training(start="identity"))
+    with pytest.raises(TrnetError, match="training.start: dccrn cannot start as the identity"):
+        build_method(config, lambda pairs: [])

@@ -11,6 +11,7 @@ from trnet.errors import TrnetError
 
 CHOOSE = ("pesq", "si_sdr")
 OPTIMIZERS = ("adam", "adamw")
+STARTS = ("random", "identity")
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Training:
     epochs without a better validation score.
     """
 
+    start: str = "random"  # random | identity: the network first passes on what it hears, so that few steps do no harm
     segment_s: float = 2.0  # longer speech is cut to so many seconds at a place drawn anew, shorter is repeated
     batch_size: int = 8
     utts_per_epoch: int = 0  # drawn anew for each epoch; 0: all
@@ -45,6 +47,8 @@ class Training:
         _above("training", -1, **{name: getattr(self, name) for name in counts})
         if min(self.weight_decay, self.grad_clip) < 0:
             raise ValueError("training: weight_decay and grad_clip must not be negative")
+        if self.start not in STARTS:
+            raise ValueError(f"training.start: {self.start} is not one of {', '.join(STARTS)}")
         if self.optimizer not in OPTIMIZERS:
             raise ValueError(f"training.optimizer: {self.optimizer} is not one of {', '.join(OPTIMIZERS)}")
 

@@ -49,6 +49,10 @@ class Method:
         self.frontend = build_frontend({"frontend": config.frontend, "frontend_conf": conf})
         self.training, self.pesq_map = config.training, pesq_map
         self.loss = build(self.Loss, config.loss, "loss")
+        if config.training.start == "identity":
+            if not hasattr(self.network, "start_as_identity"):
+                raise TrnetError(f"training.start: {config.frontend} cannot start as the identity; delete the line")
+            self.network.start_as_identity()
         self.network.requires_grad_(True)
         self.optimizers = {"network": self.make_optimizer(self.network, 1.0)}
 
@@ -59,7 +63,7 @@ class Method:
 
     def sizes(self) -> dict[str, Any]:
         """All that the front-end needs to build this very network, as its checkpoint keeps it."""
-        return dataclasses.asdict(self.network.sizes)
+        return dataclasses.asdict(self.frontend.sizes)
 
     def make_optimizer(self, module: nn.Module, factor: float) -> torch.optim.Optimizer:
         """The configured optimiser of a module, at `factor` times the learning rate."""

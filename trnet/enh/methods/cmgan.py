@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -50,10 +48,6 @@ class CmganMethod(Method):
         if self.loss.gan:
             factor = self.loss.discriminator_lr_factor
             self.optimizers["discriminator"] = self.make_optimizer(self.discriminator, factor)
-
-    def sizes(self) -> dict[str, Any]:
-        """See :meth:`Method.sizes`."""
-        return dataclasses.asdict(self.frontend.sizes)
 
     def modules(self) -> dict[str, nn.Module]:
         """The generator, and the discriminator where it is used."""

@@ -147,6 +147,14 @@ class TscNet(nn.Module):
         self.mask_decoder = MaskDecoder(num_channel, num_features)
         self.complex_decoder = ComplexDecoder(num_channel)
 
+    @torch.no_grad()
+    def start_as_identity(self) -> None:
+        """Weights from which training begins at a mask of about 1 and a residual of 0."""
+        nn.init.constant_(self.mask_decoder.final_conv.weight, 0.01)  # not 0, which no gradient passes
+        nn.init.ones_(self.mask_decoder.final_conv.bias)
+        nn.init.zeros_(self.complex_decoder.conv.weight)
+        nn.init.zeros_(self.complex_decoder.conv.bias)
+
     def forward(self, spec: Tensor) -> tuple[Tensor, Tensor]:
         """Enhance spectra.
 

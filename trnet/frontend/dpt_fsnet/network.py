@@ -95,6 +95,12 @@ class DptFsnet(nn.Module):
         self.leave = nn.Conv2d(channels, 2, 1)
         self.register_buffer("window", torch.hann_window(sizes.n_fft), persistent=False)
 
+    @torch.no_grad()
+    def start_as_identity(self) -> None:
+        """Weights from which training begins at a mask of 1."""
+        nn.init.zeros_(self.leave.weight)
+        self.leave.bias.copy_(torch.tensor([1.0, 0.0]))
+
     def mask(self, spec: Tensor) -> Tensor:
         """Estimate the mask.
 
