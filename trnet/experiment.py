@@ -248,11 +248,13 @@ class Experiment:
             stamps = {}
             for fold in folds:
                 folder, stamp = self.run_folder(name, fold, seed), self.stamp(name, fold, seed)
+                if changed := stamp.changed():
+                    kept = stamp.shelve()
+                    print(f"{folder}: changed: {', '.join(changed)}; what was there is kept as {kept.name}")
+                stamp.restore()
                 if self.trained(name, fold, seed):
                     print(f"{folder}: up to date")
                     continue
-                if changed := stamp.changed():
-                    print(f"{folder}: trained anew, changed: {', '.join(changed)}")
                 stamps[fold] = stamp
             if not stamps:
                 return

@@ -73,6 +73,26 @@ class Stamp:
             return []
         return sorted(k for k in old.keys() | self.made_from.keys() if old.get(k) != self.made_from.get(k))
 
+    def shelve(self) -> Path:
+        """Move a folder that was made from something else aside.
+
+        Returns: where it now lies, beside its old place: its name and the digest of what it was made from.
+        """
+        shelf = self._shelf(self._read()["made_from"])
+        if shelf.exists():
+            shutil.rmtree(shelf)
+        self.folder.rename(shelf)
+        return shelf
+
+    def restore(self) -> None:
+        """Bring back what was made from this and shelved, where there is nothing in its place."""
+        shelf = self._shelf(self.made_from)
+        if shelf.exists() and not self.folder.exists():
+            shelf.rename(self.folder)
+
+    def _shelf(self, made_from: dict[str, Any]) -> Path:
+        return self.folder.with_name(f"{self.folder.name}.{digest(made_from)}")
+
     def begin(self, clear: Callable[[], None] | None = None, sweep: bool = True) -> None:
         """Start or take up the step; what was made from something else is cleared first.
 

@@ -270,7 +270,8 @@ def test_changed_settings_train_anew_and_say_what_changed(tiny, trained, tmp_pat
     experiment, fold = with_teacher(tiny, trained, tmp_path, lr=0.02), trained.folds[0]
     assert not experiment.trained("baseline_c", fold, 1)
     experiment.train("baseline_c", fold, 1)
-    assert "trained anew, changed: training" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "fold1_seed1: changed: training; what was there is kept as fold1_seed1." in said
     # a changed teacher changes those who learn from it, and nobody else
     assert "teacher" in experiment.stamp("trnet", fold, 1).made_from
     assert "teacher" not in experiment.stamp("trnet_wo_high", fold, 1).made_from
@@ -697,3 +698,19 @@ def test_a_run_with_an_average_stopped_goes_on_to_the_very_same_end(tiny, tmp_pa
         stopped.train("baseline_n", fold, 1)
     stopped.train("baseline_n", fold, 1)
     assert same_outcome(outcome(stopped, "baseline_n"), outcome(whole, "baseline_n"))
+
+
+def test_runs_of_another_configuration_are_kept_and_come_back(tiny, trained, tmp_path, monkeypatch):
+    """Nothing of hours of training is lost to a changed line of YAML, nor to that line changed back."""
+    first, second = tiny.experiment(tmp_path, max_epochs=1), tiny.experiment(tmp_path, max_epochs=1, lr=0.02)
+    fold = first.folds[0]
+    first.train("baseline_c", fold, 1)
+    before = outcome(first, "baseline_c")
+    second.train("baseline_c", fold, 1)
+    assert not same_weights(before[1]["model"], outcome(second, "baseline_c")[1]["model"])
+    assert len(list(tmp_path.glob("raw/baseline_c/fold1_seed1.*/best.pt"))) == 1
+    stop_at(monkeypatch, "train_epoch", 1)  # nothing is trained from here on
+    first.train("baseline_c", fold, 1)
+    assert same_weights(before[1]["model"], outcome(first, "baseline_c")[1]["model"])
+    second.train("baseline_c", fold, 1)
+    assert second.trained("baseline_c", fold, 1) and not first.trained("baseline_c", fold, 1)
