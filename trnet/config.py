@@ -169,11 +169,13 @@ class System:
     beta: float = 0.0  # weight of L_high in Eq. 8
     bridge: bool = False  # whether Eq. 6 is there
     init: str = later("random")  # random | teacher: what the SER module starts from
+    target: str = later("clean")  # X_s of Eq. 5: clean | enhanced_clean, which the front-end has rid of room noise
 
     def __post_init__(self) -> None:
         _one_of("systems.<name>.input", self.input, ("noisy", "enhanced", "both"))
         _one_of("systems.<name>.conditions", self.conditions, ("clean", "all"))
         _one_of("systems.<name>.init", self.init, ("random", "teacher"))
+        _one_of("systems.<name>.target", self.target, ("clean", "enhanced_clean"))
         if self.alpha < 0 or self.beta < 0:
             raise ValueError("systems.<name>: alpha and beta must not be negative")
         if self.input != "both" and (self.alpha or self.beta or self.bridge):
@@ -183,6 +185,13 @@ class System:
     def hears_front_end(self) -> bool:
         """Whether a change of front-end changes this system."""
         return self.input != "noisy"
+
+    @property
+    def target_kind(self) -> str | None:
+        """The kind of features, noisy or enhanced, that X_s is of clean speech; None without L_low."""
+        if not self.alpha:
+            return None
+        return "noisy" if self.target == "clean" else "enhanced"
 
     @property
     def needs_teacher(self) -> bool:

@@ -177,8 +177,8 @@ class Experiment:
         if self.config.training.ctc_weight:
             texts = transcripts_of(self.data, fold.train, self.config.features).texts
             made_from["ctc"] = {"texts": digest(texts), **made_of(self.config.ctc)}
-        if system.alpha:
-            made_from["target"] = features_digest(self.archives.folder("noisy", CLEAN))
+        if system.target_kind:
+            made_from["target"] = features_digest(self.archives.folder(system.target_kind, CLEAN))
         if system.needs_teacher:
             made_from["teacher"] = file_digest(self.teacher_checkpoint(fold, seed))
         return Stamp(self.run_folder(name, fold, seed), "train", made_from)
@@ -228,8 +228,8 @@ class Experiment:
 
     def _sets(self, name: str) -> set[Set]:
         system = self.config.system(name)
-        target = {("noisy", CLEAN)} if system.alpha or system.beta else set()
-        return sets_of(input_kinds(system), self.conditions(system)) | target
+        needed = {system.target_kind, "noisy" if system.beta else None} - {None}  # for X_s and h_s
+        return sets_of(input_kinds(system), self.conditions(system)) | sets_of(needed, [CLEAN])
 
     def train(self, name: str, fold: Fold, seed: int) -> None:
         """Train one run, or say that it is up to date; see `train_group`."""

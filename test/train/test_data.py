@@ -87,11 +87,13 @@ class Store:
 def test_a_batch_holds_what_is_asked_for_and_the_target_is_clean_noisy_speech():
     items = [("b", CONDITIONS[1]), ("a", CLEAN)]
     h_s = {"a": torch.tensor([1.0, 1.0]), "b": torch.tensor([2.0, 2.0])}
-    batch = BatchReader(Store(), {"a": 0, "b": 3}, ["noisy", "enhanced", "clean"], h_s).read(items)
+    batch = BatchReader(Store(), {"a": 0, "b": 3}, ["noisy", "enhanced"], "noisy", h_s).read(items)
     assert batch.items == tuple(items)
     assert batch.lengths.tolist() == [3, 2] and batch.labels.tolist() == [3, 0]
     assert batch.noisy[:, 0, 0].tolist() == [11, 1] and batch.enhanced[:, 0, 0].tolist() == [12, 2]
     assert batch.clean[:, 0, 0].tolist() == [1, 1]
     assert batch.h_s.tolist() == [[2, 2], [1, 1]]
+    cleaner = BatchReader(Store(), {"a": 0, "b": 3}, ["noisy", "enhanced"], "enhanced").read(items)
+    assert cleaner.clean[:, 0, 0].tolist() == [2, 2]
     alone = BatchReader(Store(), {"a": 0, "b": 3}, ["noisy"]).read(items)
     assert alone.enhanced is None and alone.clean is None and alone.h_s is None

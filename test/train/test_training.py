@@ -714,3 +714,11 @@ def test_runs_of_another_configuration_are_kept_and_come_back(tiny, trained, tmp
     assert same_weights(before[1]["model"], outcome(first, "baseline_c")[1]["model"])
     second.train("baseline_c", fold, 1)
     assert second.trained("baseline_c", fold, 1) and not first.trained("baseline_c", fold, 1)
+
+
+def test_the_target_may_be_clean_speech_that_the_front_end_has_heard(tiny, tmp_path, monkeypatch):
+    experiment = with_system(tiny, tmp_path, "trnet_wo_high", target="enhanced_clean")
+    made_from = experiment.stamp("trnet_wo_high", experiment.folds[0], 1).made_from
+    assert made_from["target"] == made_from["features"]["none/tiny"]
+    wanted = experiment._sets("trnet_wo_high")
+    assert ("enhanced", CLEAN) in wanted and experiment.config.system("trnet_wo_high").target_kind == "enhanced"

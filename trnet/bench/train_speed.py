@@ -25,7 +25,7 @@ from trnet.train.data import Batch, BatchReader
 from trnet.train.forward import input_kinds
 from trnet.train.loop import Trajectory
 from trnet.train.run import Run
-from trnet.train.store import FeatureStore, Item, Room, sets_of
+from trnet.train.store import FeatureStore, Item, Room, Set, sets_of
 from trnet.train.task import Task
 
 CLASSES = ("ang", "hap", "neu", "sad")
@@ -112,7 +112,7 @@ class TimedReader(BatchReader):
     """A reader that keeps the time that its batches take."""
 
     def __init__(self, reader: BatchReader) -> None:
-        super().__init__(reader.store, reader.labels, reader.kinds, reader.h_s)
+        super().__init__(reader.store, reader.labels, reader.kinds, reader.target, reader.h_s)
         self.seconds = 0.0
 
     def read(self, items: list[Item]) -> Batch:
@@ -168,16 +168,15 @@ def gflop_per_utterance(trajectory: Trajectory, reader: BatchReader) -> float:
 class _Obvious(Dataset):
     """Three waveforms read and three fbanks computed for an item."""
 
-    def __init__(self, corpus: Corpus, kinds: tuple[str, ...]) -> None:
-        self.corpus, self.kinds = corpus, kinds
+    def __init__(self, corpus: Corpus, wanted: list[Set]) -> None:
+        self.corpus, self.wanted = corpus, wanted
 
     def __len__(self) -> int:
         return len(self.corpus.utts)
 
     def __getitem__(self, index: int) -> tuple[str, list[Tensor]]:
         utt = self.corpus.utts[index]
-        wanted = [("noisy", CLEAN) if kind == "clean" else (kind, NOISY) for kind in self.kinds]
-        return utt, [self._features(kind, utt, condition) for kind, condition in wanted]
+        return utt, [self._features(kind, utt, condition) for kind, condition in self.wanted]
 
     def _features(self, kind: str, utt: str, condition: Condition) -> Tensor:
         wav, _ = soundfile.read(self.corpus.wav(kind, utt, condition), dtype="float32")
@@ -190,8 +189,11 @@ def _collate(items: list[Any]) -> tuple[list[str], list[Tensor]]:
 
 
 def _obvious_batches(trajectory: Trajectory, reader: BatchReader, corpus: Corpus, workers: int) -> Iterator[Batch]:
+    wanted = {kind: (kind, NOISY) for kind in reader.kinds}
+    if reader.target is not None:
+        wanted["clean"] = (reader.target, CLEAN)
     loader = DataLoader(
-        _Obvious(corpus, reader.kinds),
+        _Obvious(corpus, list(wanted.values())),
         batch_size=trajectory.task.config.training.batch_size,
         shuffle=True,
         num_workers=workers,
@@ -204,7 +206,7 @@ def _obvious_batches(trajectory: Trajectory, reader: BatchReader, corpus: Corpus
             torch.full((len(utts),), stacks[0].shape[1]),
             torch.tensor([reader.labels[utt] for utt in utts]),
             h_s=None if reader.h_s is None else torch.stack([reader.h_s[utt] for utt in utts]),
-            **dict(zip(reader.kinds, stacks, strict=True)),
+            **dict(zip(wanted, stacks, strict=True)),
         )
         yield batch.to(trajectory.task.device)
 

@@ -34,27 +34,29 @@ class Batch:
 
 
 class BatchReader:
-    """Makes batches of the kinds of features that a system needs; `h_s` (D,) of the teacher by utterance."""
+    """Makes batches of the kinds of features that a system hears.
+
+    `target`: the kind that X_s is of clean speech, where it is wanted; `h_s` (D,) of the teacher by utterance.
+    """
 
     def __init__(
         self,
         store: FeatureStore,
         labels: Mapping[str, int],
         kinds: Sequence[str],
+        target: str | None = None,
         h_s: Mapping[str, Tensor] | None = None,
     ) -> None:
-        self.store, self.labels, self.kinds, self.h_s = store, labels, tuple(kinds), h_s
+        self.store, self.labels, self.kinds, self.target, self.h_s = store, labels, tuple(kinds), target, h_s
 
     def read(self, items: Sequence[Item]) -> Batch:
         """One batch, on the store's device.
 
         Raises: TrnetError if features are missing, or of another length than the clean ones.
         """
-        stacks = {}
-        for kind in self.kinds:
-            target = kind == "clean"
-            wanted = [(utt, CLEAN) for utt, _ in items] if target else items
-            stacks[kind] = self.store.stack("noisy" if target else kind, wanted)
+        stacks = {kind: self.store.stack(kind, items) for kind in self.kinds}
+        if self.target is not None:
+            stacks["clean"] = self.store.stack(self.target, [(utt, CLEAN) for utt, _ in items])
         batch = Batch(
             tuple(items),
             torch.tensor([self.store.length[utt] for utt, _ in items]),

@@ -43,8 +43,10 @@ class Task:
 
     def reader(self, training: bool) -> BatchReader:
         """Reads what the system hears, and in training also X_s and h_s where its losses need them."""
-        kinds = [*input_kinds(self.system), *(["clean"] if training and self.system.alpha else [])]
-        return BatchReader(self.store, self.labels, kinds, self.h_s if training else None)
+        kinds = input_kinds(self.system)
+        if not training:
+            return BatchReader(self.store, self.labels, kinds)
+        return BatchReader(self.store, self.labels, kinds, self.system.target_kind, self.h_s)
 
 
 def losses_of(task: Task, model: nn.Module, batch: Batch, ctc: CTCHead | None = None) -> Losses:
