@@ -16,10 +16,22 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tiny import CONFIG, SETS, hiss, noise_dir, speech_dir
 
-from trnet.bin import check_setup, enhance, list_sets, make_fbank, prepare_corpus, prepare_noise, score, simulate, train
+from trnet.bin import (
+    check_setup,
+    count_corpus,
+    enhance,
+    list_sets,
+    make_fbank,
+    prepare_corpus,
+    prepare_noise,
+    score,
+    simulate,
+    train,
+)
+from trnet.corpora.contract import read_contract
 
 VERBS = ("bench_frontend", "check_setup", "enhance", "list_sets", "make_fbank", "prepare_corpus", "prepare_noise")
-VERBS += ("score", "simulate", "train", "validate_data_dir", "check_frontend")
+VERBS += ("score", "simulate", "train", "validate_data_dir", "check_frontend", "count_corpus")
 
 
 @pytest.fixture
@@ -49,6 +61,7 @@ def test_an_unknown_option_is_named(verb, fails):
         "prepare_corpus": ["--corpus", "nemo", "--root", "r", "--out", "o", "--labels", "l", "--contract", "none"],
         "prepare_noise": ["--noise", "esc", "--root", "r", "--out", "o"],
         "validate_data_dir": ["somewhere"],
+        "count_corpus": ["somewhere"],
         "enhance": ["--config", "c", "--sets", "s"],
         "check_frontend": ["--config", "c", "--sets", "s"],
         "make_fbank": ["--config", "c", "--sets", "s"],
@@ -173,6 +186,19 @@ def test_check_setup_says_what_it_found(tiny, tmp_path, capsys):
     assert check_setup.main(["--config", str(tiny.config_path), "--folders", f"nonspeech={tmp_path.parent}"]) == 0
     out = capsys.readouterr().out
     assert f"nonspeech: {tmp_path.parent}" in out and "front-end: none" in out and "torch" in out
+
+
+def test_count_corpus_prints_what_a_contract_holds(tiny, tmp_path, capfd, fails):
+    capfd.readouterr()
+    for by, expected in (("speaker", 24), ("corpus", 4)):
+        assert count_corpus.main([str(tiny.data.path), "--by", by]) == 0
+        path = tmp_path / "contract.yaml"
+        path.write_text(capfd.readouterr().out)
+        contract = read_contract(path)
+        assert contract.by == by and sum(contract.counts.values()) == 48 and len(contract.counts) == expected
+    assert "has no utt2split; count by speaker or corpus" in fails(
+        count_corpus.main, [str(tiny.data.path), "--by", "split"]
+    )
 
 
 def test_list_sets_prints_the_folders_of_all_conditions(tiny, capsys):
