@@ -27,10 +27,11 @@ nonspeech_dir=                # any folder of noises; downloads/nonspeech if emp
 shard=1/1                     # k/n: stage 3 does part k of n, the others being done elsewhere at the same time
 download=false                # true: stage 0 fetches the corpora and weights that are missing and free to fetch
 tag=                          # data_<tag>, dump_<tag>, exp_<tag>: an experiment apart from the recipe's own
+test_corpus=                  # stage 7 tests on this corpus: a recipe's name, or its data dir; its stages 1 to 4 are done
 reference=                    # CSV of published figures to print beside ours
 
 options="corpus layout stage stop_stage ngpu nj config folds seeds systems frontend frontend_checkpoint noises snrs max_epochs
-contract corpus_dir esc_dir musan_dir nonspeech_dir shard download tag reference"
+contract corpus_dir esc_dir musan_dir nonspeech_dir shard download tag test_corpus reference"
 
 usage() {
     cat <<EOF
@@ -118,5 +119,10 @@ if in_stage 6 "systems"; then
 fi
 
 if in_stage 7 "score"; then
-    run score "${setup[@]}" "${runs[@]}" --noises "$noises" ${reference:+--reference "$reference"}
+    if [ -n "$test_corpus" ]; then
+        case $test_corpus in */*) ;; *) test_corpus=../../$test_corpus/ser1/$data/$test_corpus ;; esac
+        run score "${setup[@]}" "${runs[@]}" --noises "$noises" --test-corpus "$test_corpus"
+    else
+        run score "${setup[@]}" "${runs[@]}" --noises "$noises" ${reference:+--reference "$reference"}
+    fi
 fi
