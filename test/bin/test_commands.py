@@ -309,6 +309,12 @@ SER = Path(__file__).parents[2] / "egs/TEMPLATE/ser1/ser.sh"
         (["--folds"], "error: --folds needs a value"),
         (["folds"], "error: 'folds' is not an option"),
         (["--stage", "0", "--stop-stage", "0", "--noises", "wind"], "error: --noises wind: no such noise set"),
+        (["--noise-dirs", "harbour"], "error: --noise-dirs harbour: write NAME=FOLDER"),
+        (["--noise-dirs", "esc=/x"], "error: --noise-dirs esc=/x: give it as --esc-dir /x"),
+        (
+            ["--noises", "esc sea", "--noise-dirs", "sea1=/x"],
+            "error: --noises sea: no such noise set; known: esc musan",
+        ),
         (
             ["--stage", "2", "--stop-stage", "2", "--config", "none.yaml"],
             "error: none.yaml: no such configuration file",
@@ -333,7 +339,16 @@ def test_the_recipe_lists_its_options(tmp_path):
     assert done.returncode == 0
     for name in ("ngpu nj folds seeds systems frontend frontend-checkpoint noises snrs max-epochs").split():
         assert f"--{name}" in done.stdout
-    for name in ("corpus-dir", "esc-dir", "musan-dir", "nonspeech-dir", "stage", "stop-stage"):
+    for name in (
+        "corpus-dir",
+        "esc-dir",
+        "musan-dir",
+        "demand-dir",
+        "nonspeech-dir",
+        "noise-dirs",
+        "stage",
+        "stop-stage",
+    ):
         assert f"--{name}" in done.stdout
 
 

@@ -79,7 +79,7 @@ def test_the_page_from_its_first_step_to_its_last(checkout):
     assert len(data.utts) == 20 and data["text"]["F01_joy_007"] == "Land, ho!"
     assert data["spk2gender"] == {speaker: speaker[0].lower() for speaker in SPEAKERS}
     assert "stage 2: noisy sets" in done.stdout
-    assert len(DataDir(recipe / "data/ahoy_nonspeech_0db").utts) == 20
+    assert len(DataDir(recipe / "data/ahoy_harbour_0db").utts) == 20
 
 
 def test_what_the_page_names_is_there():

@@ -1,6 +1,7 @@
 """Corpora of speech and noise: one file each, in plain dicts from the name on the command line to the function."""
 
 from trnet.corpora.crema_d import CREMA_D
+from trnet.corpora.demand import DEMAND, demand_files, prepare_demand
 from trnet.corpora.emodb import EMODB
 from trnet.corpora.emovo import EMOVO
 from trnet.corpora.esc50 import ESC50, esc50_files, prepare_esc50
@@ -35,7 +36,8 @@ LABELLED: dict[str, LabelledCorpus] = {
 
 # name -> how the corpus is recognised on disk, and where to get it
 SOURCES = {
-    **{"iemocap": IEMOCAP, "nemo": NEMO, "esc": ESC50, "musan": MUSAN, "nonspeech": NOISE_FOLDER},
+    **{"iemocap": IEMOCAP, "nemo": NEMO},
+    **{"esc": ESC50, "musan": MUSAN, "demand": DEMAND, "nonspeech": NOISE_FOLDER},
     **{name: corpus.source for name, corpus in LABELLED.items()},
 }
 
@@ -46,11 +48,16 @@ SPEECH = {
 }
 
 # name -> prepare(root, out, contract, nj)
-NOISE = {"esc": prepare_esc50, "musan": prepare_musan, "nonspeech": prepare_noise_folder}
+NOISE = {
+    "esc": prepare_esc50,
+    "musan": prepare_musan,
+    "demand": prepare_demand,
+    "nonspeech": prepare_noise_folder,
+}
 
 # name -> files(root): every file that the preparation reads
 FILES = {
     **{"iemocap": iemocap_files, "nemo": nemo_files},
     **{name: corpus.all_files for name, corpus in LABELLED.items()},
-    **{"esc": esc50_files, "musan": musan_files, "nonspeech": noise_folder_files},
+    **{"esc": esc50_files, "musan": musan_files, "demand": demand_files, "nonspeech": noise_folder_files},
 }
