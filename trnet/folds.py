@@ -111,7 +111,8 @@ def text_folds(utt2spk: Mapping[str, str], text: Mapping[str, str]) -> list[Fold
         if not valid or not train:
             raise TrnetError(f"fold {number}: 'folds.valid: texts' needs two speakers and two texts; use another rule")
         test = tuple(utt for utt in utts if utt2spk[utt] == speaker)
-        folds.append(Fold(number, speaker, f"a tenth of the texts without {speaker}", train, valid, test))
+        who = f"a tenth of {' '.join(s for s in speakers if s != speaker)}"
+        folds.append(Fold(number, speaker, who, train, valid, test))
     return folds
 
 
