@@ -246,3 +246,12 @@ def test_no_fold_of_a_recipe_lacks_a_class(tmp_path, name):
     for fold in folds_of(data, load_config(EGS / name / "ser1/conf/recipe.yaml").folds):
         for part in (fold.train, fold.valid, fold.test):
             assert {utt2emo[u] for u in part} == set(utt2emo.values()), (fold.number, fold.test_speaker)
+
+
+def test_the_default_rule_is_that_of_the_paper(tmp_path):
+    utt2spk, utt2group = corpus(IEMOCAP, [spk[:5] for spk in IEMOCAP])
+    data = data_dir(tmp_path, utt2spk=utt2spk, utt2group=utt2group)
+    assert folds_of(data, Folds()) == iemocap() and folds_of(data, Folds(valid="next")) == iemocap("next")
+    for name in ("iemocap", "mini", "nemo"):
+        conf = load_config(EGS / name / "ser1/conf/recipe.yaml").folds
+        assert conf == Folds(valid="next" if name == "nemo" else "same_group")

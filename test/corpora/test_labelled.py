@@ -106,8 +106,8 @@ TREES = {
             "1040_ITH_SAD_X": ("1040", "sad", "m", "I think I have a doctor's appointment", None),
         },
         tables=lambda root: (root / "VideoDemographics.csv").write_text(
-            "ActorID,Age,Sex,Race,Ethnicity\n1001,51,Male,Caucasian,Not Hispanic\n"
-            "1002,21,Female,Caucasian,Not Hispanic\n1040,42,Male,Caucasian,Not Hispanic\n"
+            '"ActorID","Age","Sex","Race","Ethnicity"\n1001,51,"Male","Caucasian","Not Hispanic"\n'
+            '1002,21,"Female","Caucasian","Not Hispanic"\n1040,42,"Male","Caucasian","Not Hispanic"\n'
         ),
     ),
     "savee": Tree(
@@ -347,6 +347,7 @@ def test_two_copies_of_one_utterance(grow, prepare, write_wav):
     ("name", "file", "old", "new", "message"),
     [
         ("meld", "dev_sent_emo.csv", "Dialogue_ID", "Dialogue", "dev_sent_emo.csv:1: no column 'Dialogue_ID'"),
+        ("meld", "test_sent_emo.csv", "1,No.,", "1,", "test_sent_emo.csv:2: not as many cells as the header has"),
         ("msp_podcast", "Labels/labels_consensus.csv", "SpkrID", "Speaker", "no column 'SpkrID'"),
         ("msp_podcast", "Labels/labels_consensus.csv", "Test1", "Held", "csv:2: unknown Split_Set 'Held'"),
         ("shemo", "shemo.json", '"id"', '"name"', "shemo.json: is not a list of id and transcript"),

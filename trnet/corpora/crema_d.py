@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from trnet.corpora.labelled import LabelledCorpus, Spoken, named, recordings
-from trnet.corpora.source import Source, read_columns
+from trnet.corpora.source import Source, read_csv
 
 SENTENCES = {
     "DFA": "Don't forget a jacket",
@@ -37,7 +37,7 @@ def _genders(folder: Path) -> dict[str, str]:
     """Actor -> f or m; some copies of the corpus are without the table."""
     if not (folder / TABLE).is_file():
         return {}
-    rows = read_columns(folder / TABLE, ",", ("ActorID", "Sex"))
+    rows = read_csv(folder / TABLE, ("ActorID", "Sex"))
     return {row["ActorID"]: SEXES[row["Sex"]] for row in rows if row["Sex"] in SEXES}
 
 

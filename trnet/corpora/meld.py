@@ -5,14 +5,12 @@
 the same name (``dia0_utt0.wav``) beside it, which stage 0 of the recipe makes with ffmpeg.
 """
 
-import csv
-import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from trnet.corpora.labelled import LabelledCorpus, Spoken
-from trnet.corpora.source import Source, audio_files, by_stem, read_lines
+from trnet.corpora.source import Source, audio_files, by_stem, read_csv
 from trnet.errors import TrnetError
 
 PARTS = {"train": "train_splits", "dev": "dev_splits_complete", "test": "output_repeated_splits_test"}
@@ -32,17 +30,6 @@ def _files(folder: Path) -> list[Path]:
     return [path for part in PARTS for path in (_table(folder, part), *_clips(folder, part))]
 
 
-def _rows(path: Path) -> Iterator[dict[str, str]]:
-    """The rows of a table; its quoted cells may hold commas.
-
-    Raises: TrnetError if there is no such table, or it lacks a column.
-    """
-    rows = csv.DictReader(io.StringIO("\n".join(read_lines(path))))
-    if lacking := [name for name in COLUMNS if name not in (rows.fieldnames or ())]:
-        raise TrnetError(f"{path}:1: no column '{lacking[0]}'; take the corpus's own file")
-    yield from rows
-
-
 def read_meld(folder: Path) -> Iterator[Spoken]:
     """The utterances of MELD, but for the two whose clips are broken; `split` is the part.
 
@@ -53,7 +40,7 @@ def read_meld(folder: Path) -> Iterator[Spoken]:
         clips = by_stem(_clips(folder, part))
         if not clips and next((folder / name).glob("dia*.mp4"), None):
             raise TrnetError(f"{folder / name}: holds films alone; let stage 0 take their sound out (it needs ffmpeg)")
-        for row in _rows(_table(folder, part)):
+        for row in read_csv(_table(folder, part), COLUMNS):
             clip = f"dia{row['Dialogue_ID']}_utt{row['Utterance_ID']}"
             if (part, clip) in BROKEN:
                 continue

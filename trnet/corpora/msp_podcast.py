@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from trnet.corpora.labelled import LabelledCorpus, Spoken
-from trnet.corpora.source import Source, audio_files, by_stem, read_columns, read_lines
+from trnet.corpora.source import Source, audio_files, by_stem, read_csv, read_lines
 from trnet.errors import TrnetError
 
 COLUMNS = ("FileName", "EmoClass", "SpkrID", "Gender", "Split_Set")
@@ -43,7 +43,7 @@ def read_msp_podcast(folder: Path) -> Iterator[Spoken]:
     """
     table = _table(folder)
     clips = by_stem(_recordings(folder))
-    for number, row in enumerate(read_columns(table, ",", COLUMNS), 2):
+    for number, row in enumerate(read_csv(table, COLUMNS), 2):
         name, part = Path(row["FileName"]).stem, row["Split_Set"].lower()
         if part not in PARTS and not part.startswith("test"):
             raise TrnetError(f"{table}:{number}: unknown Split_Set '{row['Split_Set']}'; take the corpus's own file")

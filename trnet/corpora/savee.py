@@ -32,7 +32,7 @@ def _files(folder: Path) -> list[Path]:
 SAVEE = LabelledCorpus(
     Source(
         title="SAVEE",
-        layout="[DA][CL]*/*",
+        layout="*/*sa01.*",
         option="--corpus-dir",
         origin="kahlan.eps.surrey.ac.uk/savee (on request)",
         folders=("AudioData", "SAVEE/AudioData", "SAVEE"),
