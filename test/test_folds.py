@@ -1,12 +1,26 @@
 """Leave-one-speaker-out folds: nobody who tests or validates is trained on."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from trnet.config import Folds, load_config
+from trnet.corpora import LABELLED
+from trnet.corpora.contract import read_contract
 from trnet.errors import TrnetError
-from trnet.folds import Fold, make_folds, pick_folds
+from trnet.folds import (
+    Fold,
+    folds_of,
+    gathered,
+    make_folds,
+    noise_groups,
+    official_folds,
+    pick_folds,
+    text_folds,
+)
+from trnet.kaldi.data_dir import DataDir, write_data_dir
 
 IEMOCAP = [f"Ses0{session}{sex}" for session in range(1, 6) for sex in "FM"]
 
@@ -104,3 +118,140 @@ def test_folds_are_picked_by_number_once_each_and_in_order():
 def test_a_fold_that_is_none_is_named_with_those_there_are(number):
     with pytest.raises(TrnetError, match=re.escape(f"--folds {number}: there are folds 1 to 10")):
         pick_folds(iemocap(), [1, number])
+
+
+def table(speakers: dict[str, dict[str, int]]) -> tuple[dict[str, str], dict[str, str]]:
+    """utt2spk and utt2emo of speaker -> class -> utterances."""
+    rows = [(f"{s}-{c}{i}", s, c) for s, counts in speakers.items() for c, n in counts.items() for i in range(n)]
+    return {u: s for u, s, _ in rows}, {u: c for u, _, c in rows}
+
+
+def data_dir(root, **tables) -> DataDir:
+    return write_data_dir(root / "data", tables)
+
+
+def test_groups_are_even_disjoint_and_each_tested_once(tmp_path):
+    rng = np.random.default_rng(0)
+    utt2spk, utt2emo = table(
+        {f"s{i:02}": {c: int(rng.integers(0, 40)) for c in ("ang", "neu", "sad")} for i in range(30)}
+    )
+    conf = Folds(kind="groups", count=5, valid="next")
+    data = data_dir(tmp_path, utt2spk=utt2spk, utt2emo=utt2emo, utt2group=utt2spk)
+    folds = folds_of(data, conf)
+    assert [f.test_speaker for f in folds] == ["g01", "g02", "g03", "g04", "g05"]
+    assert [f.valid_speaker for f in folds] == ["g02", "g03", "g04", "g05", "g01"]
+    assert sorted(utt for f in folds for utt in f.test) == sorted(utt2spk)
+    for fold in folds:
+        parts = [{utt2spk[utt] for utt in part} for part in (fold.train, fold.valid, fold.test)]
+        assert sum(map(len, parts)) == 30 and len(set.union(*parts)) == 30
+        for emotion in ("ang", "neu", "sad"):
+            share = sum(utt2emo[u] == emotion for u in fold.test) / sum(e == emotion for e in utt2emo.values())
+            assert share == pytest.approx(0.2, abs=0.05)
+    shuffled = dict(reversed(utt2spk.items()))
+    again = data_dir(tmp_path / "again", utt2spk=shuffled, utt2emo=utt2emo, utt2group=shuffled)
+    assert folds_of(again, conf) == folds
+
+
+def test_speakers_of_one_recording_situation_stay_in_one_group(tmp_path):
+    utt2spk, utt2emo = table({s: {"neu": 4} for s in "ABCDEF"})
+    utt2group = {u: {"A": "1", "B": "1", "C": "2", "D": "2", "E": "3", "F": "3"}[s] for u, s in utt2spk.items()}
+    utt2group["B-neu0"] = "2"  # ties A and B to C and D
+    data = data_dir(tmp_path, utt2spk=utt2spk, utt2emo=utt2emo, utt2group=utt2group)
+    with pytest.raises(TrnetError, match="folds.count: 3 groups of 2 speakers that can be told apart"):
+        folds_of(data, Folds(kind="groups", count=3, valid="next"))
+    assert {s: g for s, g in zip(utt2spk.values(), gathered(data, 2).values(), strict=True)} == {
+        **dict.fromkeys("ABCD", "g01"),
+        **dict.fromkeys("EF", "g02"),
+    }
+
+
+def test_noise_is_dealt_to_what_a_fold_holds_out(tmp_path):
+    utt2spk, utt2emo = table({s: {"neu": 2} for s in "ABCD"})
+    data = data_dir(tmp_path, utt2spk=utt2spk, utt2emo=utt2emo, utt2group=utt2spk)
+    assert noise_groups(data, Folds()) is None  # utt2group itself
+    groups = noise_groups(data, Folds(kind="groups", count=4, valid="next"))
+    assert len(set(groups.values())) == 4 and set(groups) == set(utt2spk)
+    split = {u: {"A": "train", "B": "train", "C": "dev", "D": "test"}[s] for u, s in utt2spk.items()}
+    official = data_dir(tmp_path / "official", utt2spk=utt2spk, utt2split=split)
+    assert noise_groups(official, Folds(kind="official", valid="dev")) == split
+
+
+def test_an_official_split_has_a_fold_for_each_test_part():
+    utt2spk = {f"{s}-{i}": s for s in "ABCDE" for i in range(2)}
+    split = dict(A="train", B="train", C="dev", D="test1", E="test2")
+    folds = official_folds(utt2spk, {u: split[s] for u, s in utt2spk.items()}, False)
+    assert [(f.number, f.test_speaker, f.test) for f in folds] == [
+        (1, "test1", ("D-0", "D-1")),
+        (2, "test2", ("E-0", "E-1")),
+    ]
+    assert all((f.train, f.valid) == (("A-0", "A-1", "B-0", "B-1"), ("C-0", "C-1")) for f in folds)
+
+
+def test_an_official_split_that_shares_speakers_must_be_meant():
+    utt2spk = {"A-0": "A", "A-1": "A", "B-0": "B", "C-0": "C"}
+    split = {"A-0": "train", "A-1": "test", "B-0": "dev", "C-0": "train"}
+    with pytest.raises(TrnetError, match="1 speakers are in two parts or more .A.*folds.shared_speakers: true"):
+        official_folds(utt2spk, split, False)
+    assert official_folds(utt2spk, split, True)[0].test == ("A-1",)
+
+
+@pytest.mark.parametrize(
+    ("split", "message"),
+    [
+        ({"A-0": "train", "B-0": "dev", "C-0": "eval"}, "part 'eval' is none of train, dev, test"),
+        (
+            {"A-0": "train", "B-0": "train", "C-0": "test"},
+            "has test train; an official split needs train, dev and test",
+        ),
+    ],
+)
+def test_an_official_split_that_is_none(split, message):
+    with pytest.raises(TrnetError, match=message):
+        official_folds({utt: utt[0] for utt in split}, split, False)
+
+
+def test_a_corpus_without_a_split_has_no_official_folds(tmp_path):
+    data = data_dir(tmp_path, utt2spk={"A-0": "A"})
+    with pytest.raises(TrnetError, match="the corpus has no split of its own"):
+        folds_of(data, Folds(kind="official", valid="dev"))
+
+
+def test_two_speakers_validate_on_texts_that_training_does_not_hear(tmp_path):
+    utt2spk = {f"{s}-{w:02}-{e}": s for s in ("OAF", "YAF") for w in range(20) for e in ("ang", "neu")}
+    text = {u: f"Say the word {u.split('-')[1]}" for u in utt2spk}
+    data = data_dir(tmp_path, utt2spk=utt2spk, text=text)
+    folds = folds_of(data, Folds(valid="texts"))
+    assert [f.test_speaker for f in folds] == ["OAF", "YAF"]
+    for fold in folds:
+        assert {utt2spk[u] for u in fold.test} == {fold.test_speaker} and len(fold.test) == 40
+        assert {utt2spk[u] for u in fold.train + fold.valid} == {"OAF", "YAF"} - {fold.test_speaker}
+        assert len(fold.valid) == 4 and not {text[u] for u in fold.train} & {text[u] for u in fold.valid}
+    with pytest.raises(TrnetError, match="needs two speakers and two texts"):
+        text_folds(dict.fromkeys(utt2spk, "OAF"), text)
+
+
+EGS = Path(__file__).parents[1] / "egs"
+CONTRACTS = {name: EGS / name / "ser1/conf/contract.yaml" for name in LABELLED}
+BY_SPEAKER = [name for name, path in CONTRACTS.items() if path.is_file() and read_contract(path).by == "speaker"]
+
+
+@pytest.mark.parametrize("name", BY_SPEAKER)
+def test_no_fold_of_a_recipe_lacks_a_class(tmp_path, name):
+    speakers: dict[str, dict[str, int]] = {}
+    for cell, count in read_contract(CONTRACTS[name]).counts.items():
+        speakers.setdefault(cell.split()[0], {})[cell.split()[1]] = count
+    utt2spk, utt2emo = table(speakers)
+    text = {u: u.rpartition("-")[2] for u in utt2spk}
+    data = data_dir(tmp_path, utt2spk=utt2spk, utt2emo=utt2emo, utt2group=utt2spk, text=text)
+    for fold in folds_of(data, load_config(EGS / name / "ser1/conf/recipe.yaml").folds):
+        for part in (fold.train, fold.valid, fold.test):
+            assert {utt2emo[u] for u in part} == set(utt2emo.values()), (fold.number, fold.test_speaker)
+
+
+def test_the_default_rule_is_that_of_the_paper(tmp_path):
+    utt2spk, utt2group = corpus(IEMOCAP, [spk[:5] for spk in IEMOCAP])
+    data = data_dir(tmp_path, utt2spk=utt2spk, utt2group=utt2group)
+    assert folds_of(data, Folds()) == iemocap() and folds_of(data, Folds(valid="next")) == iemocap("next")
+    for name in ("iemocap", "mini", "nemo"):
+        conf = load_config(EGS / name / "ser1/conf/recipe.yaml").folds
+        assert conf == Folds(valid="next" if name == "nemo" else "same_group")

@@ -16,6 +16,8 @@ import yaml
 
 from trnet.errors import TrnetError, nearest
 
+FOLD_KINDS = {"speakers": ("same_group", "next", "texts"), "groups": ("next",), "official": ("dev",)}
+
 
 def later(default: Any) -> Any:
     """A field that came after runs had been trained: with its default it is not part of what a run is made from."""
@@ -80,12 +82,28 @@ class Simulation:
 
 @dataclass(frozen=True)
 class Folds:
-    """Leave one speaker out: who is validated on."""
+    """Who is tested in a fold, and who validates it."""
 
-    valid: str = "same_group"  # same_group: the other speaker of the test speaker's group | next: the next speaker
+    kind: str = "speakers"  # speakers: leave one out | groups: of speakers, `count` of them | official: utt2split
+    count: int = 0  # kind groups: how many
+    valid: str = "same_group"
+    # speakers: same_group (the other speaker of the test speaker's group) | next (the next speaker) | texts (a tenth of
+    # what the other speakers say, where there are too few of them); groups: next; official: dev
+    shared_speakers: bool = False  # kind official: true lets a corpus's own parts share speakers
 
     def __post_init__(self) -> None:
-        _one_of("folds.valid", self.valid, ("same_group", "next"))
+        _one_of("folds.kind", self.kind, tuple(FOLD_KINDS))
+        _one_of(
+            "folds.valid" if self.kind == "speakers" else f"folds.valid of kind {self.kind}",
+            self.valid,
+            FOLD_KINDS[self.kind],
+        )
+        if self.kind == "groups" and self.count < 3:
+            raise ValueError(f"folds.count: {self.count} must be 3 or more: groups to train, validate and test on")
+        if self.kind != "groups" and self.count:
+            raise ValueError(f"folds.count: {self.count} is for 'kind: groups' only; leave it out")
+        if self.kind != "official" and self.shared_speakers:
+            raise ValueError("folds.shared_speakers: is for 'kind: official' only; leave it out")
 
 
 @dataclass(frozen=True)

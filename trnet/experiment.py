@@ -19,7 +19,7 @@ from trnet.conditions import CLEAN, Condition, training_conditions
 from trnet.config import Config, System, made_of
 from trnet.errors import TrnetError
 from trnet.features.archive import check_archive, features_digest
-from trnet.folds import Fold, make_folds
+from trnet.folds import Fold, folds_of
 from trnet.frontend import build_frontend
 from trnet.kaldi.data_dir import DataDir
 from trnet.lock import only_one
@@ -68,7 +68,7 @@ class Experiment:
     @cached_property
     def folds(self) -> list[Fold]:
         """All folds of the corpus."""
-        return make_folds(self.data["utt2spk"], self.data["utt2group"], self.config.folds.valid)
+        return folds_of(self.data, self.config.folds)
 
     @cached_property
     def classes(self) -> tuple[str, ...]:

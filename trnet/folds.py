@@ -1,15 +1,21 @@
-"""Leave-one-speaker-out folds (Section 4.3), numbered from 1 in C order of the test speakers."""
+"""Folds, numbered from 1: leave one speaker out (Section 4.3), one group of speakers out, or a corpus's own parts."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from trnet.config import Folds
 from trnet.errors import TrnetError
+from trnet.kaldi.data_dir import DataDir
+
+TEXTS = 10  # valid: texts validates on every tenth of them
 
 
 @dataclass(frozen=True)
 class Fold:
-    """One fold: its test and validation speaker, and the utterances of each part in C order.
+    """One fold: who is tested and who validates, and the utterances of each part in C order.
 
+    `test_speaker` and `valid_speaker` name a speaker, a group (``g01``), or a part of an official split.
     draws: test speaker of the first fold that trains on the same utterances; all of them make the same random draws,
     so that they share one trajectory of weights where nothing else tells them apart.
     """
@@ -21,6 +27,36 @@ class Fold:
     valid: tuple[str, ...]
     test: tuple[str, ...]
     draws: str
+
+
+def folds_of(data: DataDir, conf: Folds) -> list[Fold]:
+    """All folds of a corpus, by the rule `conf`.
+
+    Raises: TrnetError if the corpus does not allow them.
+    """
+    if conf.kind == "official":
+        return official_folds(data["utt2spk"], _utt2split(data), conf.shared_speakers)
+    if conf.kind == "groups":
+        return group_folds(gathered(data, conf.count))
+    if conf.valid == "texts":
+        return text_folds(data["utt2spk"], data["text"])
+    return make_folds(data["utt2spk"], data["utt2group"], conf.valid)
+
+
+def noise_groups(data: DataDir, conf: Folds) -> dict[str, str] | None:
+    """What takes the place of utt2group in noisy sets: groups that must not share a noise; None: utt2group itself.
+
+    Raises: TrnetError if the corpus does not allow the folds.
+    """
+    if conf.kind == "official":
+        return dict(_utt2split(data))
+    return gathered(data, conf.count) if conf.kind == "groups" else None
+
+
+def _utt2split(data: DataDir) -> Mapping[str, str]:
+    if not data.has("utt2split"):
+        raise TrnetError(f"{data.path}: the corpus has no split of its own; use 'folds.kind: speakers' or 'groups'")
+    return data["utt2split"]
 
 
 def make_folds(utt2spk: Mapping[str, str], utt2group: Mapping[str, str], valid: str) -> list[Fold]:
@@ -61,6 +97,119 @@ def make_folds(utt2spk: Mapping[str, str], utt2group: Mapping[str, str], valid: 
             raise TrnetError(f"fold {number}: nothing is left to train on; utt2group holds too few groups")
         folds.append(fold)
     return folds
+
+
+def text_folds(utt2spk: Mapping[str, str], text: Mapping[str, str]) -> list[Fold]:
+    """One fold a speaker, for corpora of two or three: validation is every tenth text of the other speakers.
+
+    It shares the speakers of training, but none of its texts; the test speaker is heard nowhere else.
+    Raises: TrnetError for a single speaker, or too few texts.
+    """
+    utts = sorted(utt2spk)
+    speakers = sorted(set(utt2spk.values()))
+    held_out = set(sorted(set(text.values()))[::TEXTS])
+    folds = []
+    for number, speaker in enumerate(speakers, 1):
+        others = [utt for utt in utts if utt2spk[utt] != speaker]
+        valid = tuple(utt for utt in others if text[utt] in held_out)
+        train = tuple(utt for utt in others if text[utt] not in held_out)
+        if not valid or not train:
+            raise TrnetError(f"fold {number}: 'folds.valid: texts' needs two speakers and two texts; use another rule")
+        test = tuple(utt for utt in utts if utt2spk[utt] == speaker)
+        who = f"a tenth of {' '.join(s for s in speakers if s != speaker)}"
+        folds.append(Fold(number, speaker, who, train, valid, test, speaker))
+    return folds
+
+
+def gather(utt2unit: Mapping[str, str], utt2emo: Mapping[str, str], count: int) -> dict[str, str]:
+    """Unit -> group (``g01`` ...): `count` groups that are as alike in class counts as can be had at once.
+
+    Units with the class that fewest units have go first, and the larger before the smaller, each to the group that has
+    least of what it brings. A function of the tables alone: no seed.
+    Raises: TrnetError if there are fewer units than groups.
+    """
+    units: dict[str, Counter[str]] = {}
+    for utt, unit in utt2unit.items():
+        units.setdefault(unit, Counter())[utt2emo[utt]] += 1
+    if len(units) < count:
+        raise TrnetError(f"folds.count: {count} groups of {len(units)} speakers that can be told apart; take fewer")
+    total = Counter(utt2emo[utt] for utt in utt2unit)
+    holders = Counter(c for own in units.values() for c in own)
+
+    def order(name: str) -> tuple[int, int, str]:
+        return min(holders[c] for c in units[name]), -sum(units[name].values()), name
+
+    groups: list[Counter[str]] = [Counter() for _ in range(count)]
+    home: dict[str, str] = {}
+    for unit in sorted(units, key=order):
+        own = units[unit]
+        overlap = [sum(n * group[c] / total[c] ** 2 for c, n in own.items()) for group in groups]
+        best = min(range(count), key=lambda i: (overlap[i], sum(groups[i].values()), i))
+        groups[best] += own
+        home[unit] = f"g{best + 1:0{max(2, len(str(count)))}d}"
+    return home
+
+
+def gathered(data: DataDir, count: int) -> dict[str, str]:
+    """Utterance -> group of `count`; speakers who share an utt2group stay together.
+
+    Raises: TrnetError if there are fewer such than groups.
+    """
+    unit = _units(data["utt2spk"], data["utt2group"])
+    home = gather(unit, data["utt2emo"], count)
+    return {utt: home[unit[utt]] for utt in sorted(unit)}
+
+
+def _units(utt2spk: Mapping[str, str], utt2group: Mapping[str, str]) -> dict[str, str]:
+    """Utterance -> the first speaker, in C order, of all who are tied to its speaker by shared groups."""
+    unit = {speaker: speaker for speaker in set(utt2spk.values())}
+    speakers_of: dict[str, set[str]] = {}
+    for utt, group in utt2group.items():
+        speakers_of.setdefault(group, set()).add(utt2spk[utt])
+    for speakers in speakers_of.values():
+        tied = {unit[speaker] for speaker in speakers}
+        unit |= {speaker: min(tied) for speaker, name in unit.items() if name in tied}
+    return {utt: unit[speaker] for utt, speaker in utt2spk.items()}
+
+
+def group_folds(utt2group: Mapping[str, str]) -> list[Fold]:
+    """One fold a group: it is tested, the next one in C order validates, the others train."""
+    names = sorted(set(utt2group.values()))
+    part = {name: tuple(sorted(u for u, group in utt2group.items() if group == name)) for name in names}
+    folds = []
+    for number, tested in enumerate(names, 1):
+        valid = names[number % len(names)]
+        train = tuple(sorted(utt for name in names if name not in (tested, valid) for utt in part[name]))
+        folds.append(Fold(number, tested, valid, train, part[valid], part[tested], tested))
+    return folds
+
+
+def official_folds(utt2spk: Mapping[str, str], utt2split: Mapping[str, str], shared_speakers: bool) -> list[Fold]:
+    """The corpus's own parts: ``train``, ``dev``, and one fold for each part ``test...``.
+
+    Raises: TrnetError for a part that is missing or unknown, or speakers in two parts, unless `shared_speakers`.
+    """
+    parts: dict[str, list[str]] = {}
+    for utt in sorted(utt2split):
+        parts.setdefault(utt2split[utt], []).append(utt)
+    tests = sorted(name for name in parts if name.startswith("test"))
+    if unknown := sorted(parts.keys() - {"train", "dev", *tests}):
+        raise TrnetError(f"utt2split: part '{unknown[0]}' is none of train, dev, test...; mend the preparation")
+    if not tests or "train" not in parts or "dev" not in parts:
+        raise TrnetError(f"utt2split: has {' '.join(sorted(parts))}; an official split needs train, dev and test")
+    parts_of: dict[str, set[str]] = {}
+    for utt, speaker in utt2spk.items():
+        parts_of.setdefault(speaker, set()).add(utt2split[utt])
+    shared = sorted(speaker for speaker, names in parts_of.items() if len(names) > 1)
+    if shared and not shared_speakers:
+        raise TrnetError(
+            f"utt2split: {len(shared)} speakers are in two parts or more ({' '.join(shared[:3])}): the test would be "
+            "of voices heard in training; 'folds.shared_speakers: true' says that this is meant"
+        )
+    train, valid = tuple(parts["train"]), tuple(parts["dev"])
+    return [
+        Fold(number, name, "dev", train, valid, tuple(parts[name]), tests[0]) for number, name in enumerate(tests, 1)
+    ]
 
 
 def pick_folds(folds: list[Fold], numbers: list[int]) -> list[Fold]:

@@ -16,10 +16,22 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tiny import CONFIG, SETS, hiss, noise_dir, speech_dir
 
-from trnet.bin import check_setup, enhance, list_sets, make_fbank, prepare_corpus, prepare_noise, score, simulate, train
+from trnet.bin import (
+    check_setup,
+    count_corpus,
+    enhance,
+    list_sets,
+    make_fbank,
+    prepare_corpus,
+    prepare_noise,
+    score,
+    simulate,
+    train,
+)
+from trnet.corpora.contract import read_contract
 
 VERBS = ("bench_frontend", "check_setup", "enhance", "list_sets", "make_fbank", "prepare_corpus", "prepare_noise")
-VERBS += ("score", "simulate", "train", "validate_data_dir", "check_frontend")
+VERBS += ("score", "simulate", "train", "validate_data_dir", "check_frontend", "count_corpus")
 
 
 @pytest.fixture
@@ -49,6 +61,7 @@ def test_an_unknown_option_is_named(verb, fails):
         "prepare_corpus": ["--corpus", "nemo", "--root", "r", "--out", "o", "--labels", "l", "--contract", "none"],
         "prepare_noise": ["--noise", "esc", "--root", "r", "--out", "o"],
         "validate_data_dir": ["somewhere"],
+        "count_corpus": ["somewhere"],
         "enhance": ["--config", "c", "--sets", "s"],
         "check_frontend": ["--config", "c", "--sets", "s"],
         "make_fbank": ["--config", "c", "--sets", "s"],
@@ -175,6 +188,19 @@ def test_check_setup_says_what_it_found(tiny, tmp_path, capsys):
     assert f"nonspeech: {tmp_path.parent}" in out and "front-end: none" in out and "torch" in out
 
 
+def test_count_corpus_prints_what_a_contract_holds(tiny, tmp_path, capfd, fails):
+    capfd.readouterr()
+    for by, expected in (("speaker", 24), ("corpus", 4)):
+        assert count_corpus.main([str(tiny.data.path), "--by", by]) == 0
+        path = tmp_path / "contract.yaml"
+        path.write_text(capfd.readouterr().out)
+        contract = read_contract(path)
+        assert contract.by == by and sum(contract.counts.values()) == 48 and len(contract.counts) == expected
+    assert "has no utt2split; count by speaker or corpus" in fails(
+        count_corpus.main, [str(tiny.data.path), "--by", "split"]
+    )
+
+
 def test_list_sets_prints_the_folders_of_all_conditions(tiny, capsys):
     args = [
         "--config",
@@ -283,6 +309,12 @@ SER = Path(__file__).parents[2] / "egs/TEMPLATE/ser1/ser.sh"
         (["--folds"], "error: --folds needs a value"),
         (["folds"], "error: 'folds' is not an option"),
         (["--stage", "0", "--stop-stage", "0", "--noises", "wind"], "error: --noises wind: no such noise set"),
+        (["--noise-dirs", "harbour"], "error: --noise-dirs harbour: write NAME=FOLDER"),
+        (["--noise-dirs", "esc=/x"], "error: --noise-dirs esc=/x: give it as --esc-dir /x"),
+        (
+            ["--noises", "esc sea", "--noise-dirs", "sea1=/x"],
+            "error: --noises sea: no such noise set; known: esc musan",
+        ),
         (
             ["--stage", "2", "--stop-stage", "2", "--config", "none.yaml"],
             "error: none.yaml: no such configuration file",
@@ -307,7 +339,16 @@ def test_the_recipe_lists_its_options(tmp_path):
     assert done.returncode == 0
     for name in ("ngpu nj folds seeds systems frontend frontend-checkpoint noises snrs max-epochs").split():
         assert f"--{name}" in done.stdout
-    for name in ("corpus-dir", "esc-dir", "musan-dir", "nonspeech-dir", "stage", "stop-stage"):
+    for name in (
+        "corpus-dir",
+        "esc-dir",
+        "musan-dir",
+        "demand-dir",
+        "nonspeech-dir",
+        "noise-dirs",
+        "stage",
+        "stop-stage",
+    ):
         assert f"--{name}" in done.stdout
 
 

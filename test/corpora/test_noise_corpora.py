@@ -3,6 +3,7 @@
 import pytest
 
 from trnet.corpora.contract import Contract
+from trnet.corpora.demand import demand_files, prepare_demand
 from trnet.corpora.esc50 import prepare_esc50
 from trnet.corpora.musan import prepare_musan
 from trnet.corpora.noise_folder import prepare_noise_folder
@@ -87,6 +88,30 @@ def test_musan_broken_header(musan, tmp_path):
         prepare_musan(musan, tmp_path / "data")
 
 
+@pytest.fixture
+def demand(tmp_path, write_wav):
+    """Two environments of three microphones, one of them at 48 kHz as SCAFE is, and what lies beside them."""
+    root = tmp_path / "DEMAND"
+    for environment, seconds, rate in (("DKITCHEN", 11.0, 16000), ("SCAFE", 5.0, 48000)):
+        for channel in (1, 2, 16):
+            write_wav(root / environment / f"ch{channel:02d}.wav", seconds, rate)
+    (root / "DKITCHEN_16k.zip").write_bytes(b"PK")
+    return root
+
+
+def test_demand_is_the_first_microphone_of_each_environment_in_segments(demand, tmp_path, capsys):
+    data = prepare_demand(demand.parent, tmp_path / "noise_demand", Contract(tmp_path, {"clips": 3, "sources": 2}))
+    assert data["segments"] == {
+        "DKITCHEN-0000": "DKITCHEN 0.00 5.00",
+        "DKITCHEN-0001": "DKITCHEN 5.00 10.00",
+        "SCAFE-0000": "SCAFE 0.00 5.00",
+    }
+    assert set(data["utt2src"].values()) == {"DKITCHEN", "SCAFE"} and set(data["utt2dur"].values()) == {"5.0"}
+    assert demand_files(demand) == [demand / "DKITCHEN/ch01.wav", demand / "SCAFE/ch01.wav"]
+    assert "1 recordings at 48000 Hz: resampled" in capsys.readouterr().out
+    assert validate_data_dir(data.path, ("utt2dur", "utt2src", "segments")) == []
+
+
 def test_folder_is_read_below_and_named_by_stem(tmp_path, write_wav):
     root = tmp_path / "my noises"
     for name in ("n1.wav", "inner/n 2.wav", "inner/hum.wav", "street/hum.wav", ".hidden/x.wav", "._n1.wav"):
@@ -110,6 +135,7 @@ def test_folder_names_that_collide(tmp_path, write_wav):
     [
         (prepare_esc50, "--esc-dir", "karolpiczak/ESC-50"),
         (prepare_musan, "--musan-dir", "openslr.org/17"),
+        (prepare_demand, "--demand-dir", "zenodo.org/records/1227121"),
         (prepare_noise_folder, "--nonspeech-dir", "speechdnn/Noises"),
     ],
 )

@@ -214,3 +214,18 @@ def test_names_of_conditions():
     assert Condition("esc", 5).utt("u1") == "u1-esc_5db" and CLEAN.utt("u1") == "u1"
     with pytest.raises(TrnetError, match="my_noise: use letters and digits only"):
         noisy_conditions(["my_noise"], [0])
+
+
+def test_groups_that_take_the_place_of_utt2group_share_no_source_and_are_part_of_the_stamp(tmp_path, data, capsys):
+    speech, noise = data
+    groups = {utt: f"g{1 + number % 2:02}" for number, utt in enumerate(speech.utts)}
+    folder = simulate(*data, "esc", tmp_path, SHORT, CONF, nj=1, groups=groups)[0]
+    noisy = DataDir(folder)
+    assert {noisy["utt2clean"][utt]: group for utt, group in noisy["utt2group"].items()} == groups
+    sources: dict[str, set[str]] = {}
+    for utt, use in noisy["utt2noise"].items():
+        sources.setdefault(noisy["utt2group"][utt], set()).add(noise["utt2src"][use.split()[0]])
+    assert len(sources) == 2 and not set.intersection(*sources.values())
+    capsys.readouterr()
+    simulate(*data, "esc", tmp_path, SHORT, CONF, nj=1)
+    assert "made anew, changed: groups" in capsys.readouterr().out

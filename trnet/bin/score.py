@@ -9,11 +9,12 @@ from pathlib import Path
 from trnet.bin.experiment_options import add_experiment_options, add_share_options, experiment_from
 from trnet.bin.options import Parser, list_of, make_parser
 from trnet.conditions import Condition, noisy_conditions
-from trnet.errors import one_line_errors
-from trnet.eval.material import gather
+from trnet.errors import TrnetError, one_line_errors
+from trnet.eval.material import Material, gather
+from trnet.eval.other_corpus import OtherCorpus, other_corpus, said_of_classes
 from trnet.eval.predictions import Predictions, read_predictions, write_predictions
 from trnet.eval.report import write_report
-from trnet.eval.run_predictions import predict_run
+from trnet.eval.run_predictions import predict_run, predictions_path
 from trnet.experiment import Experiment
 from trnet.folds import Fold, pick_folds
 from trnet.jobs import do_all
@@ -28,6 +29,7 @@ def get_parser() -> Parser:
     add_experiment_options(parser)
     add_share_options(parser)
     parser.add_argument("--noises", type=list_of(str), required=True, help='noise sets to test on, e.g. "esc musan"')
+    parser.add_argument("--test-corpus", type=Path, help="another recipe's data dir, e.g. ../../emodb/ser1/data/emodb")
     parser.add_argument("--reference", type=Path, help="CSV of published figures to print beside")
     parser.add_argument("--report-seed", type=int, default=0, help="seed of resampling, t-SNE, choice of audio")
     parser.add_argument("--resamples", type=int, default=2000, help="bootstrap samples of an interval")
@@ -36,10 +38,14 @@ def get_parser() -> Parser:
 
 
 def predict(
-    experiment: Experiment, run: tuple[str, Fold, int], _position: int | None, conditions: list[Condition]
+    experiment: Experiment,
+    run: tuple[str, Fold, int],
+    _position: int | None,
+    conditions: list[Condition],
+    other: OtherCorpus | None,
 ) -> None:
     """Predict with one run."""
-    predict_run(experiment, *run, conditions)
+    predict_run(experiment, *run, conditions, other)
 
 
 @one_line_errors
@@ -47,27 +53,37 @@ def main(args: list[str] | None = None) -> None:
     """Predict with every run that was asked for, then write the report of them."""
     opts = get_parser().parse_args(args)
     experiment = experiment_from(opts)
+    other = other_corpus(experiment, opts.test_corpus) if opts.test_corpus else None
+    if other is not None and opts.reference:
+        raise TrnetError("--reference: its figures are not of --test-corpus; leave one of the two out")
     names = opts.systems or list(experiment.config.systems)
     folds = pick_folds(experiment.folds, opts.folds)
     conditions = noisy_conditions(opts.noises, experiment.config.simulation.snrs)
     runs = [(name, fold, seed) for name in names for fold in folds for seed in opts.seeds]
-    do_all(experiment, partial(predict, conditions=conditions), runs, opts.nj, opts.threads, "score")
-    found = read_predictions([experiment.run_folder(*run) / "predictions.csv" for run in runs])
+    do_all(experiment, partial(predict, conditions=conditions, other=other), runs, opts.nj, opts.threads, "score")
+    found = read_predictions([predictions_path(experiment.run_folder(*run), other) for run in runs])
     # systems that hear no front-end are shared between experiments; here they are part of this one
     rows = [replace(row, frontend=experiment.config.frontend) for row in found.rows]
     out = experiment.exp / experiment.config.frontend_name
+    if other is not None:
+        out = out / f"test_{other.corpus}"
     write_predictions(out / "predictions.csv", rows, found.classes)
     predictions = Predictions(found.classes, rows)
+    tested = (other or experiment).data
+    if other is None:
+        material = gather(experiment, runs, predictions, conditions, opts.report_seed)
+    else:
+        material = Material(missing=[f"audio and noise sets: see {other.recipe}; training: see {out.parent}"])
     write_report(
         out,
         predictions,
-        header(experiment, runs),
+        header(experiment, runs, other),
         opts.reference,
-        experiment.data["utt2style"] if experiment.data.has("utt2style") else None,
-        folds=[str(f.number) for f in folds],
+        tested["utt2style"] if tested.has("utt2style") else None,
+        folds=[str(f.number) if other is None else other.fold_name(f.number) for f in folds],
         seeds=opts.seeds,
-        speakers=experiment.data["utt2spk"],
-        material=gather(experiment, runs, predictions, conditions, opts.report_seed),
+        speakers=tested["utt2spk"],
+        material=material,
         resamples=opts.resamples,
         permutations=opts.permutations,
         seed=opts.report_seed,
@@ -75,7 +91,9 @@ def main(args: list[str] | None = None) -> None:
     print(f"{out}/report.html, RESULTS.md, results.csv, statistics.csv, predictions.csv, figures/")
 
 
-def header(experiment: Experiment, runs: list[tuple[str, Fold, int]]) -> dict[str, str]:
+def header(
+    experiment: Experiment, runs: list[tuple[str, Fold, int]], other: OtherCorpus | None = None
+) -> dict[str, str]:
     """What RESULTS.md says of how it came about; what the runs were trained with stands in their checkpoints."""
     config = experiment.config
     patience = f", stopped after {config.training.patience} without a rise" if config.training.patience else ""
@@ -87,8 +105,17 @@ def header(experiment: Experiment, runs: list[tuple[str, Fold, int]]) -> dict[st
     trained_with = Counter(text for state in states for text in state["trained_with"])
     done = [len(state["history"]) for state in states]
     chosen = [best_epoch(state["history"]) for state in states]
+    corpus = f"{experiment.corpus}, {len(experiment.labels)} utterances, classes {' '.join(experiment.classes)}"
+    lines = {"Corpus": corpus}
+    if other is not None:
+        held_out = "without each fold's test and validation speakers"
+        lines = {
+            "Trained on": f"{corpus}, {held_out}",
+            "Tested on": f"{other.corpus}, all {len(other.labels)} utterances, by the model of each fold",
+            "Classes": said_of_classes(experiment, other),
+        }
     return {
-        "Corpus": f"{experiment.corpus}, {len(experiment.labels)} utterances, classes {' '.join(experiment.classes)}",
+        **lines,
         "Front-end": config.frontend,
         "Folds": f"{len(folds)} of {len(experiment.folds)} (fold:test speaker {speakers}), seeds "
         + " ".join(map(str, seeds)),

@@ -9,14 +9,20 @@ from trnet.corpora.source import shorten
 from trnet.errors import TrnetError
 
 NO_CONTRACT = "none"
+BY = ("speaker", "split", "corpus")
 
 
 @dataclass(frozen=True)
 class Contract:
-    """Expected counts by cell: ``Ses01F ang`` (speaker, class) for speech; ``clips`` and ``sources`` for noise."""
+    """Expected counts by cell: ``Ses01F ang`` (speaker, class) for speech; ``clips`` and ``sources`` for noise.
+
+    Where counts per speaker are not published, `by` says what the first word of a cell is instead of the speaker:
+    ``split`` (``train ang``, the corpus's own parts) or ``corpus`` (``all ang``).
+    """
 
     path: Path
     counts: Mapping[str, int]
+    by: str = "speaker"
 
     def check(self, found: Mapping[str, int], root: Path) -> None:
         """Hold what was found in `root` against the contract.
@@ -40,15 +46,20 @@ class Contract:
 def read_contract(option: str | Path) -> Contract | None:
     """Read a contract: YAML lines ``speaker: {class: count}`` or ``cell: count``; None for ``none``.
 
+    A line ``by: split`` or ``by: corpus`` tells what stands in the speaker's place.
     Raises: TrnetError for a missing or malformed file, or a count that is no number.
     """
     if str(option) == NO_CONTRACT:
         return None
     counts: dict[str, int] = {}
-    for key, value in read_plain_yaml(Path(option), "contract").items():
+    tree = read_plain_yaml(Path(option), "contract")
+    by = tree.pop("by", BY[0])
+    if by not in BY:
+        raise TrnetError(f"{option}: 'by: {by}' is none of {' '.join(BY)}; mend it there")
+    for key, value in tree.items():
         inner = {f"{key} {name}": n for name, n in value.items()} if isinstance(value, dict) else {key: value}
         for cell, number in inner.items():
             if not isinstance(number, str) or not number.isdecimal():
                 raise TrnetError(f"{option}: '{cell}' must be a count, not '{number}'; mend it there")
             counts[cell] = int(number)
-    return Contract(Path(option), counts)
+    return Contract(Path(option), counts, by)

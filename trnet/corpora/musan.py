@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-from trnet.corpora.audio_check import lengths_in_samples
 from trnet.corpora.contract import Contract
-from trnet.corpora.noise import NoiseClip, add_clip, safe_id, write_noise
+from trnet.corpora.noise import cut, write_noise
 from trnet.corpora.source import Source, audio_files, by_stem
-from trnet.kaldi.data_dir import Clip, DataDir
+from trnet.kaldi.data_dir import DataDir
 
 MUSAN = Source(
     title="MUSAN",
@@ -15,7 +14,6 @@ MUSAN = Source(
     origin="openslr.org/17",
     folders=("musan",),
 )
-SEGMENT_SECONDS = 5
 
 
 def musan_files(root: Path) -> list[Path]:
@@ -32,13 +30,4 @@ def prepare_musan(root: Path, out: Path, contract: Contract | None = None, nj: i
     A segment is named ``<recording>-0003``, counted from 0; what is left at a recording's end is not used.
     Raises: TrnetError for a missing or incomplete corpus, or unusable audio.
     """
-    recordings = by_stem(musan_files(root))
-    lengths = lengths_in_samples(list(recordings.values()))
-    clips: dict[str, NoiseClip] = {}
-    for stem, path in recordings.items():
-        samples, rate = lengths[path]
-        for number in range(samples // (SEGMENT_SECONDS * rate)):
-            start = float(number * SEGMENT_SECONDS)
-            segment = NoiseClip(safe_id(stem), Clip(path, start, start + SEGMENT_SECONDS))
-            add_clip(clips, f"{segment.source}-{number:04d}", segment)
-    return write_noise(root, out, clips, contract, nj)
+    return write_noise(root, out, cut(by_stem(musan_files(root))), contract, nj)

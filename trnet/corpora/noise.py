@@ -5,11 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from trnet.corpora.audio_check import check_noise
+from trnet.corpora.audio_check import check_noise, lengths_in_samples
 from trnet.corpora.contract import Contract
 from trnet.corpora.speech import scp_path
 from trnet.errors import TrnetError
 from trnet.kaldi.data_dir import Clip, DataDir, write_data_dir
+
+SEGMENT_SECONDS = 5  # of long recordings
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,22 @@ def add_clip(clips: dict[str, NoiseClip], name: str, clip: NoiseClip) -> None:
     if name in clips:
         raise TrnetError(f"{clip.clip.path}: has the same name as {clips[name].clip.path}; keep one, or rename it")
     clips[name] = clip
+
+
+def cut(recordings: Mapping[str, Path]) -> dict[str, NoiseClip]:
+    """The five-second segments of recordings by name: ``<name>-0003``, counted from 0; the name is their source.
+
+    Raises: TrnetError for recordings without a readable header, or names that are alike.
+    """
+    lengths = lengths_in_samples(list(recordings.values()))
+    clips: dict[str, NoiseClip] = {}
+    for name, path in recordings.items():
+        samples, rate = lengths[path]
+        for number in range(samples // (SEGMENT_SECONDS * rate)):
+            start = float(number * SEGMENT_SECONDS)
+            segment = NoiseClip(safe_id(name), Clip(path, start, start + SEGMENT_SECONDS))
+            add_clip(clips, f"{segment.source}-{number:04d}", segment)
+    return clips
 
 
 def write_noise(root: Path, out: Path, clips: Mapping[str, NoiseClip], contract: Contract | None, nj: int) -> DataDir:

@@ -12,7 +12,7 @@ from trnet.kaldi.data_dir import Clip, DataDir
 NOISE_FOLDER = Source(
     title="a folder of noise recordings",
     layout="*",
-    option="--nonspeech-dir",
+    option="--nonspeech-dir (or, under a name of its own, --noise-dirs)",
     origin="speechdnn/Noises on GitHub (or take any noises of your own)",
 )
 

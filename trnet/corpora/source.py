@@ -1,5 +1,7 @@
 """Finding a corpus on disk: where it lies, which files it has, and what to say when it is not there."""
 
+import csv
+import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,6 +106,22 @@ def read_columns(path: Path, separator: str, columns: Sequence[str]) -> list[dic
             raise TrnetError(f"{path}:{number}: {len(cells)} cells, the header has {len(header)}; mend the line")
         rows.append(dict(zip(header, cells, strict=True)))
     return rows
+
+
+def read_csv(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    """Rows of a table with a header line, cells between commas; those in quotes may hold commas.
+
+    Raises: TrnetError for a missing file or column, or a row with another number of cells than the header.
+    """
+    rows = csv.DictReader(io.StringIO("\n".join(read_lines(path))))
+    if lacking := [name for name in columns if name not in (rows.fieldnames or ())]:
+        raise TrnetError(f"{path}:1: no column '{lacking[0]}'; take the corpus's own file")
+    found = []
+    for row in rows:
+        if None in row or None in row.values():
+            raise TrnetError(f"{path}:{rows.line_num}: not as many cells as the header has; mend the line")
+        found.append(row)
+    return found
 
 
 def listing_digest(files: Iterable[Path], root: Path) -> str:

@@ -20,22 +20,24 @@ class Utterance:
     Attributes:
         utt: id, starting with the speaker's.
         speaker: who speaks.
-        gender: f or m.
+        gender: f or m; None where the corpus does not tell.
         group: what a fold holds out together.
         emotion: class, after the label map.
         text: what is said; may be empty.
         audio: the recording.
         style: improvised or scripted, where the corpus tells.
+        split: train, dev or test..., where the corpus has parts of its own.
     """
 
     utt: str
     speaker: str
-    gender: str
+    gender: str | None
     group: str
     emotion: str
     text: str
     audio: Path
     style: str | None = None
+    split: str | None = None
 
 
 def scp_path(path: Path) -> str:
@@ -68,7 +70,7 @@ def write_speech(root: Path, out: Path, utterances: Iterable[Utterance], contrac
     """
     utts = {u.utt: u for u in sorted(utterances, key=lambda u: u.utt)}
     if contract is not None:
-        contract.check(Counter(f"{u.speaker} {u.emotion}" for u in utts.values()), root)
+        contract.check(Counter(f"{_counted_by(contract, u)} {u.emotion}" for u in utts.values()), root)
     if not utts:
         raise TrnetError(f"{root}: no utterance is kept; complete the copy or widen the label map")
     wav_scp = {name: scp_path(u.audio) for name, u in utts.items()}
@@ -79,9 +81,20 @@ def write_speech(root: Path, out: Path, utterances: Iterable[Utterance], contrac
         "text": {name: " ".join(u.text.split()) for name, u in utts.items()},
         "utt2emo": {name: u.emotion for name, u in utts.items()},
         "utt2group": {name: u.group for name, u in utts.items()},
-        "spk2gender": {u.speaker: u.gender for u in utts.values()},
     }
-    styles = {name: u.style for name, u in utts.items() if u.style is not None}
-    if styles:
-        tables["utt2style"] = styles
+    genders = {u.speaker: u.gender for u in utts.values() if u.gender is not None}
+    untold = {u.speaker for u in utts.values()} - genders.keys()
+    if untold:
+        print(f"the corpus does not tell the gender of {len(untold)} speakers: no spk2gender is written")
+    else:
+        tables["spk2gender"] = genders
+    for table, kept in (("utt2style", "style"), ("utt2split", "split")):
+        values = {name: getattr(u, kept) for name, u in utts.items() if getattr(u, kept) is not None}
+        if values:
+            tables[table] = values
     return write_data_dir(out, tables)
+
+
+def _counted_by(contract: Contract, utterance: Utterance) -> str:
+    """The first word of an utterance's cell."""
+    return {"speaker": utterance.speaker, "split": utterance.split or "none", "corpus": "all"}[contract.by]

@@ -1,14 +1,16 @@
-"""A trained run's predictions.csv: its test speaker under every test condition."""
+"""A trained run's predictions.csv: its test speaker, or all of another corpus, under every test condition."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from trnet.conditions import CLEAN, Condition
 from trnet.errors import TrnetError
+from trnet.eval.other_corpus import OtherCorpus
 from trnet.eval.predictions import Prediction, write_predictions
 from trnet.experiment import Experiment
 from trnet.folds import Fold
 from trnet.lock import only_one
-from trnet.stamp import Stamp, file_digest
+from trnet.stamp import Stamp, digest, file_digest
 from trnet.train.checkpoint import load_checkpoint, load_weights
 from trnet.train.data import BatchReader
 from trnet.train.decode import Answer, decode
@@ -18,8 +20,20 @@ from trnet.train.store import Item
 BATCH = 64
 
 
-def predict_run(experiment: Experiment, name: str, fold: Fold, seed: int, noisy: list[Condition]) -> None:
-    """Write ``predictions.csv`` of one run, on clean test speech and under the conditions `noisy`.
+def predictions_path(folder: Path, other: OtherCorpus | None = None) -> Path:
+    """Where a run's predictions lie: of its test speaker, or of another corpus."""
+    return folder / ("predictions.csv" if other is None else f"predictions_{other.corpus}.csv")
+
+
+def predict_run(
+    experiment: Experiment,
+    name: str,
+    fold: Fold,
+    seed: int,
+    noisy: list[Condition],
+    other: OtherCorpus | None = None,
+) -> None:
+    """Write the predictions of one run, on clean test speech and under the conditions `noisy`.
 
     Raises: TrnetError if the run is not trained under this configuration, or features are missing.
     """
@@ -28,21 +42,31 @@ def predict_run(experiment: Experiment, name: str, fold: Fold, seed: int, noisy:
         raise TrnetError(f"{folder}: not trained (to the end, with this configuration); run stages 5 and 6")
     system, checkpoint = experiment.config.system(name), folder / "best.pt"
     conditions = [CLEAN, *noisy]
-    made_from = {"checkpoint": file_digest(checkpoint), "features": experiment.features_of(system, conditions)}
-    stamp = Stamp(folder, "score", made_from)
-    if stamp.done() and (folder / "predictions.csv").is_file():
+    tested = other or experiment
+    made_from = {"checkpoint": file_digest(checkpoint), "features": tested.features_of(system, conditions)}
+    if other is not None:
+        made_from["labels"] = digest(other.data["utt2emo"])
+    path = predictions_path(folder, other)
+    stamp = Stamp(folder, "score" if other is None else f"score_{other.corpus}", made_from)
+    if stamp.done() and path.is_file():
         return
     with only_one(folder):
         stamp.begin(clear=lambda: None)
-        rows = _predict(experiment, name, fold, seed, conditions)
-        write_predictions(folder / "predictions.csv", rows, experiment.classes)
+        rows = _predict(experiment, name, fold, seed, conditions, other)
+        write_predictions(path, rows, experiment.classes)
         stamp.finish()
 
 
 def answers_of(
-    experiment: Experiment, name: str, fold: Fold, seed: int, items: Sequence[Item], with_h: bool = False
+    experiment: Experiment,
+    name: str,
+    fold: Fold,
+    seed: int,
+    items: Sequence[Item],
+    with_h: bool = False,
+    other: OtherCorpus | None = None,
 ) -> dict[Item, Answer]:
-    """What the chosen epoch of a run says of each item.
+    """What the chosen epoch of a run says of each item, of its own corpus or of another.
 
     Raises: TrnetError if the checkpoint does not fit, or features are missing.
     """
@@ -50,14 +74,24 @@ def answers_of(
     checkpoint = experiment.run_folder(name, fold, seed) / "best.pt"
     model = make_model(experiment.config, system, len(experiment.classes))
     load_weights(model, load_checkpoint(checkpoint)["model"], checkpoint)
-    reader = BatchReader(experiment.store, experiment.labels, input_kinds(system))
+    tested = other or experiment
+    reader = BatchReader(tested.store, tested.labels, input_kinds(system))
     return decode(model.to(experiment.device), system, reader, items, BATCH, with_h)
 
 
-def _predict(experiment: Experiment, name: str, fold: Fold, seed: int, conditions: list[Condition]) -> list[Prediction]:
+def _predict(
+    experiment: Experiment,
+    name: str,
+    fold: Fold,
+    seed: int,
+    conditions: list[Condition],
+    other: OtherCorpus | None,
+) -> list[Prediction]:
     system = experiment.config.system(name)
-    items = [(utt, condition) for condition in conditions for utt in fold.test]
-    answers = answers_of(experiment, name, fold, seed, items)
+    utts = fold.test if other is None else other.data.utts
+    emotion = (other or experiment).data["utt2emo"]
+    items = [(utt, condition) for condition in conditions for utt in utts]
+    answers = answers_of(experiment, name, fold, seed, items, other=other)
     rows = []
     for utt, condition in items:
         probs, c, _ = answers[utt, condition]
@@ -65,12 +99,12 @@ def _predict(experiment: Experiment, name: str, fold: Fold, seed: int, condition
             Prediction(
                 system=name,
                 frontend=experiment.config.frontend if system.hears_front_end else "raw",
-                fold=str(fold.number),
+                fold=str(fold.number) if other is None else other.fold_name(fold.number),
                 seed=seed,
                 noise=condition.noise or "clean",
                 snr_db=condition.snr_db,
                 utt_id=utt,
-                label=experiment.data["utt2emo"][utt],
+                label=emotion[utt],
                 pred=experiment.classes[int(probs.argmax())],
                 c=c,
                 probs=tuple(float(p) for p in probs),

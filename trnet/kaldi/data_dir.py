@@ -1,9 +1,9 @@
 """Kaldi data directories: tables of ``key value`` lines, sorted as ``LC_ALL=C sort`` does.
 
-Speech: wav.scp utt2spk spk2utt text utt2dur utt2emo utt2group spk2gender. Noise: wav.scp utt2spk spk2utt utt2dur
-utt2src, and segments where one recording holds several clips. Noisy speech also: utt2clean utt2noise utt2snr. Pairs of
-noisy and clean speech: wav.scp is noisy, clean.scp its clean partner, utt2spk spk2utt utt2dur, utt2noise and utt2snr
-where they are known.
+Speech: wav.scp utt2spk spk2utt text utt2dur utt2emo utt2group, and spk2gender, utt2style, utt2split where the corpus
+tells them. Noise: wav.scp utt2spk spk2utt utt2dur utt2src, and segments where one recording holds several clips. Noisy
+speech also: utt2clean utt2noise utt2snr. Pairs of noisy and clean speech: wav.scp is noisy, clean.scp its clean
+partner, utt2spk spk2utt utt2dur, utt2noise and utt2snr where they are known.
 """
 
 from collections.abc import Mapping

@@ -6,15 +6,15 @@ from pathlib import Path
 from trnet.kaldi.rows import Rows, read_rows, shown
 from trnet.kaldi.value_rules import check_values, number_of
 
-# what directories of speech, of noise, and of pairs of noisy and clean speech must hold
-SPEECH_TABLES = ("wav.scp", "utt2spk", "spk2utt", "text", "utt2dur", "utt2emo", "utt2group", "spk2gender")
+# what directories of speech (spk2gender too, where the corpus tells), of noise, and of pairs of speech must hold
+SPEECH_TABLES = ("wav.scp", "utt2spk", "spk2utt", "text", "utt2dur", "utt2emo", "utt2group")
 NOISE_TABLES = ("wav.scp", "utt2spk", "spk2utt", "utt2dur", "utt2src")
 
 PAIR_TABLES = ("wav.scp", "clean.scp", "utt2spk", "spk2utt", "utt2dur")
 
 BY_UTTERANCE = (
-    *("text", "utt2dur", "utt2emo", "utt2group", "utt2style", "utt2src", "utt2clean", "utt2noise", "utt2snr"),
-    *("feats.scp", "utt2num_frames", "clean.scp"),
+    *("text", "utt2dur", "utt2emo", "utt2group", "utt2style", "utt2split", "utt2src", "utt2clean", "utt2noise"),
+    *("utt2snr", "feats.scp", "utt2num_frames", "clean.scp"),
 )
 BY_RECORDING = ("wav.scp", "reco2dur")
 ALL = ("utt2spk", "spk2utt", "spk2gender", "segments", *BY_UTTERANCE, *BY_RECORDING)

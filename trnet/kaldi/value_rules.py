@@ -65,6 +65,7 @@ RULES: dict[str, Rule] = {
     "utt2emo": _word,
     "utt2group": _word,
     "utt2style": _word,
+    "utt2split": _word,
     "utt2src": _word,
     "utt2clean": _word,
     "utt2dur": _positive_seconds,

@@ -35,7 +35,7 @@ def deal_sources(groups: list[str], noise_utt2src: Mapping[str, str], seed: int,
     if len(clips_of) < len(groups):
         raise TrnetError(
             f"noise '{name}': {len(clips_of)} source recordings for {len(groups)} groups that must not share one; "
-            "add noise recordings"
+            "add noise recordings, or gather speakers ('folds: {kind: groups, count: N, valid: next}')"
         )
     sources = sorted(clips_of)
     rng_for(seed, name, "sources").shuffle(sources)

@@ -1,5 +1,7 @@
 """The noise manifest: clip and first sample for each utterance, and the same mixture made again from it."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from tqdm import tqdm
 
@@ -30,7 +32,9 @@ def draw_start(noise: np.ndarray, length: int, rng: np.random.Generator) -> int:
     return min(max(centred, 0), last) if last > 0 else centred % len(noise)
 
 
-def build_manifest(speech: DataDir, noise: DataDir, name: str, features: Features, seed: int) -> dict[str, str]:
+def build_manifest(
+    speech: DataDir, noise: DataDir, name: str, features: Features, seed: int, groups: Mapping[str, str] | None = None
+) -> dict[str, str]:
     """utt2noise: ``<noise clip> <first sample>`` (at the features' sampling rate) of each utterance.
 
     Args:
@@ -39,10 +43,11 @@ def build_manifest(speech: DataDir, noise: DataDir, name: str, features: Feature
         name: Name of the noise set, part of the seed.
         features: Says the span that is heard.
         seed: Seed.
+        groups: Group of each utterance where it is not that of utt2group.
 
     Raises: TrnetError if there are too few noise sources, or a clip cannot be read or is silent.
     """
-    assigned = assign_clips(speech["utt2group"], noise["utt2src"], seed, name)
+    assigned = assign_clips(groups or speech["utt2group"], noise["utt2src"], seed, name)
     users: dict[str, list[str]] = {}
     for utt in sorted(assigned):
         users.setdefault(assigned[utt], []).append(utt)

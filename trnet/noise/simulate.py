@@ -1,5 +1,6 @@
 """Noisy sets on disk: one data dir a noise and SNR, 32-bit float WAV, from one manifest."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +14,9 @@ from trnet.heard import read_clip, read_heard, span_length
 from trnet.kaldi.data_dir import Clip, DataDir, write_data_dir
 from trnet.noise.manifest import build_manifest, mixture
 from trnet.parallel import imap
-from trnet.stamp import Stamp, dir_digest
+from trnet.stamp import Stamp, digest, dir_digest
 
-COPIED = ("utt2spk", "text", "utt2emo", "utt2group", "utt2style")
+COPIED = ("utt2spk", "text", "utt2emo", "utt2group", "utt2style", "utt2split")
 
 
 @dataclass(frozen=True)
@@ -47,18 +48,28 @@ def _mix(job: _Job) -> float:
 
 
 def simulate(
-    speech: DataDir, noise: DataDir, noise_name: str, out_root: Path, features: Features, conf: Simulation, nj: int
+    speech: DataDir,
+    noise: DataDir,
+    noise_name: str,
+    out_root: Path,
+    features: Features,
+    conf: Simulation,
+    nj: int,
+    groups: Mapping[str, str] | None = None,
 ) -> list[Path]:
     """Write ``<out_root>/<corpus>_<noise>_<snr>db`` for every SNR; return those folders.
 
     Each holds wav.scp with its audio under wav/, the tables of the speech, utt2dur of the heard span, and the
-    manifest: utt2clean, utt2noise (clip and first sample), utt2snr (dB).
+    manifest: utt2clean, utt2noise (clip and first sample), utt2snr (dB). `groups` takes the place of utt2group: no two
+    of them share a noise source.
 
     Raises: TrnetError for silent speech or noise, unreadable audio, or too few noise sources.
     """
     conditions = [Condition(noise_name, snr) for snr in conf.snrs]
     folders = [Path(out_root) / c.data_name(speech.path.name) for c in conditions]
     made_from = {"speech": dir_digest(speech.path), "noise": dir_digest(noise.path), "features": _span_of(features)}
+    if groups is not None:
+        made_from["groups"] = digest(groups)
     stamps = [
         Stamp(folder, "simulate", {**made_from, "seed": conf.seed, "snr_db": condition.snr_db})
         for folder, condition in zip(folders, conditions, strict=True)
@@ -73,7 +84,7 @@ def simulate(
         stamp.begin()
     if not todo:
         return folders
-    utt2noise = build_manifest(speech, noise, noise_name, features, conf.seed)
+    utt2noise = build_manifest(speech, noise, noise_name, features, conf.seed, groups)
     jobs, seconds = [], {}
     for utt in speech.utts:
         seconds[utt] = span_length(float(speech["utt2dur"][utt]), features) / features.sample_rate
@@ -87,7 +98,7 @@ def simulate(
     if over:
         print(f"{noise_name}: {over} of {len(jobs)} utterances peak above full scale; kept unclipped (float WAV)")
     for i in todo:
-        _write_tables(folders[i], conditions[i], speech, utt2noise, seconds)
+        _write_tables(folders[i], conditions[i], speech, utt2noise, seconds, groups)
         stamps[i].finish()
     return folders
 
@@ -97,7 +108,14 @@ def _span_of(features: Features) -> dict:
     return {"sample_rate": features.sample_rate, "span": features.span, "pad": features.pad}
 
 
-def _write_tables(folder: Path, condition: Condition, speech: DataDir, utt2noise: dict, seconds: dict) -> None:
+def _write_tables(
+    folder: Path,
+    condition: Condition,
+    speech: DataDir,
+    utt2noise: dict,
+    seconds: dict,
+    groups: Mapping[str, str] | None,
+) -> None:
     ids = {utt: condition.utt(utt) for utt in speech.utts}
     tables = {
         "wav.scp": {new: str(folder / "wav" / f"{new}.wav") for new in ids.values()},
@@ -109,6 +127,8 @@ def _write_tables(folder: Path, condition: Condition, speech: DataDir, utt2noise
     for name in COPIED:
         if speech.has(name):
             tables[name] = {new: speech[name][utt] for utt, new in ids.items()}
+    if groups is not None:
+        tables["utt2group"] = {new: groups[utt] for utt, new in ids.items()}
     if speech.has("spk2gender"):
         tables["spk2gender"] = speech["spk2gender"]
     write_data_dir(folder, tables)

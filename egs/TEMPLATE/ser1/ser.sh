@@ -23,15 +23,18 @@ contract=conf/contract.yaml   # utterances per speaker and class to expect; none
 corpus_dir=                   # where the corpus lies; downloads/<corpus> if empty
 esc_dir=                      # ESC-50; downloads/esc if empty
 musan_dir=                    # MUSAN; downloads/musan if empty
+demand_dir=                   # DEMAND; downloads/demand if empty
 nonspeech_dir=                # any folder of noises; downloads/nonspeech if empty
+noise_dirs=                   # more noise sets for --noises: "NAME=FOLDER ...", any folders of noises
 shard=1/1                     # k/n: stage 3 does part k of n, the others being done elsewhere at the same time
 download=false                # true: stage 0 fetches the corpora and weights that are missing and free to fetch
 tag=                          # data_<tag>, dump_<tag>, exp_<tag>: an experiment apart from the recipe's own
 exp=                          # folder of runs, for another training on the same data and dump; exp or exp_<tag> if empty
+test_corpus=                  # stage 7 tests on this corpus: a recipe's name, or its data dir; its stages 1 to 4 are done
 reference=                    # CSV of published figures to print beside ours
 
 options="corpus layout stage stop_stage ngpu nj config folds seeds systems frontend frontend_checkpoint noises snrs max_epochs
-contract corpus_dir esc_dir musan_dir nonspeech_dir shard download tag exp reference"
+contract corpus_dir esc_dir musan_dir demand_dir nonspeech_dir noise_dirs shard download tag exp test_corpus reference"
 
 usage() {
     cat <<EOF
@@ -59,11 +62,26 @@ template=$(dirname "${BASH_SOURCE[0]}")
 parse_options "$@"
 check_numbers 7
 noises=${noises//,/ }
-for noise in $noises; do
-    case $noise in esc | musan | nonspeech) ;; *) fail "--noises $noise: no such noise set; known: esc musan nonspeech" 2 ;; esac
+declare -A own_noises=()
+for pair in $noise_dirs; do
+    case $pair in
+        esc=* | musan=* | demand=* | nonspeech=*) fail "--noise-dirs $pair: give it as --${pair%%=*}-dir ${pair#*=}" 2 ;;
+        [a-zA-Z]*=?*) own_noises[${pair%%=*}]=${pair#*=} ;;
+        *) fail "--noise-dirs $pair: write NAME=FOLDER" 2 ;;
+    esac
 done
+known="esc musan demand nonspeech ${!own_noises[*]}"
+for noise in $noises; do
+    case " $known " in
+        *" $noise "*) ;;
+        *) fail "--noises $noise: no such noise set; known: ${known% }; one of your own: --noise-dirs $noise=FOLDER" 2 ;;
+    esac
+done
+# Where a noise set lies, and how: those of --noise-dirs like nonspeech.
+noise_dir() { local option=$1_dir; echo "${own_noises[$1]:-${!option}}"; }
+noise_layout() { if [ -n "${own_noises[$1]:-}" ]; then echo nonspeech; else echo "$1"; fi; }
 : "${corpus_dir:=downloads/$corpus}" "${esc_dir:=downloads/esc}" "${musan_dir:=downloads/musan}"
-: "${nonspeech_dir:=downloads/nonspeech}"
+: "${demand_dir:=downloads/demand}" "${nonspeech_dir:=downloads/nonspeech}"
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-$(nproc 2>/dev/null || echo 1)}"
 
 data=data${tag:+_$tag} dump=dump${tag:+_$tag}
@@ -78,7 +96,7 @@ runs=(--corpus-data "$data/$corpus" --dump "$dump" --exp "$exp" --systems "$syst
 if in_stage 0 "installation, corpora, weights"; then
     if [ -x local/make_data.sh ]; then local/make_data.sh "$corpus_dir" "$esc_dir" "$musan_dir"; fi
     folders=("${layout:-$corpus}=$corpus_dir")
-    for noise in $noises; do dir=${noise}_dir; folders+=("$noise=${!dir}"); done
+    for noise in $noises; do folders+=("$(noise_layout "$noise")=$(noise_dir "$noise")"); done
     run check_setup "${setup[@]}" --folders "${folders[*]}" --systems "$systems" --ngpu "$ngpu" \
         --download "$download"
 fi
@@ -87,10 +105,10 @@ if in_stage 1 "data dirs"; then
     run prepare_corpus --corpus "${layout:-$corpus}" --root "$corpus_dir" --out "$data/$corpus" \
         --labels conf/labels.yaml --contract "$contract" --nj "$nj"
     for noise in $noises; do
-        dir=${noise}_dir
         counts=conf/contract_$noise.yaml
         if [ "$contract" = none ] || [ ! -f "$counts" ]; then counts=none; fi
-        run prepare_noise --noise "$noise" --root "${!dir}" --out "$data/noise_$noise" --contract "$counts" --nj "$nj"
+        run prepare_noise --noise "$(noise_layout "$noise")" --root "$(noise_dir "$noise")" --out "$data/noise_$noise" \
+            --contract "$counts" --nj "$nj"
     done
 fi
 
@@ -120,5 +138,10 @@ if in_stage 6 "systems"; then
 fi
 
 if in_stage 7 "score"; then
-    run score "${setup[@]}" "${runs[@]}" --noises "$noises" ${reference:+--reference "$reference"}
+    if [ -n "$test_corpus" ]; then
+        case $test_corpus in */*) ;; *) test_corpus=../../$test_corpus/ser1/$data/$test_corpus ;; esac
+        run score "${setup[@]}" "${runs[@]}" --noises "$noises" --test-corpus "$test_corpus"
+    else
+        run score "${setup[@]}" "${runs[@]}" --noises "$noises" ${reference:+--reference "$reference"}
+    fi
 fi

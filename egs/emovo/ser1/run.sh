@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# EMOVO (Italian, 6 actors, 4 of its 7 emotions), ESC-50 noise (matched) and MUSAN noise (unmatched).
+#   ./run.sh --stage 0 --stop-stage 7 --corpus-dir DIR --esc-dir ESC-50 --musan-dir MUSAN --frontend-checkpoint FILE
+set -euo pipefail
+cd "$(dirname "$0")"
+exec ../../TEMPLATE/ser1/ser.sh --corpus emovo --noises "esc musan" "$@"

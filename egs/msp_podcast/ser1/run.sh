@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# MSP-Podcast (English, 4 of its emotions), ESC-50 noise (matched) and MUSAN noise (unmatched). Each release has other
+# counts: give --contract FILE to hold a copy against one. Fold 1 is tested on Test1, fold 2 on Test2.
+#   ./run.sh --stage 0 --stop-stage 7 --corpus-dir DIR --esc-dir ESC-50 --musan-dir MUSAN --frontend-checkpoint FILE
+set -euo pipefail
+cd "$(dirname "$0")"
+exec ../../TEMPLATE/ser1/ser.sh --corpus msp_podcast --noises "esc musan" --contract none --folds 1 "$@"

@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# URDU (talk shows, 4 emotions of 100 utterances each), ESC-50 noise (matched) and MUSAN noise (unmatched).
+#   ./run.sh --stage 0 --stop-stage 7 --corpus-dir DIR --esc-dir ESC-50 --musan-dir MUSAN --frontend-checkpoint FILE
+set -euo pipefail
+cd "$(dirname "$0")"
+exec ../../TEMPLATE/ser1/ser.sh --corpus urdu --noises "esc musan" "$@"

@@ -1,0 +1,73 @@
+"""MSP-Podcast (Lotfian and Busso, IEEE Trans. Affective Computing 2019): podcasts, 16 kHz, in parts of its own.
+
+``Labels/labels_consensus.csv`` (``labels_concensus.csv`` in older releases), ``Audios/MSP-PODCAST_0001_0008.wav``,
+``Transcripts/MSP-PODCAST_0001_0008.txt``. Each release has more of it.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from trnet.corpora.labelled import LabelledCorpus, Spoken
+from trnet.corpora.source import Source, audio_files, by_stem, read_csv, read_lines
+from trnet.errors import TrnetError
+
+COLUMNS = ("FileName", "EmoClass", "SpkrID", "Gender", "Split_Set")
+PARTS = {"train": "train", "development": "dev", "validation": "dev"}
+GENDERS = {"Male": "m", "Female": "f"}
+UNKNOWN = "Unknown"
+
+
+def _table(folder: Path) -> Path:
+    return next(iter(sorted((folder / "Labels").glob("labels_con[cs]ensus.csv"))))
+
+
+def _recordings(folder: Path) -> list[Path]:
+    return audio_files(folder / "Audios") + audio_files(folder / "Audio")
+
+
+def _files(folder: Path) -> list[Path]:
+    return [_table(folder), *_recordings(folder), *sorted((folder / "Transcripts").glob("MSP-PODCAST_*.txt"))]
+
+
+def _speaker(row: dict[str, str], part: str) -> str:
+    """A speaker's id; a voice that the corpus does not know is one of its podcast's and part's own."""
+    if row["SpkrID"] == UNKNOWN:
+        return f"{UNKNOWN}_{row['FileName'].split('_')[1]}_{part}"
+    return f"spk{row['SpkrID'].replace(' ', '_')}"
+
+
+def read_msp_podcast(folder: Path) -> Iterator[Spoken]:
+    """The utterances of MSP-Podcast, labelled A, C, D, F, H, N, O, S, U or X; `split` is train, dev, test1 ...
+
+    Raises: TrnetError for a table without the columns of the corpus, or an unknown part.
+    """
+    table = _table(folder)
+    clips = by_stem(_recordings(folder))
+    for number, row in enumerate(read_csv(table, COLUMNS), 2):
+        name, part = Path(row["FileName"]).stem, row["Split_Set"].lower()
+        if part not in PARTS and not part.startswith("test"):
+            raise TrnetError(f"{table}:{number}: unknown Split_Set '{row['Split_Set']}'; take the corpus's own file")
+        part = PARTS.get(part, part)
+        speaker, script = _speaker(row, part), folder / "Transcripts" / f"{name}.txt"
+        yield Spoken(
+            f"{speaker}-{name}",
+            speaker,
+            row["EmoClass"],
+            clips.get(name),
+            GENDERS.get(row["Gender"]),
+            " ".join(read_lines(script)) if script.is_file() else "",
+            part,
+        )
+
+
+MSP_PODCAST = LabelledCorpus(
+    Source(
+        title="MSP-Podcast",
+        layout="Labels/labels_con[cs]ensus.csv",
+        option="--corpus-dir",
+        origin="the MSP laboratory (licence form)",
+        folders=("MSP-PODCAST", "MSP-Podcast"),
+    ),
+    _files,
+    read_msp_podcast,
+)

@@ -1,0 +1,36 @@
+"""URDU (Latif et al., FIT 2018): 400 utterances of Urdu talk shows, 44.1 kHz.
+
+``Angry/SM1_F10_A010.wav``: sex and number of the speaker, number of the file, emotion and number. There is no text.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from trnet.corpora.labelled import LabelledCorpus, Spoken, named, recordings
+from trnet.corpora.source import Source
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for name in ("Angry", "Happy", "Neutral", "Sad") for path in recordings(name)(folder)]
+
+
+def read_urdu(folder: Path) -> Iterator[Spoken]:
+    """The utterances of URDU, labelled A, H, N or S by their names.
+
+    Raises: TrnetError for a recording with another name.
+    """
+    for path, match in named(_files(folder), r"(S([MF])\d+)_F\d+_([AHNS])\d+", "SM1_F10_A010.wav"):
+        yield Spoken(f"{match[1]}-{path.stem}", match[1], match[3], path, match[2].lower())
+
+
+URDU = LabelledCorpus(
+    Source(
+        title="URDU",
+        layout="Angry/S[MF]*",
+        option="--corpus-dir",
+        origin="siddiquelatif/URDU-Dataset on GitHub",
+        folders=("URDU", "URDU-Dataset", "URDU-Dataset-master"),
+    ),
+    _files,
+    read_urdu,
+)
