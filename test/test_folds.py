@@ -255,3 +255,17 @@ def test_the_default_rule_is_that_of_the_paper(tmp_path):
     for name in ("iemocap", "mini", "nemo"):
         conf = load_config(EGS / name / "ser1/conf/recipe.yaml").folds
         assert conf == Folds(valid="next" if name == "nemo" else "same_group")
+
+
+def test_several_speakers_may_validate():
+    """The next two after the test speaker, around the end; training hears nobody of the three."""
+    speakers = [f"s{i}" for i in range(6)]
+    utt2spk, utt2group = corpus(speakers, speakers)
+    folds = make_folds(utt2spk, utt2group, "next", 2)
+    assert [fold.valid_speaker for fold in folds][-2:] == ["s5 s0", "s0 s1"]
+    for fold in folds:
+        names = {fold.test_speaker, *fold.valid_speaker.split()}
+        assert len(names) == 3 and {utt2spk[utt] for utt in fold.train} == set(speakers) - names
+        assert {utt2spk[utt] for utt in fold.valid} == set(fold.valid_speaker.split())
+    with pytest.raises(TrnetError, match="folds.validators is too large"):
+        make_folds(utt2spk, utt2group, "next", 6)

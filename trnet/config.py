@@ -89,6 +89,7 @@ class Folds:
     valid: str = "same_group"
     # speakers: same_group (the other speaker of the test speaker's group) | next (the next speaker) | texts (a tenth of
     # what the other speakers say, where there are too few of them); groups: next; official: dev
+    validators: int = 1  # kind speakers, valid next: how many of the next speakers validate
     shared_speakers: bool = False  # kind official: true lets a corpus's own parts share speakers
 
     def __post_init__(self) -> None:
@@ -102,6 +103,8 @@ class Folds:
             raise ValueError(f"folds.count: {self.count} must be 3 or more: groups to train, validate and test on")
         if self.kind != "groups" and self.count:
             raise ValueError(f"folds.count: {self.count} is for 'kind: groups' only; leave it out")
+        if self.validators < 1 or (self.validators > 1 and (self.kind, self.valid) != ("speakers", "next")):
+            raise ValueError(f"folds.validators: {self.validators}: give 1, or more with kind speakers and valid next")
         if self.kind != "official" and self.shared_speakers:
             raise ValueError("folds.shared_speakers: is for 'kind: official' only; leave it out")
 

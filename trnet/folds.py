@@ -40,7 +40,7 @@ def folds_of(data: DataDir, conf: Folds) -> list[Fold]:
         return group_folds(gathered(data, conf.count))
     if conf.valid == "texts":
         return text_folds(data["utt2spk"], data["text"])
-    return make_folds(data["utt2spk"], data["utt2group"], conf.valid)
+    return make_folds(data["utt2spk"], data["utt2group"], conf.valid, conf.validators)
 
 
 def noise_groups(data: DataDir, conf: Folds) -> dict[str, str] | None:
@@ -59,11 +59,12 @@ def _utt2split(data: DataDir) -> Mapping[str, str]:
     return data["utt2split"]
 
 
-def make_folds(utt2spk: Mapping[str, str], utt2group: Mapping[str, str], valid: str) -> list[Fold]:
+def make_folds(utt2spk: Mapping[str, str], utt2group: Mapping[str, str], valid: str, validators: int = 1) -> list[Fold]:
     """All folds of a corpus.
 
     Validation is the other speaker of the test speaker's group (``same_group``, IEMOCAP's session) or the next
-    speaker in C order (``next``). Training leaves out the whole groups of both, so no recording situation is shared.
+    `validators` speakers in C order (``next``). Training leaves out the whole groups of them all, so no recording
+    situation is shared.
 
     Raises: TrnetError if a group has not the one other speaker that ``same_group`` asks for, or nothing is left.
     """
@@ -79,22 +80,25 @@ def make_folds(utt2spk: Mapping[str, str], utt2group: Mapping[str, str], valid: 
                     f"fold {number}: speaker {test_speaker} shares utt2group with {len(others)} other speakers, "
                     "'folds.valid: same_group' needs one; use 'folds.valid: next'"
                 )
-            valid_speaker = others[0]
+            judges = others
         else:
-            valid_speaker = speakers[number % len(speakers)]
-        held_out = groups[test_speaker] | groups[valid_speaker]
+            judges = [speakers[(number + i) % len(speakers)] for i in range(validators)]
+        held_out = groups[test_speaker].union(*(groups[judge] for judge in judges))
         train = tuple(u for u in utts if utt2group[u] not in held_out)
         fold = Fold(
             number,
             test_speaker,
-            valid_speaker,
+            " ".join(judges),
             train=train,
-            valid=tuple(u for u in utts if utt2spk[u] == valid_speaker),
+            valid=tuple(u for u in utts if utt2spk[u] in judges),
             test=tuple(u for u in utts if utt2spk[u] == test_speaker),
             draws=next((earlier.draws for earlier in folds if earlier.train == train), test_speaker),
         )
-        if not fold.train or valid_speaker == test_speaker:
-            raise TrnetError(f"fold {number}: nothing is left to train on; utt2group holds too few groups")
+        if not fold.train or test_speaker in judges:
+            raise TrnetError(
+                f"fold {number}: nothing is left to train on; utt2group holds too few groups, or folds.validators is "
+                "too large"
+            )
         folds.append(fold)
     return folds
 

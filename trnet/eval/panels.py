@@ -114,7 +114,8 @@ def uar_panel(board: Board, statistics: Statistics, noise: str) -> str:
             look = {"color": colour(order), "marker": MARKERS[order % len(MARKERS)], "markersize": 4, "lw": 1.4}
             bars = [below, above] if any(below) or any(above) else None
             panel.axes.errorbar(x, mean, yerr=bars, capsize=2, elinewidth=0.8, **look)
-        panel.axes.set_ylim(*limits)
+        if limits[0] < limits[1]:
+            panel.axes.set_ylim(*limits)
         _over_snr(panel.axes, board.snrs, "UAR (%)")
     return panel.svg
 
