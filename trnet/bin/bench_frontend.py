@@ -1,7 +1,6 @@
 """How fast front-ends are on this machine, in how much memory, and how far from what it could do."""
 
 import inspect
-import json
 import statistics
 import sys
 from dataclasses import asdict
@@ -10,10 +9,10 @@ from typing import Any
 
 import torch
 
+from trnet.bench.hand_out import add_output_options, hand_out
 from trnet.bench.measure import Job, Measured, count_gflop, measure, peak_gflops
 from trnet.bin.options import Parser, list_of, make_parser
 from trnet.errors import TrnetError, nearest, one_line_errors
-from trnet.files import write_text
 from trnet.frontend import FRONTENDS
 from trnet.provenance import machine, versions
 
@@ -40,8 +39,7 @@ def get_parser() -> Parser:
     parser.add_argument(
         "--compare-cmgan", action="store_true", help="also CMGAN computed as its authors do, by allocator"
     )
-    parser.add_argument("--json", type=Path, help="write the numbers there")
-    parser.add_argument("--markdown", type=Path, help="write the tables there")
+    add_output_options(parser)
     return parser
 
 
@@ -69,12 +67,7 @@ def main(args: list[str] | None = None) -> None:
     if opts.compare_cmgan:
         compared = [_compare(seconds, opts.threads, opts.rounds) for seconds in opts.seconds]
     said |= {"frontends": rows, "skipped": skipped, "cmgan": compared}
-    text = _markdown(said)
-    print(text)
-    if opts.json:
-        write_text(opts.json, json.dumps(said, indent=1) + "\n")
-    if opts.markdown:
-        write_text(opts.markdown, text)
+    hand_out(said, _markdown(said), opts)
 
 
 def _checkpoints(pairs: list[str]) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """How fast systems train here: the engine, alone and several runs at a time, the bare step, and the obvious way."""
 
-import json
 import os
 import sys
 import tempfile
@@ -12,6 +11,7 @@ from typing import Any
 import torch
 
 from trnet.allocator import keep_freed_memory
+from trnet.bench.hand_out import add_output_options, hand_out
 from trnet.bench.measure import peak_gflops
 from trnet.bench.train_speed import (
     Corpus,
@@ -25,7 +25,6 @@ from trnet.bench.train_speed import (
 )
 from trnet.bin.options import Parser, add_config_options, add_device_option, config_from, device_from, make_parser
 from trnet.errors import TrnetError, one_line_errors
-from trnet.files import write_text
 from trnet.parallel import imap
 from trnet.provenance import commit, machine, versions
 
@@ -42,8 +41,7 @@ def get_parser() -> Parser:
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of a run")
     parser.add_argument("--workers", type=int, default=min(4, os.cpu_count() or 1), help="of the obvious way")
     parser.add_argument("--precision", choices=("float32", "bf16"), help="the YAML's if none is named")
-    parser.add_argument("--json", type=Path, help="write the numbers there")
-    parser.add_argument("--markdown", type=Path, help="write the table there")
+    add_output_options(parser)
     add_device_option(parser)
     return parser
 
@@ -64,12 +62,7 @@ def main(args: list[str] | None = None) -> None:
         said = _measure(corpus, opts.system, device, opts.epochs, opts.runs, opts.threads, opts.workers)
     said |= {"machine": machine(device), "commit": commit(), "versions": versions(), "threads": opts.threads}
     said |= {"system": opts.system, "precision": config.training.precision, "seconds": opts.seconds}
-    text = _markdown(said)
-    print(text)
-    if opts.json:
-        write_text(opts.json, json.dumps(said, indent=1) + "\n")
-    if opts.markdown:
-        write_text(opts.markdown, text)
+    hand_out(said, _markdown(said), opts)
 
 
 def _prepare(threads: int) -> None:
