@@ -59,6 +59,7 @@ class Experiment:
     exp: Path
     device: torch.device
     at_once: int = 1  # runs that share the device
+    wandb: str | None = None  # project of Weights & Biases
 
     @property
     def corpus(self) -> str:
@@ -264,7 +265,8 @@ class Experiment:
             task = self._task(group)
             for stamp in stamps.values():
                 stamp.begin()
-            train_runs(task, [Run(task, fold, self.run_folder(name, fold, seed)) for fold in stamps], position)
+            runs = [Run(task, fold, self.run_folder(name, fold, seed)) for fold in stamps]
+            train_runs(task, runs, position, self.wandb)
             for stamp in stamps.values():
                 stamp.finish()
 

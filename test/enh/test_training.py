@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import os
 import signal
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,6 @@ import torch
 
 from trnet.bin import enhance, evaluate_frontend, train_frontend
 from trnet.enh import loop
-from trnet.enh.board import Board
 from trnet.enh.config import EnhConfig, Training, load_enh_config
 from trnet.enh.dataset import Pair, Pairs, epoch_batches, epoch_order, segment_of
 from trnet.enh.methods import METHODS, build_method
@@ -243,7 +241,6 @@ def test_a_trained_front_end_enters_ser1_by_one_line_or_two_options(trained, tin
 
 
 def test_curves_and_audio_are_in_tensorboard(trained):
-    pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     board = EventAccumulator(str(trained / "exp/dccrn/seed1/tensorboard"), {"scalars": 0, "audio": 0})
@@ -251,14 +248,6 @@ def test_curves_and_audio_are_in_tensorboard(trained):
     assert {"train/loss", "valid/si_sdr", "valid/pesq", "valid/stoi", "lr"} <= set(board.Tags()["scalars"])
     assert [event.step for event in board.Scalars("valid/si_sdr")] == [1, 2, 3]
     assert {tag.rpartition("/")[2] for tag in board.Tags()["audio"]} == {"noisy", "clean", "enhanced"}
-
-
-def test_without_tensorboard_training_goes_on_and_says_so(tmp_path, monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with Board(tmp_path, 0) as board:
-        board.scalars({"train_loss": 1.0}, 1)
-        board.audio("noisy", "utt", np.zeros(3, dtype=np.float32), 1)
-    assert "tensorboard is not installed" in capsys.readouterr().out and not list(tmp_path.iterdir())
 
 
 def test_segments():

@@ -72,6 +72,11 @@ def add_device_option(parser: Parser) -> None:
     parser.add_argument("--ngpu", type=int, default=0, help="0: CPU; N: GPUs")
 
 
+def add_wandb_option(parser: Parser) -> None:
+    """Where curves go beside TensorBoard."""
+    parser.add_argument("--wandb", metavar="PROJECT", help="project of Weights & Biases that gets the curves too")
+
+
 def config_from(args: Namespace) -> Config:
     """The configuration with the command line's changes.
 

@@ -2,9 +2,10 @@
 
 import os
 import sys
+from dataclasses import replace
 
 from trnet.bin.experiment_options import add_experiment_options, add_share_options, experiment_from
-from trnet.bin.options import Parser, make_parser
+from trnet.bin.options import Parser, add_wandb_option, make_parser
 from trnet.errors import one_line_errors
 from trnet.experiment import TEACHER, Experiment, Group
 from trnet.folds import pick_folds
@@ -16,6 +17,7 @@ def get_parser() -> Parser:
     parser = make_parser("train", __doc__)
     add_experiment_options(parser)
     add_share_options(parser)
+    add_wandb_option(parser)
     parser.add_argument(
         "--part", choices=("teacher", "others"), default="others", help="teacher: Baseline-c; others: all but it"
     )
@@ -35,7 +37,7 @@ def main(args: list[str] | None = None) -> None:
     if opts.ngpu > 1 and "RANK" not in os.environ:
         torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(opts.ngpu))
         os.execv(sys.executable, [sys.executable, *torchrun, "-m", "trnet.bin.train", *args])
-    experiment = experiment_from(opts)
+    experiment = replace(experiment_from(opts), wandb=opts.wandb or None)
     names = opts.systems or list(experiment.config.systems)
     folds = pick_folds(experiment.folds, opts.folds)
     if opts.part == "teacher":

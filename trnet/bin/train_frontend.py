@@ -3,7 +3,7 @@
 import sys
 
 from trnet.bin.enh_options import add_run_options, runs_from
-from trnet.bin.options import Parser, device_from, make_parser
+from trnet.bin.options import Parser, add_wandb_option, device_from, make_parser
 from trnet.errors import one_line_errors
 
 
@@ -11,6 +11,7 @@ def get_parser() -> Parser:
     """Options of stage 2."""
     parser = make_parser("train_frontend", __doc__)
     add_run_options(parser)
+    add_wandb_option(parser)
     return parser
 
 
@@ -20,7 +21,7 @@ def main(args: list[str] | None = None) -> None:
     opts = get_parser().parse_args(args)
     device = device_from(opts)
     for run in runs_from(opts):
-        run.train(device, opts.nj)
+        run.train(device, opts.nj, opts.wandb or None)
 
 
 if __name__ == "__main__":

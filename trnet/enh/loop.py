@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from trnet.enh.board import Board
+from trnet.board import Board
 from trnet.enh.checkpoint import save_frontend
 from trnet.enh.config import EnhConfig
 from trnet.enh.dataset import RATE, Pairs, drawn, epoch_batches
@@ -42,6 +42,7 @@ class Task:
     seed: int
     device: torch.device
     nj: int = 1
+    wandb: str | None = None  # project of Weights & Biases
 
     @property
     def name(self) -> str:
@@ -96,7 +97,7 @@ class Run:
     def train(self, bar: tqdm) -> None:
         """Train to the end, an epoch at a time; `bar` counts epochs."""
         bar.update(len(self.history))
-        with Board(self.folder, len(self.history)) as board:
+        with Board(self.folder, len(self.history), self.task.name, self.task.wandb) as board:
             while not self.finished():
                 row = self._train_epoch(bar)
                 row |= self._validate(board, row["epoch"])

@@ -52,8 +52,8 @@ class TrainedFrontEnd:
         history = load_checkpoint(self.folder / LAST)["history"]
         return ends_at(history, self.config.training, self.config.validation)
 
-    def train(self, device: torch.device, nj: int) -> None:
-        """Train it, or say that it is up to date.
+    def train(self, device: torch.device, nj: int, wandb: str | None = None) -> None:
+        """Train it, or say that it is up to date; `wandb`: project that gets the curves too.
 
         Raises: TrnetError for missing data, a loss that is not finite, or a run that another process trains.
         """
@@ -66,5 +66,5 @@ class TrainedFrontEnd:
                 print(f"{self.folder}: trained anew, changed: {', '.join(changed)}")
             stamp.begin()
             pairs = [Pairs(DataDir(folder)) for folder in (self.train_data, self.valid_data)]
-            train_run(Task(self.config, *pairs, self.seed, device, nj), self.folder)
+            train_run(Task(self.config, *pairs, self.seed, device, nj, wandb), self.folder)
             stamp.finish({FRONTEND: file_digest(self.folder / FRONTEND)})

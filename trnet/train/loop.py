@@ -8,6 +8,7 @@ which epoch is chosen.
 import math
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
+from trnet.board import Board
 from trnet.errors import TrnetError
 from trnet.train.checkpoint import load_weights
 from trnet.train.ctc import make_head
@@ -202,14 +204,19 @@ class Trajectory:
         return {name: value.detach() for name, value in losses.columns().items()}
 
 
-def train_runs(task: Task, runs: Sequence[Run], position: int | None = None) -> None:
-    """Train runs on one trajectory, each taking up an earlier call's last epoch; `position`: line of the bar."""
+def train_runs(task: Task, runs: Sequence[Run], position: int | None = None, wandb: str | None = None) -> None:
+    """Train runs on one trajectory, each taking up an earlier call's last epoch.
+
+    `position`: line of the bar; `wandb`: project of Weights & Biases, where their curves are wanted there too.
+    """
     trajectory = Trajectory(task, runs)
     if trajectory.ctc is not None and task.targets is not None:
         count = sum(p.numel() for p in trajectory.ctc.parameters())
         tqdm.write(f"{trajectory.title}: {task.targets.told}; its head has {count:,} parameters, in training only")
     total = task.config.training.max_epochs
-    with tqdm(total=total, desc=trajectory.title, bar_format=BAR, position=position) as bar:
+    with ExitStack() as boards, tqdm(total=total, desc=trajectory.title, bar_format=BAR, position=position) as bar:
+        for run in runs:
+            run.board = boards.enter_context(Board(run.folder, len(run.history), run.title, wandb))
         trajectory.train(bar)
     for run in runs:
         best = max(run.history, key=lambda row: (row["valid_uar"], -row["epoch"]))

@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from trnet.board import Board
 from trnet.conditions import CLEAN
 from trnet.eval.metrics import uar
 from trnet.files import write_text
@@ -25,6 +26,7 @@ class Run:
     def __init__(self, task: Task, fold: Fold, folder: Path) -> None:
         self.task, self.fold, self.folder = task, fold, Path(folder)
         self.history: History = []
+        self.board: Board | None = None
         self.trained_with = [f"{commit()} on {machine(task.device)}"]
         how = task.config.training.valid_conditions
         self._valid = draw_conditions(fold.valid, task.conditions, how, fold.test_speaker, "valid")
@@ -78,3 +80,5 @@ class Run:
             save_checkpoint(self.folder / "best.pt", {"model": kept, "epoch": best, **about})
         save_checkpoint(self.folder / "last.pt", {**state, "history": self.history, **about})
         write_text(self.folder / "history.csv", as_csv(self.history))
+        if self.board is not None:
+            self.board.scalars(self.history[-1], len(self.history))

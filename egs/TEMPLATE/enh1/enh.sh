@@ -18,8 +18,9 @@ split=conf/split.yaml         # sets and speakers of training, validation and te
 contract=conf/contract.yaml   # pairs of each set to expect; none: do not check
 corpus_dir=                   # where the corpus lies, or the recipe that made noisy sets; downloads/<corpus> if empty
 tag=                          # data_<tag>, exp_<tag>: an experiment apart from the recipe's own
+wandb=                        # project of Weights & Biases that gets the curves too; TensorBoard always does
 
-options="corpus stage stop_stage ngpu nj frontends configs seeds max_epochs test_utts split contract corpus_dir tag"
+options="corpus stage stop_stage ngpu nj frontends configs seeds max_epochs test_utts split contract corpus_dir tag wandb"
 
 usage() {
     cat <<EOF
@@ -67,7 +68,7 @@ if in_stage 1 "data dirs"; then
 fi
 
 if in_stage 2 "train"; then
-    run train_frontend "${runs[@]}"
+    run train_frontend "${runs[@]}" --wandb "$wandb"
 fi
 
 if in_stage 3 "score"; then

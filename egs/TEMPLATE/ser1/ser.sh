@@ -31,10 +31,11 @@ download=false                # true: stage 0 fetches the corpora and weights th
 tag=                          # data_<tag>, dump_<tag>, exp_<tag>: an experiment apart from the recipe's own
 exp=                          # folder of runs, for another training on the same data and dump; exp or exp_<tag> if empty
 test_corpus=                  # stage 7 tests on this corpus: a recipe's name, or its data dir; its stages 1 to 4 are done
+wandb=                        # project of Weights & Biases that gets the curves too; TensorBoard always does
 reference=                    # CSV of published figures to print beside ours
 
 options="corpus layout stage stop_stage ngpu nj config folds seeds systems frontend frontend_checkpoint noises snrs max_epochs
-contract corpus_dir esc_dir musan_dir demand_dir nonspeech_dir noise_dirs shard download tag exp test_corpus reference"
+contract corpus_dir esc_dir musan_dir demand_dir nonspeech_dir noise_dirs shard download tag exp test_corpus wandb reference"
 
 usage() {
     cat <<EOF
@@ -130,11 +131,11 @@ if in_stage 4 "features"; then
 fi
 
 if in_stage 5 "teacher"; then
-    run train "${setup[@]}" "${runs[@]}" --part teacher
+    run train "${setup[@]}" "${runs[@]}" --wandb "$wandb" --part teacher
 fi
 
 if in_stage 6 "systems"; then
-    run train "${setup[@]}" "${runs[@]}" --part others
+    run train "${setup[@]}" "${runs[@]}" --wandb "$wandb" --part others
 fi
 
 if in_stage 7 "score"; then
