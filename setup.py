@@ -43,6 +43,15 @@ setup(
         "asteroid": ["asteroid>=0.7"],
         "speechbrain": ["speechbrain>=1.1"],
         "espnet": ["espnet>=202511", "espnet_model_zoo>=0.1.7"],
-        "test": ["pytest>=8", "pytest-xdist>=3.8", "ruff==0.17.6", "playwright>=1.50", "pesq>=0.0.4", "pystoi>=0.4"],
+        "docs": ["sphinx>=8", "myst-parser>=4", "furo>=2024.8"],
+        "test": [
+            "pytest>=8",
+            "pytest-xdist>=3.8",
+            "ruff==0.17.6",
+            "codespell>=2.3",
+            "playwright>=1.50",
+            "pesq>=0.0.4",
+            "pystoi>=0.4",
+        ],
     },
 )
