@@ -19,7 +19,7 @@ from tiny import CONFIG, SETS, hiss, noise_dir, speech_dir
 from trnet.bin import check_setup, enhance, list_sets, make_fbank, prepare_corpus, prepare_noise, score, simulate, train
 
 VERBS = ("bench_frontend", "check_setup", "enhance", "list_sets", "make_fbank", "prepare_corpus", "prepare_noise")
-VERBS += ("score", "simulate", "train", "validate_data_dir", "check_frontend")
+VERBS += ("score", "simulate", "train", "validate_data_dir", "check_frontend", "pack")
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_an_unknown_option_is_named(verb, fails):
         "enhance": ["--config", "c", "--sets", "s"],
         "check_frontend": ["--config", "c", "--sets", "s"],
         "make_fbank": ["--config", "c", "--sets", "s"],
-    }.get(verb, ["--config", "c", "--corpus-data", "d", *(["--noises", "n"] if verb != "train" else [])])
+    }.get(verb, ["--config", "c", "--corpus-data", "d", *(["--noises", "n"] if verb not in ("train", "pack") else [])])
     line = fails(importlib.import_module(f"trnet.bin.{verb}").main, [*needed, "--outt", "x"])
     assert "unknown option --outt" in line
 

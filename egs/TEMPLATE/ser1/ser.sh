@@ -44,6 +44,7 @@ Usage: ./run.sh [--stage N] [--stop-stage M] [--OPTION VALUE]...   (lists are qu
   stage 5  the teacher (Baseline-c)                        exp/<frontend>/baseline_c/
   stage 6  the other systems                               exp/<frontend>/<system>/
   stage 7  score, statistics, figures, a page              exp/<frontend>/RESULTS.md report.html
+           pack the best trnet, for trnet-predict          exp/<frontend>/trnet_fold<k>_seed<s>.zip
 
 Options and what they are now (relative paths start from the recipe's folder):
 EOF
@@ -119,4 +120,5 @@ fi
 
 if in_stage 7 "score"; then
     run score "${setup[@]}" "${runs[@]}" --noises "$noises" ${reference:+--reference "$reference"}
+    case " ${systems:-trnet} " in *[\ ,]trnet[\ ,]*) run pack "${setup[@]}" "${runs[@]}" --systems trnet --if-possible ;; esac
 fi
