@@ -16,6 +16,7 @@ setup(
     license="Apache-2.0",
     packages=find_packages(include=["trnet", "trnet.*"]),
     package_data={"trnet.eval": ["page.html.j2"]},
+    entry_points={"console_scripts": ["trnet-predict = trnet.bin.predict:main"]},
     python_requires=">=3.11",
     install_requires=[
         "torch==2.11.*",

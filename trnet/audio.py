@@ -26,7 +26,8 @@ class AudioInfo:
 
 
 @functools.lru_cache(maxsize=8)
-def _resampler(rate_in: int, rate_out: int) -> Callable[[np.ndarray], np.ndarray]:
+def resampler(rate_in: int, rate_out: int) -> Callable[[np.ndarray], np.ndarray]:
+    """A function from samples (n,) float32 at one rate, Hz, to those at another."""
     import torch  # here, because it takes seconds and most corpora need no resampling
     import torchaudio
 
@@ -72,7 +73,7 @@ def read_audio(path: Path, rate: int, start_s: float = 0.0, end_s: float | None 
     """
     samples, own_rate, _ = _decode(path, start_s, end_s)
     if own_rate != rate:
-        samples = _resampler(own_rate, rate)(samples)
+        samples = resampler(own_rate, rate)(samples)
     return samples
 
 
