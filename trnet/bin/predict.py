@@ -15,7 +15,7 @@ BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total_fmt} files [{elapsed}<{r
 def get_parser() -> Parser:
     """Options of trnet-predict."""
     parser = make_parser("predict", __doc__)
-    parser.add_argument("model", help="a model file: the zip that stage 7 or trnet.bin.pack wrote")
+    parser.add_argument("model", help="a model file (the zip of stage 7 or trnet.bin.pack), or hf://org/name")
     parser.add_argument(
         "audio",
         nargs="+",

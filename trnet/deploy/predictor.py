@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from trnet.audio import SILENCE_RMS
-from trnet.deploy.model_file import ModelFile, read_model
+from trnet.deploy.hub import read_pretrained
+from trnet.deploy.model_file import ModelFile
 from trnet.deploy.recording import Piece, Recording, of_samples, resampled, windows
 from trnet.errors import TrnetError
 from trnet.features.archive import as_archived
@@ -104,13 +105,13 @@ class Predictor:
         """The predictor of a model file.
 
         Args:
-            path: a zip that trnet packed.
+            path: a zip that trnet packed, a folder with ``trnet.zip`` in it, or ``hf://org/name[@revision]``.
             ngpu: 0: CPU; 1: GPU.
             trust: build a front-end whose code is not trnet's.
 
         Raises: TrnetError in one line if it cannot be had.
         """
-        return cls(read_model(Path(path)), ngpu, trust)
+        return cls(read_pretrained(path), ngpu, trust)
 
     @property
     def longest(self) -> float:
