@@ -19,7 +19,18 @@ from tiny import CONFIG, SETS, hiss, noise_dir, speech_dir
 from trnet.bin import check_setup, enhance, list_sets, make_fbank, prepare_corpus, prepare_noise, score, simulate, train
 
 VERBS = ("bench_frontend", "check_setup", "enhance", "list_sets", "make_fbank", "prepare_corpus", "prepare_noise")
-VERBS += ("score", "simulate", "train", "validate_data_dir", "check_frontend", "pack", "predict", "export", "push")
+VERBS += (
+    "score",
+    "simulate",
+    "train",
+    "validate_data_dir",
+    "check_frontend",
+    "pack",
+    "predict",
+    "export",
+    "push",
+    "demo",
+)
 
 
 @pytest.fixture
@@ -50,6 +61,7 @@ def test_an_unknown_option_is_named(verb, fails):
         "prepare_noise": ["--noise", "esc", "--root", "r", "--out", "o"],
         "validate_data_dir": ["somewhere"],
         "predict": ["model.zip", "a.wav"],
+        "demo": ["model.zip"],
         "export": ["model.zip", "--out", "o"],
         "push": ["model.zip", "folder"],
         "enhance": ["--config", "c", "--sets", "s"],

@@ -225,6 +225,10 @@ class Predictor:
             raise TrnetError(f"--hop {hop:g}: must be above 0 s")
         return length, step
 
+    def pieces(self, recording: Recording, window: float | None = None, hop: float | None = None) -> Iterator[Piece]:
+        """The windows of a recording, at the features' rate; options as above."""
+        return self._pieces(recording, *self._samples(window, hop), None)
+
     def _pieces(
         self, recording: Recording, length: int, step: int, heard: Callable[[float], object] | None
     ) -> Iterator[Piece]:
