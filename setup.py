@@ -38,7 +38,7 @@ setup(
         "enh": ["pesq>=0.0.4", "pystoi>=0.4", "tensorboard>=2.15"],
         "export": ["onnx>=1.16", "onnxruntime>=1.19"],
         "hub": ["huggingface_hub>=0.30"],
-        "demo": ["gradio>=5"],
+        "demo": ["gradio>=6"],
         "rnnoise": ["pyrnnoise==0.4.5"],
         "asteroid": ["asteroid>=0.7"],
         "speechbrain": ["speechbrain>=1.1"],

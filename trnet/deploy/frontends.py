@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from trnet.deploy.tensors import read_tensors, write_tensors
 from trnet.errors import TrnetError
 from trnet.frontend import FRONTENDS, FrontEnd, build_frontend
@@ -74,10 +76,13 @@ def unpack_frontend(section: dict[str, Any], weights: bytes | None, name: str, t
     if strays := sorted({"checkpoint", "init"} & conf.keys()):
         raise TrnetError(f"{name}: frontend_conf.{strays[0]} is not for a packed model; pack it again")
     if weights is not None:
-        frontend = build_frontend({"frontend": kind, "frontend_conf": conf | {"init": "random"}})
+        config = {"frontend": kind, "frontend_conf": conf | {"init": "random"}}
         state = read_tensors(weights, f"{name}: {section['weights']}")
-        if faults := misfits(frontend, state):
+        with torch.device("meta"):  # shapes alone: what the weights do not fill is not allocated
+            outline = build_frontend(config)
+        if faults := misfits(outline, state):
             raise TrnetError(f"{name}: {section['weights']} does not fit {kind} ({faults}); pack it again")
+        frontend = build_frontend(config)
         frontend.load_state_dict(state)
         frontend.conf, frontend.checkpoint_sha256 = said["conf"], said["checkpoint_sha256"]
     else:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from trnet.config import Classifier, Config, Encoder, Features, Gate, Pooling, System, as_dict, build
@@ -21,6 +22,7 @@ from trnet.weights import misfits
 
 MODEL, ABOUT, WEIGHTS, FRONTEND = "model.json", "about.json", "model.safetensors", "frontend.safetensors"
 SECTIONS = {"features": Features, "encoder": Encoder, "pooling": Pooling, "classifier": Classifier, "gate": Gate}
+LONGEST_S = 600
 KEYS = {"name", "system", "classes", "frontend", *SECTIONS}
 
 
@@ -59,15 +61,17 @@ class ModelFile:
 
         Raises: TrnetError if the weights are not this network's.
         """
-        network = make_model(self.config, self.system, len(self.classes))
-        biases = [key for key in network.state_dict() if "classifier." in key and key.endswith(".bias")]
+        with torch.device("meta"):  # shapes alone: what the weights do not fill is not allocated
+            outline = make_model(self.config, self.system, len(self.classes))
+        biases = [key for key in outline.state_dict() if "classifier." in key and key.endswith(".bias")]
         logits = self.weights.get(biases[-1])
         if logits is not None and logits.ndim == 1 and len(logits) != len(self.classes):
             raise TrnetError(
                 f"{self.path}: lists {len(self.classes)} classes for {len(logits)} logits; pack the model again"
             )
-        if faults := misfits(network, self.weights):
+        if faults := misfits(outline, self.weights):
             raise TrnetError(f"{self.path}: {WEIGHTS} does not fit {MODEL} ({faults}); pack the model again")
+        network = make_model(self.config, self.system, len(self.classes))
         network.load_state_dict(self.weights)
         return network.requires_grad_(False).eval()
 
@@ -106,6 +110,8 @@ def read_model(path: Path) -> ModelFile:
         system = build(System, said["system"], "system")
     except TrnetError as error:
         raise TrnetError(f"{where}: {error}") from None
+    if sections["features"].span > LONGEST_S * sections["features"].sample_rate:
+        raise TrnetError(f"{where}: hears more than {LONGEST_S} s at once; pack a model of less")
     classes, frontend = said["classes"], said["frontend"]
     if not (isinstance(classes, list) and all(isinstance(c, str) and c for c in classes) and len(classes) > 1):
         raise TrnetError(f"{where}: 'classes' is no list of names; pack the model again")

@@ -140,7 +140,7 @@ class Predictor:
         window: float | None = None,
         hop: float | None = None,
         batch_size: int = 8,
-        heard: Callable[[float], object] | None = None,
+        heard: Callable[[float, float], object] | None = None,
     ) -> Iterator[Answer | TrnetError]:
         """What is said of each recording, in their order; an error for one does not stop the others.
 
@@ -149,7 +149,7 @@ class Predictor:
             window: as above.
             hop: as above.
             batch_size: windows that are computed together.
-            heard: is told the seconds of each piece of audio that was read.
+            heard: is told the seconds of each block that was read, and its share of the recording (0: unknown).
 
         Raises: TrnetError, before anything is read, for a window, hop or batch size that cannot be.
         """
@@ -163,7 +163,7 @@ class Predictor:
         length: int,
         step: int,
         batch_size: int,
-        heard: Callable[[float], object] | None,
+        heard: Callable[[float, float], object] | None,
     ) -> Iterator[Answer | TrnetError]:
         queue: deque[_Open] = deque()
         batch: list[tuple[_Open, Piece]] = []
@@ -230,15 +230,15 @@ class Predictor:
         return self._pieces(recording, *self._samples(window, hop), None)
 
     def _pieces(
-        self, recording: Recording, length: int, step: int, heard: Callable[[float], object] | None
+        self, recording: Recording, length: int, step: int, heard: Callable[[float, float], object] | None
     ) -> Iterator[Piece]:
-        rate, _, blocks = recording.blocks()
+        rate, total, blocks = recording.blocks()
 
         def told() -> Iterator[np.ndarray]:
             for block in blocks:
                 yield block
                 if heard is not None:
-                    heard(len(block) / rate)
+                    heard(len(block) / rate, len(block) / rate / total if total else 0.0)
 
         yield from windows(resampled(told(), rate, self.features.sample_rate, recording.name), length, step)
 
