@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,8 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))  # `test` itself is a package of the standard library
 
 from tiny import Tiny, make_tiny
+
+BROWSERS = ("chromium", "chromium-headless-shell", "google-chrome", "chrome", "chromium-browser")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -29,6 +32,20 @@ def one_thread():
 def tiny(tmp_path_factory) -> Tiny:
     """The tiny corpus with its features; not to be changed."""
     return make_tiny(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A headless Chromium: $TRNET_BROWSER, one on the path, or playwright's own."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
+    with playwright.sync_playwright() as driver:
+        found = [os.environ.get("TRNET_BROWSER"), *map(shutil.which, BROWSERS), driver.chromium.executable_path]
+        path = next((path for path in found if path and Path(path).exists()), None)
+        if path is None:
+            pytest.skip("needs a Chromium: apt-get install chromium-headless-shell, or set TRNET_BROWSER to one")
+        opened = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield opened
+        opened.close()
 
 
 @pytest.fixture

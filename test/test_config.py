@@ -10,7 +10,7 @@ import yaml
 
 from trnet.config import Config, Features, System, load_config
 from trnet.errors import TrnetError
-from trnet.train.data import Batch
+from trnet.train.batch import Batch
 from trnet.train.forward import input_kinds, make_model, run_model
 
 EGS = Path(__file__).parents[1] / "egs"

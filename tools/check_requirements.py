@@ -7,7 +7,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-EXTRAS = ("", "mini", "deepfilternet", "enh", "test")
+EXTRAS = ("", "mini", "deepfilternet", "enh", "export", "docs", "test")
 
 
 def ready(root: Path) -> bool:

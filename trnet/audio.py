@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import scipy.io.wavfile
 import soundfile
 
 from trnet.errors import TrnetError
@@ -27,7 +26,8 @@ class AudioInfo:
 
 
 @functools.lru_cache(maxsize=8)
-def _resampler(rate_in: int, rate_out: int) -> Callable[[np.ndarray], np.ndarray]:
+def resampler(rate_in: int, rate_out: int) -> Callable[[np.ndarray], np.ndarray]:
+    """A function from samples (n,) float32 at one rate, Hz, to those at another."""
     import torch  # here, because it takes seconds and most corpora need no resampling
     import torchaudio
 
@@ -73,12 +73,14 @@ def read_audio(path: Path, rate: int, start_s: float = 0.0, end_s: float | None 
     """
     samples, own_rate, _ = _decode(path, start_s, end_s)
     if own_rate != rate:
-        samples = _resampler(own_rate, rate)(samples)
+        samples = resampler(own_rate, rate)(samples)
     return samples
 
 
 def write_audio(path: Path, samples: np.ndarray, rate: int) -> None:
     """Write samples (n,) as 32-bit float WAV: no clipping, no rounding; whole or not at all."""
+    import scipy.io.wavfile  # here, because it takes half a second and reading does without
+
     encoded = io.BytesIO()  # not by libsndfile: it writes the time of day into the file, and hides why a write failed
     scipy.io.wavfile.write(encoded, rate, np.ascontiguousarray(samples, dtype=np.float32))
     write_bytes(path, encoded.getvalue())

@@ -31,7 +31,19 @@ from trnet.bin import (
 from trnet.corpora.contract import read_contract
 
 VERBS = ("bench_frontend", "check_setup", "enhance", "list_sets", "make_fbank", "prepare_corpus", "prepare_noise")
-VERBS += ("score", "simulate", "train", "validate_data_dir", "check_frontend", "count_corpus")
+VERBS += (
+    "count_corpus",
+    "score",
+    "simulate",
+    "train",
+    "validate_data_dir",
+    "check_frontend",
+    "pack",
+    "predict",
+    "export",
+    "push",
+    "demo",
+)
 
 
 @pytest.fixture
@@ -62,10 +74,14 @@ def test_an_unknown_option_is_named(verb, fails):
         "prepare_noise": ["--noise", "esc", "--root", "r", "--out", "o"],
         "validate_data_dir": ["somewhere"],
         "count_corpus": ["somewhere"],
+        "predict": ["model.zip", "a.wav"],
+        "demo": ["model.zip"],
+        "export": ["model.zip", "--out", "o"],
+        "push": ["model.zip", "folder"],
         "enhance": ["--config", "c", "--sets", "s"],
         "check_frontend": ["--config", "c", "--sets", "s"],
         "make_fbank": ["--config", "c", "--sets", "s"],
-    }.get(verb, ["--config", "c", "--corpus-data", "d", *(["--noises", "n"] if verb != "train" else [])])
+    }.get(verb, ["--config", "c", "--corpus-data", "d", *(["--noises", "n"] if verb not in ("train", "pack") else [])])
     line = fails(importlib.import_module(f"trnet.bin.{verb}").main, [*needed, "--outt", "x"])
     assert "unknown option --outt" in line
 

@@ -104,6 +104,7 @@ def test_report_and_figures_are_there(recipe):
     page = (recipe / "exp/nsnet2/report.html").read_text()
     assert page.count("data:audio/flac") == 36 and page.count("data:image/svg") == 2 + 3 + 6 + 12
     assert 'id="missing"' not in page and len(page) < 10_000_000
+    assert len(list(recipe.glob("exp/nsnet2/trnet_fold[12]_seed1.zip"))) == 1  # the best one, packed
     with open(recipe / "exp/nsnet2/statistics.csv", newline="") as stream:
         against = {row["against"] for row in csv.DictReader(stream)}
     assert against == {"", *SYSTEMS} - {"trnet"}

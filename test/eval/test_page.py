@@ -2,7 +2,6 @@
 
 import base64
 import io
-import os
 import re
 import shutil
 from dataclasses import replace
@@ -30,7 +29,6 @@ from trnet.eval.predictions import read_predictions, read_results
 from trnet.eval.run_predictions import answers_of
 from trnet.kaldi.data_dir import DataDir
 
-BROWSERS = ("chromium", "chromium-headless-shell", "google-chrome", "chrome", "chromium-browser")
 SYSTEMS = ["baseline_c", "baseline_e", "trnet"]
 
 
@@ -187,20 +185,6 @@ def test_a_report_without_material_says_so(exp, tmp_path):
     for name in ("training curves", "representations", "noise sets", "audio"):
         assert f"<li>{name}: none here</li>" in text
     assert read_results(tmp_path / "results.csv") and Material() == Material()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """A headless Chromium: $TRNET_BROWSER, one on the path, or playwright's own."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
-    with playwright.sync_playwright() as driver:
-        found = [os.environ.get("TRNET_BROWSER"), *map(shutil.which, BROWSERS), driver.chromium.executable_path]
-        path = next((path for path in found if path and Path(path).exists()), None)
-        if path is None:
-            pytest.skip("needs a Chromium: apt-get install chromium-headless-shell, or set TRNET_BROWSER to one")
-        opened = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 DECODE = """async () => {

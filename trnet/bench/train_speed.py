@@ -21,7 +21,8 @@ from trnet.features.fbank import fbank
 from trnet.folds import Fold
 from trnet.kaldi.data_dir import DataDir, write_data_dir
 from trnet.train.archives import Archives
-from trnet.train.data import Batch, BatchReader
+from trnet.train.batch import Batch
+from trnet.train.data import BatchReader
 from trnet.train.forward import input_kinds
 from trnet.train.loop import Trajectory
 from trnet.train.run import Run

@@ -1,9 +1,10 @@
 """Features of whole data dirs in Kaldi archives: feats.ark, feats.scp, utt2num_frames."""
 
 import contextlib
+import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import kaldiio
 import numpy as np
@@ -68,9 +69,21 @@ def _write_archive(data: DataDir, out: Path, features: Features, matrices: Itera
             matrix = next(matrices)
             scp[utt] = f"{ark}:{stream.tell() + len(utt.encode()) + 1}"  # the matrix stands behind "<utt> "
             lengths[utt] = str(len(matrix))
-            kaldiio.save_ark(stream, {utt: matrix}, compression_method=features.compression or None)
+            _save(stream, utt, matrix, features)
     write_table(out / "feats.scp", scp)
     write_table(out / "utt2num_frames", lengths)
+
+
+def _save(stream: BinaryIO, utt: str, matrix: np.ndarray, features: Features) -> None:
+    kaldiio.save_ark(stream, {utt: matrix}, compression_method=features.compression or None)
+
+
+def as_archived(matrix: np.ndarray, features: Features) -> np.ndarray:
+    """What an archive gives back of features (frames, mels): compression rounds them, and networks heard them so."""
+    stream = io.BytesIO()
+    _save(stream, "utt", matrix, features)
+    stream.seek(0)
+    return next(kaldiio.load_ark(stream))[1]
 
 
 def check_archive(out: Path, data: Path, features: Features, frontend: dict[str, Any] | None = None) -> None:

@@ -176,6 +176,16 @@ class FrontEnd(nn.Module):
             identity["conf"] = {k: v for k, v in identity["conf"].items() if k not in self.path_options}
         return identity
 
+    def untrained_conf(self) -> dict[str, Any] | None:
+        """Options that build this very network without its checkpoint, to be filled from a state_dict.
+
+        Returns:
+            The options; None where the weights do not come in by ``checkpoint``.
+        """
+        if not {"checkpoint", "init"} <= self.conf.keys():
+            return None
+        return self.conf | {"checkpoint": None, "init": "random"}
+
     @property
     def device(self) -> torch.device:
         """Where the weights are; the CPU for a front-end without any."""

@@ -51,8 +51,8 @@ def with_neighbours(x: Tensor) -> Tensor:
     Returns:
         (batch, 3 * channels, frames, bands); channel 3c + k holds band f - 1 + k of channel c.
     """
-    triples = functional.pad(x, (1, 1)).unfold(3, 3, 1)
-    return triples.permute(0, 1, 4, 2, 3).flatten(1, 2)
+    padded = functional.pad(x, (1, 1))
+    return torch.stack([padded[..., :-2], x, padded[..., 2:]], dim=2).flatten(1, 2)
 
 
 class BandMerging(nn.Module):
@@ -215,8 +215,13 @@ class Gtcrn(nn.Module):
             (batch, 257, frames) complex64.
         """
         frames = spec.transpose(1, 2)
-        magnitude = (frames.real.square() + frames.imag.square() + 1e-12).sqrt()
-        x = torch.stack([magnitude, frames.real, frames.imag], dim=1)
+        mask = self.mask(frames.real, frames.imag)
+        return (frames * torch.complex(mask[:, 0], mask[:, 1])).transpose(1, 2)
+
+    def mask(self, real: Tensor, imag: Tensor) -> Tensor:
+        """The parts of a spectrum, each (batch, frames, 257), to those of the mask, (batch, 2, frames, 257)."""
+        magnitude = (real.square() + imag.square() + 1e-12).sqrt()
+        x = torch.stack([magnitude, real, imag], dim=1)
         x = with_neighbours(self.erb.merge(x))
         skips = []
         for layer in self.encoder.en_convs:
@@ -225,8 +230,7 @@ class Gtcrn(nn.Module):
         x = self.dpgrnn2(self.dpgrnn1(x))
         for layer in self.decoder.de_convs:
             x = layer(x + skips.pop())
-        mask = self.erb.spread(x)
-        return (frames * torch.complex(mask[:, 0], mask[:, 1])).transpose(1, 2)
+        return self.erb.spread(x)
 
 
 class GtcrnFrontEnd(FrontEnd):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
@@ -68,6 +69,11 @@ class TrainableFrontEnd(FrontEnd):
     def foreign(self, loaded: Any, path: str) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
         """Sizes and state_dict of a checkpoint that another project publishes; None: it is not of one known here."""
         return None
+
+    def untrained_conf(self) -> dict[str, Any] | None:
+        """As for every front-end, with the sizes that the checkpoint brought."""
+        conf, sizes = super().untrained_conf(), asdict(self.sizes)
+        return None if conf is None else conf | {key: sizes[key] for key in conf.keys() & sizes.keys()}
 
     def enhance_equal(self, wav: Tensor) -> Tensor:
         """(clips, samples) to the same shape; 16 kHz."""

@@ -1,7 +1,6 @@
 """SpecAugment, an option that the paper does not have."""
 
 import torch
-import torchaudio
 from torch import Tensor, nn
 
 from trnet.model.frames import ValidFrames
@@ -18,9 +17,11 @@ class SpecAugment(nn.Module):
         """x (B, T, F) -> the same shape; each utterance has its own masks."""
         if not self.training or not self.axes:
             return x
+        from torchaudio.functional import mask_along_axis_iid  # here, because inference does without torchaudio
+
         seen = torch.ones_like(x)[:, None]
         for axis, width in self.axes:
-            seen = torchaudio.functional.mask_along_axis_iid(seen, width, 0.0, axis)
+            seen = mask_along_axis_iid(seen, width, 0.0, axis)
         mask = frames.mask[..., None].to(x.dtype)
         mean = (x * mask).sum(1, keepdim=True) / frames.lengths.to(x.dtype)[:, None, None]
         return torch.where(seen[:, 0] > 0, x, mean)

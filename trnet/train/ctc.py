@@ -17,7 +17,7 @@ from trnet.errors import TrnetError
 from trnet.model.ctc import CTCHead, ctc_loss, frames_needed
 from trnet.model.encoder import size_after
 from trnet.model.frames import ValidFrames
-from trnet.train.data import Batch
+from trnet.train.batch import Batch
 from trnet.train.transcripts import Transcripts
 
 

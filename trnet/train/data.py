@@ -1,36 +1,14 @@
-"""Which items an epoch has, in which batches, and the batches themselves."""
+"""Which items an epoch has, in which batches, and who makes the batches."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
 
 from trnet.conditions import CLEAN, Condition
 from trnet.noise.assign import rng_for
+from trnet.train.batch import Batch
 from trnet.train.store import FeatureStore, Item
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Utterances under their conditions, padded with zeros to the longest.
-
-    items: B of (utterance, condition). lengths: (B,) frames. labels: (B,) class indices. noisy, enhanced, clean:
-    (B, T, F) float32 or None where not asked for; clean is X_s, the target. h_s: (B, D) or None.
-    """
-
-    items: tuple[Item, ...]
-    lengths: Tensor
-    labels: Tensor
-    noisy: Tensor | None = None
-    enhanced: Tensor | None = None
-    clean: Tensor | None = None
-    h_s: Tensor | None = None
-
-    def to(self, device: torch.device) -> "Batch":
-        """The batch on a device."""
-        moved = {f.name: getattr(self, f.name) for f in fields(self)}
-        return replace(self, **{k: v.to(device) for k, v in moved.items() if isinstance(v, Tensor)})
 
 
 class BatchReader:

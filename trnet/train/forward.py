@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from trnet.config import Config, System, as_dict
 from trnet.model import build_model
-from trnet.train.data import Batch
+from trnet.train.batch import Batch
 
 
 class Output(NamedTuple):

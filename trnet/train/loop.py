@@ -19,9 +19,10 @@ from tqdm import tqdm
 
 from trnet.board import Board
 from trnet.errors import TrnetError
+from trnet.train.batch import Batch
 from trnet.train.checkpoint import load_weights
 from trnet.train.ctc import make_head
-from trnet.train.data import Batch, BatchReader, draw_conditions, training_batches
+from trnet.train.data import BatchReader, draw_conditions, training_batches
 from trnet.train.forward import make_model
 from trnet.train.run import Run
 from trnet.train.seeding import seed_torch

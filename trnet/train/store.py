@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import psutil
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from tqdm import tqdm
 from trnet.conditions import Condition
 from trnet.errors import TrnetError
 from trnet.train.archives import Archives
+from trnet.train.batch import pad
 
 Item = tuple[str, Condition]  # clean utterance id, condition
 Set = tuple[str, Condition]  # kind (noisy or enhanced) and condition: one archive
@@ -129,20 +131,20 @@ class FeatureStore:
             stage = flat[start : start + rows] if device.type == "cpu" else torch.empty(rows, mels)
             for utt in utts:
                 begin = self._row[utt]
-                stage[begin : begin + self.length[utt]] = self._matrix(each, utt)
+                stage[begin : begin + self.length[utt]] = torch.from_numpy(self._matrix(each, utt).copy())
                 bar.update()
             if device.type != "cpu":
                 flat[start : start + rows] = stage
         return _Block(flat, first)
 
-    def _matrix(self, each: Set, utt: str) -> Tensor:
+    def _matrix(self, each: Set, utt: str) -> np.ndarray:
         kind, condition = each
         matrix = self.archives.matrix(kind, utt, condition)
         if len(matrix) != self.length[utt]:
             raise TrnetError(
                 f"{utt}: {len(matrix)} {kind} frames for {self.length[utt]} clean ones; run stages 2 to 4 again"
             )
-        return torch.from_numpy(matrix.copy())
+        return matrix
 
     def stack(self, kind: str, items: Sequence[Item]) -> Tensor:
         """Features (B, T, F) float32 on the device of a kind (noisy or enhanced), zeros behind each end.
@@ -159,7 +161,7 @@ class FeatureStore:
                 parts.append((members, block.gather(rows, lengths[members])))
         if members := [i for i, home in enumerate(homes) if home is None]:
             matrices = [self._matrix((kind, items[i][1]), items[i][0]) for i in members]
-            parts.append((members, torch.nn.utils.rnn.pad_sequence(matrices, batch_first=True)))
+            parts.append((members, pad(matrices)))
         if len(parts) == 1:
             return parts[0][1].to(self.device, non_blocking=True)
         stacked = torch.zeros(len(items), int(lengths.max()), parts[0][1].shape[2], device=self.device)

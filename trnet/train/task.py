@@ -11,8 +11,9 @@ from trnet.conditions import Condition
 from trnet.config import Config, System
 from trnet.model.ctc import CTCHead, tapped
 from trnet.model.frames import ValidFrames
+from trnet.train.batch import Batch
 from trnet.train.ctc import Targets, batch_loss
-from trnet.train.data import Batch, BatchReader
+from trnet.train.data import BatchReader
 from trnet.train.forward import input_kinds, run_model
 from trnet.train.losses import Losses, high_level_loss, low_level_loss, trnet_losses
 from trnet.train.store import FeatureStore

@@ -49,6 +49,7 @@ Usage: ./run.sh [--stage N] [--stop-stage M] [--OPTION VALUE]...   (lists are qu
   stage 5  the teacher (Baseline-c)                        exp/<frontend>/baseline_c/
   stage 6  the other systems                               exp/<frontend>/<system>/
   stage 7  score, statistics, figures, a page              exp/<frontend>/RESULTS.md report.html
+           pack the best trnet, for trnet-predict          exp/<frontend>/trnet_fold<k>_seed<s>.zip
 
 Options and what they are now (relative paths start from the recipe's folder):
 EOF
@@ -92,7 +93,7 @@ setup=(--config "$config")
 [ -z "$frontend_checkpoint" ] || setup+=(--frontend-checkpoint "$frontend_checkpoint")
 [ -z "$snrs" ] || setup+=(--snrs "$snrs")
 [ -z "$max_epochs" ] || setup+=(--max-epochs "$max_epochs")
-runs=(--corpus-data "$data/$corpus" --dump "$dump" --exp "$exp" --systems "$systems" --folds "$folds" --seeds "$seeds" --ngpu "$ngpu" --nj "$nj")
+runs=(--corpus-data "$data/$corpus" --dump "$dump" --exp "$exp" --systems "$systems" --folds "$folds" --seeds "$seeds" --ngpu "$ngpu")
 
 if in_stage 0 "installation, corpora, weights"; then
     if [ -x local/make_data.sh ]; then local/make_data.sh "$corpus_dir" "$esc_dir" "$musan_dir"; fi
@@ -131,18 +132,19 @@ if in_stage 4 "features"; then
 fi
 
 if in_stage 5 "teacher"; then
-    run train "${setup[@]}" "${runs[@]}" --wandb "$wandb" --part teacher
+    run train "${setup[@]}" "${runs[@]}" --nj "$nj" --wandb "$wandb" --part teacher
 fi
 
 if in_stage 6 "systems"; then
-    run train "${setup[@]}" "${runs[@]}" --wandb "$wandb" --part others
+    run train "${setup[@]}" "${runs[@]}" --nj "$nj" --wandb "$wandb" --part others
 fi
 
 if in_stage 7 "score"; then
     if [ -n "$test_corpus" ]; then
         case $test_corpus in */*) ;; *) test_corpus=../../$test_corpus/ser1/$data/$test_corpus ;; esac
-        run score "${setup[@]}" "${runs[@]}" --noises "$noises" --test-corpus "$test_corpus"
+        run score "${setup[@]}" "${runs[@]}" --nj "$nj" --noises "$noises" --test-corpus "$test_corpus"
     else
-        run score "${setup[@]}" "${runs[@]}" --noises "$noises" ${reference:+--reference "$reference"}
+        run score "${setup[@]}" "${runs[@]}" --nj "$nj" --noises "$noises" ${reference:+--reference "$reference"}
+        case " ${systems:-trnet} " in *[\ ,]trnet[\ ,]*) run pack "${setup[@]}" "${runs[@]}" --systems trnet --if-possible ;; esac
     fi
 fi

@@ -1,0 +1,166 @@
+"""ONNX says what PyTorch says, at any length; utils/onnx_predict.py says it of files, without PyTorch."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tiny import RATE, hiss, tone, write_wav
+
+import trnet
+from trnet.audio import resampler
+from trnet.bin import export
+from trnet.config import Config, Encoder, Features, Pooling, System
+from trnet.deploy.model_file import ModelFile, read_model
+from trnet.deploy.onnx_export import export_model
+from trnet.features.fbank import fbank
+from trnet.train.forward import make_model
+
+pytest.importorskip("onnx", reason="needs the package onnx: pip install 'trnet[export]'")
+onnxruntime = pytest.importorskip("onnxruntime", reason="needs onnxruntime: pip install 'trnet[export]'")
+
+SCRIPT = Path(__file__).parents[2] / "utils/onnx_predict.py"
+
+
+@pytest.fixture(scope="module")
+def exported(packed_gtcrn, tmp_path_factory) -> Path:
+    """The folder of an exported trnet with GTCRN."""
+    out = tmp_path_factory.mktemp("exported")
+    assert export.main([str(packed_gtcrn.model), "--out", str(out)]) == 0
+    assert sorted(path.name for path in out.iterdir()) == ["config.json", "frontend.onnx", "ser.onnx"]
+    return out
+
+
+@pytest.fixture(scope="module")
+def script():
+    """utils/onnx_predict.py as a module."""
+    spec = importlib.util.spec_from_file_location("onnx_predict", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def session(path: Path):
+    return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+
+
+@pytest.mark.parametrize(("batch", "frames"), [(1, 1), (1, 2), (1, 37), (3, 61), (2, 500)])
+def test_the_recogniser_says_the_same_at_any_length(packed_gtcrn, exported, batch, frames):
+    network = read_model(packed_gtcrn.model).make_network()
+    noisy = 10 + 3 * torch.randn(batch, frames, 24)
+    enhanced = noisy - torch.rand_like(noisy)
+    expected = network(noisy, enhanced, torch.full((batch,), frames))
+    logits, c = session(exported / "ser.onnx").run(None, {"noisy": noisy.numpy(), "enhanced": enhanced.numpy()})
+    np.testing.assert_allclose(logits, expected.logits.numpy(), atol=1e-4)
+    np.testing.assert_allclose(c, expected.c.numpy(), atol=1e-4)
+    assert float(np.ptp(logits)) > 1e-2
+
+
+OTHERS = {
+    "baseline": (System(input="noisy"), Config(encoder=Encoder(channels=[8, 8]))),
+    "release": (
+        System(input="both", bridge=False),
+        Config(
+            encoder=Encoder(type="plain", channels=[4, 8], kernel=3, deltas=True, input_norm=True),
+            pooling=Pooling(attention=0, values=6, clamp=3.0),
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_so_do_other_systems_and_sizes(name, tmp_path):
+    system, config = OTHERS[name]
+    config = replace(config, features=Features(num_mel_bins=20))
+    weights = make_model(config, system, 3).state_dict()
+    model = ModelFile(tmp_path / "m.zip", name, system, config, ("a", "b", "c"), weights, None, None, {})
+    files = export_model(model, tmp_path)
+    assert [path.name for path in files] == ["ser.onnx", "config.json"]
+    network, loaded = model.make_network(), session(files[0])
+    for frames in (16, 61, 200):
+        inputs = [5 + torch.randn(1, frames, 20) for _ in loaded.get_inputs()]
+        expected = network(*inputs, torch.tensor([frames]))
+        named = {given.name: x.numpy() for given, x in zip(loaded.get_inputs(), inputs, strict=True)}
+        np.testing.assert_allclose(loaded.run(["logits"], named)[0], expected.logits.numpy(), atol=1e-4)
+
+
+@pytest.mark.parametrize("samples", [1, 2, 255, 256, 4001, 16000])
+def test_gtcrn_enhances_the_same_in_numpy(packed_gtcrn, exported, script, samples):
+    frontend = read_model(packed_gtcrn.model).make_frontend()
+    conf = json.loads((exported / "config.json").read_text())["frontend"]
+    wav = hiss(3, samples)
+    ours = script.enhance(wav, conf, session(exported / "frontend.onnx"))
+    np.testing.assert_allclose(ours, frontend.enhance(torch.from_numpy(wav)[None])[0].numpy(), atol=1e-5)
+    frontend.level_dbfs = conf["level_dbfs"] = -26.0
+    ours = script.enhance(wav, conf, session(exported / "frontend.onnx"))
+    np.testing.assert_allclose(ours, frontend.enhance(torch.from_numpy(wav)[None])[0].numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "conf",
+    [
+        {},
+        {"window": "hamming", "num_mel_bins": 40, "low_freq": 60.0, "high_freq": 7000.0},
+        {"window": "hanning", "frame_length": 32.0, "frame_shift": 12.0},
+        {"window": "blackman", "max_frames": 7},
+        {"window": "rectangular", "sample_rate": 8000},
+    ],
+)
+def test_log_mels_are_kaldis(script, conf):
+    features = Features(**conf)
+    for wav in (tone("hap", 1, 9000), hiss(2, 3001), 0.02 * tone("sad", 3, 530)):
+        ours = script.log_mels(wav, vars(features))
+        np.testing.assert_allclose(ours, fbank(torch.from_numpy(wav), features).numpy(), atol=1e-3)
+
+
+@pytest.mark.parametrize("rate", [8000, 11025, 44100, 48000])
+def test_resampling_is_torchaudios(script, rate):
+    for samples in (1, 50, 4567):
+        wav = hiss(4, samples)
+        np.testing.assert_allclose(script.resample(wav, rate, RATE), resampler(rate, RATE)(wav), atol=2e-5)
+
+
+def test_the_script_says_what_trnet_predict_says_without_pytorch(packed_gtcrn, exported, tmp_path):
+    files = [write_wav(tmp_path / "a.wav", tone("neu", 5, 12_345))]
+    files.append(write_wav(tmp_path / "long.wav", np.concatenate([tone(c, 2, 60_000) for c in ("ang", "sad")])))
+    files.append(write_wav(tmp_path / "loud.wav", 6 * hiss(1, 9000)))
+    soundfile.write(tmp_path / "stereo.flac", np.tile(hiss(2, 44100)[:, None], (1, 2)), 44100)
+    files.append(str(tmp_path / "stereo.flac"))
+    bad = [str(tmp_path / "none.wav"), write_wav(tmp_path / "silent.wav", np.zeros(9000))]
+    (tmp_path / "torch.py").write_text("raise SystemExit('torch was imported')\n")
+    (tmp_path / "trnet.py").write_text("raise SystemExit('trnet was imported')\n")
+    command = [sys.executable, str(SCRIPT), str(exported), *files, *bad]
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 1 and [each["file"] for each in said] == files, done.stderr
+    assert "none.wav: is no audio" in done.stderr and "silent.wav: is silent" in done.stderr
+    predictor = trnet.Predictor.from_pretrained(packed_gtcrn.model)
+    for each in said:
+        expected = predictor(*soundfile.read(each["file"], dtype="float32"))
+        assert each["emotion"] == expected.emotion and each["seconds"] == pytest.approx(expected.seconds, abs=1e-4)
+        assert each["probabilities"] == pytest.approx(expected.probabilities, abs=1e-3)
+        assert each["c"] == pytest.approx(expected.c, abs=1e-3)
+
+
+def test_another_front_end_is_not_exported_and_said(packed, tmp_path, fails, capfd, monkeypatch, script):
+    assert export.main([str(packed.model), "--out", str(tmp_path)]) == 0
+    assert "is not exported" not in capfd.readouterr().out and script.Model(tmp_path).frontend == {"name": "none"}
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"frontend": {"name": "nsnet2"}}))
+    assert script.main([str(tmp_path), "a.wav"]) == 1
+    assert "front-end nsnet2 was not exported; use trnet-predict" in capfd.readouterr().err
+    monkeypatch.setattr("trnet.deploy.onnx_export.find_spec", lambda name: None)
+    assert "pip install 'trnet[export]'" in fails(export.main, [str(packed.model), "--out", str(tmp_path)])

@@ -1,0 +1,113 @@
+"""Models in folders and on the hub, the hub's client being one of our own making."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import yaml
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tiny import RATE, tone, write_wav
+
+import trnet
+from trnet.bin import predict, push
+from trnet.deploy import hub
+from trnet.deploy.model_file import read_model
+from trnet.errors import TrnetError
+
+
+class Hub:
+    """The part of huggingface_hub that is used, over a folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.made = root, []
+        self.HfApi = lambda: self
+        self.CommitOperationAdd = SimpleNamespace
+
+    def create_repo(self, repo, private, exist_ok):
+        self.made.append((repo, private, exist_ok))
+        (self.root / repo).mkdir(parents=True, exist_ok=True)
+
+    def create_commit(self, repo, operations, commit_message, revision):
+        assert commit_message and operations
+        for add in operations:
+            (self.root / repo / add.path_in_repo).write_bytes(add.path_or_fileobj)
+        return SimpleNamespace(commit_url=f"https://huggingface.co/{repo}/commit/1")
+
+    def hf_hub_download(self, repo, filename, revision=None):
+        self.made.append((repo, filename, revision))
+        if not (self.root / repo / filename).is_file():
+            raise FileNotFoundError(f"404\nno {repo}")
+        return str(self.root / repo / filename)
+
+
+@pytest.fixture
+def our_hub(tmp_path, monkeypatch) -> Hub:
+    made = Hub(tmp_path / "hub")
+    monkeypatch.setattr(hub, "_hub", lambda: made)
+    return made
+
+
+def test_a_model_goes_into_a_folder_with_its_card_and_comes_back(packed, tmp_path, capfd):
+    folder = tmp_path / "folder"
+    assert push.main([str(packed.model), str(folder), "--license", "cc-by-4.0"]) == 0
+    assert (folder / "trnet.zip").read_bytes() == packed.model.read_bytes()
+    card = (folder / "README.md").read_text()
+    head = yaml.safe_load(card.split("---")[1])
+    assert head["license"] == "cc-by-4.0" and head["library_name"] == "trnet"
+    assert "Trained on tiny (fold 1, seed 1" in card and "| esc | 10 | 8 |" in card and "ang, hap, neu, sad" in card
+    wav = tone("ang", 1, 9000)
+    ours = trnet.Predictor.from_pretrained(folder)(wav, RATE)
+    assert ours == trnet.Predictor.from_pretrained(packed.model)(wav, RATE)
+
+
+def test_a_model_goes_to_the_hub_and_comes_back(packed, tmp_path, our_hub, capfd):
+    assert push.main([str(packed.model), "hf://org/name", "--private"]) == 0
+    assert "https://huggingface.co/org/name/commit/1" in capfd.readouterr().out
+    assert our_hub.made == [("org/name", True, True)]
+    assert "trnet-predict hf://org/name speech.wav" in (our_hub.root / "org/name/README.md").read_text()
+    found = hub.read_pretrained("hf://org/name@v1")
+    assert our_hub.made[-1] == ("org/name", "trnet.zip", "v1") and found.about == read_model(packed.model).about
+    file = write_wav(tmp_path / "a.wav", np.asarray(tone("ang", 1, 9000)))
+    assert predict.main(["hf://org/name", file]) == 0
+    assert trnet.Predictor.from_pretrained("hf://org/name").classes == ("ang", "hap", "neu", "sad")
+
+
+@pytest.mark.parametrize("where", ["hf://name", "hf://", "hf://a/b/c", "hf:///b"])
+def test_a_name_that_is_no_repository_is_refused(where, our_hub):
+    with pytest.raises(TrnetError, match="is not hf://org/name"):
+        hub.locate(where)
+
+
+def test_what_the_hub_refuses_is_one_line(our_hub, tmp_path, packed, monkeypatch):
+    with pytest.raises(TrnetError, match="hf://org/none: the hub says no .FileNotFoundError: 404 no org/none"):
+        hub.locate("hf://org/none")
+    monkeypatch.setattr(our_hub, "create_repo", lambda *args, **options: 1 / 0)
+    with pytest.raises(TrnetError, match="hf://org/name: the hub says no .ZeroDivisionError"):
+        hub.push(read_model(packed.model), "hf://org/name")
+    with pytest.raises(TrnetError, match="holds no trnet.zip"):
+        hub.locate(tmp_path)
+
+
+def test_the_real_client_has_what_is_called():
+    client = pytest.importorskip("huggingface_hub", reason="needs huggingface_hub: pip install 'trnet[hub]'")
+    import inspect
+
+    for function, options in (
+        (client.hf_hub_download, {"repo_id", "filename", "revision"}),
+        (client.HfApi.create_repo, {"repo_id", "private", "exist_ok"}),
+        (client.HfApi.create_commit, {"repo_id", "operations", "commit_message", "revision"}),
+        (client.CommitOperationAdd, {"path_in_repo", "path_or_fileobj"}),
+    ):
+        assert options <= set(inspect.signature(function).parameters)
+
+
+def test_a_missing_client_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(TrnetError, match=r"pip install 'trnet\[hub\]'"):
+        hub.locate("hf://org/name")

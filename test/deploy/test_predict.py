@@ -1,0 +1,348 @@
+"""trnet-predict: stage 7's answers to the same audio, any audio else, and what goes wrong, file by file."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import struct
+import subprocess
+import sys
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from shared import shared
+from tiny import RATE, hiss, tone, write_wav
+
+import trnet
+from trnet.audio import read_audio
+from trnet.bin import predict
+from trnet.conditions import CLEAN
+from trnet.deploy import predictor as predicting
+from trnet.deploy.frontends import pack_frontend, unpack_frontend
+from trnet.deploy.recording import of_file, resampled, windows
+from trnet.errors import TrnetError
+from trnet.features.archive import as_archived
+from trnet.features.fbank import fbank
+from trnet.frontend import build_frontend
+from trnet.kaldi.data_dir import DataDir
+
+ROOT = Path(__file__).parents[2]
+CLASSES = ["ang", "hap", "neu", "sad"]
+
+
+@pytest.fixture(scope="session")
+def heard(packed) -> trnet.Predictor:
+    """The predictor with the front-end none."""
+    return trnet.Predictor.from_pretrained(packed.model)
+
+
+def run(capfd, *args) -> tuple[int, str, str]:
+    """Status, stdout and stderr of trnet-predict."""
+    capfd.readouterr()
+    status = predict.main([str(arg) for arg in args])
+    return status, *capfd.readouterr()
+
+
+def rows_of(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def said_of_fold(packed, tmp_path, capfd, *options) -> tuple[list[float], int]:
+    """Differences of every probability and c from stage 7's, over the whole test fold; how many labels differ."""
+    with open(packed.predictions, newline="") as stream:
+        expected = {(row["noise"], row["snr_db"], row["utt_id"]): row for row in csv.DictReader(stream)}
+    assert len(expected) == 3 * 8
+    differences, others = [], 0
+    for noise, snr in sorted({key[:2] for key in expected}):
+        name = "tiny" if noise == "clean" else f"tiny_{noise}_{float(snr):g}db"
+        wavs = DataDir(packed.tiny.root / "data" / name)["wav.scp"]
+        suffix = "" if noise == "clean" else f"-{noise}_{float(snr):g}db"
+        scp = tmp_path / f"{name}.scp"
+        utts = [utt for n, s, utt in expected if (n, s) == (noise, snr)]
+        scp.write_text("".join(f"{utt} {wavs[utt + suffix]}\n" for utt in utts))
+        status, out, _ = run(capfd, packed.model, scp, "--format", "csv", *options)
+        found = rows_of(out)
+        assert status == 0 and [row["file"] for row in found] == utts
+        for row in found:
+            wanted = expected[noise, snr, row["file"]]
+            others += row["emotion"] != wanted["pred"]
+            differences += [abs(float(row[cls]) - float(wanted[cls])) for cls in CLASSES]
+            differences.append(abs(float(row["c"]) - float(wanted["c"])))
+    return differences, others
+
+
+@pytest.mark.parametrize("front_end", ["packed", "packed_gtcrn"])
+def test_a_whole_test_fold_is_answered_as_in_stage_7(front_end, tmp_path, capfd, request):
+    """Stage 3 keeps float samples, and the two bytes a value of stage 4 are gone through again: what is left is the
+    order of sums in batches."""
+    packed = request.getfixturevalue(front_end)
+    differences, others = said_of_fold(packed, tmp_path, capfd, "--batch-size", "3")
+    assert others == 0 and len(differences) == 3 * 8 * 5 and max(differences) < 1e-5, max(differences)
+
+
+def test_features_are_rounded_as_the_archives_round_them(packed):
+    experiment, utt = packed.experiment, packed.experiment.data.utts[0]
+    exact = fbank(torch.from_numpy(read_audio(experiment.data.clip(utt).path, RATE)), experiment.config.features)
+    rounded = as_archived(exact.numpy(), experiment.config.features)
+    np.testing.assert_array_equal(rounded, experiment.archives.matrix("noisy", utt, CLEAN))
+    assert 1e-5 < np.abs(rounded - exact.numpy()).max() < 1e-3
+
+
+def test_the_real_gtcrn_comes_back_from_its_file_with_its_weights():
+    path = shared("models", "gtcrn", "model_trained_on_dns3.tar")
+    frontend = build_frontend({"frontend": "gtcrn", "frontend_conf": {"checkpoint": str(path)}})
+    section, weights = pack_frontend(frontend)
+    back = unpack_frontend(json.loads(json.dumps(section)), weights, "m.zip")
+    wav = torch.from_numpy(hiss(1, 8000))[None]
+    assert torch.equal(back.enhance(wav), frontend.enhance(wav)) and str(path.parent) not in json.dumps(section)
+
+
+def test_a_file_is_answered_alike_in_any_batch_format_and_from_python(packed_gtcrn, tmp_path, capfd):
+    files = [write_wav(tmp_path / f"{k}.wav", tone(cls, k, 6000 + 900 * k)) for k, cls in enumerate(CLASSES)]
+    model = packed_gtcrn.model
+    alone = [rows_of(run(capfd, model, file, "--format", "csv")[1])[0] for file in files]
+    status, out, err = run(capfd, model, *files, "--format", "jsonl", "--batch-size", "4", "--windows")
+    said = [json.loads(line) for line in out.splitlines()]
+    assert status == 0 and "4 files, 1.8 s of audio in" in err and "real-time factor" in err
+    table = run(capfd, model, *files)[1].splitlines()
+    assert table[0].split() == ["file", "start", "end", "emotion", "c", *CLASSES] and len(table) == 5
+    ours = trnet.Predictor.from_pretrained(model)
+    for file, row, object_, line in zip(files, alone, said, table[1:], strict=True):
+        answer = ours(*soundfile.read(file, dtype="float32"))
+        assert row["file"] == object_["file"] == line.split()[0] == file
+        assert row["emotion"] == object_["emotion"] == line.split()[3] == answer.emotion
+        assert float(row["c"]) == pytest.approx(object_["c"], abs=2e-6) == pytest.approx(answer.c, abs=2e-6)
+        for cls in CLASSES:
+            assert float(row[cls]) == pytest.approx(object_["probabilities"][cls], abs=2e-6)
+            assert answer.probabilities[cls] == pytest.approx(float(row[cls]), abs=2e-6)
+        assert sum(answer.probabilities.values()) == pytest.approx(1, abs=1e-5)
+        assert object_["windows"] == [
+            {"start": 0.0, "end": object_["seconds"]}
+            | {k: object_["windows"][0][k] for k in ("emotion", "probabilities", "c")}
+        ]
+
+
+def test_a_long_file_is_the_mean_of_its_windows_and_the_first_is_what_stage_7_hears(heard, tmp_path):
+    wav = np.concatenate([tone(cls, 3, 50_000) for cls in ("ang", "sad", "hap", "neu")])  # 12.5 s
+    answer = heard(wav, RATE)
+    assert heard.longest == pytest.approx(5.015)
+    assert [(w.start, w.end) for w in answer.windows] == [(0, 5.015), (5.015, 10.03), (pytest.approx(7.485), 12.5)]
+    first = heard(wav[: heard.features.span], RATE)
+    assert first.windows[0].probabilities == pytest.approx(answer.windows[0].probabilities, abs=1e-6)
+    for cls in CLASSES:
+        assert answer.probabilities[cls] == pytest.approx(np.mean([w.probabilities[cls] for w in answer.windows]))
+    assert answer.c == pytest.approx(np.mean([w.c for w in answer.windows]))
+    assert answer.emotion == max(CLASSES, key=answer.probabilities.get) and answer.seconds == 12.5
+    spans = [(round(w.start, 3), round(w.end, 3)) for w in heard(wav, RATE, window=4, hop=3).windows]
+    assert spans == [(0, 4), (3, 7), (6, 10), (8.5, 12.5)]
+    for options in ({"window": 6}, {"window": 0.01}, {"hop": 0}):
+        with pytest.raises(TrnetError, match="--window|--hop"):
+            heard(wav, RATE, **options)
+
+
+@pytest.mark.parametrize("total", [1, 999, 1000, 1001, 1300, 2500, 3000])
+@pytest.mark.parametrize(("length", "hop"), [(1000, 1000), (1000, 300), (500, 1200)])
+def test_windows_cover_a_recording_whatever_it_is_read_in(total, length, hop):
+    samples = np.arange(total, dtype=np.float32)
+    for size in (1, 77, 5000):
+        if total > 1500 and size == 1:
+            continue
+        chunks = [samples[i : i + size] for i in range(0, total, size)]
+        pieces = list(windows(chunks, length, hop))
+        assert all((piece.samples == samples[piece.start :][: len(piece.samples)]).all() for piece in pieces)
+        starts = [piece.start for piece in pieces]
+        assert starts == sorted(set(starts)) and starts[0] == 0
+        assert all(len(piece.samples) == min(length, total) for piece in pieces)
+        covered = set().union(*(range(p.start, p.start + len(p.samples)) for p in pieces))
+        if hop <= length:
+            assert len(covered) == total and all(b - a <= hop for a, b in zip(starts, starts[1:], strict=False))
+
+
+@pytest.mark.parametrize(
+    ("rate", "seconds"), [(96000, 3.7), (44100, 2.9), (22050, 1.0), (8000, 4.2), (11025, 0.03), (48000, 0.02)]
+)
+def test_reading_in_pieces_is_reading_at_once(rate, seconds, tmp_path):
+    wav = np.random.default_rng(1).uniform(-0.5, 0.5, (round(rate * seconds), 2)).astype(np.float32)
+    soundfile.write(tmp_path / "a.wav", wav, rate, subtype="FLOAT")
+    whole = read_audio(tmp_path / "a.wav", RATE)
+    mono = wav.mean(axis=1)
+    for size in (1 + len(mono) // 7, 100_000):
+        blocks = [mono[i : i + size] for i in range(0, len(mono), size)]
+        pieces = list(resampled(blocks, rate, RATE, "a"))
+        np.testing.assert_allclose(np.concatenate(pieces), whole, atol=1e-6)
+    found_rate, found_seconds, blocks = of_file(tmp_path / "a.wav").blocks()
+    assert found_rate == rate and found_seconds == pytest.approx(seconds, abs=1e-4)
+    np.testing.assert_array_equal(np.concatenate(list(blocks)), mono)
+
+
+def test_arrays_of_other_types_and_axes_are_the_same_audio(heard):
+    wav = tone("hap", 1, 9000)
+    expected = heard(wav, RATE).probabilities
+    stereo = np.stack([wav * 1.5, wav * 0.5], axis=1)
+    sixteen = np.round(wav * 32768).astype(np.int16)
+    for other in (stereo, stereo.T, torch.from_numpy(wav), wav.astype(np.float64)):
+        assert heard(other, RATE).probabilities == pytest.approx(expected, abs=1e-5)
+    assert heard(sixteen, RATE).probabilities == pytest.approx(expected, abs=1e-3)
+    for bad in (np.zeros((2, 2, 2)), wav.astype(np.uint8), np.array(["a"])):
+        with pytest.raises(TrnetError, match="wav: is no audio"):
+            heard(bad, RATE)
+    for bad, message in (
+        (np.zeros(9000), "is silent from beginning to end"),
+        (np.zeros(0), "holds no samples"),
+        (wav[:300], "lasts 19 ms, shorter than a frame of 25 ms"),
+        (np.full(9000, np.nan), r"holds NaN or infinite samples \(from 0.000 s on\)"),
+    ):
+        with pytest.raises(TrnetError, match=message):
+            heard(bad, RATE)
+
+
+def test_silence_has_no_say(heard):
+    speech = tone("ang", 1, heard.features.span)
+    answer = heard(np.concatenate([speech, np.zeros(2 * heard.features.span, np.float32)]), RATE)
+    assert [window.emotion is None for window in answer.windows] == [False, True, True]
+    assert answer.probabilities == pytest.approx(heard(speech, RATE).probabilities, abs=1e-6)
+
+
+@pytest.fixture
+def mixed(tmp_path) -> Path:
+    """A folder of good and bad files."""
+    folder = tmp_path / "audio"
+    write_wav(folder / "b.wav", tone("ang", 1, 9000))
+    write_wav(folder / "B.wav", tone("sad", 1, 9000))
+    write_wav(folder / "a/deep/c.wav", tone("neu", 2, 9000))
+    (folder / "notes.txt").write_text("no audio, and not named")
+    (folder / ".hidden.wav").write_text("x")
+    write_wav(folder / "silent.wav", np.zeros(RATE, np.float32))
+    write_wav(folder / "short.wav", hiss(1, 200))
+    broken = hiss(1, 9000)
+    broken[4000] = np.nan
+    write_wav(folder / "nan.wav", broken)
+    soundfile.write(folder / "empty.wav", np.zeros(0, np.float32), RATE)
+    (folder / "noise.flac").write_bytes(os.urandom(2000))
+    (folder / "zero.wav").write_bytes(b"")
+    soundfile.write(folder / "high.wav", np.tile(hiss(2, 96000)[:, None], (1, 2)), 96000)
+    (folder / "a/loop").symlink_to(folder)
+    return folder
+
+
+def test_what_fails_is_named_and_the_rest_goes_on(packed, mixed, capfd):
+    status, out, err = run(capfd, packed.model, mixed, mixed / "none.wav", mixed / "notes.txt", "--format", "csv")
+    rows = rows_of(out)
+    assert status == 1
+    assert [Path(row["file"]).relative_to(mixed).as_posix() for row in rows] == [
+        "B.wav",
+        "a/deep/c.wav",
+        "b.wav",
+        "high.wav",
+    ]
+    lines = [line for line in err.splitlines() if line.startswith("error: ")]
+    expected = [
+        ("empty.wav", "holds no samples"),
+        ("nan.wav", "holds NaN or infinite samples (from 0.250 s on)"),
+        ("noise.flac", "is no audio that libsndfile reads"),
+        ("short.wav", "shorter than a frame"),
+        ("silent.wav", "is silent from beginning to end"),
+        ("zero.wav", "is no audio that libsndfile reads"),
+        ("none.wav", "no such file"),
+        ("notes.txt", "is no audio that libsndfile reads"),
+    ]
+    assert len(lines) == len(expected) and "Traceback" not in err
+    for line, (name, message) in zip(lines, expected, strict=True):
+        assert f"/{name}: " in line and message in line
+    assert err.splitlines()[-1].endswith("; 8 of 12 failed")
+
+
+def test_lists_and_folders_that_name_nothing_are_named(packed, tmp_path, capfd):
+    write_wav(tmp_path / "a.wav", tone("ang", 1, 9000))
+    (tmp_path / "wav.scp").write_text(f"utt2 {tmp_path}/a.wav\nutt1 sox a.wav |\nutt3 {tmp_path}/none.wav\n")
+    (tmp_path / "bad.scp").write_text("only-an-id\n")
+    (tmp_path / "empty").mkdir()
+    arguments = [tmp_path / "wav.scp", tmp_path / "bad.scp", tmp_path / "empty", tmp_path / "none.scp"]
+    status, out, err = run(capfd, packed.model, *arguments, "--format", "jsonl")
+    assert status == 1 and [json.loads(line)["file"] for line in out.splitlines()] == ["utt2"]
+    for message in (
+        "error: utt1: ",
+        "names a pipe",
+        f"error: utt3: {tmp_path}/none.wav: no such file",
+        "bad.scp:1: 'only-an-id' is not 'key value'",
+        "empty: holds no audio files",
+        "none.scp: no such file",
+    ):
+        assert message in err
+
+
+def test_a_front_end_that_fails_on_one_file_leaves_the_others_their_answers(packed_gtcrn, tmp_path, capfd, monkeypatch):
+    files = [write_wav(tmp_path / f"{k}.wav", tone("ang", k, 9000 + k)) for k in range(3)]
+    whole = predicting.enhance_clips
+
+    def fails_on_one(frontend, clips, names):
+        if any(name.endswith("1.wav") for name in names):
+            raise TrnetError(f"{names[0]}: front-end gave NaN or infinite samples")
+        return whole(frontend, clips, names)
+
+    monkeypatch.setattr(predicting, "enhance_clips", fails_on_one)
+    status, out, err = run(capfd, packed_gtcrn.model, *files, "--format", "csv")
+    assert status == 1 and [row["file"] for row in rows_of(out)] == [files[0], files[2]]
+    assert f"error: {files[1]}: front-end gave NaN" in err and err.count("error: ") == 1
+
+
+def test_long_silence_with_a_word_in_it_takes_little_memory(heard, tmp_path):
+    path = tmp_path / "long.flac"
+    with soundfile.SoundFile(path, "w", 8000, 1) as sound:
+        silence = np.zeros(8000 * 60, np.int16)
+        for minute in range(12):
+            sound.write(silence if minute != 7 else (hiss(1, len(silence)) * 8000).astype(np.int16))
+    tracemalloc.start()
+    (answer,) = heard.answers([of_file(path)])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert answer.seconds == pytest.approx(720) and len(answer.windows) == 144
+    assert 12 <= sum(window.emotion is not None for window in answer.windows) <= 14
+    assert peak < 15e6, peak  # at 16 kHz the whole is 46 MB
+
+
+def test_a_stream_of_unknown_length_on_standard_input(packed, tmp_path):
+    """As ffmpeg pipes WAV: sizes of 2^32 - 1 in its header."""
+    wav = tone("sad", 4, 20_000)
+    body = (wav * 32767).astype("<i2").tobytes()
+    head = (
+        b"RIFF" + struct.pack("<I", 2**32 - 1) + b"WAVEfmt " + struct.pack("<IHHIIHH", 16, 1, 1, RATE, 2 * RATE, 2, 16)
+    )
+    stream = head + b"data" + struct.pack("<I", 2**32 - 1) + body
+    command = [sys.executable, "-m", "trnet.bin.predict", str(packed.model), "-", "--format", "jsonl"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, input=stream, capture_output=True, env=environment, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr.decode()
+    said = json.loads(done.stdout)
+    assert said["file"] == "-" and said["seconds"] == pytest.approx(1.25)
+    from_file = trnet.Predictor.from_pretrained(packed.model)((wav * 32767).astype(np.int16), RATE)
+    assert said["probabilities"] == pytest.approx(from_file.probabilities, abs=1e-5)
+
+
+def test_what_is_wrong_with_the_call_is_one_line(packed, tmp_path, fails, monkeypatch):
+    file = write_wav(tmp_path / "a.wav", tone("ang", 1, 9000))
+    assert "none.zip: no such model" in fails(predict.main, [str(tmp_path / "none.zip"), file])
+    assert "a.wav: is no whole zip of a model" in fails(predict.main, [file, file])
+    model = str(packed.model)
+    assert "unknown option --formt; did you mean '--format'?" in fails(predict.main, [model, file, "--formt", "csv"])
+    assert "--window 9: the model hears up to 5.015 s" in fails(predict.main, [model, file, "--window", "9"])
+    assert "--batch-size 0: must be 1 or more" in fails(predict.main, [model, file, "--batch-size", "0"])
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert "--ngpu 1: PyTorch sees no GPU here" in fails(predict.main, [model, file, "--ngpu", "1"])
+
+
+def test_help_does_without_pytorch(tmp_path):
+    (tmp_path / "torch.py").write_text("raise SystemExit('torch was imported')\n")
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    command = [sys.executable, "-m", "trnet.bin.predict", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": path})
+    assert done.returncode == 0 and "--batch-size" in done.stdout, done.stderr

@@ -1,0 +1,35 @@
+"""A page in the browser: record or upload speech, see emotion, c and spectrograms."""
+
+import sys
+
+from trnet.bin.options import Parser, add_device_option, make_parser
+from trnet.errors import TrnetError, one_line_errors
+
+
+def get_parser() -> Parser:
+    """Options of trnet-demo."""
+    parser = make_parser("demo", __doc__)
+    parser.add_argument("model", help="a model file (the zip of stage 7 or trnet.bin.pack), or hf://org/name")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen at; 0.0.0.0 lets others in")
+    parser.add_argument("--port", type=int, default=7860, help="port to listen at")
+    parser.add_argument("--trust", action="store_true", help="run a front-end whose code is not trnet's")
+    add_device_option(parser)
+    return parser
+
+
+@one_line_errors
+def main(args: list[str] | None = None) -> None:
+    """Serve the page until Ctrl-C."""
+    opts = get_parser().parse_args(args)
+    from trnet.deploy.demo import make_demo  # here, as they bring PyTorch, which --help does without
+    from trnet.deploy.predictor import Predictor
+
+    page = make_demo(Predictor.from_pretrained(opts.model, opts.ngpu, opts.trust), opts.model)
+    try:
+        page.launch(server_name=opts.host, server_port=opts.port, share=False, show_error=True)
+    except OSError as error:
+        raise TrnetError(f"--port {opts.port}: cannot listen there ({error}); name another") from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,34 @@
+"""A packed model as ONNX, for utils/onnx_predict.py or any other runtime."""
+
+import sys
+from pathlib import Path
+
+from trnet.bin.options import Parser, make_parser
+from trnet.deploy.hub import read_pretrained
+from trnet.deploy.onnx_export import FRONTEND, export_model
+from trnet.errors import one_line_errors
+
+
+def get_parser() -> Parser:
+    """Options of the export."""
+    parser = make_parser("export", __doc__)
+    parser.add_argument("model", help="a model file (the zip of stage 7 or trnet.bin.pack), or hf://org/name")
+    parser.add_argument("--out", type=Path, required=True, help="folder for ser.onnx, frontend.onnx and config.json")
+    parser.add_argument("--trust", action="store_true", help="build a front-end whose code is not trnet's")
+    return parser
+
+
+@one_line_errors
+def main(args: list[str] | None = None) -> None:
+    """Write the networks, and say which front-end is not among them."""
+    opts = get_parser().parse_args(args)
+    model = read_pretrained(opts.model)
+    written = export_model(model, opts.out, opts.trust)
+    print(" ".join(map(str, written)))
+    name = model.frontend["fingerprint"]["name"] if model.frontend else "none"
+    if name != "none" and opts.out / FRONTEND not in written:
+        print(f"front-end {name} is not exported (gtcrn is): enhance audio by it elsewhere, and feed ser.onnx")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,54 @@
+"""One file of a trained run, for trnet-predict: of the run with the best validation UAR among those named."""
+
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+from trnet.bin.experiment_options import add_experiment_options, experiment_from
+from trnet.bin.options import Parser, make_parser
+from trnet.deploy.model_file import write_model
+from trnet.deploy.pack import best_run, pack_run
+from trnet.errors import TrnetError, one_line_errors
+from trnet.experiment import Experiment
+from trnet.folds import Fold, pick_folds
+
+
+def get_parser() -> Parser:
+    """Options of packing."""
+    parser = make_parser("pack", __doc__)
+    add_experiment_options(parser)
+    parser.set_defaults(systems=["trnet"])
+    parser.add_argument("--out", type=Path, help="the file; exp/<frontend>/<system>_fold<k>_seed<s>.zip if not given")
+    parser.add_argument("--if-possible", action="store_true", help="what cannot be packed is said, and no error")
+    return parser
+
+
+@one_line_errors
+def main(args: list[str] | None = None) -> None:
+    """Pack one run of each system named (trnet if none is)."""
+    opts = get_parser().parse_args(args)
+    experiment = experiment_from(opts)
+    folds = pick_folds(experiment.folds, opts.folds)
+    names = opts.systems or ["trnet"]
+    if opts.out and len(names) > 1:
+        raise TrnetError(f"--out {opts.out}: takes one system, not {' '.join(names)}")
+    try:
+        _pack(experiment, names, folds, opts)
+    except TrnetError as error:
+        if not opts.if_possible:
+            raise
+        print(f"not packed: {error}")
+
+
+def _pack(experiment: Experiment, names: list[str], folds: list[Fold], opts: Namespace) -> None:
+    for name in names:
+        fold, seed = best_run(experiment, name, folds, opts.seeds)
+        file = f"{name}_fold{fold.number}_seed{seed}.zip"
+        path = opts.out or experiment.exp / experiment.config.frontend_name / file
+        packed = pack_run(experiment, name, fold, seed, path)
+        write_model(packed)
+        print(f"{path}: epoch {packed.about['epoch']}, validation UAR {packed.about['valid_uar']:.2f} %")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""Emotion, probabilities and c of audio files, by a packed model."""
+
+import os
+import sys
+import time
+
+from tqdm import tqdm
+
+from trnet.bin.options import Parser, add_device_option, make_parser
+from trnet.errors import TrnetError, one_line_errors
+
+BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total_fmt} files [{elapsed}<{remaining}{postfix}]"
+
+
+def get_parser() -> Parser:
+    """Options of trnet-predict."""
+    parser = make_parser("predict", __doc__)
+    parser.add_argument("model", help="a model file (the zip of stage 7 or trnet.bin.pack), or hf://org/name")
+    parser.add_argument(
+        "audio",
+        nargs="+",
+        help="audio files, folders (searched through), Kaldi lists (*.scp), or - for audio on standard input",
+    )
+    parser.add_argument("--format", choices=("table", "jsonl", "csv"), default="table", help="what is written")
+    parser.add_argument("--windows", action="store_true", help="say what each window of a recording was taken for, too")
+    parser.add_argument("--window", type=float, help="seconds of a window; the longest the model hears if not given")
+    parser.add_argument("--hop", type=float, help="seconds from one window to the next; --window if not given")
+    parser.add_argument("--batch-size", type=int, default=8, help="windows that are computed together")
+    parser.add_argument("--trust", action="store_true", help="run a front-end whose code is not trnet's")
+    add_device_option(parser)
+    return parser
+
+
+@one_line_errors
+def main(args: list[str] | None = None) -> int:
+    """Write what is said of each recording to stdout; what fails is one line on stderr, and the rest goes on.
+
+    Returns: 0 if all went well, 1 if something failed.
+    """
+    opts = get_parser().parse_args(args)
+    from trnet.deploy.formats import FORMATS  # here, as they bring PyTorch, which --help does without
+    from trnet.deploy.predictor import Predictor
+    from trnet.deploy.sources import recordings_of
+
+    predictor = Predictor.from_pretrained(opts.model, opts.ngpu, opts.trust)
+    found = recordings_of(opts.audio)
+    recordings = [each for each in found if not isinstance(each, TrnetError)]
+    width = max((len(recording.name) for recording in recordings), default=0)
+    lines = FORMATS[opts.format](predictor.classes, opts.windows, min(width, 60))
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may be no text
+    seconds, read, said, failed, started = 0.0, 0.0, 0, 0, time.monotonic()
+
+    def heard(some: float, share: float) -> None:
+        nonlocal seconds, read
+        seconds, read = seconds + some, read + share
+        bar.set_postfix_str(f"{seconds / 60:.1f} min of audio", refresh=False)
+        progress()
+
+    def progress() -> None:
+        bar.n = max(said, min(read, len(found)))
+        bar.update(0)
+
+    answers = predictor.answers(recordings, opts.window, opts.hop, opts.batch_size, heard)
+    with tqdm(total=len(found), desc="predict", bar_format=BAR, disable=None) as bar:
+        for line in lines.head():
+            _print(bar, line)
+        for each in found:
+            answer = each if isinstance(each, TrnetError) else next(answers)
+            if isinstance(answer, TrnetError):
+                failed += 1
+                bar.write(f"error: {' '.join(str(answer).split())}", file=sys.stderr)
+            else:
+                for line in lines.lines(answer):
+                    _print(bar, line)
+            said += 1
+            progress()
+    spent = time.monotonic() - started
+    factor = f", real-time factor {spent / seconds:.3f}" if seconds else ""
+    lost = f"; {failed} of {len(found)} failed" if failed else ""
+    print(f"{len(found)} files, {seconds:.1f} s of audio in {spent:.1f} s{factor}{lost}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _print(bar: tqdm, line: str) -> None:
+    """A line on stdout; where nobody reads any more (``| head``), the end."""
+    try:
+        bar.write(line, file=sys.stdout)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

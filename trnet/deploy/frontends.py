@@ -1,0 +1,97 @@
+"""A front-end inside a packed model: its name, options and weights, or where the weights are to be had."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trnet.deploy.tensors import read_tensors, write_tensors
+from trnet.errors import TrnetError
+from trnet.frontend import FRONTENDS, FrontEnd, build_frontend
+from trnet.weights import misfits
+
+HARMLESS = ("none", "gtcrn", "cmgan", "dccrn", "dpt_fsnet", "nsnet2", "deepfilternet", "rnnoise")
+"""Front-ends that run no code but trnet's and that of a pinned package; others ask for trust."""
+COMPARED = ("name", "revision", "sample_rate", "checkpoint_sha256", "weights_sha256", "package")
+KEYS = {"conf", "fingerprint", "weights"}
+
+
+def pack_frontend(frontend: FrontEnd) -> tuple[dict[str, Any], bytes | None]:
+    """What a model file says of a front-end, and its weights (safetensors) where they are put into the file.
+
+    Raises: TrnetError for a front-end that reads audio from disk, or one of another toolkit with a local model.
+    """
+    if frontend.needs_ids:
+        raise TrnetError(f"front-end {frontend.name}: knows listed utterances only; a packed model hears any audio")
+    fingerprint = frontend.fingerprint()
+    untrained = frontend.untrained_conf()
+    if untrained is not None:
+        conf = {k: v for k, v in untrained.items() if k not in ("checkpoint", "init")}
+        section = {"conf": conf, "fingerprint": fingerprint, "weights": "frontend.safetensors"}
+        return section, write_tensors(frontend.state_dict())
+    paths = [frontend.conf[key] for key in frontend.path_options if frontend.conf.get(key) is not None]
+    if any(Path(str(path)).exists() for path in paths):
+        raise TrnetError(
+            f"front-end {frontend.name}: its model {paths[0]} is a file here, which a packed model cannot name; "
+            "use one of a hub, or a front-end of trnet's own"
+        )
+    return {"conf": frontend.conf, "fingerprint": fingerprint, "weights": frontend.package}, None
+
+
+def check_section(section: Any, name: str) -> None:
+    """Refuse what is not made as `pack_frontend` makes it.
+
+    Args:
+        section: what the model file says of its front-end.
+        name: what to call it in errors.
+
+    Raises: TrnetError.
+    """
+    ok = isinstance(section, dict) and set(section) == KEYS
+    ok = ok and isinstance(section["conf"], dict) and isinstance(section["fingerprint"], dict)
+    ok = ok and all(key in section["fingerprint"] for key in COMPARED)
+    if not (ok and isinstance(section["fingerprint"]["name"], str)):
+        raise TrnetError(f"{name}: the front-end's section is damaged; pack the model again")
+
+
+def unpack_frontend(section: dict[str, Any], weights: bytes | None, name: str, trust: bool = False) -> FrontEnd:
+    """The front-end, proven to be the one that was packed.
+
+    Args:
+        section: as `pack_frontend` made it.
+        weights: likewise.
+        name: the model file, for errors.
+        trust: build a front-end whose code is not trnet's.
+
+    Raises: TrnetError if it cannot be built, needs trust, or is another than was packed.
+    """
+    check_section(section, name)
+    said, conf = section["fingerprint"], dict(section["conf"])
+    kind = said["name"]
+    if kind not in HARMLESS and not trust:
+        what = "a model of another toolkit" if kind in FRONTENDS else "a Python class of somebody's own"
+        raise TrnetError(
+            f"{name}: its front-end {kind} is {what}, whose code would run; give --trust if you trust the model"
+        )
+    if strays := sorted({"checkpoint", "init"} & conf.keys()):
+        raise TrnetError(f"{name}: frontend_conf.{strays[0]} is not for a packed model; pack it again")
+    if weights is not None:
+        config = {"frontend": kind, "frontend_conf": conf | {"init": "random"}}
+        state = read_tensors(weights, f"{name}: {section['weights']}")
+        with torch.device("meta"):  # shapes alone: what the weights do not fill is not allocated
+            outline = build_frontend(config)
+        if faults := misfits(outline, state):
+            raise TrnetError(f"{name}: {section['weights']} does not fit {kind} ({faults}); pack it again")
+        frontend = build_frontend(config)
+        frontend.load_state_dict(state)
+        frontend.conf, frontend.checkpoint_sha256 = said["conf"], said["checkpoint_sha256"]
+    else:
+        frontend = build_frontend({"frontend": kind, "frontend_conf": conf})
+    now = frontend.fingerprint()
+    if changed := [key for key in COMPARED if now[key] != said[key]]:
+        key = changed[0]
+        raise TrnetError(
+            f"{name}: was packed with another front-end {kind} than is to be had here ({key} {said[key]}, here "
+            f"{now[key]}); install what it names, or pack the model again"
+        )
+    return frontend

@@ -1,0 +1,128 @@
+"""Packed models in folders and on the Hugging Face hub: one layout for both, ``trnet.zip`` and a model card."""
+
+import importlib
+from pathlib import Path
+from types import ModuleType
+
+import yaml
+
+from trnet.deploy.model_file import ModelFile, read_model
+from trnet.errors import TrnetError
+from trnet.files import write_bytes
+
+PREFIX = "hf://"
+FILE, CARD = "trnet.zip", "README.md"
+
+
+def locate(where: str | Path) -> Path:
+    """The model file that a name stands for.
+
+    Args:
+        where: a zip; a folder that holds ``trnet.zip``; or ``hf://org/name``, a repository on the hub, with ``@`` and a
+            branch, tag or commit where not the newest is meant.
+
+    Raises: TrnetError if it cannot be had, or the package huggingface_hub is not installed.
+    """
+    if str(where).startswith(PREFIX):
+        repo, revision = _repository(str(where))
+        hub = _hub()
+        try:
+            return Path(hub.hf_hub_download(repo, FILE, revision=revision))
+        except Exception as error:  # the hub's own, and those of the network below it
+            raise _trouble(str(where), error) from error
+    path = Path(where)
+    if path.is_dir() and not (path / FILE).is_file():
+        raise TrnetError(f"{path}: holds no {FILE}; name a model file, or a folder that trnet.bin.push wrote")
+    return path / FILE if path.is_dir() else path
+
+
+def push(model: ModelFile, where: str, license_id: str | None = None, private: bool = False) -> str:
+    """Put a model and its card into a folder, or into a repository on the hub, which is made where it is missing.
+
+    Args:
+        model: a packed model.
+        where: a folder, or ``hf://org/name`` (log in first, by ``hf auth login``).
+        license_id: the hub's word for the licence that its training corpus and front-end leave you, e.g. ``cc-by-4.0``.
+        private: make a new repository private.
+
+    Returns: where it is now.
+
+    Raises: TrnetError if it cannot be written there.
+    """
+    files = {FILE: model.path.read_bytes(), CARD: card(model, where, license_id).encode()}
+    if not where.startswith(PREFIX):
+        folder = Path(where)
+        for name, body in files.items():
+            write_bytes(folder / name, body)
+        return str(folder)
+    repo, revision = _repository(where)
+    hub = _hub()
+    try:
+        api = hub.HfApi()
+        api.create_repo(repo, private=private, exist_ok=True)
+        adds = [hub.CommitOperationAdd(path_in_repo=name, path_or_fileobj=body) for name, body in files.items()]
+        done = api.create_commit(repo, adds, commit_message=f"{model.name} by trnet", revision=revision)
+    except Exception as error:
+        raise _trouble(where, error) from error
+    return str(done.commit_url)
+
+
+def card(model: ModelFile, where: str, license_id: str | None = None) -> str:
+    """The model card: what it is, what it was trained on, its scores, how to use it."""
+    about = model.about
+    head = {"library_name": "trnet", "pipeline_tag": "audio-classification"}
+    head |= {"tags": ["speech-emotion-recognition", "trnet"]} | ({"license": license_id} if license_id else {})
+    front_end = model.frontend["fingerprint"]["name"] if model.frontend else "none"
+    lines = [
+        f"# {model.name}: emotions {', '.join(model.classes)}",
+        "",
+        f"Speech emotion recognition by trnet; front-end {front_end}. Trained on {about.get('corpus')} (fold "
+        f"{about.get('fold')}, seed {about.get('seed')}, epoch {about.get('epoch')}), noise "
+        f"{about.get('train_noise') or 'none'}; validation UAR {_percent(about.get('valid_uar'))}.",
+        "",
+        "```bash",
+        f"trnet-predict {where} speech.wav",
+        "```",
+        "",
+        "```python",
+        f'trnet.Predictor.from_pretrained("{where}")(wav, rate)',
+        "```",
+    ]
+    if about.get("scores"):
+        lines += ["", f"Scores on the held-out speaker {about.get('test_speaker')}:", ""]
+        lines += ["| noise | SNR (dB) | utterances | UAR | WAR |", "|---|--:|--:|--:|--:|"]
+        for row in about["scores"]:
+            snr = "" if row["snr_db"] is None else f"{row['snr_db']:g}"
+            lines.append(
+                f"| {row['noise']} | {snr} | {row['n_utts']} | {_percent(row['uar'])} | {_percent(row['war'])} |"
+            )
+    return f"---\n{yaml.safe_dump(head, sort_keys=True)}---\n\n" + "\n".join(lines) + "\n"
+
+
+def _percent(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.1f} %"
+
+
+def _repository(where: str) -> tuple[str, str | None]:
+    repo, _, revision = where.removeprefix(PREFIX).partition("@")
+    owner, slash, name = repo.partition("/")
+    if not (owner and slash and name) or "/" in name:
+        raise TrnetError(f"{where}: is not {PREFIX}org/name; write it so, with @revision behind it where you want one")
+    return repo, revision or None
+
+
+def _hub() -> ModuleType:
+    try:
+        return importlib.import_module("huggingface_hub")
+    except ImportError:
+        raise TrnetError("the package huggingface_hub is not installed: pip install 'trnet[hub]'") from None
+
+
+def _trouble(where: str, error: Exception) -> TrnetError:
+    reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    return TrnetError(f"{where}: the hub says no ({reason}); check the name, the network and `hf auth whoami`")
+
+
+def read_pretrained(where: str | Path) -> ModelFile:
+    """`locate`, then `read_model`."""
+    return read_model(locate(where))

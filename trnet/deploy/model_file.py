@@ -1,0 +1,136 @@
+"""A packed model, one zip: what it is built from, its weights, its front-end, where it comes from.
+
+``model.json`` decides what comes out, ``about.json`` says how the model came about, ``model.safetensors`` and
+``frontend.safetensors`` hold the weights (the latter where the front-end's weights are not part of a package).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trnet.config import Classifier, Config, Encoder, Features, Gate, Pooling, System, as_dict, build
+from trnet.deploy.archive import json_bytes, read_archive, read_json, write_archive
+from trnet.deploy.frontends import check_section, unpack_frontend
+from trnet.deploy.tensors import read_tensors, write_tensors
+from trnet.errors import TrnetError
+from trnet.frontend import FrontEnd
+from trnet.train.forward import make_model
+from trnet.weights import misfits
+
+MODEL, ABOUT, WEIGHTS, FRONTEND = "model.json", "about.json", "model.safetensors", "frontend.safetensors"
+SECTIONS = {"features": Features, "encoder": Encoder, "pooling": Pooling, "classifier": Classifier, "gate": Gate}
+LONGEST_S = 600
+KEYS = {"name", "system", "classes", "frontend", *SECTIONS}
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A trained system and all it needs.
+
+    path: where the file lies. name: of the system. config: features and sizes; nothing else of it counts. classes: in
+    the order of the logits. weights: of the network. frontend: what `pack_frontend` says, None for a system that hears
+    none. frontend_weights: safetensors, where they are in the file. about: corpus, fold, scores, versions.
+    """
+
+    path: Path
+    name: str
+    system: System
+    config: Config
+    classes: tuple[str, ...]
+    weights: dict[str, Tensor]
+    frontend: dict[str, Any] | None
+    frontend_weights: bytes | None
+    about: dict[str, Any]
+
+    def entries(self) -> dict[str, bytes]:
+        """What goes into the zip."""
+        sections = {key: as_dict(getattr(self.config, key)) for key in SECTIONS}
+        model = {"name": self.name, "system": as_dict(self.system), "classes": list(self.classes), **sections}
+        entries = {
+            MODEL: json_bytes(model | {"frontend": self.frontend}),
+            ABOUT: json_bytes(self.about),
+            WEIGHTS: write_tensors(self.weights),
+        }
+        return entries if self.frontend_weights is None else entries | {FRONTEND: self.frontend_weights}
+
+    def make_network(self) -> nn.Module:
+        """The network with its weights, in eval mode on the CPU.
+
+        Raises: TrnetError if the weights are not this network's.
+        """
+        with torch.device("meta"):  # shapes alone: what the weights do not fill is not allocated
+            outline = make_model(self.config, self.system, len(self.classes))
+        biases = [key for key in outline.state_dict() if "classifier." in key and key.endswith(".bias")]
+        logits = self.weights.get(biases[-1])
+        if logits is not None and logits.ndim == 1 and len(logits) != len(self.classes):
+            raise TrnetError(
+                f"{self.path}: lists {len(self.classes)} classes for {len(logits)} logits; pack the model again"
+            )
+        if faults := misfits(outline, self.weights):
+            raise TrnetError(f"{self.path}: {WEIGHTS} does not fit {MODEL} ({faults}); pack the model again")
+        network = make_model(self.config, self.system, len(self.classes))
+        network.load_state_dict(self.weights)
+        return network.requires_grad_(False).eval()
+
+    def make_frontend(self, trust: bool = False) -> FrontEnd | None:
+        """The front-end with its weights; None for a system that hears none.
+
+        Raises: TrnetError as `unpack_frontend`, or for a front-end of another sampling rate than the features'.
+        """
+        if self.frontend is None:
+            return None
+        frontend = unpack_frontend(self.frontend, self.frontend_weights, str(self.path), trust)
+        if frontend.sample_rate != self.config.features.sample_rate:
+            raise TrnetError(
+                f"{self.path}: front-end at {frontend.sample_rate} Hz, features at {self.config.features.sample_rate} "
+                "Hz; pack the model again"
+            )
+        return frontend
+
+
+def write_model(model: ModelFile) -> None:
+    """Write the zip to `model.path`, whole or not at all."""
+    write_archive(model.path, model.entries())
+
+
+def read_model(path: Path) -> ModelFile:
+    """Read a zip that `write_model` wrote.
+
+    Raises: TrnetError in one line if it is anything else, or not whole.
+    """
+    entries = read_archive(path, (MODEL, ABOUT, WEIGHTS), (FRONTEND,))
+    said, where = read_json(entries[MODEL], f"{path}: {MODEL}"), f"{path}: {MODEL}"
+    if set(said) != KEYS:
+        raise TrnetError(f"{where}: missing or unknown {', '.join(sorted(KEYS ^ set(said)))}; pack the model again")
+    try:
+        sections = {key: build(kind, said[key], key) for key, kind in SECTIONS.items()}
+        system = build(System, said["system"], "system")
+    except TrnetError as error:
+        raise TrnetError(f"{where}: {error}") from None
+    if sections["features"].span > LONGEST_S * sections["features"].sample_rate:
+        raise TrnetError(f"{where}: hears more than {LONGEST_S} s at once; pack a model of less")
+    classes, frontend = said["classes"], said["frontend"]
+    if not (isinstance(classes, list) and all(isinstance(c, str) and c for c in classes) and len(classes) > 1):
+        raise TrnetError(f"{where}: 'classes' is no list of names; pack the model again")
+    if len(set(classes)) != len(classes) or not isinstance(said["name"], str):
+        raise TrnetError(f"{where}: a class is listed twice, or 'name' is no name; pack the model again")
+    if (frontend is not None) != system.hears_front_end:
+        raise TrnetError(f"{where}: system and front-end do not go together; pack the model again")
+    if frontend is not None:
+        check_section(frontend, where)
+    if (FRONTEND in entries) != (frontend is not None and frontend["weights"] == FRONTEND):
+        raise TrnetError(f"{path}: {FRONTEND} and {MODEL} do not agree; pack the model again")
+    return ModelFile(
+        path=Path(path),
+        name=said["name"],
+        system=system,
+        config=Config(**sections),
+        classes=tuple(classes),
+        weights=read_tensors(entries[WEIGHTS], f"{path}: {WEIGHTS}"),
+        frontend=frontend,
+        frontend_weights=entries.get(FRONTEND),
+        about=read_json(entries[ABOUT], f"{path}: {ABOUT}"),
+    )

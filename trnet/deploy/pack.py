@@ -1,0 +1,100 @@
+"""From a trained run to a model file; which run is the best one."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from trnet import __version__
+from trnet.deploy.frontends import pack_frontend, unpack_frontend
+from trnet.deploy.model_file import ModelFile
+from trnet.errors import TrnetError
+from trnet.eval.predictions import read_predictions, score
+from trnet.experiment import Experiment
+from trnet.folds import Fold
+from trnet.frontend import build_frontend
+from trnet.stamp import file_digest, read_stamp
+from trnet.train.checkpoint import load_checkpoint
+from trnet.train.history import best_epoch
+
+
+def best_run(experiment: Experiment, name: str, folds: Sequence[Fold], seeds: Sequence[int]) -> tuple[Fold, int]:
+    """Fold and seed of the run with the best validation UAR (the first of equals); no test score is looked at.
+
+    Raises: TrnetError if a run is not trained to its end under this configuration.
+    """
+    runs = [(fold, seed) for fold in folds for seed in seeds]
+    return max(runs, key=lambda run: _chosen(_history(experiment, name, *run))["valid_uar"])
+
+
+def pack_run(experiment: Experiment, name: str, fold: Fold, seed: int, path: Path) -> ModelFile:
+    """What the model file of a run holds; `path` is where it is to be written.
+
+    Raises: TrnetError if the run is not trained to its end under this configuration, its features are missing or of
+        another front-end, its scores are of another checkpoint, or the front-end cannot be packed.
+    """
+    history = _history(experiment, name, fold, seed)
+    folder, config = experiment.run_folder(name, fold, seed), experiment.config
+    best, system = load_checkpoint(folder / "best.pt"), config.system(name)
+    if best["classes"] != list(experiment.classes) or best["epoch"] != best_epoch(history):
+        raise TrnetError(f"{folder}/best.pt: is not of this run's chosen epoch and classes; train it again")
+    section, frontend_weights = None, None
+    if system.hears_front_end:
+        frontend = build_frontend({"frontend": config.frontend, "frontend_conf": config.frontend_conf})
+        section, frontend_weights = pack_frontend(frontend)
+        unpack_frontend(section, frontend_weights, str(path), trust=True)  # what cannot be read back is not packed
+    chosen = _chosen(history)
+    about = {
+        "corpus": experiment.corpus,
+        "fold": fold.number,
+        "test_speaker": fold.test_speaker,
+        "valid_speaker": fold.valid_speaker,
+        "train_utts": len(fold.train),
+        "train_noise": None if system.conditions == "clean" else config.simulation.train_noise,
+        "seed": seed,
+        "epoch": chosen["epoch"],
+        "epochs": len(history),
+        "valid_uar": chosen["valid_uar"],
+        "scores": _scores(folder),
+        "made_from": experiment.stamp(name, fold, seed).made_from,
+        "trained_with": best["trained_with"],
+        "versions": best["versions"],
+        "trnet": __version__,
+    }
+    packed = ModelFile(
+        path=Path(path),
+        name=name,
+        system=system,
+        config=config,
+        classes=experiment.classes,
+        weights=best["model"],
+        frontend=section,
+        frontend_weights=frontend_weights,
+        about=about,
+    )
+    packed.make_network()
+    return packed
+
+
+def _history(experiment: Experiment, name: str, fold: Fold, seed: int) -> list[dict[str, Any]]:
+    folder = experiment.run_folder(name, fold, seed)
+    if not experiment.trained(name, fold, seed):
+        raise TrnetError(f"{folder}: not trained (to the end, with this configuration); run stages 5 and 6")
+    return load_checkpoint(folder / "last.pt")["history"]
+
+
+def _chosen(history: list[dict[str, Any]]) -> dict[str, Any]:
+    return history[best_epoch(history) - 1]
+
+
+def _scores(folder: Path) -> list[dict[str, Any]]:
+    """UAR and WAR under each condition that stage 7 tested; empty if it has not been there yet."""
+    stamp = read_stamp(folder / ".score.json")
+    if stamp.get("state") != "done":
+        return []
+    if stamp["made_from"]["checkpoint"] != file_digest(folder / "best.pt"):
+        raise TrnetError(f"{folder}/predictions.csv: is of another checkpoint; run stage 7 again")
+    results = score(read_predictions(folder / "predictions.csv"))
+    return [
+        {"noise": r.noise, "snr_db": r.snr_db, "n_utts": r.n_utts, "uar": round(r.uar, 2), "war": round(r.war, 2)}
+        for r in results
+    ]

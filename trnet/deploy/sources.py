@@ -1,0 +1,61 @@
+"""What the arguments of trnet-predict name: files, folders, wav.scp lists, standard input."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from trnet.deploy.recording import Recording, of_file, of_stdin
+from trnet.errors import TrnetError
+from trnet.kaldi.data_dir import read_table
+
+SUFFIXES = (".wav .flac .ogg .oga .opus .mp3 .aiff .aif .aifc .au .snd .caf .w64 .rf64 .sph .nist .voc").split()
+"""Files of a folder that are taken for audio; a file that is named itself is read whatever its suffix."""
+
+
+def recordings_of(arguments: list[str]) -> list[Recording | TrnetError]:
+    """Every recording that the arguments name, in their order, with an error in the place of what names none.
+
+    A folder stands for its audio files and those of the folders in it, by their paths in C order; a file ``*.scp`` for
+    the lines ``id path`` of a Kaldi list, named by their ids; ``-`` for audio on standard input. Names that begin with
+    a dot are passed over in folders.
+    """
+    found: list[Recording | TrnetError] = []
+    for argument in arguments:
+        path = Path(argument)
+        try:
+            if argument == "-":
+                found.append(of_stdin())
+            elif path.is_dir():
+                found += _of_folder(path)
+            elif path.suffix == ".scp":
+                found += list(_of_list(path))
+            else:
+                found.append(of_file(path))
+        except TrnetError as error:
+            found.append(error)
+    return found
+
+
+def _of_folder(folder: Path) -> list[Recording]:
+    files, seen = [], set()
+    for root, folders, names in os.walk(folder, followlinks=True):
+        if (real := os.path.realpath(root)) in seen:  # a link that leads back
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        files += [Path(root, n) for n in names if Path(n).suffix.lower() in SUFFIXES and not n.startswith(".")]
+    if not files:
+        raise TrnetError(f"{folder}: holds no audio files (of a Kaldi data dir, name its wav.scp)")
+    return [of_file(file) for file in sorted(files, key=os.fsencode)]
+
+
+def _of_list(path: Path) -> Iterator[Recording | TrnetError]:
+    table = read_table(path)
+    if not table:
+        raise TrnetError(f"{path}: lists nothing")
+    for utt, file in table.items():
+        if file.endswith("|"):
+            yield TrnetError(f"{utt}: {path} names a pipe; write the audio to a file and name that")
+        else:
+            yield of_file(Path(file), utt)

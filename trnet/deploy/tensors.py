@@ -1,0 +1,28 @@
+"""Tensors by name in the format safetensors (github.com/huggingface/safetensors), in memory: nothing in it can run."""
+
+import safetensors.torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from trnet.errors import TrnetError
+
+
+def write_tensors(tensors: dict[str, Tensor]) -> bytes:
+    """The file's bytes; the same tensors give the same ones."""
+    return safetensors.torch.save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
+
+
+def read_tensors(content: bytes, name: str) -> dict[str, Tensor]:
+    """The tensors of a file's bytes, on the CPU.
+
+    Args:
+        content: the whole file.
+        name: what to call it in errors.
+
+    Raises: TrnetError if it is anything but one such file, whole, without holes, overlaps or rest.
+    """
+    try:
+        return safetensors.torch.load(content)
+    except (SafetensorError, KeyError, ValueError, OverflowError) as error:
+        reason = " ".join(str(error).split())
+        raise TrnetError(f"{name}: is no safetensors file ({reason}); pack the model again") from None
