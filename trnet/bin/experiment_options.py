@@ -28,10 +28,18 @@ def add_experiment_options(parser: Parser) -> None:
     add_device_option(parser)
 
 
+RUNS_A_GPU = 4  # more would each hold a copy of the features and a context of its own
+
+
 def add_share_options(parser: Parser) -> None:
     """How many runs share the machine."""
-    parser.add_argument("--nj", type=int, default=1, help="runs at a time")
+    parser.add_argument("--nj", type=int, default=1, help=f"runs at a time; on a GPU at most {RUNS_A_GPU}")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of a run; its last bits depend on it")
+
+
+def at_once(args: Namespace) -> int:
+    """Runs at a time in this process's share."""
+    return min(args.nj, RUNS_A_GPU) if args.ngpu else args.nj
 
 
 def experiment_from(args: Namespace) -> Experiment:

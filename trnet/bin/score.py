@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from trnet.bin.experiment_options import add_experiment_options, add_share_options, experiment_from
+from trnet.bin.experiment_options import add_experiment_options, add_share_options, at_once, experiment_from
 from trnet.bin.options import Parser, list_of, make_parser
 from trnet.conditions import Condition, noisy_conditions
 from trnet.errors import TrnetError, one_line_errors
@@ -60,7 +60,7 @@ def main(args: list[str] | None = None) -> None:
     folds = pick_folds(experiment.folds, opts.folds)
     conditions = noisy_conditions(opts.noises, experiment.config.simulation.snrs)
     runs = [(name, fold, seed) for name in names for fold in folds for seed in opts.seeds]
-    do_all(experiment, partial(predict, conditions=conditions, other=other), runs, opts.nj, opts.threads, "score")
+    do_all(experiment, partial(predict, conditions=conditions, other=other), runs, at_once(opts), opts.threads, "score")
     found = read_predictions([predictions_path(experiment.run_folder(*run), other) for run in runs])
     # systems that hear no front-end are shared between experiments; here they are part of this one
     rows = [replace(row, frontend=experiment.config.frontend) for row in found.rows]

@@ -4,7 +4,7 @@ import os
 import sys
 from dataclasses import replace
 
-from trnet.bin.experiment_options import add_experiment_options, add_share_options, experiment_from
+from trnet.bin.experiment_options import add_experiment_options, add_share_options, at_once, experiment_from
 from trnet.bin.options import Parser, add_wandb_option, make_parser
 from trnet.errors import one_line_errors
 from trnet.experiment import TEACHER, Experiment, Group
@@ -48,7 +48,7 @@ def main(args: list[str] | None = None) -> None:
     experiment.check_features(names)
     experiment.link_shared_systems(names)
     groups = own_share(experiment.groups(names, folds, opts.seeds))
-    do_all(experiment, train_group, groups, opts.nj, opts.threads, "train")
+    do_all(experiment, train_group, groups, at_once(opts), opts.threads, "train")
 
 
 if __name__ == "__main__":
