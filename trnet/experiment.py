@@ -16,13 +16,14 @@ from typing import Any, NamedTuple
 import torch
 
 from trnet.conditions import CLEAN, Condition, training_conditions
-from trnet.config import Config, System, made_of
+from trnet.config import Config, System
 from trnet.errors import TrnetError
 from trnet.features.archive import check_archive, features_digest
 from trnet.folds import Fold, folds_of
 from trnet.frontend import build_frontend
 from trnet.kaldi.data_dir import DataDir
 from trnet.lock import only_one
+from trnet.sections import made_of
 from trnet.stamp import Stamp, digest, file_digest
 from trnet.train.archives import Archives
 from trnet.train.checkpoint import load_checkpoint

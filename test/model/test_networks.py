@@ -10,13 +10,14 @@ import torch
 import torchaudio
 from torch.utils.flop_counter import FlopCounterMode
 
-from trnet.config import Classifier, Encoder, Gate, Pooling, as_dict
+from trnet.config import Classifier, Encoder, Gate, Pooling
 from trnet.errors import TrnetError
 from trnet.model import build_model
 from trnet.model.bridge import Bridge
 from trnet.model.encoder import ConvEncoder, add_deltas
 from trnet.model.frames import ValidFrames
 from trnet.model.pooling import AttentionPooling
+from trnet.sections import as_dict
 
 PAPER = {"num_mels": 80, "num_classes": 4}
 RELEASE = PAPER | {

@@ -2,12 +2,13 @@
 
 import pytest
 import torch
-from trnet.model.spec_augment import SpecAugment
 
-from trnet.config import Encoder, Gate, made_of
+from trnet.config import Encoder, Gate
 from trnet.model.encoder import ConvEncoder, normalised
 from trnet.model.frames import ValidFrames
 from trnet.model.snr_gate import SNRGate
+from trnet.model.spec_augment import SpecAugment
+from trnet.sections import made_of
 
 LENGTHS = torch.tensor([40, 25, 33])
 

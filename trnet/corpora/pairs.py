@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from trnet.audio import SILENCE_RMS, inspect_audio
-from trnet.config import build, read_yaml
 from trnet.corpora.source import shorten
 from trnet.corpora.speech import scp_path
 from trnet.errors import TrnetError
 from trnet.kaldi.data_dir import DataDir, write_data_dir
 from trnet.parallel import imap
+from trnet.sections import build, read_yaml
 
 RATE = 16000  # Hz, what front-ends are trained at
 PARTS = ("train", "valid", "test")

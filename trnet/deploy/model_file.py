@@ -11,12 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trnet.config import Classifier, Config, Encoder, Features, Gate, Pooling, System, as_dict, build
+from trnet.config import Classifier, Config, Encoder, Features, Gate, Pooling, System
 from trnet.deploy.archive import json_bytes, read_archive, read_json, write_archive
 from trnet.deploy.frontends import check_section, unpack_frontend
 from trnet.deploy.tensors import read_tensors, write_tensors
 from trnet.errors import TrnetError
 from trnet.frontend import FrontEnd
+from trnet.sections import as_dict, build
 from trnet.train.forward import make_model
 from trnet.weights import misfits
 

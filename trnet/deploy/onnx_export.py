@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trnet.config import as_dict
 from trnet.deploy.archive import json_bytes
 from trnet.deploy.model_file import ModelFile
 from trnet.errors import TrnetError
@@ -23,6 +22,7 @@ from trnet.frontend import FrontEnd
 from trnet.frontend.gtcrn import HOP, N_FFT, Gtcrn, GtcrnFrontEnd
 from trnet.model.frames import ValidFrames
 from trnet.model.trnet import TRNet
+from trnet.sections import as_dict
 from trnet.stamp import file_digest
 
 FORMAT, VERSION = "trnet-onnx", 1

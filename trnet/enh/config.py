@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from trnet.config import build, read_yaml
 from trnet.errors import TrnetError
+from trnet.sections import build, read_yaml
 
 CHOOSE = ("pesq", "si_sdr")
 OPTIMIZERS = ("adam", "adamw")

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import torch
 
-from trnet.config import as_dict
 from trnet.enh.config import EnhConfig
 from trnet.enh.dataset import Pairs
 from trnet.enh.loop import FRONTEND, LAST, Task, train_run
 from trnet.enh.schedule import ends_at
 from trnet.kaldi.data_dir import DataDir
 from trnet.lock import only_one
+from trnet.sections import as_dict
 from trnet.stamp import Stamp, dir_digest, file_digest
 from trnet.train.checkpoint import load_checkpoint
 

@@ -10,13 +10,14 @@ import kaldiio
 import numpy as np
 import torch
 
-from trnet.config import Features, as_dict
+from trnet.config import Features
 from trnet.errors import TrnetError
 from trnet.features.fbank import fbank
 from trnet.files import whole_file
 from trnet.heard import read_heard
 from trnet.kaldi.data_dir import Clip, DataDir, write_table
 from trnet.parallel import imap
+from trnet.sections import as_dict
 from trnet.stamp import Stamp, dir_digest, file_digest, read_stamp
 
 OWN_FILES = ("feats.scp", "feats.ark", "utt2num_frames", ".fbank.json")

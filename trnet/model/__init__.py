@@ -4,10 +4,11 @@ from typing import Any
 
 from torch import nn
 
-from trnet.config import Classifier, Encoder, Gate, Pooling, build
+from trnet.config import Classifier, Encoder, Gate, Pooling
 from trnet.errors import TrnetError, nearest
 from trnet.model.ser import SER
 from trnet.model.trnet import TRNet
+from trnet.sections import build
 
 MODELS = ("ser", "trnet")
 KEYS = ("num_mels", "num_classes", "encoder", "pooling", "classifier", "gate", "bridge")

@@ -6,8 +6,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from trnet.config import Config, System, as_dict
+from trnet.config import Config, System
 from trnet.model import build_model
+from trnet.sections import as_dict
 from trnet.train.batch import Batch
 
 

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from trnet.config import build
 from trnet.enh.config import EnhConfig
 from trnet.errors import TrnetError
 from trnet.frontend import build_frontend
+from trnet.sections import build
 
 PesqMap = Callable[[Sequence[tuple[np.ndarray, np.ndarray]]], list[float]]
 """PESQ of pairs (estimate, clean) of signals (samples,) at 16 kHz."""
