@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from trnet.errors import TrnetError
-from trnet.sections import build, read_yaml
+from trnet.sections import build, later, read_yaml
 
 CHOOSE = ("pesq", "si_sdr")
 OPTIMIZERS = ("adam", "adamw")
@@ -23,7 +23,7 @@ class Training:
     epochs without a better validation score.
     """
 
-    start: str = "random"  # random | identity: the network first passes on what it hears, so that few steps do no harm
+    start: str = later("random")  # random | identity: at first the network passes on what it hears
     segment_s: float = 2.0  # longer speech is cut to so many seconds at a place drawn anew, shorter is repeated
     batch_size: int = 8
     utts_per_epoch: int = 0  # drawn anew for each epoch; 0: all

@@ -13,7 +13,7 @@ from trnet.enh.loop import FRONTEND, LAST, Task, train_run
 from trnet.enh.schedule import ends_at
 from trnet.kaldi.data_dir import DataDir
 from trnet.lock import only_one
-from trnet.sections import as_dict
+from trnet.sections import as_dict, made_of
 from trnet.stamp import Stamp, dir_digest, file_digest
 from trnet.train.checkpoint import load_checkpoint
 
@@ -39,7 +39,7 @@ class TrainedFrontEnd:
         max_epochs and patience are left out: they say where a run ends, not how it goes, so that more epochs go on
         where fewer ended.
         """
-        made_from = as_dict(self.config)
+        made_from = as_dict(self.config) | {"training": made_of(self.config.training)}
         del made_from["training"]["max_epochs"], made_from["training"]["patience"], made_from["validation"]["audio"]
         parts = {"train_data": self.train_data, "valid_data": self.valid_data}
         made_from |= {name: dir_digest(folder) for name, folder in parts.items()} | {"seed": self.seed}
