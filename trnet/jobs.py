@@ -14,6 +14,7 @@ from typing import TypeVar
 import torch
 from tqdm import tqdm
 
+from trnet.allocator import keep_freed_memory
 from trnet.errors import TrnetError
 from trnet.experiment import Experiment
 from trnet.parallel import imap
@@ -35,8 +36,14 @@ def own_share(jobs: Sequence[T]) -> list[T]:
 def _start(experiment: Experiment, work: Work, threads: int, lines: Queue, lock: object) -> None:
     global _experiment, _work, _position
     _experiment, _work, _position = experiment, work, lines.get()
-    torch.set_num_threads(threads)
+    _prepare(experiment, threads)
     tqdm.set_lock(lock)
+
+
+def _prepare(experiment: Experiment, threads: int) -> None:
+    torch.set_num_threads(threads)
+    if experiment.device.type == "cpu":
+        keep_freed_memory()  # a seventh faster
 
 
 def _do(job: T) -> str | None:
@@ -68,7 +75,7 @@ def do_all(experiment: Experiment, work: Work, jobs: Sequence[T], nj: int, threa
     nj = max(1, min(nj, len(jobs)))
     experiment = replace(experiment, at_once=nj)
     if nj == 1:
-        torch.set_num_threads(threads)
+        _prepare(experiment, threads)
         results = (_failure(experiment, work, job, None) for job in jobs)
     else:
         context = multiprocessing.get_context("spawn")
