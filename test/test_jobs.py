@@ -89,3 +89,23 @@ def test_a_run_that_fails_does_not_stop_the_others(command, tiny, tmp_path, nj, 
     assert "baseline_c fold 1 seed 1: loss is not finite on" in error and "S3M-sad_1(clean)" in error
     assert "1 of 2 runs failed; the others are done" in error
     assert set(weights(tmp_path / "exp")) == {"fold6_seed1"}
+
+
+def test_features_of_all_runs_are_read_once(tiny, tmp_path, monkeypatch):
+    """Not again for each fold, whose speakers differ, nor for each system."""
+    experiment = tiny.experiment(tmp_path, max_epochs=1)
+    groups = experiment.groups(["baseline_n", "trnet_wo_high"], experiment.folds, [1])
+    read, whole = [], type(experiment.archives).matrix
+    monkeypatch.setattr(
+        type(experiment.archives), "matrix", lambda self, *item: read.append(item) or whole(self, *item)
+    )
+    for group in groups[:4]:
+        train.train_group(experiment, group, None, groups)
+    sets = 6  # noisy and enhanced, clean and two SNRs
+    assert len(read) <= sets * len(experiment.data.utts) + 1
+
+
+def test_what_is_finished_is_said_and_starts_no_process(command, one_by_one, capsys, monkeypatch):
+    monkeypatch.setattr("trnet.jobs.imap", lambda *_: pytest.fail("a process for nothing"))
+    assert train.main(command("alone", "--folds", "1 3", "--seeds", "1 2", "--nj", "2")) == 0
+    assert capsys.readouterr().out.count("up to date") == 4

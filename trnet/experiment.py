@@ -225,8 +225,26 @@ class Experiment:
 
         Raises: TrnetError if features are missing or damaged.
         """
+        sets, utts = set(), set()
         for group in groups:
-            self.store.hold(self._sets(group.name), {u for fold in group.folds for u in (*fold.train, *fold.valid)})
+            sets |= self._sets(group.name)
+            utts |= {utt for fold in group.folds for utt in (*fold.train, *fold.valid)}
+        self.store.hold(sets, utts)
+
+    def pending(self, groups: Iterable[Group]) -> list[Group]:
+        """The groups that have something to train, or to complain of; the others are said to be up to date."""
+        found = []
+        for group in groups:
+            try:
+                done = all(self.trained(group.name, fold, group.seed) for fold in group.folds)
+            except TrnetError:  # for the run itself to say
+                done = False
+            if not done:
+                found.append(group)
+                continue
+            for fold in group.folds:
+                print(f"{self.run_folder(group.name, fold, group.seed)}: up to date")
+        return found
 
     def _sets(self, name: str) -> set[Set]:
         system = self.config.system(name)

@@ -1,12 +1,14 @@
 """Stages 5 and 6: train systems on folds with seeds."""
 
+import contextlib
 import os
 import sys
 from dataclasses import replace
+from functools import partial
 
 from trnet.bin.experiment_options import add_experiment_options, add_share_options, at_once, experiment_from
 from trnet.bin.options import Parser, add_wandb_option, make_parser
-from trnet.errors import one_line_errors
+from trnet.errors import TrnetError, one_line_errors
 from trnet.experiment import TEACHER, Experiment, Group
 from trnet.folds import pick_folds
 from trnet.jobs import do_all, own_share
@@ -24,8 +26,10 @@ def get_parser() -> Parser:
     return parser
 
 
-def train_group(experiment: Experiment, group: Group, position: int | None) -> None:
-    """Train the runs of a group that are not up to date."""
+def train_group(experiment: Experiment, group: Group, position: int | None, groups: list[Group]) -> None:
+    """Train the runs of a group that are not up to date, one of `groups`, whose features are read once for all."""
+    with contextlib.suppress(TrnetError):  # what is wrong with features, the run that needs them says
+        experiment.hold(groups)
     experiment.train_group(group, position)
 
 
@@ -47,8 +51,8 @@ def main(args: list[str] | None = None) -> None:
         names = [name for name in names if name != TEACHER]
     experiment.check_features(names)
     experiment.link_shared_systems(names)
-    groups = own_share(experiment.groups(names, folds, opts.seeds))
-    do_all(experiment, train_group, groups, at_once(opts), opts.threads, "train")
+    groups = experiment.pending(own_share(experiment.groups(names, folds, opts.seeds)))
+    do_all(experiment, partial(train_group, groups=groups), groups, at_once(opts), opts.threads, "train")
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from trnet.train.checkpoint import load_weights
 from trnet.train.ctc import make_head
 from trnet.train.data import BatchReader, draw_conditions, training_batches
 from trnet.train.forward import make_model
+from trnet.train.history import best_epoch
 from trnet.train.run import Run
 from trnet.train.seeding import seed_torch
 from trnet.train.store import Item
@@ -220,7 +221,7 @@ def train_runs(task: Task, runs: Sequence[Run], position: int | None = None, wan
             run.board = boards.enter_context(Board(run.folder, len(run.history), run.title, wandb))
         trajectory.train(bar)
     for run in runs:
-        best = max(run.history, key=lambda row: (row["valid_uar"], -row["epoch"]))
+        best = run.history[best_epoch(run.history) - 1]
         tqdm.write(
             f"{run.title}: best epoch {best['epoch']} of {len(run.history)}, validation UAR {best['valid_uar']:.2f} %"
         )
