@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from trnet.allocator import keep_freed_memory
 from trnet.board import Board
 from trnet.enh.checkpoint import save_frontend
 from trnet.enh.config import EnhConfig
@@ -157,6 +158,8 @@ class Run:
 
 def train_run(task: Task, folder: Path) -> None:
     """Train one run in `folder`, taking up an earlier call's last epoch."""
+    if task.device.type == "cpu":
+        keep_freed_memory()  # CMGAN a fifth faster
     with mapping(task.nj) as apply:
         run = Run(task, folder, apply)
         run.resume()
