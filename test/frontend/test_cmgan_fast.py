@@ -1,6 +1,7 @@
 """CMGAN's fast path: the numbers of the network as it is written, and a file that can be deleted."""
 
 import importlib.util
+import math
 import sys
 
 import pytest
@@ -66,15 +67,18 @@ def test_fast_is_plain(channels, clips, samples):
     assert torch.is_inference(got) is False
 
 
+@pytest.mark.parametrize("loud", [1, 30])
 @pytest.mark.parametrize("steps", [1, 65, 600])
-def test_attention_in_blocks_is_attention(steps):
-    """Past the farthest position that has an embedding of its own, too."""
+def test_attention_in_blocks_is_attention(steps, loud):
+    """Past the farthest position that has an embedding of its own, too; and where scores would overflow as they are."""
     conformer = network(16).TSCB_2.time_conformer
     layer, quick = conformer.attn.fn, fast._Conformer(conformer)
     q, k, v = torch.randn(3, 2, 4, steps, 4).unbind(0)
+    q *= loud
+    assert steps == 1 or ((q @ k.transpose(2, 3)).abs().max() * 4**-0.5 > 128) == (loud > 1)
     wanted = layer.attend(q, k, v).flatten(0, 1)
-    got = fast.attend(*(t.flatten(0, 1) for t in (q * 4**-0.5, k, v)), quick.positions(steps))
-    assert (got - wanted).abs().max() < 1e-5
+    got = fast.attend(*(t.flatten(0, 1) for t in (q * 4**-0.5 * math.log2(math.e), k, v)), quick.positions(steps))
+    assert (got - wanted).abs().max() < 1e-5 * loud
 
 
 @pytest.mark.parametrize("limits", [(1, 1, 1, 1), (207, 500, 3, 999), (2**30,) * 4])

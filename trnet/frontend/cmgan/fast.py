@@ -8,6 +8,7 @@ This file can be deleted: the front-end then uses the network itself, which stay
 - Scores of relative positions are q . E^T for all distances in a block of queries, read askew: row i shifted by i is
   what row i needs (Huang et al., "Music Transformer", 2019). The multiplication that makes q . k^T reads them so,
   and adds. A block of scores stays in the cache.
+- The numerator of a softmax is a power of two of scores in bits, half the price of an exponential.
 - Scales, halves, the batch norm and the sub-pixel convolution of the mask are folded into weights; biases that an
   instance norm takes out again are left out.
 - Cores work on blocks of their own, each operation on one core, so the result does not depend on how many there are.
@@ -17,6 +18,7 @@ Weights are folded at each call: milliseconds, and nothing can go stale.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -38,6 +40,8 @@ ROWS = 64
 """Queries in a block of scores, at most."""
 SCORES = 2**18
 """Scores in a block, 1 MiB: fewer miss the second-level cache, more come with less of Python between them."""
+MOST_BITS = 100.0
+"""Scores that are surely no farther from 0, in bits, need not be brought to a largest one of 0 for their softmax."""
 FUSED_ROWS, FUSED_SCORES = 256, 2**27
 """The same on a GPU: scores of positions, half a GiB."""
 MOST_CORES = 8
@@ -287,7 +291,8 @@ class _Conformer:
         self.ff1, self.ff2 = _FeedForward(block.ff1.fn), _FeedForward(block.ff2.fn)
         width = attention.rel_pos_emb.embedding_dim
         self.attention_norm, self.conv_norm, self.post_norm = block.attn.norm, conv[0], block.post_norm
-        self.qkv = torch.cat([attention.to_q.weight * width**-0.5, attention.to_kv.weight]).t().contiguous()
+        in_bits = width**-0.5 * math.log2(math.e)
+        self.qkv = torch.cat([attention.to_q.weight * in_bits, attention.to_kv.weight]).t().contiguous()
         self.heard = _linear(attention.to_out)
         self.embedding = attention.rel_pos_emb.weight
         into, gate = (w.t().contiguous() for w in conv[2].weight[:, :, 0].chunk(2))
@@ -349,7 +354,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, table: Tensor) -> Tensor:
     """Attention with relative positions, a block of scores at a time.
 
     Args:
-        q: (maps, steps, width), scaled; a map is one head of one sequence.
+        q: (maps, steps, width), scaled so that scores are in bits; a map is one head of one sequence.
         k: the same.
         v: the same.
         table: (width, distances): embeddings as of :meth:`_Conformer.positions`, one a column.
@@ -361,8 +366,9 @@ def attend(q: Tensor, k: Tensor, v: Tensor, table: Tensor) -> Tensor:
     rows = _rows(steps)
     together = max(1, min(maps, SCORES // (rows * steps)))
     room, held = q.new_empty(together * rows * (steps + rows - 1)), q.new_empty(together * rows * steps)
-    heard = []
-    for asking, keys, values in zip(*(t.split(together) for t in (q, k.transpose(1, 2), v)), strict=True):
+    small = bool(_longest(q, 2) * (_longest(k, 2) + _longest(table, 0)) < MOST_BITS)  # Cauchy and Schwarz
+    out = torch.empty_like(q)
+    for heard, asking, keys, values in zip(*(t.split(together) for t in (out, q, k.transpose(1, 2), v)), strict=True):
         start, count = 0, len(asking)
         for queries in asking.split(rows, dim=1):
             asked = queries.shape[1]
@@ -374,11 +380,18 @@ def attend(q: Tensor, k: Tensor, v: Tensor, table: Tensor) -> Tensor:
             askew = room.as_strided((count, asked, steps), (asked * span, span - 1, 1), asked - 1)
             scores = held[: count * asked * steps].view(count, asked, steps)
             torch.baddbmm(askew, queries, keys, out=scores)
-            torch.softmax(scores, dim=2, out=scores)
-            heard.append(torch.bmm(scores, values))
+            if not small:
+                scores -= scores.amax(dim=2, keepdim=True)
+            torch.exp2(scores, out=scores)
+            share = torch.bmm(scores, values)
+            torch.div(share, scores.sum(dim=2, keepdim=True), out=heard[:, start : start + asked])
             start += asked
-    blocks = len(heard) // -(-maps // together)
-    return torch.cat([torch.cat(heard[i : i + blocks], dim=1) for i in range(0, len(heard), blocks)])
+    return out
+
+
+def _longest(x: Tensor, dim: int) -> Tensor:
+    """The largest norm of vectors along a dimension."""
+    return torch.linalg.vector_norm(x, dim=dim).max()
 
 
 def _rows(steps: int) -> int:
