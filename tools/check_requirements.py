@@ -1,4 +1,4 @@
-"""Print "yes" if this Python imports trnet from the checkout given and meets its requirements, extras included."""
+"""check_requirements.py CHECKOUT EXTRA,...: "yes" if this Python imports trnet from there and has what it requires."""
 
 import sys
 from importlib import metadata
@@ -7,17 +7,15 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-EXTRAS = ("", "mini", "deepfilternet", "enh", "export", "docs", "test")
 
-
-def ready(root: Path) -> bool:
-    """Whether `trnet` is installed from `root`, and each of its requirements in a version that fits."""
+def ready(root: Path, extras: list[str]) -> bool:
+    """Whether `trnet` is installed from `root`, and each requirement, of the extras too, in a version that fits."""
     spec = find_spec("trnet")
     if spec is None or spec.origin is None or Path(spec.origin).resolve().parents[1] != root.resolve():
         return False
     for line in metadata.requires("trnet") or []:
         requirement = Requirement(line)
-        if requirement.marker and not any(requirement.marker.evaluate({"extra": extra}) for extra in EXTRAS):
+        if requirement.marker and not any(requirement.marker.evaluate({"extra": extra}) for extra in ("", *extras)):
             continue
         if not requirement.specifier.contains(metadata.version(requirement.name), prereleases=True):
             return False
@@ -26,6 +24,6 @@ def ready(root: Path) -> bool:
 
 if __name__ == "__main__":
     try:
-        print("yes" if ready(Path(sys.argv[1])) else "no")
+        print("yes" if ready(Path(sys.argv[1]), sys.argv[2].split(",")) else "no")
     except metadata.PackageNotFoundError:
         print("no")
