@@ -24,6 +24,13 @@ def is_cut(seconds: float, features: Features) -> bool:
     return own_length(seconds, features) > features.span
 
 
+def num_frames(samples: int, features: Features) -> int:
+    """Frames of a clip of so many samples (Kaldi's snip-edges rule: whole windows only)."""
+    window = round(features.frame_length * features.sample_rate / 1000)
+    shift = round(features.frame_shift * features.sample_rate / 1000)
+    return max(0, 1 + (samples - window) // shift)
+
+
 def heard_span(samples: np.ndarray, span: int, pad: str) -> np.ndarray:
     """The part that the model hears: cut to `span` samples; with ``pad="repeat"`` repeated up to them.
 

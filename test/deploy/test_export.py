@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -21,7 +22,7 @@ from tiny import RATE, hiss, tone, write_wav
 
 import trnet
 from trnet.audio import resampler
-from trnet.bin import export
+from trnet.bin import export, predict
 from trnet.config import Config, Encoder, Features, Pooling, System
 from trnet.deploy.model_file import ModelFile, read_model
 from trnet.deploy.onnx_export import export_model
@@ -129,7 +130,7 @@ def test_log_mels_are_kaldis(script, conf):
 def test_resampling_is_torchaudios(script, rate):
     for samples in (1, 50, 4567):
         wav = hiss(4, samples)
-        np.testing.assert_allclose(script.resample(wav, rate, RATE), resampler(rate, RATE)(wav), atol=2e-5)
+        np.testing.assert_allclose(script.resample(wav, (rate, RATE)), resampler(rate, RATE)(wav), atol=2e-5)
 
 
 def test_the_script_says_what_trnet_predict_says_without_pytorch(packed_gtcrn, exported, tmp_path):
@@ -155,12 +156,48 @@ def test_the_script_says_what_trnet_predict_says_without_pytorch(packed_gtcrn, e
         assert each["c"] == pytest.approx(expected.c, abs=1e-3)
 
 
+def test_trnet_predict_hears_by_the_exported_networks_without_pytorch(packed_gtcrn, exported, tmp_path, capfd):
+    soundfile.write(tmp_path / "long.flac", np.tile(hiss(2, 441_000)[:, None], (1, 2)), 44100)
+    write_wav(tmp_path / "a.wav", tone("neu", 5, 12_345))
+    write_wav(tmp_path / "silent.wav", np.zeros(9000))
+    (tmp_path / "trap").mkdir()
+    (tmp_path / "trap/torch.py").write_text("raise SystemExit('torch was imported')\n")
+    arguments = [str(tmp_path), "--windows", "--format", "jsonl"]
+    command = [sys.executable, "-m", "trnet.bin.predict", str(exported), *arguments]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path / "trap"), *sys.path])}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 1 and "silent.wav: is silent" in done.stderr and "real-time factor" in done.stderr
+    assert predict.main([str(packed_gtcrn.model), *arguments]) == 1
+    expected = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [len(each["windows"]) for each in said] == [1, 2]
+
+    def numbers(each):
+        return [each["c"], *each["probabilities"].values()]
+
+    for ours, theirs in zip(said, expected, strict=True):
+        assert (ours["file"], ours["seconds"], ours["emotion"]) == tuple(
+            theirs[k] for k in ("file", "seconds", "emotion")
+        )
+        for one, other in zip([ours, *ours["windows"]], [theirs, *theirs["windows"]], strict=True):
+            assert numbers(one) == pytest.approx(numbers(other), abs=1e-3)
+
+
+@pytest.mark.parametrize("file", ["ser.onnx", "frontend.onnx", "config.json"])
+def test_a_damaged_export_is_refused(exported, tmp_path, fails, file):
+    folder = shutil.copytree(exported, tmp_path / "copy")
+    (folder / file).write_bytes((folder / file).read_bytes()[:-100])
+    said = fails(predict.main, [str(folder), "a.wav"])
+    assert f"{folder}/{file}" in said and "export the model again" in said
+    assert "the packed model" in fails(predict.main, [str(exported), "a.wav", "--ngpu", "1"])
+
+
 def test_another_front_end_is_not_exported_and_said(packed, tmp_path, fails, capfd, monkeypatch, script):
     assert export.main([str(packed.model), "--out", str(tmp_path)]) == 0
     assert "is not exported" not in capfd.readouterr().out and script.Model(tmp_path).frontend == {"name": "none"}
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config | {"frontend": {"name": "nsnet2"}}))
     assert script.main([str(tmp_path), "a.wav"]) == 1
-    assert "front-end nsnet2 was not exported; use trnet-predict" in capfd.readouterr().err
+    assert "front-end nsnet2 was not exported; use the packed model" in capfd.readouterr().err
     monkeypatch.setattr("trnet.deploy.onnx_export.find_spec", lambda name: None)
     assert "pip install 'trnet[export]'" in fails(export.main, [str(packed.model), "--out", str(tmp_path)])

@@ -8,7 +8,8 @@ import torch
 import torchaudio
 
 from trnet.config import Features
-from trnet.features.fbank import fbank, num_frames
+from trnet.features.fbank import fbank
+from trnet.heard import num_frames
 
 
 def hiss(samples: int, seed: int = 0) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""A packed model as ONNX, for utils/onnx_predict.py or any other runtime."""
+"""A packed model as ONNX, for trnet-predict, utils/onnx_predict.py or any other runtime."""
 
 import sys
 from pathlib import Path

@@ -7,15 +7,21 @@ import time
 from tqdm import tqdm
 
 from trnet.bin.options import Parser, add_device_option, make_parser
+from trnet.deploy.answering import Answering
+from trnet.deploy.formats import FORMATS
+from trnet.deploy.onnx_predictor import OnnxPredictor, is_exported
+from trnet.deploy.sources import recordings_of
 from trnet.errors import TrnetError, one_line_errors
 
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total_fmt} files [{elapsed}<{remaining}{postfix}]"
+
+MODEL_HELP = "a model file (of stage 7 or trnet.bin.pack), hf://org/name, or a folder of trnet.bin.export (sooner)"
 
 
 def get_parser() -> Parser:
     """Options of trnet-predict."""
     parser = make_parser("predict", __doc__)
-    parser.add_argument("model", help="a model file (the zip of stage 7 or trnet.bin.pack), or hf://org/name")
+    parser.add_argument("model", help=MODEL_HELP)
     parser.add_argument(
         "audio",
         nargs="+",
@@ -31,6 +37,16 @@ def get_parser() -> Parser:
     return parser
 
 
+def _predictor(model: str, ngpu: int, trust: bool) -> Answering:
+    if is_exported(model):
+        if ngpu:
+            raise TrnetError(f"--ngpu {ngpu}: exported networks run on the CPU; name the packed model, or --ngpu 0")
+        return OnnxPredictor(model)
+    from trnet.deploy.predictor import Predictor  # here, as it brings PyTorch, which the others do without
+
+    return Predictor.from_pretrained(model, ngpu, trust)
+
+
 @one_line_errors
 def main(args: list[str] | None = None) -> int:
     """Write what is said of each recording to stdout; what fails is one line on stderr, and the rest goes on.
@@ -38,11 +54,7 @@ def main(args: list[str] | None = None) -> int:
     Returns: 0 if all went well, 1 if something failed.
     """
     opts = get_parser().parse_args(args)
-    from trnet.deploy.formats import FORMATS  # here, as they bring PyTorch, which --help does without
-    from trnet.deploy.predictor import Predictor
-    from trnet.deploy.sources import recordings_of
-
-    predictor = Predictor.from_pretrained(opts.model, opts.ngpu, opts.trust)
+    predictor = _predictor(opts.model, opts.ngpu, opts.trust)
     found = recordings_of(opts.audio)
     recordings = [each for each in found if not isinstance(each, TrnetError)]
     width = max((len(recording.name) for recording in recordings), default=0)

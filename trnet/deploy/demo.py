@@ -7,7 +7,8 @@ from typing import Any
 import matplotlib
 import numpy as np
 
-from trnet.deploy.predictor import Answer, Predictor
+from trnet.deploy.answering import Answer
+from trnet.deploy.predictor import Predictor
 from trnet.deploy.recording import of_file
 from trnet.errors import TrnetError
 

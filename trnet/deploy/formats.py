@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from trnet.deploy.predictor import Answer, WindowAnswer
+from trnet.deploy.answering import Answer, WindowAnswer
 
 DIGITS = 6
 

@@ -1,11 +1,12 @@
 """The networks of a packed model as ONNX: the emotion recogniser between log-mels and logits, GTCRN between spectra.
 
-Fourier transforms, log-mels and windows stay outside: `utils/onnx_predict.py` has them in NumPy. Batch and frames are
+Fourier transforms, log-mels and windows stay outside: `onnx_numpy.py` has them in NumPy. Batch and frames are
 free; the clips of a batch are of one length, and the plain encoder halves them: two frames for each of its halvings at
 least. The exporter is the one that traces (``dynamo=False``): the other unrolls
 recurrent layers to the length of the example.
 """
 
+import hashlib
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,7 +24,6 @@ from trnet.frontend.gtcrn import HOP, N_FFT, Gtcrn, GtcrnFrontEnd
 from trnet.model.frames import ValidFrames
 from trnet.model.trnet import TRNet
 from trnet.sections import as_dict
-from trnet.stamp import file_digest
 
 FORMAT, VERSION = "trnet-onnx", 1
 CONFIG, SER, FRONTEND = "config.json", "ser.onnx", "frontend.onnx"
@@ -131,7 +131,7 @@ def export_model(model: ModelFile, out: Path, trust: bool = False) -> list[Path]
         "classes": list(model.classes),
         "features": as_dict(model.config.features),
         "frontend": _frontend_section(frontend),
-        "sha256": {path.name: file_digest(path) for path in written},
+        "sha256": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in written},
     }
     write_bytes(out / CONFIG, json_bytes(config))
     return [*written, out / CONFIG]

@@ -4,15 +4,9 @@ import torchaudio
 from torch import Tensor
 
 from trnet.config import Features
+from trnet.heard import num_frames
 
 INT16_SCALE = 32768.0  # Kaldi reads 16-bit integers
-
-
-def num_frames(samples: int, features: Features) -> int:
-    """Frames of a clip of so many samples (Kaldi's snip-edges rule: whole windows only)."""
-    window = round(features.frame_length * features.sample_rate / 1000)
-    shift = round(features.frame_shift * features.sample_rate / 1000)
-    return max(0, 1 + (samples - window) // shift)
 
 
 def fbank(wav: Tensor, features: Features) -> Tensor:

@@ -1,0 +1,216 @@
+#!/usr/bin/env python3
+"""Emotion of audio files by networks that `python -m trnet.bin.export` wrote, without PyTorch.
+
+    onnx_numpy.py EXPORTED_FOLDER FILE...
+
+One JSON object a file on stdout, as `trnet-predict --format jsonl` writes them; what fails is one line on stderr, and
+the exit status is 1. Needs numpy, onnxruntime and soundfile, and nothing of trnet: this file can be copied elsewhere.
+"""
+
+import argparse
+import hashlib
+import json
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import soundfile
+
+SILENCE_RMS = 1e-5  # -100 dB of full scale
+FLOOR = float(np.finfo(np.float32).eps)  # of mel energies
+
+
+class Unusable(Exception):
+    """A file that cannot be predicted; its message says why."""
+
+
+def resample(wav, rates):
+    """(n,) at one of two rates, Hz, to the other by a Hann-windowed sinc of 6 zero crossings."""
+    rate_in, rate_out = rates
+    common = math.gcd(rate_in, rate_out)
+    old, new = rate_in // common, rate_out // common
+    if old == new:
+        return wav
+    cutoff = min(old, new) * 0.99
+    width = math.ceil(6 * old / cutoff)
+    tap = np.arange(-width, width + old) / old  # in units of a block of `old` samples
+    time = np.clip((tap[None, :] - np.arange(new)[:, None] / new) * cutoff, -6, 6)
+    kernel = np.sinc(time) * np.cos(time * np.pi / 12) ** 2 * cutoff / old  # (new, taps)
+    blocks = -(-len(wav) // old) + 1
+    padded = np.zeros(blocks * old + 2 * width + old)
+    padded[width : width + len(wav)] = wav
+    seen = np.lib.stride_tricks.sliding_window_view(padded, len(tap))[::old][:blocks]
+    return (seen @ kernel.T).reshape(-1)[: math.ceil(new * len(wav) / old)].astype(np.float32)
+
+
+def frame_window(kind, size):
+    """Kaldi's window of a frame, (size,)."""
+    angle = 2 * np.pi * np.arange(size) / (size - 1)
+    hann = 0.5 - 0.5 * np.cos(angle)
+    return {
+        "povey": hann**0.85,
+        "hanning": hann,
+        "hamming": 0.54 - 0.46 * np.cos(angle),
+        "rectangular": np.ones(size),
+        "blackman": 0.42 - 0.5 * np.cos(angle) + 0.08 * np.cos(2 * angle),
+    }[kind]
+
+
+def mel_bank(conf, n_fft):
+    """Triangles even on the mel scale, (mels, n_fft / 2 + 1)."""
+
+    def mel(hertz):
+        return 1127 * np.log(1 + np.asarray(hertz) / 700)
+
+    rate = conf["sample_rate"]
+    edges = np.linspace(*mel([conf["low_freq"], conf["high_freq"] or rate / 2]), conf["num_mel_bins"] + 2)[:, None]
+    place = mel(np.arange(n_fft // 2) * rate / n_fft)[None, :]
+    rising = (place - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    falling = (edges[2:] - place) / (edges[2:] - edges[1:-1])
+    return np.pad(np.maximum(0, np.minimum(rising, falling)), ((0, 0), (0, 1)))  # nothing at half the rate
+
+
+def log_mels(wav, conf):
+    """Kaldi's log mel filter banks without dither, (frames, mels) float32, of samples (n,) in [-1, 1]."""
+    size = round(conf["frame_length"] * conf["sample_rate"] / 1000)
+    shift = round(conf["frame_shift"] * conf["sample_rate"] / 1000)
+    if len(wav) < size:
+        raise Unusable(f"is shorter than a frame of {conf['frame_length']:g} ms")
+    frames = np.lib.stride_tricks.sliding_window_view(wav.astype(np.float64) * 32768, size)[::shift]
+    frames = frames[: conf["max_frames"]]
+    frames = frames - frames.mean(axis=1, keepdims=True)
+    frames = frames - 0.97 * np.concatenate([frames[:, :1], frames[:, :-1]], axis=1)
+    n_fft = 1 << (size - 1).bit_length()
+    power = np.abs(np.fft.rfft(frames * frame_window(conf["window"], size), n_fft)) ** 2
+    return np.log(np.maximum(power @ mel_bank(conf, n_fft).T, FLOOR)).astype(np.float32)
+
+
+def level_gain(wav, level_dbfs):
+    """What brings (n,) to an RMS in dB re full scale, but no peak over it."""
+    rms = float(np.sqrt(np.mean(wav**2)))
+    if level_dbfs is None or rms <= SILENCE_RMS:
+        return 1.0
+    return min(10 ** (level_dbfs / 20) / rms, 1 / float(np.abs(wav).max()))
+
+
+def enhance(wav, conf, network):
+    """GTCRN on (n,): short-time spectra of the clip, mirrored at both ends, through the network and back."""
+    n_fft, hop, total = conf["n_fft"], conf["hop"], len(wav)
+    gain = level_gain(wav, conf["level_dbfs"])
+    index = np.arange(-hop, (-(-total // hop) + 1) * hop)
+    period = max(1, 2 * (total - 1))
+    index = index % period
+    mirrored = wav[np.minimum(np.minimum(index, period - index), total - 1)] * gain
+    window = np.sqrt(0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n_fft) / n_fft))
+    frames = np.lib.stride_tricks.sliding_window_view(mirrored, n_fft)[::hop]
+    spectrum = np.fft.rfft(frames * window)[None]
+    parts = {"real": spectrum.real.astype(np.float32), "imag": spectrum.imag.astype(np.float32)}
+    real, imag = network.run(None, parts)
+    pieces = np.fft.irfft(real[0] + 1j * imag[0], n_fft) * window
+    out, weight = np.zeros(len(mirrored)), np.zeros(len(mirrored))
+    for number, piece in enumerate(pieces):
+        out[number * hop :][:n_fft] += piece
+        weight[number * hop :][:n_fft] += window**2
+    inside = slice(hop, hop + total)
+    return (out[inside] / weight[inside] / gain).astype(np.float32)
+
+
+class Model:
+    """The exported networks and their settings."""
+
+    def __init__(self, folder):
+        try:
+            self.conf = json.loads((folder / "config.json").read_bytes())
+        except ValueError as error:
+            raise Unusable(f"{folder}/config.json: is damaged ({error}); export the model again") from None
+        if (self.conf.get("format"), self.conf.get("version")) != ("trnet-onnx", 1):
+            raise Unusable(f"{folder}/config.json: is not of trnet-onnx 1; export the model again")
+        self.features, self.frontend = self.conf["features"], self.conf["frontend"] or {"name": "none"}
+        self.ser = self.session(folder / "ser.onnx")
+        self.network = None
+        if "file" in self.frontend:
+            self.network = self.session(folder / self.frontend["file"])
+        elif self.frontend["name"] != "none":
+            raise Unusable(f"{folder}: front-end {self.frontend['name']} was not exported; use the packed model")
+
+    def session(self, file):
+        """A network, if it is the one that was exported with config.json."""
+        graph = file.read_bytes()
+        if hashlib.sha256(graph).hexdigest() != self.conf["sha256"][file.name]:
+            raise Unusable(f"{file}: is not what was exported with config.json; export the model again")
+        return onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+
+    def window(self, wav):
+        """Probabilities (classes,) and c (None where the system has none) of samples (n,) of one window."""
+        span = self.span()
+        if self.features["pad"] == "repeat" and len(wav) < span:
+            wav = np.resize(wav, span)
+        heard = {}
+        for name in (given.name for given in self.ser.get_inputs()):
+            clip = wav
+            if name == "enhanced" and self.network is not None:
+                peak = max(1.0, float(np.abs(wav).max()))
+                clip = enhance(wav / peak, self.frontend, self.network) * peak
+            heard[name] = log_mels(clip, self.features)[None]
+        logits, *c = self.ser.run(None, heard)
+        odds = np.exp(logits[0] - logits[0].max())
+        return odds / odds.sum(), float(c[0][0]) if c else None
+
+    def span(self):
+        """Samples of the longest window."""
+        per_ms = self.features["sample_rate"] / 1000
+        shift = round(self.features["frame_shift"] * per_ms)
+        return round(self.features["frame_length"] * per_ms) + (self.features["max_frames"] - 1) * shift
+
+    def predict(self, file):
+        """What is said of a file: the mean over its windows, the last of them moved back, silent ones left out."""
+        try:
+            samples, rate = soundfile.read(file, dtype="float32", always_2d=True)
+        except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
+            raise Unusable(f"is no audio that libsndfile reads ({error})") from None
+        if not len(samples) or not np.isfinite(samples).all():
+            raise Unusable("holds NaN or infinite samples" if len(samples) else "holds no samples")
+        wav, span = resample(samples.mean(axis=1), (rate, self.features["sample_rate"])), self.span()
+        starts = [*range(0, max(1, len(wav) - span), span), max(0, len(wav) - span)]
+        pieces = [wav[start : start + span] for start in dict.fromkeys(starts)]
+        said = [
+            self.window(piece) for piece in pieces if np.sqrt(np.mean(piece.astype(np.float64) ** 2)) >= SILENCE_RMS
+        ]
+        if not said:
+            raise Unusable("is silent from beginning to end")
+        probs = np.mean([row for row, _ in said], axis=0)
+        classes, c = self.conf["classes"], None if said[0][1] is None else float(np.mean([c for _, c in said]))
+        return {
+            "file": str(file),
+            "seconds": round(len(wav) / self.features["sample_rate"], 6),
+            "emotion": classes[int(probs.argmax())],
+            "probabilities": {name: round(float(p), 6) for name, p in zip(classes, probs, strict=True)},
+            "c": c if c is None else round(c, 6),
+        }
+
+
+def main(args=None):
+    """Write what is said of each file; 1 if something failed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="what python -m trnet.bin.export wrote")
+    parser.add_argument("files", nargs="+", help="audio files")
+    opts = parser.parse_args(args)
+    try:
+        model = Model(opts.folder)
+    except (Unusable, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    failed = 0
+    for file in opts.files:
+        try:
+            print(json.dumps(model.predict(file)), flush=True)
+        except Unusable as error:
+            failed = 1
+            print(f"error: {file}: {error}", file=sys.stderr)
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())
