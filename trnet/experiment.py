@@ -30,7 +30,7 @@ from trnet.train.checkpoint import load_checkpoint
 from trnet.train.ctc import Targets, make_targets
 from trnet.train.data import BatchReader
 from trnet.train.forward import input_kinds, make_model
-from trnet.train.history import ends_at
+from trnet.train.history import ends_at, goes_too_far
 from trnet.train.loop import train_runs
 from trnet.train.pieces import fold_pieces
 from trnet.train.run import Run
@@ -272,6 +272,9 @@ class Experiment:
                     kept = stamp.shelve()
                     print(f"{folder}: changed: {', '.join(changed)}; what was there is kept as {kept.name}")
                 stamp.restore()
+                if epochs := self._epochs_too_many(folder):
+                    kept = stamp.shelve(f".{epochs}epochs")
+                    print(f"{folder}: has {epochs} epochs, too many; what was there is kept as {kept.name}")
                 if self.trained(name, fold, seed):
                     print(f"{folder}: up to date")
                     continue
@@ -288,6 +291,12 @@ class Experiment:
             train_runs(task, runs, position, self.wandb)
             for stamp in stamps.values():
                 stamp.finish()
+
+    def _epochs_too_many(self, folder: Path) -> int:
+        """Epochs of a run that reaches further than this configuration, in which its last one may have been chosen."""
+        last = folder / "last.pt"
+        history = load_checkpoint(last)["history"] if last.exists() else []
+        return len(history) if goes_too_far(history, self.config.training) else 0
 
     def _task(self, group: Group) -> Task:
         system, fold = self.config.system(group.name), group.folds[0]

@@ -8,6 +8,7 @@ import multiprocessing
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from multiprocessing.queues import Queue
 from typing import TypeVar
 
@@ -15,9 +16,12 @@ import torch
 from tqdm import tqdm
 
 from trnet.allocator import keep_freed_memory
+from trnet.device import gpu
 from trnet.errors import TrnetError
 from trnet.experiment import Experiment
 from trnet.parallel import imap
+
+LONGEST = timedelta(days=365)  # that one process of torchrun waits for another
 
 T = TypeVar("T")
 Work = Callable[[Experiment, T, int | None], None]  # experiment, job, line of the progress bar
@@ -44,6 +48,8 @@ def _prepare(experiment: Experiment, threads: int) -> None:
     torch.set_num_threads(threads)
     if experiment.device.type == "cpu":
         keep_freed_memory()  # a seventh faster
+    else:
+        gpu(experiment.device.index or 0)
 
 
 def _do(job: T) -> str | None:
@@ -57,6 +63,14 @@ def _failure(experiment: Experiment, work: Work, job: T, position: int | None) -
     except TrnetError as error:
         return str(error)
     return None
+
+
+def _wait_for_others() -> None:
+    """Under torchrun, until every process has done its share: it ends all where one ends with a failure."""
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        torch.distributed.init_process_group("gloo", timeout=LONGEST)
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
 
 
 def do_all(experiment: Experiment, work: Work, jobs: Sequence[T], nj: int, threads: int, desc: str) -> None:
@@ -83,12 +97,13 @@ def do_all(experiment: Experiment, work: Work, jobs: Sequence[T], nj: int, threa
         for line in range(1, nj + 1):
             lines.put(line)
         results = imap(_do, jobs, nj, desc, "run", _start, (experiment, work, threads, lines, lock), chunk=1)
-    failures = []
+    failures: list[str] = []
     for failure in results:
         if failure is not None:
             failures.append(failure)
             if len(jobs) > 1:
                 tqdm.write(f"failed: {failure}")
+    _wait_for_others()
     if failures:
         more = "" if len(jobs) == 1 else f" ({len(failures)} of {len(jobs)} runs failed; the others are done)"
         raise TrnetError(f"{failures[0]}{more}")

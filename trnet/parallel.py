@@ -9,10 +9,13 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from types import FrameType
 from typing import Any, Generic, TypeVar
 
 from tqdm import tqdm
+
+from trnet.errors import TrnetError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -24,7 +27,7 @@ _stopped = False  # asked to end
 
 def _start_worker(initializer: Callable[..., None] | None, args: tuple[Any, ...]) -> None:
     """One thread a worker; a worker ends when its parent does, however it does."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     os.environ["OMP_NUM_THREADS"] = "1"  # for libraries that are loaded from here on
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
@@ -58,11 +61,16 @@ class _UnlessStopped(Generic[Item, Result]):
             _at_work = False
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """Have this process end when the one that started it does, killed or not."""
     parent = multiprocessing.parent_process()
     assert parent is not None
-    multiprocessing.connection.wait([parent.sentinel])
-    os._exit(1)
+
+    def wait() -> None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 @contextlib.contextmanager
@@ -115,6 +123,8 @@ def imap(
                 bar.update()
                 yield result
             done = True
+        except BrokenProcessPool:
+            raise TrnetError(f"{desc}: a worker process was killed, perhaps for want of memory; lower --nj") from None
         finally:
             if not done:
                 for worker in set(multiprocessing.active_children()) - others:

@@ -73,12 +73,13 @@ class Stamp:
             return []
         return sorted(k for k in old.keys() | self.made_from.keys() if old.get(k) != self.made_from.get(k))
 
-    def shelve(self) -> Path:
-        """Move a folder that was made from something else aside.
+    def shelve(self, suffix: str = "") -> Path:
+        """Move a folder aside that was made from something else, or more than is wanted.
 
-        Returns: where it now lies, beside its old place: its name and the digest of what it was made from.
+        Returns: where it now lies, beside its old place: its name, the digest of what it was made from, and `suffix`.
         """
         shelf = self._shelf(self._read()["made_from"])
+        shelf = shelf.with_name(shelf.name + suffix)
         if shelf.exists():
             shutil.rmtree(shelf)
         self.folder.rename(shelf)

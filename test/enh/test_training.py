@@ -120,7 +120,7 @@ def test_a_finished_run_is_left_alone_and_a_changed_one_is_trained_anew(trained,
     assert "up to date" in capsys.readouterr().out
     assert (exp / "dccrn/seed1/frontend.pt").stat().st_mtime_ns == before
     assert train_frontend.main(options(write_config(training={"max_epochs": 1, "lr": 0.02}), pairs, exp)) == 0
-    assert "trained anew, changed: training" in capsys.readouterr().out
+    assert "changed: training; what was there is kept as seed1." in capsys.readouterr().out
 
 
 def test_seeds_differ(trained, pairs, tmp_path, write_config):

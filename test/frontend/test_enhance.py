@@ -142,7 +142,7 @@ def test_other_options_make_the_sets_anew(options, tiny, tmp_path, whole, capsys
     [
         ("Nan", "gave NaN or infinite samples", "1"),
         ("Nan", "gave NaN or infinite samples", "2"),
-        ("Silent", "gave digital silence", "1"),
+        ("Silent", "gave silence", "1"),
         ("Short", "it has to keep the shape", "1"),
     ],
 )

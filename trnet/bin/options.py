@@ -109,9 +109,11 @@ def device_from(args: Namespace) -> "torch.device":
     """
     import torch  # here, because it takes seconds and not every stage needs it
 
+    from trnet.device import gpu
+
     if args.ngpu > torch.cuda.device_count():
         raise TrnetError(f"--ngpu {args.ngpu}: PyTorch sees {torch.cuda.device_count() or 'no'} GPU here; use fewer")
-    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if args.ngpu else torch.device("cpu")
+    return gpu(int(os.environ.get("LOCAL_RANK", 0))) if args.ngpu else torch.device("cpu")
 
 
 def frontend_from(config: Config, args: Namespace) -> "FrontEnd":

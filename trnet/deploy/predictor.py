@@ -9,6 +9,7 @@ import torch
 from trnet.deploy.answering import Answering, Said
 from trnet.deploy.hub import read_pretrained
 from trnet.deploy.model_file import ModelFile
+from trnet.device import gpu
 from trnet.errors import TrnetError
 from trnet.features.archive import as_archived
 from trnet.features.fbank import fbank
@@ -47,7 +48,7 @@ class Predictor(Answering):
         """
         if ngpu and not torch.cuda.is_available():
             raise TrnetError(f"--ngpu {ngpu}: PyTorch sees no GPU here; use --ngpu 0")
-        self.device = torch.device("cuda" if ngpu else "cpu")
+        self.device = gpu() if ngpu else torch.device("cpu")
         super().__init__(model.config.features, model.classes)
         self.model = model
         self.network = model.make_network().to(self.device)

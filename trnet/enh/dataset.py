@@ -93,13 +93,13 @@ def epoch_order(utts: Sequence[str], count: int, *key: object) -> list[tuple[str
 
 def epoch_batches(
     pairs: Pairs, samples: int, batch_size: int, count: int, workers: int, *key: object
-) -> tuple[int, Iterator[tuple[Tensor, Tensor]]]:
+) -> tuple[list[list[str]], Iterator[tuple[Tensor, Tensor]]]:
     """Batches of one epoch, read ahead by so many processes (0: none); they do not depend on `workers`.
 
     What does not fill a batch at the end is left out, unless it is all there is.
 
     Returns:
-        Their number, and noisy and clean segments, (batch, samples) float32 each.
+        The utterances of each, and noisy and clean segments, (batch, samples) float32 each.
     """
     order = epoch_order(pairs.utts, count, *key)
     whole = len(order) // batch_size * batch_size
@@ -111,4 +111,5 @@ def epoch_batches(
         collate_fn=_stack,
         multiprocessing_context="spawn" if workers else None,
     )
-    return len(loader), iter(loader)
+    utts = [utt for utt, _ in segments.order]
+    return [utts[start : start + batch_size] for start in range(0, len(utts), batch_size)], iter(loader)

@@ -21,7 +21,8 @@ from trnet.enh.dataset import RATE, Pairs, drawn, epoch_batches
 from trnet.enh.methods import build_method
 from trnet.enh.metrics import METRICS, mean_scores, pesq_of_pair, scores_of_pair
 from trnet.enh.pool import mapping
-from trnet.enh.schedule import best_epoch, goes_too_far, is_finished, lr_at, score
+from trnet.enh.schedule import best_epoch, is_finished, lr_at, score
+from trnet.errors import TrnetError
 from trnet.files import write_text
 from trnet.frontend.clips import enhance_clips
 from trnet.provenance import commit, machine, versions
@@ -84,13 +85,11 @@ class Run:
         return is_finished(self.history, self.task.config.training, self.task.config.validation)
 
     def resume(self) -> None:
-        """Take up `last.pt` if it is there and reaches no further than this configuration does."""
-        path, config = self.folder / LAST, self.task.config
+        """Take up `last.pt` if it is there."""
+        path = self.folder / LAST
         if not path.exists() or not (self.folder / FRONTEND).exists():
             return
         state = load_checkpoint(path)
-        if goes_too_far(state["history"], config.training, config.validation):
-            return  # of another call that asked for more: from the start
         self.method.load(state["method"])
         self.history, self.steps = state["history"], state["steps"]
         self.trained_with = [*state["trained_with"], *self.trained_with]
@@ -114,13 +113,17 @@ class Run:
         heard = conf.utts_per_epoch or len(self.task.train.utts)
         workers = self.task.nj if self.task.nj > 1 and heard >= WORTH else 0
         size = (samples, conf.batch_size, conf.utts_per_epoch, workers)
-        count, batches = epoch_batches(self.task.train, *size, *key)
+        groups, batches = epoch_batches(self.task.train, *size, *key)
+        count = len(groups)
         self.method.train(True)
         sums: dict[str, float] = {}
-        for done, (noisy, clean) in enumerate(batches, 1):
+        for done, (utts, (noisy, clean)) in enumerate(zip(groups, batches, strict=True), 1):
             self.steps += 1
             self.method.set_lr(lr := lr_at(self.steps, self.history, conf, self.task.config.validation))
-            parts = self.method.step(noisy.to(self.task.device), clean.to(self.task.device))
+            try:
+                parts = self.method.step(noisy.to(self.task.device), clean.to(self.task.device))
+            except TrnetError as error:
+                raise TrnetError(f"{self.task.name}: epoch {epoch}, {' '.join(utts)}: {error}") from None
             for name, value in parts.items():
                 sums[name] = sums.get(name, 0.0) + value
             speed = done * conf.batch_size * conf.segment_s / (time.monotonic() - started)

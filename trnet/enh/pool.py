@@ -10,9 +10,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from trnet.parallel import end_with_parent
+
 
 def _start() -> None:
-    """Ctrl-C is the parent's alone; one thread a process."""
+    """Ctrl-C is the parent's alone, its end this process's too; one thread a process."""
+    end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ["OMP_NUM_THREADS"] = "1"
 

@@ -10,7 +10,7 @@ import torch
 from trnet.enh.config import EnhConfig
 from trnet.enh.dataset import Pairs
 from trnet.enh.loop import FRONTEND, LAST, Task, train_run
-from trnet.enh.schedule import ends_at
+from trnet.enh.schedule import ends_at, goes_too_far
 from trnet.kaldi.data_dir import DataDir
 from trnet.lock import only_one
 from trnet.sections import as_dict, made_of
@@ -52,6 +52,12 @@ class TrainedFrontEnd:
         history = load_checkpoint(self.folder / LAST)["history"]
         return ends_at(history, self.config.training, self.config.validation)
 
+    def _epochs_too_many(self) -> int:
+        """Epochs of a run that reaches further than this configuration, in which its last one may have been chosen."""
+        last = self.folder / LAST
+        history = load_checkpoint(last)["history"] if last.exists() else []
+        return len(history) if goes_too_far(history, self.config.training, self.config.validation) else 0
+
     def train(self, device: torch.device, nj: int, wandb: str | None = None) -> None:
         """Train it, or say that it is up to date; `wandb`: project that gets the curves too.
 
@@ -59,11 +65,16 @@ class TrainedFrontEnd:
         """
         with only_one(self.folder):
             stamp = self.stamp()
+            if changed := stamp.changed():
+                kept = stamp.shelve()
+                print(f"{self.folder}: changed: {', '.join(changed)}; what was there is kept as {kept.name}")
+            stamp.restore()
             if self.trained():
                 print(f"{self.folder}: up to date")
                 return
-            if changed := stamp.changed():
-                print(f"{self.folder}: trained anew, changed: {', '.join(changed)}")
+            if epochs := self._epochs_too_many():
+                kept = stamp.shelve(f".{epochs}epochs")
+                print(f"{self.folder}: has {epochs} epochs, too many; what was there is kept as {kept.name}")
             stamp.begin()
             pairs = [Pairs(DataDir(folder)) for folder in (self.train_data, self.valid_data)]
             train_run(Task(self.config, *pairs, self.seed, device, nj, wandb), self.folder)

@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from trnet.audio import SILENCE_RMS
 from trnet.errors import TrnetError
 from trnet.frontend.base import FrontEnd
 
@@ -24,10 +25,12 @@ def enhance_clips(frontend: FrontEnd, clips: list[np.ndarray], names: list[str])
     batch = torch.zeros(len(clips), int(lengths.max()))
     for row, clip, gain in zip(batch, clips, gains, strict=True):
         row[: len(clip)] = torch.from_numpy(clip / np.float32(gain))
-    with torch.inference_mode():
-        enhanced = frontend.enhance(batch.to(frontend.device), lengths.to(frontend.device)).cpu().numpy()
-    if enhanced.shape != tuple(batch.shape):
-        raise TrnetError(f"{names[0]}: front-end made {enhanced.shape} of {tuple(batch.shape)}; mend the front-end")
+    try:
+        with torch.inference_mode():
+            enhanced = frontend.enhance(batch.to(frontend.device), lengths.to(frontend.device)).cpu().numpy()
+    except TrnetError as error:
+        more = f" and {len(names) - 1} more, in a batch" if len(names) > 1 else ""
+        raise TrnetError(f"{names[0]}{more}: {error}") from None
     out = [row[: len(clip)] * np.float32(gain) for row, clip, gain in zip(enhanced, clips, gains, strict=True)]
     for name, samples, clip in zip(names, out, clips, strict=True):
         _check(name, samples, clip)
@@ -56,5 +59,9 @@ def enhance_utterance(frontend: FrontEnd, utt: str, clip: np.ndarray, name: str)
 def _check(name: str, samples: np.ndarray, clip: np.ndarray) -> None:
     if not np.isfinite(samples).all():
         raise TrnetError(f"{name}: front-end gave NaN or infinite samples; check its checkpoint")
-    if not samples.any() and clip.any():
-        raise TrnetError(f"{name}: front-end gave digital silence; check its checkpoint")
+    if _rms(samples) < SILENCE_RMS <= _rms(clip):
+        raise TrnetError(f"{name}: front-end gave silence (below -100 dB of full scale); check its checkpoint")
+
+
+def _rms(samples: np.ndarray) -> float:
+    return float(np.sqrt(np.square(samples, dtype=np.float64).mean())) if len(samples) else 0.0

@@ -140,12 +140,14 @@ class Trajectory:
             try:
                 row = self.train_epoch(reader, bar)
                 self._finish_epoch(row, waiting)
+                continue
             except torch.OutOfMemoryError:
-                self._make_room()
+                pass
+            self._make_room()  # here, where the exception no longer holds the tensors of the step that failed
 
     def _make_room(self) -> None:
         if not self.task.store.halve():
-            raise TrnetError(f"{self.title}: out of GPU memory; lower training.batch_size, or --nj") from None
+            raise TrnetError(f"{self.title}: out of GPU memory; lower training.batch_size, or --nj")
         print(
             f"{self.title}: out of GPU memory in epoch {self.epoch + 1}; half of the features there are given back, "
             "and the epoch begins again"

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from trnet.board import Board
 from trnet.conditions import CLEAN
+from trnet.errors import TrnetError
 from trnet.eval.metrics import uar
 from trnet.files import write_text
 from trnet.folds import Fold
@@ -14,7 +15,7 @@ from trnet.provenance import commit, machine, versions
 from trnet.train.checkpoint import check_weights, load_checkpoint, save_checkpoint
 from trnet.train.data import draw_conditions
 from trnet.train.decode import decode
-from trnet.train.history import History, as_csv, best_epoch, goes_too_far, is_finished
+from trnet.train.history import History, as_csv, best_epoch, is_finished
 from trnet.train.task import Task
 
 BATCH = 64  # utterances a batch in validation
@@ -42,19 +43,23 @@ class Run:
         return is_finished(self.history, self.task.config.training)
 
     def resume(self, model: nn.Module) -> dict[str, Any] | None:
-        """Take up ``last.pt`` and return it, if it is there and reaches no further than this configuration does.
+        """Take up ``last.pt`` and return it, if it is there.
 
-        Raises: TrnetError if a checkpoint is damaged, or of another network than `model`.
+        Raises: TrnetError if a checkpoint is damaged, of another network than `model`, or ``best.pt`` is gone.
         """
         self.history, path = [], self.folder / "last.pt"
         if not path.exists():
             return None
         state = load_checkpoint(path)
         check_weights(model, state["model"], path)
-        best = load_checkpoint(self.folder / "best.pt")
-        too_far = goes_too_far(state["history"], self.task.config.training)
-        if too_far or best["epoch"] != best_epoch(state["history"]):
-            return None  # of another call that asked for more: from the start
+        if not (self.folder / "best.pt").exists():
+            raise TrnetError(
+                f"{self.folder}/best.pt: is gone, but last.pt has {len(state['history'])} epochs; put it back, or "
+                "remove last.pt to train from the start"
+            )
+        next_epoch = len(state["history"]) + 1  # best.pt may be of it already: killed before last.pt was written
+        if load_checkpoint(self.folder / "best.pt")["epoch"] not in (best_epoch(state["history"]), next_epoch):
+            return None  # not of this history: from the start
         self.history = state["history"]
         self.trained_with = list(dict.fromkeys([*state["trained_with"], *self.trained_with]))
         return state

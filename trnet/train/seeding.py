@@ -1,7 +1,5 @@
 """One way to seed PyTorch, so that what is trained twice comes out the same."""
 
-import os
-
 import torch
 
 from trnet.noise.assign import rng_for
@@ -9,7 +7,6 @@ from trnet.noise.assign import rng_for
 
 def seed_torch(*key: object) -> None:
     """Seed PyTorch's generators by `key` and ask for deterministic algorithms."""
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS refuses to be deterministic
     torch.use_deterministic_algorithms(True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # it costs an eighth of a step, and nothing reads it
     torch.manual_seed(int(rng_for(*key).integers(2**62)))
