@@ -65,6 +65,21 @@ def test_torchrun_splits_the_runs(command, one_by_one, tmp_path):
     assert_same(weights(tmp_path / "split"), one_by_one)
 
 
+def test_under_torchrun_a_run_that_fails_does_not_stop_the_others(command, tiny, tmp_path, broken):
+    """The first process has nothing but the failing run; the second one's run takes longer."""
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run(
+        [*torchrun, "-m", "trnet.bin.train", *command("exp", "--folds", "1 6", dump=broken)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode != 0 and "fold 1 seed 1: loss is not finite" in done.stderr
+    assert set(weights(tmp_path / "exp")) == {"fold6_seed1"}
+    history = torch.load(tmp_path / "exp/raw/baseline_c/fold6_seed1/last.pt", weights_only=True)["history"]
+    assert len(history) == 2
+
+
 def test_the_shares_of_all_processes_are_all_jobs_once(monkeypatch):
     assert own_share(range(7)) == list(range(7))
     shares = []
@@ -75,8 +90,8 @@ def test_the_shares_of_all_processes_are_all_jobs_once(monkeypatch):
     assert sorted(shares) == list(range(7))
 
 
-@pytest.mark.parametrize("nj", ["1", "2"])
-def test_a_run_that_fails_does_not_stop_the_others(command, tiny, tmp_path, nj, capsys):
+@pytest.fixture
+def broken(tiny, tmp_path) -> Path:
     """Features of S3M that are not finite: fold 1 trains on them, fold 6 (S3M tests, S3F validates) does not."""
     dump = tmp_path / "dump"
     shutil.copytree(tiny.dump, dump, ignore=shutil.ignore_patterns("wav"))
@@ -84,7 +99,12 @@ def test_a_run_that_fails_does_not_stop_the_others(command, tiny, tmp_path, nj, 
     matrices = {key: np.array(value) for key, value in kaldiio.load_scp(str(folder / "feats.scp")).items()}
     matrices["S3M-sad_1"][3, 4] = np.nan
     kaldiio.save_ark(str(folder / "feats.ark"), matrices, scp=str(folder / "feats.scp"))
-    assert train.main(command("exp", "--folds", "1 6", "--nj", nj, dump=dump)) == 1
+    return dump
+
+
+@pytest.mark.parametrize("nj", ["1", "2"])
+def test_a_run_that_fails_does_not_stop_the_others(command, broken, tmp_path, nj, capsys):
+    assert train.main(command("exp", "--folds", "1 6", "--nj", nj, dump=broken)) == 1
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert "baseline_c fold 1 seed 1: loss is not finite on" in error and "S3M-sad_1(clean)" in error
     assert "1 of 2 runs failed; the others are done" in error

@@ -2,6 +2,7 @@
 
 import functools
 import io
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from trnet.errors import TrnetError
 from trnet.files import write_bytes
 
 SILENCE_RMS = 1e-5  # -100 dB of full scale: below this a recording holds no signal
+ZERO_CROSSINGS, ROLLOFF = 6, 0.99  # of torchaudio's Resample, a windowed sinc
+LARGEST_BANK = 1_000_000  # coefficients of all its filters together
 
 
 @dataclass(frozen=True)
@@ -27,12 +30,34 @@ class AudioInfo:
 
 @functools.lru_cache(maxsize=8)
 def resampler(rate_in: int, rate_out: int) -> Callable[[np.ndarray], np.ndarray]:
-    """A function from samples (n,) float32 at one rate, Hz, to those at another."""
+    """A function from samples (n,) float32 at one rate, Hz, to those at another, by torchaudio's default filter.
+
+    torchaudio has a filter of its own for each of the output's places between two samples of the input; where these
+    are thousands, as from 44,101 Hz, scipy goes through one long filter instead.
+    """
+    old, new = (rate // math.gcd(rate_in, rate_out) for rate in (rate_in, rate_out))
+    if new * (2 * filter_width(old, new) + old) > LARGEST_BANK:
+        return functools.partial(_resampled_by_scipy, old=old, new=new)
     import torch  # here, because it takes seconds and most corpora need no resampling
     import torchaudio
 
     resample = torchaudio.transforms.Resample(rate_in, rate_out)
     return lambda samples: resample(torch.from_numpy(samples)).numpy()
+
+
+def filter_width(old: int, new: int) -> int:
+    """Samples of the input that one of the output hears on either side, of rates without a common divisor."""
+    return math.ceil(ZERO_CROSSINGS * old / (min(old, new) * ROLLOFF))
+
+
+def _resampled_by_scipy(samples: np.ndarray, old: int, new: int) -> np.ndarray:
+    import scipy.signal  # here, because it takes half a second
+
+    crossing = max(old, new) / ROLLOFF  # samples at old * new Hz
+    reach = math.floor(ZERO_CROSSINGS * crossing)
+    time = np.arange(-reach, reach + 1) / crossing
+    taps = np.sinc(time) * np.cos(np.pi / 2 * time / ZERO_CROSSINGS) ** 2 / crossing
+    return scipy.signal.resample_poly(samples.astype(np.float64), new, old, window=taps).astype(np.float32)
 
 
 def _decode(path: Path, start_s: float = 0.0, end_s: float | None = None) -> tuple[np.ndarray, int, int]:

@@ -307,17 +307,20 @@ def test_meld_is_counted_by_its_parts(grow, prepare, tmp_path):
         prepare("meld", grow("meld"), read_contract(path))
 
 
-def test_published_totals(conf):
-    totals = {"emodb": 339, "ravdess": 672, "crema_d": 4899, "savee": 300, "tess": 1600, "emovo": 336, "esd": 28000}
-    totals |= {"shemo": 2737, "urdu": 400, "meld": 11351}
-    for name, total in totals.items():
-        assert sum(read_contract(conf(name, "contract.yaml")).counts.values()) == total, name
-    assert set(totals) == set(LABELLED) - {"msp_podcast"}  # each release has other counts
+PUBLISHED = {"emodb": 339, "ravdess": 672, "crema_d": 4899, "savee": 300, "tess": 1600, "emovo": 336, "esd": 28000}
+PUBLISHED |= {"shemo": 2737, "urdu": 400, "meld": 11351}  # msp_podcast: each release has other counts
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_totals(conf, name):
+    assert sum(read_contract(conf(name, "contract.yaml")).counts.values()) == PUBLISHED[name]
 
 
 @pytest.mark.parametrize("name", TREES)
 def test_the_label_map_gives_the_common_classes(conf, name):
-    assert set(read_label_map(conf(name, "labels.yaml")).classes.values()) - {None} == {"ang", "hap", "neu", "sad"}
+    classes = set(read_label_map(conf(name, "labels.yaml")).classes.values()) - {None}
+    assert {"ang", "hap", "neu", "sad"} <= classes  # a corpus of one's own may have more
+    assert name not in PUBLISHED or len(classes) == 4
 
 
 def test_meld_without_its_sound(grow, prepare):

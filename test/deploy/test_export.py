@@ -126,9 +126,9 @@ def test_log_mels_are_kaldis(script, conf):
         np.testing.assert_allclose(ours, fbank(torch.from_numpy(wav), features).numpy(), atol=1e-3)
 
 
-@pytest.mark.parametrize("rate", [8000, 11025, 44100, 48000])
+@pytest.mark.parametrize("rate", [8000, 11025, 44100, 48000, 24414, 44101])
 def test_resampling_is_torchaudios(script, rate):
-    for samples in (1, 50, 4567):
+    for samples in (1, 50, 45678):
         wav = hiss(4, samples)
         np.testing.assert_allclose(script.resample(wav, (rate, RATE)), resampler(rate, RATE)(wav), atol=2e-5)
 
@@ -190,6 +190,24 @@ def test_a_damaged_export_is_refused(exported, tmp_path, fails, file):
     said = fails(predict.main, [str(folder), "a.wav"])
     assert f"{folder}/{file}" in said and "export the model again" in said
     assert "the packed model" in fails(predict.main, [str(exported), "a.wav", "--ngpu", "1"])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"classes": ["a", "b", "c", "d", "e"]}, "lists 5 classes for 4 logits"),
+        ({"classes": None}, "is damaged"),
+        ({"sha256": {}}, "is damaged"),
+        ({"features": {"hop": 3}}, "is damaged"),
+        ({"version": 2}, "is not of trnet-onnx 1"),
+    ],
+)
+def test_an_export_with_another_config_is_refused(exported, tmp_path, fails, change, message):
+    folder = shutil.copytree(exported, tmp_path / "copy")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | change))
+    said = fails(predict.main, [str(folder), "a.wav"])
+    assert f"{folder}/config.json: {message}" in said and "export the model again" in said
 
 
 def test_another_front_end_is_not_exported_and_said(packed, tmp_path, fails, capfd, monkeypatch, script):

@@ -168,7 +168,8 @@ def test_windows_cover_a_recording_whatever_it_is_read_in(total, length, hop):
 
 
 @pytest.mark.parametrize(
-    ("rate", "seconds"), [(96000, 3.7), (44100, 2.9), (22050, 1.0), (8000, 4.2), (11025, 0.03), (48000, 0.02)]
+    ("rate", "seconds"),
+    [(96000, 3.7), (44100, 2.9), (22050, 1.0), (8000, 4.2), (11025, 0.03), (48000, 0.02), (24414, 2.3), (44101, 3.1)],
 )
 def test_reading_in_pieces_is_reading_at_once(rate, seconds, tmp_path):
     wav = np.random.default_rng(1).uniform(-0.5, 0.5, (round(rate * seconds), 2)).astype(np.float32)
@@ -177,7 +178,7 @@ def test_reading_in_pieces_is_reading_at_once(rate, seconds, tmp_path):
     mono = wav.mean(axis=1)
     for size in (1 + len(mono) // 7, 100_000):
         blocks = [mono[i : i + size] for i in range(0, len(mono), size)]
-        pieces = list(resampled(blocks, rate, RATE, "a"))
+        pieces = list(resampled(blocks, rate, RATE))
         np.testing.assert_allclose(np.concatenate(pieces), whole, atol=1e-6)
     found_rate, found_seconds, blocks = of_file(tmp_path / "a.wav").blocks()
     assert found_rate == rate and found_seconds == pytest.approx(seconds, abs=1e-4)
@@ -264,18 +265,19 @@ def test_what_fails_is_named_and_the_rest_goes_on(packed, mixed, capfd):
 def test_lists_and_folders_that_name_nothing_are_named(packed, tmp_path, capfd):
     write_wav(tmp_path / "a.wav", tone("ang", 1, 9000))
     (tmp_path / "wav.scp").write_text(f"utt2 {tmp_path}/a.wav\nutt1 sox a.wav |\nutt3 {tmp_path}/none.wav\n")
-    (tmp_path / "bad.scp").write_text("only-an-id\n")
+    (tmp_path / "bad.scp").write_text(f"only-an-id\nutt4\t{tmp_path}/a.wav\nutt4 {tmp_path}/a.wav\n")
     (tmp_path / "empty").mkdir()
     arguments = [tmp_path / "wav.scp", tmp_path / "bad.scp", tmp_path / "empty", tmp_path / "none.scp"]
     status, out, err = run(capfd, packed.model, *arguments, "--format", "jsonl")
-    assert status == 1 and [json.loads(line)["file"] for line in out.splitlines()] == ["utt2"]
+    assert status == 1 and [json.loads(line)["file"] for line in out.splitlines()] == ["utt2", "utt4"]
     for message in (
         "error: utt1: ",
         "names a pipe",
         f"error: utt3: {tmp_path}/none.wav: no such file",
-        "bad.scp:1: 'only-an-id' is not 'key value'",
+        "bad.scp:1: 'only-an-id' is not 'id path'",
+        "bad.scp:3: id utt4 stands there twice",
         "empty: holds no audio files",
-        "none.scp: no such file",
+        "none.scp: is no readable list",
     ):
         assert message in err
 
@@ -335,6 +337,8 @@ def test_what_is_wrong_with_the_call_is_one_line(packed, tmp_path, fails, monkey
     model = str(packed.model)
     assert "unknown option --formt; did you mean '--format'?" in fails(predict.main, [model, file, "--formt", "csv"])
     assert "--window 9: the model hears up to 5.015 s" in fails(predict.main, [model, file, "--window", "9"])
+    assert "--window nan: give seconds" in fails(predict.main, [model, file, "--window", "nan"])
+    assert "--hop inf: give seconds" in fails(predict.main, [model, file, "--hop", "inf"])
     assert "--batch-size 0: must be 1 or more" in fails(predict.main, [model, file, "--batch-size", "0"])
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert "--ngpu 1: PyTorch sees no GPU here" in fails(predict.main, [model, file, "--ngpu", "1"])

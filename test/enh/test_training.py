@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -150,7 +151,8 @@ def test_a_full_disk_leaves_no_half_checkpoint(trained, pairs, tmp_path, fails, 
 
 def test_a_loss_that_is_not_finite_says_what_to_do(pairs, tmp_path, fails, write_config, monkeypatch):
     monkeypatch.setattr("trnet.enh.methods.dccrn.si_snr_loss", lambda a, b: a.sum() * float("nan"))
-    assert "lower training.lr" in fails(train_frontend.main, options(write_config(), pairs, tmp_path / "exp"))
+    said = fails(train_frontend.main, options(write_config(), pairs, tmp_path / "exp"))
+    assert "lower training.lr" in said and re.search(r"dccrn seed 1: epoch 1, (S\S+ ){3}S\S+: loss", said)
 
 
 @pytest.mark.parametrize("name", ["cmgan", "dccrn", "dpt_fsnet"])

@@ -1,5 +1,6 @@
 """From recordings to answers: windows, batches, silence and means, whatever says something of a window."""
 
+import math
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -158,6 +159,9 @@ class Answering(ABC):
 
     def _samples(self, window: float | None, hop: float | None) -> tuple[int, int]:
         rate, span = self.features.sample_rate, self.features.span
+        for option, value in (("--window", window), ("--hop", hop)):
+            if value is not None and not math.isfinite(value):
+                raise TrnetError(f"{option} {value}: give seconds")
         length = span if window is None else round(window * rate)
         if length > span or num_frames(length, self.features) < 1:
             raise TrnetError(f"--window {window:g}: the model hears up to {self.longest:.3f} s, and a frame at least")
@@ -181,7 +185,7 @@ class Answering(ABC):
                 if heard is not None:
                     heard(len(block) / rate, len(block) / rate / total if total else 0.0)
 
-        resample = resampled(told(), rate, self.features.sample_rate, recording.name, self._make_resampler)
+        resample = resampled(told(), rate, self.features.sample_rate, self._make_resampler)
         yield from windows(resample, length, step)
 
     def _check_length(self, name: str, piece: Piece) -> None:

@@ -28,21 +28,21 @@ class Unusable(Exception):
 
 def resample(wav, rates):
     """(n,) at one of two rates, Hz, to the other by a Hann-windowed sinc of 6 zero crossings."""
-    rate_in, rate_out = rates
-    common = math.gcd(rate_in, rate_out)
-    old, new = rate_in // common, rate_out // common
+    common = math.gcd(*rates)
+    old, new = (rate // common for rate in rates)
     if old == new:
         return wav
-    cutoff = min(old, new) * 0.99
-    width = math.ceil(6 * old / cutoff)
-    tap = np.arange(-width, width + old) / old  # in units of a block of `old` samples
-    time = np.clip((tap[None, :] - np.arange(new)[:, None] / new) * cutoff, -6, 6)
-    kernel = np.sinc(time) * np.cos(time * np.pi / 12) ** 2 * cutoff / old  # (new, taps)
-    blocks = -(-len(wav) // old) + 1
-    padded = np.zeros(blocks * old + 2 * width + old)
-    padded[width : width + len(wav)] = wav
-    seen = np.lib.stride_tricks.sliding_window_view(padded, len(tap))[::old][:blocks]
-    return (seen @ kernel.T).reshape(-1)[: math.ceil(new * len(wav) / old)].astype(np.float32)
+    cutoff = min(old, new) * 0.99 / old  # of half the old rate
+    width = math.ceil(6 / cutoff)
+    taps = np.arange(-width, width + 2)
+    spans = np.lib.stride_tricks.sliding_window_view(np.pad(wav, (width, width + 1)).astype(np.float64), len(taps))
+    out = np.empty(math.ceil(new * len(wav) / old), np.float32)
+    for start in range(0, len(out), 2**15):
+        place = np.arange(start, min(start + 2**15, len(out)), dtype=np.int64) * old
+        time = np.clip((taps - (place % new)[:, None] / new) * cutoff, -6, 6)
+        kernel = np.sinc(time) * np.cos(time * np.pi / 12) ** 2 * cutoff
+        out[start : start + 2**15] = np.einsum("nt,nt->n", spans[place // new], kernel)
+    return out
 
 
 def frame_window(kind, size):
@@ -121,25 +121,28 @@ class Model:
     """The exported networks and their settings."""
 
     def __init__(self, folder):
+        file = folder / "config.json"
         try:
-            self.conf = json.loads((folder / "config.json").read_bytes())
-        except ValueError as error:
-            raise Unusable(f"{folder}/config.json: is damaged ({error}); export the model again") from None
-        if (self.conf.get("format"), self.conf.get("version")) != ("trnet-onnx", 1):
-            raise Unusable(f"{folder}/config.json: is not of trnet-onnx 1; export the model again")
-        self.features, self.frontend = self.conf["features"], self.conf["frontend"] or {"name": "none"}
-        self.ser = self.session(folder / "ser.onnx")
-        self.network = None
-        if "file" in self.frontend:
-            self.network = self.session(folder / self.frontend["file"])
-        elif self.frontend["name"] != "none":
-            raise Unusable(f"{folder}: front-end {self.frontend['name']} was not exported; use the packed model")
+            self.conf = json.loads(file.read_bytes())
+            if (self.conf["format"], self.conf["version"]) != ("trnet-onnx", 1):
+                raise Unusable(f"{file}: is not of trnet-onnx 1; export the model again")
+            self.features, self.frontend = self.conf["features"], self.conf["frontend"] or {"name": "none"}
+            name, self.classes = self.frontend["name"], [str(each) for each in self.conf["classes"]]
+            self.ser = self.session(folder, "ser.onnx")
+            self.network = self.session(folder, "frontend.onnx") if "file" in self.frontend else None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise Unusable(f"{file}: is damaged ({error!r}); export the model again") from None
+        if self.network is None and name != "none":
+            raise Unusable(f"{folder}: front-end {name} was not exported; use the packed model")
+        logits = self.ser.get_outputs()[0].shape[-1]
+        if logits != len(self.classes):
+            raise Unusable(f"{file}: lists {len(self.classes)} classes for {logits} logits; export the model again")
 
-    def session(self, file):
+    def session(self, folder, name):
         """A network, if it is the one that was exported with config.json."""
-        graph = file.read_bytes()
-        if hashlib.sha256(graph).hexdigest() != self.conf["sha256"][file.name]:
-            raise Unusable(f"{file}: is not what was exported with config.json; export the model again")
+        graph = (folder / name).read_bytes()
+        if hashlib.sha256(graph).hexdigest() != self.conf["sha256"][name]:
+            raise Unusable(f"{folder / name}: is not what was exported with config.json; export the model again")
         return onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
 
     def window(self, wav):
@@ -181,7 +184,7 @@ class Model:
         if not said:
             raise Unusable("is silent from beginning to end")
         probs = np.mean([row for row, _ in said], axis=0)
-        classes, c = self.conf["classes"], None if said[0][1] is None else float(np.mean([c for _, c in said]))
+        classes, c = self.classes, None if said[0][1] is None else float(np.mean([c for _, c in said]))
         return {
             "file": str(file),
             "seconds": round(len(wav) / self.features["sample_rate"], 6),

@@ -31,10 +31,12 @@ class OnnxPredictor(Answering):
             raise TrnetError("the package onnxruntime is not installed: pip install 'trnet[export]'") from None
         try:
             self.model = onnx_numpy.Model(Path(folder))
+            features = Features(**self.model.features)
         except onnx_numpy.Unusable as error:
             raise TrnetError(str(error)) from None
-        features = Features(**self.model.features)
-        super().__init__(features, self.model.conf["classes"], lambda *rates: partial(onnx_numpy.resample, rates=rates))
+        except (TypeError, ValueError) as error:
+            raise TrnetError(f"{folder}/config.json: is damaged ({error}); export the model again") from None
+        super().__init__(features, self.model.classes, lambda *rates: partial(onnx_numpy.resample, rates=rates))
 
     def say(self, clips: list[np.ndarray], names: list[str]) -> list[Said]:
         """What is said of windows, one after the other; see :meth:`Answering.say`."""

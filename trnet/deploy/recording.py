@@ -16,12 +16,10 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from trnet.audio import resampler
+from trnet.audio import filter_width, resampler
 from trnet.errors import TrnetError
 
 BLOCK = 262_144  # samples of all channels that are decoded at once
-LARGEST_KERNEL = 100_000_000  # numbers: rates without a small ratio need filters that fill the memory
-FILTER_WIDTH, ROLLOFF = 6, 0.99  # of torchaudio's Resample, whose filter reaches so far
 
 Resampler = Callable[[int, int], Callable[[np.ndarray], np.ndarray]]
 
@@ -127,22 +125,18 @@ def _checked(blocks: Iterable[np.ndarray], rate: int, name: str) -> Iterator[np.
 
 
 def resampled(
-    blocks: Iterable[np.ndarray], rate_in: int, rate_out: int, name: str, make: Resampler = resampler
+    blocks: Iterable[np.ndarray], rate_in: int, rate_out: int, make: Resampler = resampler
 ) -> Iterator[np.ndarray]:
     """Blocks at another rate, together what resampling the whole at once gives.
 
     The filter takes `o` samples to `n` at a time; a piece is resampled with as many neighbours as the filter reaches.
     `make` gives the function that does it, with torchaudio's filter.
-
-    Raises: TrnetError for rates whose filter would fill the memory.
     """
     if rate_in == rate_out:
         yield from blocks
         return
     o, n = rate_in // math.gcd(rate_in, rate_out), rate_out // math.gcd(rate_in, rate_out)
-    width = math.ceil(FILTER_WIDTH * o / (min(o, n) * ROLLOFF))
-    if n * (2 * width + o) > LARGEST_KERNEL:
-        raise TrnetError(f"{name}: its rate of {rate_in} Hz has no small ratio to {rate_out} Hz; resample it first")
+    width = filter_width(o, n)
     resample = make(rate_in, rate_out)
     margin = math.ceil(width / o) * o
     step = max(1, round(rate_in / o)) * o

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from trnet.deploy.recording import Recording, of_file, of_stdin
 from trnet.errors import TrnetError
-from trnet.kaldi.data_dir import read_table
 
 SUFFIXES = (".wav .flac .ogg .oga .opus .mp3 .aiff .aif .aifc .au .snd .caf .w64 .rf64 .sph .nist .voc").split()
 """Files of a folder that are taken for audio; a file that is named itself is read whatever its suffix."""
@@ -51,11 +50,22 @@ def _of_folder(folder: Path) -> list[Recording]:
 
 
 def _of_list(path: Path) -> Iterator[Recording | TrnetError]:
-    table = read_table(path)
-    if not table:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise TrnetError(f"{path}: is no readable list ({error}); write lines 'id path'") from None
+    if not lines:
         raise TrnetError(f"{path}: lists nothing")
-    for utt, file in table.items():
-        if file.endswith("|"):
+    seen = set()
+    for number, line in enumerate(lines, 1):
+        utt, *rest = line.split(maxsplit=1)[:2] or [""]
+        file = rest[0].strip() if rest else ""
+        if not file:
+            yield TrnetError(f"{path}:{number}: '{line}' is not 'id path'; complete or delete the line")
+        elif utt in seen:
+            yield TrnetError(f"{path}:{number}: id {utt} stands there twice; delete one of the two lines")
+        elif file.endswith("|"):
             yield TrnetError(f"{utt}: {path} names a pipe; write the audio to a file and name that")
         else:
+            seen.add(utt)
             yield of_file(Path(file), utt)

@@ -266,7 +266,7 @@ class GtcrnFrontEnd(FrontEnd):
         check_level("gtcrn", level_dbfs)
         self.level_dbfs = level_dbfs
         self.network = Gtcrn()
-        self.register_buffer("window", torch.hann_window(N_FFT).sqrt(), persistent=False)
+        self.register_buffer("window", torch.hann_window(N_FFT, device="cpu").sqrt(), persistent=False)
         self.checkpoint_sha256 = load_weights(self.network, "gtcrn", checkpoint, init, "model")
         self.requires_grad_(False)
         self.eval()

@@ -74,7 +74,7 @@ class NsNet2FrontEnd(FrontEnd):
         self.model = str(package_file("nsnet2", PACKAGE, MODEL, INSTALL))
         self.checkpoint_sha256 = file_sha256(self.model)
         self.package = package_version(PACKAGE)
-        self.register_buffer("window", torch.hann_window(N_FFT).sqrt(), persistent=False)
+        self.register_buffer("window", torch.hann_window(N_FFT, device="cpu").sqrt(), persistent=False)
 
     def enhance_equal(self, wav: Tensor) -> Tensor:
         """(clips, samples) to the same shape; 16 kHz."""

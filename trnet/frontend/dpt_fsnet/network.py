@@ -93,7 +93,7 @@ class DptFsnet(nn.Module):
         self.gate = Gate(channels)
         self.decoder = DenseBlock(channels, bins, sizes.depth)
         self.leave = nn.Conv2d(channels, 2, 1)
-        self.register_buffer("window", torch.hann_window(sizes.n_fft), persistent=False)
+        self.register_buffer("window", torch.hann_window(sizes.n_fft, device="cpu"), persistent=False)
 
     @torch.no_grad()
     def start_as_identity(self) -> None:
