@@ -57,7 +57,7 @@ def of_stdin() -> Recording:
         spool = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as the blocks are read)
         shutil.copyfileobj(sys.stdin.buffer, spool)
         spool.seek(0)
-        return _decoded(spool, "-")
+        return _decoded(spool, "standard input")
 
     return Recording("-", blocks)
 

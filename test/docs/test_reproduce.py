@@ -1,0 +1,52 @@
+"""docs/reproduce.md: its commands, as far as they go without the licensed corpus."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from trnet.frontend.cmgan import TscNet
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs/reproduce.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def run(tmp_path):
+    """run(line, options): one of the page's commands, of corpora and weights that lie as the page says."""
+    for number in range(1, 6):
+        (tmp_path / f"IEMOCAP_full_release/Session{number}/dialog/EmoEvaluation").mkdir(parents=True)
+        (tmp_path / f"IEMOCAP_full_release/Session{number}/dialog/EmoEvaluation/Ses0{number}F_impro01.txt").touch()
+    for folder in ("ESC-50/audio", "ESC-50/meta", "musan/noise/free-sound"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "ESC-50/meta/esc50.csv").write_text("filename,fold,target,category,esc10,src_file,take\n")
+    torch.save(TscNet(64).state_dict(), tmp_path / "ckpt")
+    (setting,) = re.findall(r'^CMGAN=".*"$', PAGE, re.MULTILINE)
+
+    def do(line: str, options: str) -> str:
+        script = f"{setting}\n{line.partition('#')[0]} {options}"
+        for name in ("IEMOCAP_full_release", "ESC-50", "musan", "ckpt"):
+            script = re.sub(rf"(?<= ){name}(?=[ \"\n]|$)", str(tmp_path / name), script)
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", script],
+            cwd=ROOT / "egs/iemocap/ser1",
+            env={**os.environ, "PYTHON": sys.executable, "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    return do
+
+
+def test_the_setup_is_found_and_every_option_is_known(run):
+    first, *others = re.findall(r"^\./run\.sh .*$", PAGE, re.MULTILINE)
+    assert "front-end: cmgan" in run(first, "--stop-stage 0") and len(others) == 2
+    for line in others:
+        run(line, "--stage 8 --stop-stage 8")  # past the last
+        assert "$CMGAN" in line
