@@ -48,5 +48,5 @@ def test_the_setup_is_found_and_every_option_is_known(run):
     first, *others = re.findall(r"^\./run\.sh .*$", PAGE, re.MULTILINE)
     assert "front-end: cmgan" in run(first, "--stop-stage 0") and len(others) == 2
     for line in others:
-        run(line, "--stage 8 --stop-stage 8")  # past the last
+        run(line, "--stage 1 --stop-stage 0")  # none
         assert "$CMGAN" in line
