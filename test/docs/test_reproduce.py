@@ -27,26 +27,25 @@ def run(tmp_path):
     torch.save(TscNet(64).state_dict(), tmp_path / "ckpt")
     (setting,) = re.findall(r'^CMGAN=".*"$', PAGE, re.MULTILINE)
 
-    def do(line: str, options: str) -> str:
+    def do(line: str, options: str) -> subprocess.CompletedProcess:
         script = f"{setting}\n{line.partition('#')[0]} {options}"
         for name in ("IEMOCAP_full_release", "ESC-50", "musan", "ckpt"):
             script = re.sub(rf"(?<= ){name}(?=[ \"\n]|$)", str(tmp_path / name), script)
-        done = subprocess.run(
+        return subprocess.run(
             ["bash", "-euo", "pipefail", "-c", script],
             cwd=ROOT / "egs/iemocap/ser1",
             env={**os.environ, "PYTHON": sys.executable, "OMP_NUM_THREADS": "1"},
             capture_output=True,
             text=True,
         )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
 
     return do
 
 
 def test_the_setup_is_found_and_every_option_is_known(run):
     first, *others = re.findall(r"^\./run\.sh .*$", PAGE, re.MULTILINE)
-    assert "front-end: cmgan" in run(first, "--stop-stage 0") and len(others) == 2
+    done = run(first, "--stop-stage 0")
+    assert done.returncode == 0 and "front-end: cmgan" in done.stdout, done.stderr
+    assert len(others) == 2
     for line in others:
-        run(line, "--stage 1 --stop-stage 0")  # none
-        assert "$CMGAN" in line
+        assert "$CMGAN" in line and "there are stages 0 to 7" in run(line, "--stop-stage 8").stderr  # past all options
