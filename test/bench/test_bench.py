@@ -53,6 +53,7 @@ def test_measured_in_a_process_of_its_own():
     said = build_frontend(TINY).enhance(clip(0.1))[0]
     assert any(first.check) and first.check == pytest.approx(said[:: len(said) // 1000].tolist(), abs=1e-5)
     assert 0 < first.cpu_s < 60 and 0 < first.wall_s < 600 and 50 < first.base_mib < first.peak_mib < 20000
+    assert measure(Job(TINY, 0.1, 1, passes=1, clips=2)).check == pytest.approx(first.check, abs=1e-5)
     with pytest.raises(TrnetError, match="frontend_conf of 'gtcrn': unknown key 'x'"):
         measure(Job({"frontend": "gtcrn", "frontend_conf": {"x": 1}}, 0.1, 1))
 

@@ -16,6 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from trnet.allocator import keep_freed_memory
 from trnet.bench.cmgan_eager import make_eager
+from trnet.device import gpu
 from trnet.errors import TrnetError
 from trnet.frontend import build_frontend
 from trnet.frontend.cmgan import CmganFrontEnd
@@ -37,6 +38,8 @@ class Job:
         passes: over the clip, the first of which is not counted.
         allocator: one of `ALLOCATORS`.
         eager: compute CMGAN the way its authors' code does.
+        clips: that are enhanced together, all of this length.
+        gpu: on the GPU instead.
     """
 
     frontend: dict[str, Any]
@@ -45,6 +48,8 @@ class Job:
     passes: int = 2
     allocator: str = "keep"
     eager: bool = False
+    clips: int = 1
+    gpu: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,9 +59,9 @@ class Measured:
     Attributes:
         wall_s: of the fastest pass.
         cpu_s: processor time of the pass that took least.
-        peak_mib: most memory that the process had, Python and libraries included.
+        peak_mib: most memory that the process had, Python and libraries included; on a GPU, that PyTorch took there.
         base_mib: what it had before the first pass.
-        check: a few samples of the output, to compare.
+        check: a few samples of the first clip's output, to compare.
     """
 
     wall_s: float
@@ -93,19 +98,23 @@ def run(job: Job) -> Measured:
     if job.allocator == "keep":
         keep_freed_memory()
     torch.set_num_threads(job.threads)
+    device = gpu() if job.gpu else torch.device("cpu")
     torch.manual_seed(0)
-    frontend, wav = build_frontend(job.frontend), clip(job.seconds)
+    frontend = build_frontend(job.frontend).to(device)
+    wav = clip(job.seconds).repeat(job.clips, 1).to(device)
     if job.eager:
         make_eager(frontend.network)
-    base, wall, cpu = _memory("VmRSS"), [], []
+    base, wall, cpu = _memory(device, "VmRSS"), [], []
     for _ in range(job.passes):
         began = time.perf_counter(), time.process_time()
         out = frontend.enhance(wav)
+        if job.gpu:
+            torch.cuda.synchronize()
         wall.append(time.perf_counter() - began[0])
         cpu.append(time.process_time() - began[1])
     counted = slice(min(1, job.passes - 1), None)
     check = out[0, :: max(1, out.shape[1] // 1000)].tolist()
-    return Measured(min(wall[counted]), min(cpu[counted]), _memory("VmHWM"), base, check)
+    return Measured(min(wall[counted]), min(cpu[counted]), _memory(device, "VmHWM"), base, check)
 
 
 def count_gflop(frontend: dict[str, Any], seconds: float) -> float | None:
@@ -138,8 +147,21 @@ def count_gflop(frontend: dict[str, Any], seconds: float) -> float | None:
     return counter.get_total_flops() / 1e9 * seconds or None
 
 
+def gpu_gflops(device: torch.device, dtype: torch.dtype = torch.float32, size: int = 8192, repeats: int = 20) -> float:
+    """GFLOP/s of products of square matrices on a GPU."""
+    a = torch.randn(size, size, device=device, dtype=dtype)
+    a @ a
+    began, ended = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+    began.record()
+    for _ in range(repeats):
+        a @ a
+    ended.record()
+    torch.cuda.synchronize()
+    return 2e-6 * size**3 * repeats / began.elapsed_time(ended)
+
+
 def peak_gflops(threads: int, size: int = 1536, repeats: int = 8) -> float:
-    """The most GFLOP/s that products of square float32 matrices come to on this machine, now."""
+    """The most GFLOP/s that products of square float32 matrices come to on this machine's CPU, now."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -153,8 +175,10 @@ def peak_gflops(threads: int, size: int = 1536, repeats: int = 8) -> float:
     return 2e-9 * size**3 / best
 
 
-def _memory(name: str) -> float:
-    """A field of /proc/self/status, MiB; 0 where there is none."""
+def _memory(device: torch.device, name: str) -> float:
+    """A field of /proc/self/status, MiB, 0 where there is none; on a GPU the most that PyTorch has taken there."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated() / 2**20
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:

@@ -3,29 +3,52 @@
 import inspect
 import statistics
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from trnet.bench.hand_out import add_output_options, hand_out
-from trnet.bench.measure import Job, Measured, count_gflop, measure, peak_gflops
-from trnet.bin.options import Parser, list_of, make_parser
+from trnet.bench.measure import Job, Measured, count_gflop, gpu_gflops, measure, peak_gflops
+from trnet.bin.options import Parser, add_device_option, device_from, list_of, make_parser
 from trnet.errors import TrnetError, nearest, one_line_errors
 from trnet.frontend import FRONTENDS
+from trnet.frontend.cmgan.frontend import PRECISIONS
 from trnet.provenance import machine, versions
 
-COMPARED = {
-    f"{name}, {allocator}": (conf, allocator, name == "official")
+
+@dataclass(frozen=True)
+class Way:
+    """A way to compute CMGAN: what its frontend_conf adds, allocator, like its authors or not, clips at a time."""
+
+    label: str
+    conf: dict[str, Any]
+    allocator: str = "keep"
+    eager: bool = False
+    clips: int = 1
+
+
+OFFICIAL = "official, "
+ON_CPU = [
+    Way(f"{name}, {allocator}", conf, allocator, eager=name == "official")
     for name, conf, allocators in (
         ("official", {"fast": False}, ("default", "huge", "keep")),
         ("plain", {"fast": False}, ("keep",)),
         ("fast", {}, ("default", "huge", "keep")),
     )
     for allocator in allocators
-}
-"""CMGAN: label to what its frontend_conf adds, allocator, whether computed the way its authors' code does."""
+]
+
+
+def on_gpu(clips: int) -> list[Way]:
+    """The ways that are compared on a GPU, the batched ones with so many clips."""
+    return [
+        Way("official, one clip", {"fast": False}, eager=True),
+        Way("plain, one clip", {"fast": False}),
+        Way(f"plain, {clips} clips", {"fast": False}, clips=clips),
+        *(Way(f"fast {precision}, {clips} clips", {"precision": precision}, clips=clips) for precision in PRECISIONS),
+    ]
 
 
 def get_parser() -> Parser:
@@ -37,8 +60,10 @@ def get_parser() -> Parser:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of PyTorch")
     parser.add_argument("--rounds", type=int, default=1, help="measure so often, each time in new processes")
     parser.add_argument(
-        "--compare-cmgan", action="store_true", help="also CMGAN computed as its authors do, by allocator"
+        "--compare-cmgan", action="store_true", help="also CMGAN as its authors compute it, by allocator or on the GPU"
     )
+    parser.add_argument("--clips", type=int, default=16, help="of each length, enhanced together, on a GPU")
+    add_device_option(parser)
     add_output_options(parser)
     return parser
 
@@ -50,22 +75,25 @@ def main(args: list[str] | None = None) -> None:
     for name in opts.frontends:
         if name not in FRONTENDS:
             raise TrnetError(f"--frontends {name}: no such front-end{nearest(name, list(FRONTENDS))}")
-    if min([opts.threads, opts.rounds, *opts.seconds]) <= 0 or not opts.seconds:
-        raise TrnetError("--threads, --rounds and --seconds: give numbers over 0")
+    if min([opts.threads, opts.rounds, opts.clips, *opts.seconds]) <= 0 or not opts.seconds:
+        raise TrnetError("--threads, --rounds, --clips and --seconds: give numbers over 0")
+    device = device_from(opts)
     torch.set_num_threads(opts.threads)
     checkpoints = _checkpoints(opts.checkpoints)
-    said: dict[str, Any] = {"machine": machine(torch.device("cpu")), "versions": versions(), "threads": opts.threads}
+    said: dict[str, Any] = {"machine": machine(device), "versions": versions(), "threads": opts.threads}
     rows, skipped, compared = [], {}, []
     for name in opts.frontends:
         try:
             for seconds in opts.seconds:
-                rows.append(_row(name, checkpoints.get(name), seconds, opts.threads, opts.rounds))
+                config = _config(name, checkpoints.get(name))
+                rows.append(_row(config, seconds, opts.threads, opts.rounds, opts.clips, device))
                 print(_line(rows[-1]), flush=True)
         except TrnetError as error:
             skipped[name] = str(error).removeprefix(f"front-end {name}: ")
             print(f"{name}: skipped: {skipped[name]}", flush=True)
     if opts.compare_cmgan:
-        compared = [_compare(seconds, opts.threads, opts.rounds) for seconds in opts.seconds]
+        ways = ON_CPU if device.type == "cpu" else on_gpu(opts.clips)
+        compared = [_compare(ways, seconds, opts.threads, opts.rounds, device) for seconds in opts.seconds]
     said |= {"frontends": rows, "skipped": skipped, "cmgan": compared}
     hand_out(said, _markdown(said), opts)
 
@@ -87,23 +115,27 @@ def _config(name: str, checkpoint: str | None) -> dict[str, Any]:
     return {"frontend": name, "frontend_conf": conf}
 
 
-def _row(name: str, checkpoint: str | None, seconds: float, threads: int, rounds: int) -> dict[str, Any]:
-    """One line of the first table, medians over the rounds."""
-    config = _config(name, checkpoint)
+def _row(
+    config: dict[str, Any], seconds: float, threads: int, rounds: int, clips: int, device: torch.device
+) -> dict[str, Any]:
+    """One line of the first table, medians over the rounds; on a GPU so many clips at a time."""
     gflop = count_gflop(config, seconds)
+    gpu = device.type == "cuda"
+    clips = clips if gpu else 1
     measured, peaks = [], []
     for _ in range(rounds):
-        peaks.append(peak_gflops(threads))
-        measured.append(measure(Job(config, seconds, threads)))
-        peaks.append(peak_gflops(threads))
-    wall, peak = _median(measured, "wall_s"), max(peaks)
+        peaks.append(gpu_gflops(device) if gpu else peak_gflops(threads))
+        measured.append(measure(Job(config, seconds, threads, clips=clips, gpu=gpu)))
+    peaks.append(gpu_gflops(device) if gpu else peak_gflops(threads))
+    wall, peak = _median(measured, "wall_s") / clips, max(peaks)
     speed = gflop / wall if gflop else None
+    conf = config["frontend_conf"]
     return {
-        "frontend": name,
-        "weights": "checkpoint" if checkpoint else "untrained" if config["frontend_conf"] else "own",
+        "frontend": config["frontend"],
+        "weights": "checkpoint" if "checkpoint" in conf else "untrained" if conf else "own",
         "seconds": seconds,
         "real_time_factor": wall / seconds,
-        "cpu_s_per_s": _median(measured, "cpu_s") / seconds,
+        "cpu_s_per_s": _median(measured, "cpu_s") / seconds / clips,
         "peak_mib": max(m.peak_mib for m in measured),
         "base_mib": _median(measured, "base_mib"),
         "gflop_per_s_of_audio": gflop / seconds if gflop else None,
@@ -113,30 +145,34 @@ def _row(name: str, checkpoint: str | None, seconds: float, threads: int, rounds
     }
 
 
-def _compare(seconds: float, threads: int, rounds: int) -> dict[str, Any]:
+def _compare(ways: list[Way], seconds: float, threads: int, rounds: int, device: torch.device) -> dict[str, Any]:
     """CMGAN by ways of computing it, one after the other in each round."""
-    by_label: dict[str, list[Measured]] = {label: [] for label in COMPARED}
+    by_label: dict[str, list[Measured]] = {way.label: [] for way in ways}
     for number in range(rounds):
-        for label, (conf, allocator, eager) in COMPARED.items():
-            config = {"frontend": "cmgan", "frontend_conf": {"init": "random", **conf}}
-            by_label[label].append(measure(Job(config, seconds, threads, allocator=allocator, eager=eager)))
-            print(f"round {number + 1}: cmgan {label}: {by_label[label][-1]}", flush=True)
+        for way in ways:
+            config = {"frontend": "cmgan", "frontend_conf": {"init": "random", **way.conf}}
+            job = Job(config, seconds, threads, 2, way.allocator, way.eager, way.clips, device.type == "cuda")
+            by_label[way.label].append(measure(job))
+            print(f"round {number + 1}: cmgan {way.label}: {by_label[way.label][-1]}", flush=True)
     checks = {label: torch.tensor(all_of[0].check) for label, all_of in by_label.items()}
+    clip_s = {way.label: [m.wall_s / way.clips for m in by_label[way.label]] for way in ways}
     rows = []
-    for label, all_of in by_label.items():
-        times = {name: [m.wall_s for m in by_label[f"official, {name}"]] for name in ("default", "huge", "keep")}
-        mine = [m.wall_s for m in all_of]
+    for way in ways:
+        all_of = by_label[way.label]
         rows.append(
             {
-                "label": label,
+                "label": way.label,
                 "rounds": [asdict(m) | {"check": None} for m in all_of],
-                "real_time_factor": _median(all_of, "wall_s") / seconds,
-                "cpu_s_per_s": _median(all_of, "cpu_s") / seconds,
+                "real_time_factor": statistics.median(clip_s[way.label]) / seconds,
+                "cpu_s_per_s": _median(all_of, "cpu_s") / seconds / way.clips,
                 "peak_mib": max(m.peak_mib for m in all_of),
-                "difference": float((checks[label] - checks["official, default"]).abs().max()),
+                "difference": float((checks[way.label] - checks[ways[0].label]).abs().max()),
                 "times_faster_than_official": {
-                    name: statistics.median(a / b for a, b in zip(theirs, mine, strict=True))
-                    for name, theirs in times.items()
+                    label.removeprefix(OFFICIAL): statistics.median(
+                        a / b for a, b in zip(theirs, clip_s[way.label], strict=True)
+                    )
+                    for label, theirs in clip_s.items()
+                    if label.startswith(OFFICIAL)
                 },
             }
         )
@@ -179,10 +215,10 @@ def _markdown(said: dict[str, Any]) -> str:
         lines += ["", "Not measured:", ""] + [f"- `{name}`: {reason}" for name, reason in said["skipped"].items()]
     for table in said["cmgan"]:
         lines += ["", f"CMGAN, {table['seconds']:g} s, medians of {table['rounds']} rounds:", ""]
-        against = ("default", "huge", "keep")
+        against = list(table["rows"][0]["times_faster_than_official"])
         heads = ["real-time factor", "processor s per s", "peak memory, MiB", "largest difference"]
         heads += [f"x official, {name}" for name in against]
-        lines += ["| computed, allocator | " + " | ".join(heads) + " |", "|---|" + "--:|" * len(heads)]
+        lines += ["| computed | " + " | ".join(heads) + " |", "|---|" + "--:|" * len(heads)]
         for row in table["rows"]:
             cells = [f"{row['real_time_factor']:.2f}", f"{row['cpu_s_per_s']:.2f}", f"{row['peak_mib']:.0f}"]
             cells += [f"{row['difference']:.1e}"] + [f"{row['times_faster_than_official'][n]:.2f}" for n in against]

@@ -12,7 +12,7 @@ import torch
 
 from trnet.allocator import keep_freed_memory
 from trnet.bench.hand_out import add_output_options, hand_out
-from trnet.bench.measure import peak_gflops
+from trnet.bench.measure import gpu_gflops, peak_gflops
 from trnet.bench.train_speed import (
     Corpus,
     Speed,
@@ -133,16 +133,7 @@ def _peak(device: torch.device, threads: int, precision: str) -> float:
     """GFLOP/s of products of square matrices: on a CPU in float32 (threads as given), on a GPU in `precision`."""
     if device.type == "cpu":
         return peak_gflops(threads)
-    size, repeats = 8192, 20
-    a = torch.randn(size, size, device=device, dtype=torch.bfloat16 if precision == "bf16" else torch.float32)
-    a @ a
-    began, ended = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-    began.record()
-    for _ in range(repeats):
-        a @ a
-    ended.record()
-    torch.cuda.synchronize()
-    return 2e-6 * size**3 * repeats / began.elapsed_time(ended)
+    return gpu_gflops(device, torch.bfloat16 if precision == "bf16" else torch.float32)
 
 
 def _markdown(said: dict[str, Any]) -> str:
