@@ -17,6 +17,11 @@ SILENCE_RMS = 1e-5  # -100 dB of full scale: below this a recording holds no sig
 ZERO_CROSSINGS, ROLLOFF = 6, 0.99  # of torchaudio's Resample, a windowed sinc
 LARGEST_BANK = 1_000_000  # coefficients of all its filters together
 
+# What libsndfile reads by these names; other files (and hidden ones, as macOS leaves them) are not audio.
+AUDIO_SUFFIXES = frozenset(
+    ".wav .flac .ogg .oga .opus .mp3 .aif .aiff .aifc .au .snd .caf .w64 .rf64 .sph .nist .voc".split()
+)
+
 
 @dataclass(frozen=True)
 class AudioInfo:
@@ -26,6 +31,11 @@ class AudioInfo:
     channels: int
     seconds: float
     rms: float
+
+
+def is_audio(path: Path) -> bool:
+    """Whether a file's name is that of a recording; hidden files are none."""
+    return path.suffix.lower() in AUDIO_SUFFIXES and not path.name.startswith(".")
 
 
 @functools.lru_cache(maxsize=8)

@@ -26,6 +26,7 @@ from trnet.lock import only_one
 from trnet.sections import made_of
 from trnet.stamp import Stamp, digest, file_digest
 from trnet.train.archives import Archives
+from trnet.train.aside import make_way
 from trnet.train.checkpoint import load_checkpoint
 from trnet.train.ctc import Targets, make_targets
 from trnet.train.data import BatchReader
@@ -268,13 +269,7 @@ class Experiment:
             stamps = {}
             for fold in folds:
                 folder, stamp = self.run_folder(name, fold, seed), self.stamp(name, fold, seed)
-                if changed := stamp.changed():
-                    kept = stamp.shelve()
-                    print(f"{folder}: changed: {', '.join(changed)}; what was there is kept as {kept.name}")
-                stamp.restore()
-                if epochs := self._epochs_too_many(folder):
-                    kept = stamp.shelve(f".{epochs}epochs")
-                    print(f"{folder}: has {epochs} epochs, too many; what was there is kept as {kept.name}")
+                make_way(stamp, folder / "last.pt", lambda history: goes_too_far(history, self.config.training))
                 if self.trained(name, fold, seed):
                     print(f"{folder}: up to date")
                     continue
@@ -291,12 +286,6 @@ class Experiment:
             train_runs(task, runs, position, self.wandb)
             for stamp in stamps.values():
                 stamp.finish()
-
-    def _epochs_too_many(self, folder: Path) -> int:
-        """Epochs of a run that reaches further than this configuration, in which its last one may have been chosen."""
-        last = folder / "last.pt"
-        history = load_checkpoint(last)["history"] if last.exists() else []
-        return len(history) if goes_too_far(history, self.config.training) else 0
 
     def _task(self, group: Group) -> Task:
         system, fold = self.config.system(group.name), group.folds[0]

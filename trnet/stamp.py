@@ -78,7 +78,7 @@ class Stamp:
 
         Returns: where it now lies, beside its old place: its name, the digest of what it was made from, and `suffix`.
         """
-        shelf = self._shelf(self._read()["made_from"])
+        shelf = self._shelf(self._read().get("made_from", {}))  # nothing is known where the stamp is gone
         shelf = shelf.with_name(shelf.name + suffix)
         if shelf.exists():
             shutil.rmtree(shelf)

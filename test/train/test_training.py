@@ -716,11 +716,14 @@ def test_runs_of_another_configuration_are_kept_and_come_back(tiny, trained, tmp
     assert second.trained("baseline_c", fold, 1) and not first.trained("baseline_c", fold, 1)
 
 
-def test_a_run_of_more_epochs_is_kept_where_fewer_are_wanted(tiny, tmp_path, capsys):
+@pytest.mark.parametrize("stamped", [True, False])
+def test_a_run_of_more_epochs_is_kept_where_fewer_are_wanted(tiny, tmp_path, capsys, stamped):
     longer, shorter = tiny.experiment(tmp_path, max_epochs=2), tiny.experiment(tmp_path, max_epochs=1)
     fold = longer.folds[0]
     longer.train("baseline_c", fold, 1)
     before = outcome(longer, "baseline_c")
+    if not stamped:
+        longer.stamp("baseline_c", fold, 1).path.unlink()
     shorter.train("baseline_c", fold, 1)
     assert "has 2 epochs, too many; what was there is kept as fold1_seed1." in capsys.readouterr().out
     assert len(outcome(shorter, "baseline_c")[1]["history"]) == 1

@@ -6,13 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from trnet.audio import is_audio
 from trnet.errors import TrnetError
 from trnet.stamp import digest, file_digest
-
-# What libsndfile reads by these names; other files (and hidden ones, as macOS leaves them) are not audio.
-AUDIO_SUFFIXES = frozenset(
-    ".wav .flac .ogg .oga .opus .mp3 .aif .aiff .aifc .au .snd .caf .w64 .rf64 .sph .nist .voc".split()
-)
 
 
 @dataclass(frozen=True)
@@ -46,11 +42,6 @@ class Source:
             f"{root}: {self.title} is not there ({found}); give its folder with {self.option}, "
             f"get it from {self.origin}"
         )
-
-
-def is_audio(path: Path) -> bool:
-    """Whether a file's name is that of a recording; hidden files are none."""
-    return path.suffix.lower() in AUDIO_SUFFIXES and not path.name.startswith(".")
 
 
 def audio_files(folder: Path, recursive: bool = False) -> list[Path]:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from trnet.deploy.archive import json_bytes
 from trnet.deploy.model_file import ModelFile
+from trnet.deploy.onnx_predictor import SER
 from trnet.errors import TrnetError
 from trnet.files import whole_file, write_bytes
 from trnet.frontend import FrontEnd
@@ -26,7 +27,7 @@ from trnet.model.trnet import TRNet
 from trnet.sections import as_dict
 
 FORMAT, VERSION = "trnet-onnx", 1
-CONFIG, SER, FRONTEND = "config.json", "ser.onnx", "frontend.onnx"
+CONFIG, FRONTEND = "config.json", "frontend.onnx"
 OPSET = 17
 
 

@@ -4,11 +4,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from trnet.audio import is_audio
 from trnet.deploy.recording import Recording, of_file, of_stdin
 from trnet.errors import TrnetError
-
-SUFFIXES = (".wav .flac .ogg .oga .opus .mp3 .aiff .aif .aifc .au .snd .caf .w64 .rf64 .sph .nist .voc").split()
-"""Files of a folder that are taken for audio; a file that is named itself is read whatever its suffix."""
 
 
 def recordings_of(arguments: list[str]) -> list[Recording | TrnetError]:
@@ -43,7 +41,7 @@ def _of_folder(folder: Path) -> list[Recording]:
             continue
         seen.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        files += [Path(root, n) for n in names if Path(n).suffix.lower() in SUFFIXES and not n.startswith(".")]
+        files += [path for path in (Path(root, name) for name in names) if is_audio(path)]
     if not files:
         raise TrnetError(f"{folder}: holds no audio files (of a Kaldi data dir, name its wav.scp)")
     return [of_file(file) for file in sorted(files, key=os.fsencode)]

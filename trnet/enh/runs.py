@@ -15,6 +15,7 @@ from trnet.kaldi.data_dir import DataDir
 from trnet.lock import only_one
 from trnet.sections import as_dict, made_of
 from trnet.stamp import Stamp, dir_digest, file_digest
+from trnet.train.aside import make_way
 from trnet.train.checkpoint import load_checkpoint
 
 
@@ -52,12 +53,6 @@ class TrainedFrontEnd:
         history = load_checkpoint(self.folder / LAST)["history"]
         return ends_at(history, self.config.training, self.config.validation)
 
-    def _epochs_too_many(self) -> int:
-        """Epochs of a run that reaches further than this configuration, in which its last one may have been chosen."""
-        last = self.folder / LAST
-        history = load_checkpoint(last)["history"] if last.exists() else []
-        return len(history) if goes_too_far(history, self.config.training, self.config.validation) else 0
-
     def train(self, device: torch.device, nj: int, wandb: str | None = None) -> None:
         """Train it, or say that it is up to date; `wandb`: project that gets the curves too.
 
@@ -65,16 +60,11 @@ class TrainedFrontEnd:
         """
         with only_one(self.folder):
             stamp = self.stamp()
-            if changed := stamp.changed():
-                kept = stamp.shelve()
-                print(f"{self.folder}: changed: {', '.join(changed)}; what was there is kept as {kept.name}")
-            stamp.restore()
+            conf = self.config
+            make_way(stamp, self.folder / LAST, lambda history: goes_too_far(history, conf.training, conf.validation))
             if self.trained():
                 print(f"{self.folder}: up to date")
                 return
-            if epochs := self._epochs_too_many():
-                kept = stamp.shelve(f".{epochs}epochs")
-                print(f"{self.folder}: has {epochs} epochs, too many; what was there is kept as {kept.name}")
             stamp.begin()
             pairs = [Pairs(DataDir(folder)) for folder in (self.train_data, self.valid_data)]
             train_run(Task(self.config, *pairs, self.seed, device, nj, wandb), self.folder)
