@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,11 +23,13 @@ from tiny import RATE, hiss, tone, write_wav
 
 import trnet
 from trnet.audio import resampler
-from trnet.bin import export, predict
+from trnet.bin import export, pack, predict
 from trnet.config import Config, Encoder, Features, Pooling, System
-from trnet.deploy.model_file import ModelFile, read_model
-from trnet.deploy.onnx_export import export_model
+from trnet.deploy.model_file import ModelFile, read_model, write_model
+from trnet.deploy.onnx_export import frontend_graph, graphs_of
+from trnet.errors import TrnetError
 from trnet.features.fbank import fbank
+from trnet.frontend import build_frontend
 from trnet.train.forward import make_model
 
 pytest.importorskip("onnx", reason="needs the package onnx: pip install 'trnet[export]'")
@@ -53,8 +56,9 @@ def script():
     return module
 
 
-def session(path: Path):
-    return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+def session(graph: Path | bytes):
+    graph = graph if isinstance(graph, bytes) else str(graph)
+    return onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
 
 
 @pytest.mark.parametrize(("batch", "frames"), [(1, 1), (1, 2), (1, 37), (3, 61), (2, 500)])
@@ -87,9 +91,9 @@ def test_so_do_other_systems_and_sizes(name, tmp_path):
     config = replace(config, features=Features(num_mel_bins=20))
     weights = make_model(config, system, 3).state_dict()
     model = ModelFile(tmp_path / "m.zip", name, system, config, ("a", "b", "c"), weights, None, None, {})
-    files = export_model(model, tmp_path)
-    assert [path.name for path in files] == ["ser.onnx", "config.json"]
-    network, loaded = model.make_network(), session(files[0])
+    graphs = graphs_of(model)
+    assert list(graphs) == ["ser.onnx", "config.json"]
+    network, loaded = model.make_network(), session(graphs["ser.onnx"])
     for frames in (16, 61, 200):
         inputs = [5 + torch.randn(1, frames, 20) for _ in loaded.get_inputs()]
         expected = network(*inputs, torch.tensor([frames]))
@@ -97,16 +101,33 @@ def test_so_do_other_systems_and_sizes(name, tmp_path):
         np.testing.assert_allclose(loaded.run(["logits"], named)[0], expected.logits.numpy(), atol=1e-4)
 
 
-@pytest.mark.parametrize("samples", [1, 2, 255, 256, 4001, 16000])
-def test_gtcrn_enhances_the_same_in_numpy(packed_gtcrn, exported, script, samples):
-    frontend = read_model(packed_gtcrn.model).make_frontend()
-    conf = json.loads((exported / "config.json").read_text())["frontend"]
-    wav = hiss(3, samples)
-    ours = script.enhance(wav, conf, session(exported / "frontend.onnx"))
-    np.testing.assert_allclose(ours, frontend.enhance(torch.from_numpy(wav)[None])[0].numpy(), atol=1e-5)
-    frontend.level_dbfs = conf["level_dbfs"] = -26.0
-    ours = script.enhance(wav, conf, session(exported / "frontend.onnx"))
-    np.testing.assert_allclose(ours, frontend.enhance(torch.from_numpy(wav)[None])[0].numpy(), atol=1e-5)
+FRONT_ENDS = {
+    "cmgan": {"num_channel": 16},
+    "dccrn": {"architecture": "DCCRN-CL-div4"},
+    "dccrn, padded": {"architecture": "mini", "mask_bound": "sigmoid", "pad_ends": True, "level_dbfs": -26.0},
+    "dpt_fsnet": {"channels": 16, "blocks": 1},
+    "gtcrn": {"level_dbfs": -26.0},
+}
+
+
+@pytest.mark.parametrize("name", FRONT_ENDS)
+def test_front_ends_enhance_the_same_at_any_length(name):
+    torch.manual_seed(3)
+    config = {"frontend": name.split(",")[0], "frontend_conf": {"init": "random", **FRONT_ENDS[name]}}
+    frontend = build_frontend(config)
+    loaded = session(frontend_graph(frontend))
+    for batch, samples in ((1, 400), (2, 1000), (3, 8001), (1, 24_000)):
+        wav = np.stack([hiss(row, samples) for row in range(batch)]).astype(np.float32)
+        enhanced = loaded.run(None, {"wav": wav})[0]
+        np.testing.assert_allclose(enhanced, frontend.enhance(torch.from_numpy(wav)).numpy(), atol=1e-5)
+        assert np.abs(enhanced - wav).max() > 1e-3
+
+
+@pytest.mark.parametrize("samples", [1, 2, 255, 256])
+def test_gtcrn_enhances_clips_of_some_samples(packed_gtcrn, exported, samples):
+    frontend, wav = read_model(packed_gtcrn.model).make_frontend(), hiss(3, samples).astype(np.float32)[None]
+    enhanced = session(exported / "frontend.onnx").run(None, {"wav": wav})[0]
+    np.testing.assert_allclose(enhanced, frontend.enhance(torch.from_numpy(wav)).numpy(), atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -189,7 +210,8 @@ def test_a_damaged_export_is_refused(exported, tmp_path, fails, file):
     (folder / file).write_bytes((folder / file).read_bytes()[:-100])
     said = fails(predict.main, [str(folder), "a.wav"])
     assert f"{folder}/{file}" in said and "export the model again" in said
-    assert "the packed model" in fails(predict.main, [str(exported), "a.wav", "--ngpu", "1"])
+    for option in (["--ngpu", "1"], ["--engine", "torch"]):
+        assert "name the packed model" in fails(predict.main, [str(exported), "a.wav", *option])
 
 
 @pytest.mark.parametrize(
@@ -199,7 +221,7 @@ def test_a_damaged_export_is_refused(exported, tmp_path, fails, file):
         ({"classes": None}, "is damaged"),
         ({"sha256": {}}, "is damaged"),
         ({"features": {"hop": 3}}, "is damaged"),
-        ({"version": 2}, "is not of trnet-onnx 1"),
+        ({"version": 1}, "is not of trnet-onnx 2"),
     ],
 )
 def test_an_export_with_another_config_is_refused(exported, tmp_path, fails, change, message):
@@ -212,10 +234,74 @@ def test_an_export_with_another_config_is_refused(exported, tmp_path, fails, cha
 
 def test_another_front_end_is_not_exported_and_said(packed, tmp_path, fails, capfd, monkeypatch, script):
     assert export.main([str(packed.model), "--out", str(tmp_path)]) == 0
-    assert "is not exported" not in capfd.readouterr().out and script.Model(tmp_path).frontend == {"name": "none"}
+    assert "has no graph" not in capfd.readouterr().out and script.Model.of(tmp_path).frontend == {"name": "none"}
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config | {"frontend": {"name": "nsnet2"}}))
     assert script.main([str(tmp_path), "a.wav"]) == 1
     assert "front-end nsnet2 was not exported; use the packed model" in capfd.readouterr().err
     monkeypatch.setattr("trnet.deploy.onnx_export.find_spec", lambda name: None)
     assert "pip install 'trnet[export]'" in fails(export.main, [str(packed.model), "--out", str(tmp_path)])
+
+
+def test_a_model_file_answers_by_its_graphs_without_pytorch(packed_gtcrn, exported, tmp_path, capfd):
+    with zipfile.ZipFile(packed_gtcrn.model) as opened:
+        for file in ("config.json", "ser.onnx", "frontend.onnx"):
+            assert opened.read(f"onnx/{file}") == (exported / file).read_bytes()
+    file = write_wav(tmp_path / "a.wav", tone("neu", 5, 12_345))
+    (tmp_path / "trap").mkdir()
+    (tmp_path / "trap/torch.py").write_text("raise SystemExit('torch was imported')\n")
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path / "trap"), *sys.path])}
+    said = {}
+    for name, command in {
+        "auto": ["-m", "trnet.bin.predict", "--format", "jsonl"],
+        "onnx": ["-m", "trnet.bin.predict", "--format", "jsonl", "--engine", "onnx"],
+        "script": [str(SCRIPT)],
+    }.items():
+        command = [sys.executable, *command, str(packed_gtcrn.model), file]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment)
+        assert done.returncode == 0, done.stderr
+        said[name] = json.loads(done.stdout)
+    assert predict.main([str(packed_gtcrn.model), file, "--engine", "torch", "--format", "jsonl"]) == 0
+    expected = json.loads(capfd.readouterr().out)
+    for each in said.values():
+        assert each["emotion"] == expected["emotion"]
+        assert each["probabilities"] == pytest.approx(expected["probabilities"], abs=1e-4)
+
+
+def without_graphs(packed, path: Path) -> Path:
+    write_model(replace(read_model(packed.model), path=path, graphs={}))
+    return path
+
+
+def test_a_model_file_without_graphs_answers_by_pytorch(packed_gtcrn, tmp_path, fails, capfd, script):
+    plain = without_graphs(packed_gtcrn, tmp_path / "plain.zip")
+    file = write_wav(tmp_path / "a.wav", tone("neu", 5, 12_345))
+    assert predict.main([str(plain), file]) == 0
+    by_auto = capfd.readouterr().out
+    assert predict.main([str(packed_gtcrn.model), file, "--engine", "torch"]) == 0
+    assert capfd.readouterr().out == by_auto
+    by_graphs = [str(plain), file, "--engine", "onnx"]
+    assert "was packed without graphs; give --engine torch" in fails(predict.main, by_graphs)
+    assert script.main([str(plain), file]) == 1
+    assert "was packed without graphs" in capfd.readouterr().err
+    (tmp_path / "cut.zip").write_bytes(plain.read_bytes()[:1000])
+    assert script.main([str(tmp_path / "cut.zip"), file]) == 1
+    assert "neither an exported folder nor a packed model" in capfd.readouterr().err
+    assert "give --engine torch" in fails(predict.main, [*by_graphs, "--ngpu", "1"])
+
+
+def test_graphs_of_other_networks_are_refused(packed, packed_gtcrn, tmp_path):
+    model, other = read_model(packed_gtcrn.model), read_model(packed.model)
+    write_model(replace(model, path=tmp_path / "m.zip", graphs=other.graphs))
+    with pytest.raises(TrnetError, match=r"m\.zip: onnx/ was made from other networks"):
+        read_model(tmp_path / "m.zip")
+    incomplete = {name: body for name, body in model.graphs.items() if name != "config.json"}
+    write_model(replace(model, path=tmp_path / "m.zip", graphs=incomplete))
+    with pytest.raises(TrnetError, match=r"m\.zip: onnx/ was made from other networks"):
+        read_model(tmp_path / "m.zip")
+
+
+def test_without_the_package_onnx_a_model_is_packed_without_graphs(packed, tmp_path, monkeypatch):
+    monkeypatch.setattr("trnet.deploy.pack.find_spec", lambda name: None)
+    assert pack.main([*packed.options, "--out", str(tmp_path / "m.zip")]) == 0
+    assert read_model(tmp_path / "m.zip").graphs == {} != read_model(packed.model).graphs

@@ -49,7 +49,7 @@ class Hub:
 @pytest.fixture
 def our_hub(tmp_path, monkeypatch) -> Hub:
     made = Hub(tmp_path / "hub")
-    monkeypatch.setattr(hub, "_hub", lambda: made)
+    monkeypatch.setitem(sys.modules, "huggingface_hub", made)
     return made
 
 

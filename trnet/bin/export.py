@@ -5,8 +5,9 @@ from pathlib import Path
 
 from trnet.bin.options import Parser, make_parser
 from trnet.deploy.hub import read_pretrained
-from trnet.deploy.onnx_export import FRONTEND, export_model
+from trnet.deploy.onnx_export import FRONTEND, graphs_of
 from trnet.errors import one_line_errors
+from trnet.files import write_bytes
 
 
 def get_parser() -> Parser:
@@ -23,11 +24,13 @@ def main(args: list[str] | None = None) -> None:
     """Write the networks, and say which front-end is not among them."""
     opts = get_parser().parse_args(args)
     model = read_pretrained(opts.model)
-    written = export_model(model, opts.out, opts.trust)
-    print(" ".join(map(str, written)))
+    graphs = graphs_of(model, opts.trust)
+    for name, body in graphs.items():
+        write_bytes(opts.out / name, body)
+    print(" ".join(str(opts.out / name) for name in graphs))
     name = model.frontend["fingerprint"]["name"] if model.frontend else "none"
-    if name != "none" and opts.out / FRONTEND not in written:
-        print(f"front-end {name} is not exported (gtcrn is): enhance audio by it elsewhere, and feed ser.onnx")
+    if name != "none" and FRONTEND not in graphs:
+        print(f"front-end {name} has no graph: enhance audio by it elsewhere, and feed ser.onnx")
 
 
 if __name__ == "__main__":

@@ -3,19 +3,25 @@
 import os
 import sys
 import time
+from importlib.util import find_spec
 
 from tqdm import tqdm
 
 from trnet.bin.options import Parser, add_device_option, make_parser
 from trnet.deploy.answering import Answering
 from trnet.deploy.formats import FORMATS
-from trnet.deploy.onnx_predictor import OnnxPredictor, is_exported
+from trnet.deploy.located import locate
+from trnet.deploy.onnx_predictor import OnnxPredictor, has_graphs, is_exported
 from trnet.deploy.sources import recordings_of
 from trnet.errors import TrnetError, one_line_errors
 
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total_fmt} files [{elapsed}<{remaining}{postfix}]"
 
-MODEL_HELP = "a model file (of stage 7 or trnet.bin.pack), hf://org/name, or a folder of trnet.bin.export (sooner)"
+MODEL_HELP = "a model file (of stage 7 or trnet.bin.pack), hf://org/name, or a folder of trnet.bin.export"
+ENGINE_HELP = (
+    "what computes: torch, to the last digit as stage 7 does; onnx, ONNX Runtime by the model's graphs, whose first "
+    "answer comes sooner; auto: onnx on the CPU where the model has graphs and onnxruntime is installed, else torch"
+)
 
 
 def get_parser() -> Parser:
@@ -32,19 +38,25 @@ def get_parser() -> Parser:
     parser.add_argument("--window", type=float, help="seconds of a window; the longest the model hears if not given")
     parser.add_argument("--hop", type=float, help="seconds from one window to the next; --window if not given")
     parser.add_argument("--batch-size", type=int, default=8, help="windows that are computed together")
+    parser.add_argument("--engine", choices=("auto", "torch", "onnx"), default="auto", help=ENGINE_HELP)
     parser.add_argument("--trust", action="store_true", help="run a front-end whose code is not trnet's")
     add_device_option(parser)
     return parser
 
 
-def _predictor(model: str, ngpu: int, trust: bool) -> Answering:
+def _predictor(model: str, engine: str, ngpu: int, trust: bool) -> Answering:
     if is_exported(model):
-        if ngpu:
-            raise TrnetError(f"--ngpu {ngpu}: exported networks run on the CPU; name the packed model, or --ngpu 0")
+        if ngpu or engine == "torch":
+            raise TrnetError(f"{model}: exported networks run on the CPU, by ONNX Runtime; name the packed model")
         return OnnxPredictor(model)
+    path = locate(model)
+    if engine == "onnx" and ngpu:
+        raise TrnetError(f"--ngpu {ngpu}: --engine onnx runs on the CPU; give --engine torch")
+    if engine == "onnx" or (engine == "auto" and not ngpu and has_graphs(path) and find_spec("onnxruntime")):
+        return OnnxPredictor(path)
     from trnet.deploy.predictor import Predictor  # here, as it brings PyTorch, which the others do without
 
-    return Predictor.from_pretrained(model, ngpu, trust)
+    return Predictor.from_pretrained(path, ngpu, trust)
 
 
 @one_line_errors
@@ -54,7 +66,7 @@ def main(args: list[str] | None = None) -> int:
     Returns: 0 if all went well, 1 if something failed.
     """
     opts = get_parser().parse_args(args)
-    predictor = _predictor(opts.model, opts.ngpu, opts.trust)
+    predictor = _predictor(opts.model, opts.engine, opts.ngpu, opts.trust)
     found = recordings_of(opts.audio)
     recordings = [each for each in found if not isinstance(each, TrnetError)]
     width = max((len(recording.name) for recording in recordings), default=0)

@@ -18,6 +18,9 @@ from trnet.errors import TrnetError
 from trnet.files import write_bytes
 
 MANIFEST = "manifest.json"
+MODEL, ABOUT, WEIGHTS, FRONTEND = "model.json", "about.json", "model.safetensors", "frontend.safetensors"
+GRAPHS = "onnx/"
+GRAPH_FILES = ("config.json", "ser.onnx", "frontend.onnx")
 FORMAT = "trnet-model"
 VERSION = 1
 LARGEST = 4_000_000_000  # bytes of the zip
@@ -36,6 +39,24 @@ def write_archive(path: Path, entries: Mapping[str, bytes]) -> None:
             info.create_system, info.external_attr = 3, 0o644 << 16
             archive.writestr(info, body)
     write_bytes(path, packed.getvalue())
+
+
+def read_entries(path: Path) -> dict[str, bytes]:
+    """The entries of a model by name.
+
+    Raises: TrnetError as `read_archive`, or for graphs of other networks than the file holds.
+    """
+    entries = read_archive(path, (MODEL, ABOUT, WEIGHTS), (FRONTEND, *(GRAPHS + name for name in GRAPH_FILES)))
+    if any(name.startswith(GRAPHS) for name in entries):
+        config = read_json(entries.get(GRAPHS + "config.json", b"{}"), f"{path}: {GRAPHS}config.json")
+        if config.get("made_from") != origin_of(entries):
+            raise TrnetError(f"{path}: {GRAPHS} was made from other networks than the file holds; pack the model again")
+    return entries
+
+
+def origin_of(entries: Mapping[str, bytes]) -> dict[str, str]:
+    """What graphs are made from: the sha256 of the entries that decide what comes out."""
+    return {name: hashlib.sha256(entries[name]).hexdigest() for name in (MODEL, WEIGHTS, FRONTEND) if name in entries}
 
 
 def read_archive(path: Path, needed: Collection[str], optional: Collection[str]) -> dict[str, bytes]:

@@ -1,39 +1,14 @@
 """Packed models in folders and on the Hugging Face hub: one layout for both, ``trnet.zip`` and a model card."""
 
-import importlib
 from pathlib import Path
-from types import ModuleType
 
 import yaml
 
+from trnet.deploy.located import FILE, PREFIX, client, locate, repository, trouble
 from trnet.deploy.model_file import ModelFile, read_model
-from trnet.errors import TrnetError
 from trnet.files import write_bytes
 
-PREFIX = "hf://"
-FILE, CARD = "trnet.zip", "README.md"
-
-
-def locate(where: str | Path) -> Path:
-    """The model file that a name stands for.
-
-    Args:
-        where: a zip; a folder that holds ``trnet.zip``; or ``hf://org/name``, a repository on the hub, with ``@`` and a
-            branch, tag or commit where not the newest is meant.
-
-    Raises: TrnetError if it cannot be had, or the package huggingface_hub is not installed.
-    """
-    if str(where).startswith(PREFIX):
-        repo, revision = _repository(str(where))
-        hub = _hub()
-        try:
-            return Path(hub.hf_hub_download(repo, FILE, revision=revision))
-        except Exception as error:  # the hub's own, and those of the network below it
-            raise _trouble(str(where), error) from error
-    path = Path(where)
-    if path.is_dir() and not (path / FILE).is_file():
-        raise TrnetError(f"{path}: holds no {FILE}; name a model file, or a folder that trnet.bin.push wrote")
-    return path / FILE if path.is_dir() else path
+CARD = "README.md"
 
 
 def push(model: ModelFile, where: str, license_id: str | None = None, private: bool = False) -> str:
@@ -55,15 +30,15 @@ def push(model: ModelFile, where: str, license_id: str | None = None, private: b
         for name, body in files.items():
             write_bytes(folder / name, body)
         return str(folder)
-    repo, revision = _repository(where)
-    hub = _hub()
+    repo, revision = repository(where)
+    hub = client()
     try:
         api = hub.HfApi()
         api.create_repo(repo, private=private, exist_ok=True)
         adds = [hub.CommitOperationAdd(path_in_repo=name, path_or_fileobj=body) for name, body in files.items()]
         done = api.create_commit(repo, adds, commit_message=f"{model.name} by trnet", revision=revision)
     except Exception as error:
-        raise _trouble(where, error) from error
+        raise trouble(where, error) from error
     return str(done.commit_url)
 
 
@@ -101,26 +76,6 @@ def card(model: ModelFile, where: str, license_id: str | None = None) -> str:
 
 def _percent(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.1f} %"
-
-
-def _repository(where: str) -> tuple[str, str | None]:
-    repo, _, revision = where.removeprefix(PREFIX).partition("@")
-    owner, slash, name = repo.partition("/")
-    if not (owner and slash and name) or "/" in name:
-        raise TrnetError(f"{where}: is not {PREFIX}org/name; write it so, with @revision behind it where you want one")
-    return repo, revision or None
-
-
-def _hub() -> ModuleType:
-    try:
-        return importlib.import_module("huggingface_hub")
-    except ImportError:
-        raise TrnetError("the package huggingface_hub is not installed: pip install 'trnet[hub]'") from None
-
-
-def _trouble(where: str, error: Exception) -> TrnetError:
-    reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-    return TrnetError(f"{where}: the hub says no ({reason}); check the name, the network and `hf auth whoami`")
 
 
 def read_pretrained(where: str | Path) -> ModelFile:

@@ -1,10 +1,12 @@
 """A packed model, one zip: what it is built from, its weights, its front-end, where it comes from.
 
 ``model.json`` decides what comes out, ``about.json`` says how the model came about, ``model.safetensors`` and
-``frontend.safetensors`` hold the weights (the latter where the front-end's weights are not part of a package).
+``frontend.safetensors`` hold the weights (the latter where the front-end's weights are not part of a package). The same
+networks as graphs may lie in ``onnx/``, for answers without PyTorch.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,17 @@ import torch
 from torch import Tensor, nn
 
 from trnet.config import Classifier, Config, Encoder, Features, Gate, Pooling, System
-from trnet.deploy.archive import json_bytes, read_archive, read_json, write_archive
+from trnet.deploy.archive import (
+    ABOUT,
+    FRONTEND,
+    GRAPHS,
+    MODEL,
+    WEIGHTS,
+    json_bytes,
+    read_entries,
+    read_json,
+    write_archive,
+)
 from trnet.deploy.frontends import check_section, unpack_frontend
 from trnet.deploy.tensors import read_tensors, write_tensors
 from trnet.errors import TrnetError
@@ -21,7 +33,6 @@ from trnet.sections import as_dict, build
 from trnet.train.forward import make_model
 from trnet.weights import misfits
 
-MODEL, ABOUT, WEIGHTS, FRONTEND = "model.json", "about.json", "model.safetensors", "frontend.safetensors"
 SECTIONS = {"features": Features, "encoder": Encoder, "pooling": Pooling, "classifier": Classifier, "gate": Gate}
 LONGEST_S = 600
 KEYS = {"name", "system", "classes", "frontend", *SECTIONS}
@@ -33,7 +44,8 @@ class ModelFile:
 
     path: where the file lies. name: of the system. config: features and sizes; nothing else of it counts. classes: in
     the order of the logits. weights: of the network. frontend: what `pack_frontend` says, None for a system that hears
-    none. frontend_weights: safetensors, where they are in the file. about: corpus, fold, scores, versions.
+    none. frontend_weights: safetensors, where they are in the file. about: corpus, fold, scores, versions. graphs: what
+    `graphs_of` made of all that, by file; may be empty.
     """
 
     path: Path
@@ -45,6 +57,7 @@ class ModelFile:
     frontend: dict[str, Any] | None
     frontend_weights: bytes | None
     about: dict[str, Any]
+    graphs: Mapping[str, bytes] = field(default_factory=dict)
 
     def entries(self) -> dict[str, bytes]:
         """What goes into the zip."""
@@ -55,7 +68,9 @@ class ModelFile:
             ABOUT: json_bytes(self.about),
             WEIGHTS: write_tensors(self.weights),
         }
-        return entries if self.frontend_weights is None else entries | {FRONTEND: self.frontend_weights}
+        if self.frontend_weights is not None:
+            entries[FRONTEND] = self.frontend_weights
+        return entries | {GRAPHS + name: body for name, body in sorted(self.graphs.items())}
 
     def make_network(self) -> nn.Module:
         """The network with its weights, in eval mode on the CPU.
@@ -102,7 +117,7 @@ def read_model(path: Path) -> ModelFile:
 
     Raises: TrnetError in one line if it is anything else, or not whole.
     """
-    entries = read_archive(path, (MODEL, ABOUT, WEIGHTS), (FRONTEND,))
+    entries = read_entries(path)
     said, where = read_json(entries[MODEL], f"{path}: {MODEL}"), f"{path}: {MODEL}"
     if set(said) != KEYS:
         raise TrnetError(f"{where}: missing or unknown {', '.join(sorted(KEYS ^ set(said)))}; pack the model again")
@@ -134,4 +149,5 @@ def read_model(path: Path) -> ModelFile:
         frontend=frontend,
         frontend_weights=entries.get(FRONTEND),
         about=read_json(entries[ABOUT], f"{path}: {ABOUT}"),
+        graphs={name.removeprefix(GRAPHS): body for name, body in entries.items() if name.startswith(GRAPHS)},
     )

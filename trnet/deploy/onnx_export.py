@@ -1,32 +1,29 @@
-"""The networks of a packed model as ONNX: the emotion recogniser between log-mels and logits, GTCRN between spectra.
+"""The networks of a packed model as ONNX: the emotion recogniser from log-mels to logits, the front-end between waves.
 
-Fourier transforms, log-mels and windows stay outside: `onnx_numpy.py` has them in NumPy. Batch and frames are
-free; the clips of a batch are of one length, and the plain encoder halves them: two frames for each of its halvings at
-least. The exporter is the one that traces (``dynamo=False``): the other unrolls
-recurrent layers to the length of the example.
+Log-mels and windows stay outside: `onnx_numpy.py` has them in NumPy. Batch and length are free; the clips of a batch
+are of one length, and the plain encoder halves them: two frames for each of its halvings at least. The exporter is the
+one that traces (``dynamo=False``): the other unrolls recurrent layers to the length of the example.
 """
 
 import hashlib
+import io
 import warnings
 from importlib.util import find_spec
-from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from trnet.deploy.archive import json_bytes
+from trnet.deploy.archive import json_bytes, origin_of
 from trnet.deploy.model_file import ModelFile
+from trnet.deploy.onnx_frontends import graph_of
 from trnet.deploy.onnx_predictor import SER
 from trnet.errors import TrnetError
-from trnet.files import whole_file, write_bytes
 from trnet.frontend import FrontEnd
-from trnet.frontend.gtcrn import HOP, N_FFT, Gtcrn, GtcrnFrontEnd
 from trnet.model.frames import ValidFrames
 from trnet.model.trnet import TRNet
 from trnet.sections import as_dict
 
-FORMAT, VERSION = "trnet-onnx", 1
+FORMAT, VERSION = "trnet-onnx", 2
 CONFIG, FRONTEND = "config.json", "frontend.onnx"
 OPSET = 17
 
@@ -92,23 +89,8 @@ class OneInput(nn.Module):
         return self.network.classifier(self.network.represent(features, WholeFrames.of(features)))
 
 
-class Spectra(nn.Module):
-    """GTCRN: real and imaginary parts (B, T, 257) of a spectrum to those of the enhanced one."""
-
-    def __init__(self, network: Gtcrn) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, real: Tensor, imag: Tensor) -> tuple[Tensor, Tensor]:
-        """As above."""
-        mask = self.network.mask(real, imag)
-        return real * mask[:, 0] - imag * mask[:, 1], real * mask[:, 1] + imag * mask[:, 0]
-
-
-def export_model(model: ModelFile, out: Path, trust: bool = False) -> list[Path]:
-    """Write ``ser.onnx``, ``config.json`` and, where the front-end is GTCRN, ``frontend.onnx`` into a folder.
-
-    Returns: what was written.
+def graphs_of(model: ModelFile, trust: bool = False) -> dict[str, bytes]:
+    """``ser.onnx``, ``config.json`` and, where there is a graph of the front-end, ``frontend.onnx``.
 
     Raises: TrnetError if a package is missing, or the model does not fit together.
     """
@@ -116,14 +98,13 @@ def export_model(model: ModelFile, out: Path, trust: bool = False) -> list[Path]
         raise TrnetError("the package onnx is not installed: pip install 'trnet[export]'")
     network, frontend = model.make_network(), model.make_frontend(trust)
     kinds = ("noisy", "enhanced") if model.system.input == "both" else (model.system.input,)
-    example = tuple(10 + 3 * torch.randn(2, 61, model.config.features.num_mel_bins) for _ in kinds)
+    example = tuple(torch.zeros(2, 61, model.config.features.num_mel_bins) for _ in kinds)
     wrapped = BothInputs(network) if model.system.input == "both" else OneInput(network)
     outputs = ("logits", "c") if model.system.input == "both" else ("logits",)
-    written = [_export(wrapped, example, kinds, outputs, (), out / SER)]
-    if isinstance(frontend, GtcrnFrontEnd):
-        spectrum = (torch.randn(2, 41, N_FFT // 2 + 1), torch.randn(2, 41, N_FFT // 2 + 1))
-        parts = ("enhanced_real", "enhanced_imag")
-        written.append(_export(Spectra(frontend.network), spectrum, ("real", "imag"), parts, parts, out / FRONTEND))
+    graphs = {SER: _graph(wrapped, example, kinds, "frames", outputs, ())}
+    heard = None if frontend is None else {"name": frontend.name}
+    if (graph := frontend_graph(frontend)) is not None:
+        graphs[FRONTEND], heard["file"] = graph, FRONTEND
     config = {
         "format": FORMAT,
         "version": VERSION,
@@ -131,43 +112,43 @@ def export_model(model: ModelFile, out: Path, trust: bool = False) -> list[Path]
         "input": model.system.input,
         "classes": list(model.classes),
         "features": as_dict(model.config.features),
-        "frontend": _frontend_section(frontend),
-        "sha256": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in written},
+        "frontend": heard,
+        "sha256": {name: hashlib.sha256(body).hexdigest() for name, body in graphs.items()},
+        "made_from": origin_of(model.entries()),
     }
-    write_bytes(out / CONFIG, json_bytes(config))
-    return [*written, out / CONFIG]
+    return graphs | {CONFIG: json_bytes(config)}
 
 
-def _frontend_section(frontend: FrontEnd | None) -> dict[str, Any] | None:
-    if frontend is None:
+def frontend_graph(frontend: FrontEnd | None) -> bytes | None:
+    """A front-end, ``wav`` (batch, samples) to ``enhanced`` (batch, samples); None where there is no graph for it."""
+    module = graph_of(frontend)
+    if module is None:
         return None
-    section: dict[str, Any] = {"name": frontend.name}
-    if isinstance(frontend, GtcrnFrontEnd):
-        section |= {"file": FRONTEND, "n_fft": N_FFT, "hop": HOP, "level_dbfs": frontend.level_dbfs}
-    return section
+    return _graph(module, (torch.zeros(2, 4111),), ("wav",), "samples", ("enhanced",), ("enhanced",))
 
 
-def _export(
+def _graph(
     module: nn.Module,
     example: tuple[Tensor, ...],
     inputs: tuple[str, ...],
+    axis: str,
     outputs: tuple[str, ...],
-    framed: tuple[str, ...],
-    path: Path,
-) -> Path:
-    """One network; `framed` are the outputs that have frames, like every input."""
-    axes = {name: {0: "batch", 1: "frames"} for name in (*inputs, *framed)}
-    axes |= {name: {0: "batch"} for name in outputs if name not in framed}
-    with whole_file(path) as partial, warnings.catch_warnings(), torch.no_grad():
+    lasting: tuple[str, ...],
+) -> bytes:
+    """One network; every input and the outputs `lasting` have time, counted in `axis`, as their second axis."""
+    axes = {name: {0: "batch", 1: axis} for name in (*inputs, *lasting)}
+    axes |= {name: {0: "batch"} for name in outputs if name not in lasting}
+    file = io.BytesIO()
+    with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # of tracing: checked against the network by tests at several lengths
         torch.onnx.export(
             module.eval(),
             example,
-            str(partial),
+            file,
             input_names=list(inputs),
             output_names=list(outputs),
             dynamic_axes=axes,
             opset_version=OPSET,
             dynamo=False,
         )
-    return path
+    return file.getvalue()

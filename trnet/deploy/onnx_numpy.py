@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Emotion of audio files by networks that `python -m trnet.bin.export` wrote, without PyTorch.
+"""Emotion of audio files by networks that `python -m trnet.bin.export` or `pack` wrote, without PyTorch.
 
-    onnx_numpy.py EXPORTED_FOLDER FILE...
+    onnx_numpy.py MODEL FILE...
 
 One JSON object a file on stdout, as `trnet-predict --format jsonl` writes them; what fails is one line on stderr, and
 the exit status is 1. Needs numpy, onnxruntime and soundfile, and nothing of trnet: this file can be copied elsewhere.
@@ -12,6 +12,7 @@ import hashlib
 import json
 import math
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -87,63 +88,52 @@ def log_mels(wav, conf):
     return np.log(np.maximum(power @ mel_bank(conf, n_fft).T, FLOOR)).astype(np.float32)
 
 
-def level_gain(wav, level_dbfs):
-    """What brings (n,) to an RMS in dB re full scale, but no peak over it."""
-    rms = float(np.sqrt(np.mean(wav**2)))
-    if level_dbfs is None or rms <= SILENCE_RMS:
-        return 1.0
-    return min(10 ** (level_dbfs / 20) / rms, 1 / float(np.abs(wav).max()))
-
-
-def enhance(wav, conf, network):
-    """GTCRN on (n,): short-time spectra of the clip, mirrored at both ends, through the network and back."""
-    n_fft, hop, total = conf["n_fft"], conf["hop"], len(wav)
-    gain = level_gain(wav, conf["level_dbfs"])
-    index = np.arange(-hop, (-(-total // hop) + 1) * hop)
-    period = max(1, 2 * (total - 1))
-    index = index % period
-    mirrored = wav[np.minimum(np.minimum(index, period - index), total - 1)] * gain
-    window = np.sqrt(0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n_fft) / n_fft))
-    frames = np.lib.stride_tricks.sliding_window_view(mirrored, n_fft)[::hop]
-    spectrum = np.fft.rfft(frames * window)[None]
-    parts = {"real": spectrum.real.astype(np.float32), "imag": spectrum.imag.astype(np.float32)}
-    real, imag = network.run(None, parts)
-    pieces = np.fft.irfft(real[0] + 1j * imag[0], n_fft) * window
-    out, weight = np.zeros(len(mirrored)), np.zeros(len(mirrored))
-    for number, piece in enumerate(pieces):
-        out[number * hop :][:n_fft] += piece
-        weight[number * hop :][:n_fft] += window**2
-    inside = slice(hop, hop + total)
-    return (out[inside] / weight[inside] / gain).astype(np.float32)
-
-
 class Model:
     """The exported networks and their settings."""
 
-    def __init__(self, folder):
-        file = folder / "config.json"
+    def __init__(self, read, where):
+        """read(name) gives the bytes of a file, which errors call `where` + name."""
+        self.read, self.where = read, where
         try:
-            self.conf = json.loads(file.read_bytes())
-            if (self.conf["format"], self.conf["version"]) != ("trnet-onnx", 1):
-                raise Unusable(f"{file}: is not of trnet-onnx 1; export the model again")
+            self.conf = json.loads(read("config.json"))
+            if (self.conf["format"], self.conf["version"]) != ("trnet-onnx", 2):
+                raise Unusable(f"{where}config.json: is not of trnet-onnx 2; export the model again")
             self.features, self.frontend = self.conf["features"], self.conf["frontend"] or {"name": "none"}
             name, self.classes = self.frontend["name"], [str(each) for each in self.conf["classes"]]
-            self.ser = self.session(folder, "ser.onnx")
-            self.network = self.session(folder, "frontend.onnx") if "file" in self.frontend else None
+            self.ser = self.session("ser.onnx")
+            self.network = self.session("frontend.onnx") if "file" in self.frontend else None
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise Unusable(f"{file}: is damaged ({error!r}); export the model again") from None
+            raise Unusable(f"{where}config.json: is damaged ({error!r}); export the model again") from None
         if self.network is None and name != "none":
-            raise Unusable(f"{folder}: front-end {name} was not exported; use the packed model")
+            raise Unusable(f"{where}config.json: front-end {name} was not exported; use the packed model")
         logits = self.ser.get_outputs()[0].shape[-1]
         if logits != len(self.classes):
-            raise Unusable(f"{file}: lists {len(self.classes)} classes for {logits} logits; export the model again")
+            raise Unusable(
+                f"{where}config.json: lists {len(self.classes)} classes for {logits} logits; export the model again"
+            )
 
-    def session(self, folder, name):
+    @classmethod
+    def of(cls, path):
+        """Of a folder that was exported, or of a packed model with graphs."""
+        if path.is_dir():
+            return cls(lambda name: (path / name).read_bytes(), f"{path}/")
+        try:
+            with zipfile.ZipFile(path) as packed:
+                files = {name[5:]: packed.read(name) for name in packed.namelist() if name.startswith("onnx/")}
+        except (OSError, ValueError, zipfile.BadZipFile) as error:
+            raise Unusable(f"{path}: is neither an exported folder nor a packed model ({error})") from None
+        if not files:
+            raise Unusable(f"{path}: was packed without graphs; export it by python -m trnet.bin.export")
+        return cls(files.__getitem__, f"{path}: onnx/")
+
+    def session(self, name):
         """A network, if it is the one that was exported with config.json."""
-        graph = (folder / name).read_bytes()
+        graph = self.read(name)
         if hashlib.sha256(graph).hexdigest() != self.conf["sha256"][name]:
-            raise Unusable(f"{folder / name}: is not what was exported with config.json; export the model again")
-        return onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+            raise Unusable(f"{self.where}{name}: is not what was exported with config.json; export the model again")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1  # more spin while they wait, and take the cores from NumPy
+        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
     def window(self, wav):
         """Probabilities (classes,) and c (None where the system has none) of samples (n,) of one window."""
@@ -155,7 +145,7 @@ class Model:
             clip = wav
             if name == "enhanced" and self.network is not None:
                 peak = max(1.0, float(np.abs(wav).max()))
-                clip = enhance(wav / peak, self.frontend, self.network) * peak
+                clip = self.network.run(None, {"wav": (wav / peak)[None]})[0][0] * peak
             heard[name] = log_mels(clip, self.features)[None]
         logits, *c = self.ser.run(None, heard)
         odds = np.exp(logits[0] - logits[0].max())
@@ -197,12 +187,14 @@ class Model:
 def main(args=None):
     """Write what is said of each file; 1 if something failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="what python -m trnet.bin.export wrote")
+    parser.add_argument(
+        "model", type=Path, help="a folder of python -m trnet.bin.export, or a packed model with graphs"
+    )
     parser.add_argument("files", nargs="+", help="audio files")
     opts = parser.parse_args(args)
     try:
-        model = Model(opts.folder)
-    except (Unusable, OSError) as error:
+        model = Model.of(opts.model)
+    except Unusable as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     failed = 0

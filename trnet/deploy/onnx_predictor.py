@@ -1,5 +1,8 @@
 """Exported networks as a function: audio in, emotion, probabilities and c out, by ONNX Runtime and without PyTorch."""
 
+import os
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -7,6 +10,7 @@ import numpy as np
 
 from trnet.config import Features
 from trnet.deploy.answering import Answering, Said
+from trnet.deploy.archive import DAMAGED, GRAPHS, read_entries
 from trnet.errors import TrnetError
 
 SER = "ser.onnx"
@@ -17,30 +21,48 @@ def is_exported(path: str | Path) -> bool:
     return (Path(path) / SER).is_file()
 
 
-class OnnxPredictor(Answering):
-    """The networks of a folder that `trnet.bin.export` wrote; the answers are a `Predictor`'s to 1e-3."""
+def has_graphs(path: Path) -> bool:
+    """Whether a model file was packed with graphs; False also for what is no model file."""
+    try:
+        with zipfile.ZipFile(path) as packed:
+            return GRAPHS + SER in packed.namelist()
+    except DAMAGED:
+        return False
 
-    def __init__(self, folder: str | Path) -> None:
+
+class OnnxPredictor(Answering):
+    """The networks of an exported folder, or the graphs of a model file; the answers are a `Predictor`'s to 1e-3."""
+
+    def __init__(self, path: str | Path) -> None:
         """Load them.
 
-        Raises: TrnetError if ONNX Runtime is missing, the folder is of another version, or a file of it is damaged.
+        Raises: TrnetError if ONNX Runtime is missing, what `path` names is of another version or damaged, or the model
+            file has no graphs.
         """
         try:
             from trnet.deploy import onnx_numpy  # here, as ONNX Runtime may be missing
         except ModuleNotFoundError:
             raise TrnetError("the package onnxruntime is not installed: pip install 'trnet[export]'") from None
+        path = Path(path)
         try:
-            self.model = onnx_numpy.Model(Path(folder))
+            if path.is_dir():
+                self.model = onnx_numpy.Model.of(path)
+            else:
+                entries = read_entries(path)
+                if GRAPHS + SER not in entries:
+                    raise TrnetError(f"{path}: was packed without graphs; give --engine torch, or export it")
+                self.model = onnx_numpy.Model(lambda name: entries[GRAPHS + name], f"{path}: {GRAPHS}")
             features = Features(**self.model.features)
         except onnx_numpy.Unusable as error:
             raise TrnetError(str(error)) from None
         except (TypeError, ValueError) as error:
-            raise TrnetError(f"{folder}/config.json: is damaged ({error}); export the model again") from None
+            raise TrnetError(f"{self.model.where}config.json: is damaged ({error}); export the model again") from None
         super().__init__(features, self.model.classes, lambda *rates: partial(onnx_numpy.resample, rates=rates))
+        self._cores = ThreadPoolExecutor(os.cpu_count())
 
     def say(self, clips: list[np.ndarray], names: list[str]) -> list[Said]:
-        """What is said of windows, one after the other; see :meth:`Answering.say`."""
-        said = [Said(*self.model.window(clip)) for clip in clips]
+        """What is said of windows, each by one core; see :meth:`Answering.say`."""
+        said = [Said(*answer) for answer in self._cores.map(self.model.window, clips)]
         for name, each in zip(names, said, strict=True):
             if not np.isfinite(each.probs).all():
                 raise TrnetError(f"{name}: scores are not finite")

@@ -1,12 +1,15 @@
 """From a trained run to a model file; which run is the best one."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from trnet import __version__
 from trnet.deploy.frontends import pack_frontend, unpack_frontend
 from trnet.deploy.model_file import ModelFile
+from trnet.deploy.onnx_export import graphs_of
 from trnet.errors import TrnetError
 from trnet.eval.predictions import read_predictions, score
 from trnet.experiment import Experiment
@@ -15,6 +18,9 @@ from trnet.frontend import build_frontend
 from trnet.stamp import file_digest, read_stamp
 from trnet.train.checkpoint import load_checkpoint
 from trnet.train.history import best_epoch
+
+QUICK = ("none", "gtcrn")
+"""Front-ends whose graphs are packed: others take longer by their graph than PyTorch takes to load."""
 
 
 def best_run(experiment: Experiment, name: str, folds: Sequence[Fold], seeds: Sequence[int]) -> tuple[Fold, int]:
@@ -27,7 +33,7 @@ def best_run(experiment: Experiment, name: str, folds: Sequence[Fold], seeds: Se
 
 
 def pack_run(experiment: Experiment, name: str, fold: Fold, seed: int, path: Path) -> ModelFile:
-    """What the model file of a run holds; `path` is where it is to be written.
+    """What the model file of a run holds; `path` is where it is to be written; graphs where onnx is installed.
 
     Raises: TrnetError if the run is not trained to its end under this configuration, its features are missing or of
         another front-end, its scores are of another checkpoint, or the front-end cannot be packed.
@@ -72,7 +78,8 @@ def pack_run(experiment: Experiment, name: str, fold: Fold, seed: int, path: Pat
         about=about,
     )
     packed.make_network()
-    return packed
+    quick = section is None or section["fingerprint"]["name"] in QUICK
+    return replace(packed, graphs=graphs_of(packed)) if quick and find_spec("onnx") else packed
 
 
 def _history(experiment: Experiment, name: str, fold: Fold, seed: int) -> list[dict[str, Any]]:

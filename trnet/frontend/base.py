@@ -253,7 +253,7 @@ def at_level(wav: Tensor, level_dbfs: float | None, sizes: Tensor | None = None)
         all below -100 dB keep the gain 1.
     """
     if level_dbfs is None:
-        return wav, wav.new_ones(len(wav), 1)
+        return wav, wav.new_ones(wav.shape[0], 1)
     count = wav.shape[1] if sizes is None else sizes
     rms = (wav.square().sum(dim=1, keepdim=True) / count).sqrt()
     peak = wav.abs().amax(dim=1, keepdim=True)

@@ -57,7 +57,8 @@ class RelativeAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, steps, channels) to the same shape."""
-        q, k, v = (t.unflatten(2, (HEADS, -1)).transpose(1, 2) for t in (self.to_q(x), *self.to_kv(x).chunk(2, dim=2)))
+        parts = self.to_q(x), *self.to_kv(x).chunk(2, dim=2)
+        q, k, v = (t.reshape(*t.shape[:2], HEADS, -1).transpose(1, 2) for t in parts)
         heard = self.attend(q, k, v)  # (batch, heads, steps, channels / heads)
         return self.dropout(self.to_out(heard.transpose(1, 2).flatten(2)))
 

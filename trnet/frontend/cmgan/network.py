@@ -69,9 +69,9 @@ class TwoStageConformer(nn.Module):
         batch = x.shape[0]
         x = x.permute(0, 3, 2, 1).flatten(0, 1)  # (batch * bands, frames, channels)
         x = x + self.time_conformer(x)
-        x = x.unflatten(0, (batch, -1)).transpose(1, 2).flatten(0, 1)  # (batch * frames, bands, channels)
+        x = x.reshape(batch, -1, *x.shape[1:]).transpose(1, 2).flatten(0, 1)  # (batch * frames, bands, channels)
         x = x + self.freq_conformer(x)
-        return x.unflatten(0, (batch, -1)).permute(0, 3, 1, 2)
+        return x.reshape(batch, -1, *x.shape[1:]).permute(0, 3, 1, 2)
 
 
 class SubPixelConv(nn.Module):

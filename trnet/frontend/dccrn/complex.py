@@ -12,16 +12,6 @@ import torch
 from torch import Tensor, nn
 
 
-def join(spec: Tensor) -> Tensor:
-    """(batch, ...) complex64 to (2 * batch, ...) float32."""
-    return torch.cat([spec.real, spec.imag])
-
-
-def split(x: Tensor) -> Tensor:
-    """(2 * batch, ...) float32 to (batch, ...) complex64."""
-    return torch.complex(*x.chunk(2))
-
-
 class ComplexProduct(nn.Module):
     """A complex-linear layer out of two real ones R and I: (R + iI)(x + iy) = Rx - Iy + i(Ry + Ix).
 

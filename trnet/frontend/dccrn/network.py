@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trnet.frontend.dccrn.complex import ComplexProduct, Lstm, PartWise, join, split
+from trnet.frontend.dccrn.complex import ComplexProduct, Lstm, PartWise
 from trnet.frontend.dccrn.sizes import DccrnSizes
 from trnet.frontend.dccrn.transform import FilterBank
 
@@ -64,16 +64,16 @@ class Decoder(nn.Module):
         return self.activation(self.norm(self.deconv(x)))
 
 
-def bounded(mask: Tensor, bound: str) -> Tensor:
-    """Bound a complex mask, (...) complex64, as ``MASK_BOUNDS`` says."""
+def bounded(real: Tensor, imag: Tensor, bound: str) -> tuple[Tensor, Tensor]:
+    """Bound a complex mask, given by its parts, as ``MASK_BOUNDS`` says."""
     if bound == "sigmoid":
-        return torch.complex(mask.real.sigmoid(), mask.imag.sigmoid())
-    power = mask.real.square() + mask.imag.square()
+        return real.sigmoid(), imag.sigmoid()
+    power = real.square() + imag.square()
     magnitude = (power + 1e-8).sqrt()  # as in asteroid, where no mask is smaller than 1e-4
     wanted = magnitude.tanh() if bound == "tanh" else magnitude
     still = power == 0
     scale = wanted * power.masked_fill(still, 1).rsqrt()
-    return torch.complex((mask.real + still) * scale, mask.imag * scale)
+    return (real + still) * scale, imag * scale
 
 
 class Masker(nn.Module):
@@ -100,7 +100,11 @@ class Masker(nn.Module):
         Returns:
             (batch, bins, frames) complex64.
         """
-        x = join(spec[:, None])
+        return torch.complex(*self.parts(spec.real, spec.imag))
+
+    def parts(self, real: Tensor, imag: Tensor) -> tuple[Tensor, Tensor]:
+        """The parts of a spectrum, each (batch, bins, frames), to those of the mask."""
+        x = torch.cat([real, imag])[:, None]
         heard = []
         *encoders, recurrence = self.encoders
         for encoder in encoders:
@@ -109,7 +113,7 @@ class Masker(nn.Module):
         x = recurrence(x)
         for decoder in self.decoders:
             x = torch.cat([decoder(x), heard.pop()], dim=1)
-        return bounded(split(self.output_layer(x))[:, 0], self.bound)
+        return bounded(*self.output_layer(x)[:, 0].chunk(2), self.bound)
 
 
 class Dccrn(nn.Module):

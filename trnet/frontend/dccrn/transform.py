@@ -41,9 +41,17 @@ class FilterBank(nn.Module):
 
     def analyse(self, wav: Tensor) -> Tensor:
         """(batch, window + (frames - 1) * hop) to (batch, n_fft / 2 + 1, frames) complex64."""
-        return torch.complex(*functional.conv1d(wav[:, None], self._filters, stride=self.hop).chunk(2, dim=1))
+        return torch.complex(*self.analyse_parts(wav))
+
+    def analyse_parts(self, wav: Tensor) -> tuple[Tensor, Tensor]:
+        """The same as real and imaginary part, float32."""
+        real, imag = functional.conv1d(wav[:, None], self._filters, stride=self.hop).chunk(2, dim=1)
+        return real, imag
 
     def synthesise(self, spec: Tensor) -> Tensor:
         """(batch, n_fft / 2 + 1, frames) complex64 to (batch, window + (frames - 1) * hop)."""
-        parts = torch.cat([spec.real, spec.imag], dim=1)
-        return functional.conv_transpose1d(parts, self._filters, stride=self.hop)[:, 0]
+        return self.synthesise_parts(spec.real, spec.imag)
+
+    def synthesise_parts(self, real: Tensor, imag: Tensor) -> Tensor:
+        """The same from real and imaginary part."""
+        return functional.conv_transpose1d(torch.cat([real, imag], dim=1), self._filters, stride=self.hop)[:, 0]

@@ -110,10 +110,14 @@ class DptFsnet(nn.Module):
         Returns:
             (batch, bins, frames) complex64.
         """
-        x = torch.stack([spec.real, spec.imag], dim=1).transpose(2, 3)  # (batch, 2, frames, bins)
-        x = self.dual_path(self.encoder(self.enter(x)))
-        real, imag = self.leave(self.decoder(self.gate(x))).transpose(2, 3).unbind(1)
-        return torch.complex(real, imag)
+        frames = spec.transpose(1, 2)
+        return torch.complex(*self.mask_parts(frames.real, frames.imag)).transpose(1, 2)
+
+    def mask_parts(self, real: Tensor, imag: Tensor) -> tuple[Tensor, Tensor]:
+        """The parts of a spectrum, each (batch, frames, bins) without 0 Hz, to those of the mask."""
+        x = self.dual_path(self.encoder(self.enter(torch.stack([real, imag], dim=1))))
+        by_real, by_imag = self.leave(self.decoder(self.gate(x))).unbind(1)
+        return by_real, by_imag
 
     def forward(self, wav: Tensor) -> Tensor:
         """Enhance clips of one length.

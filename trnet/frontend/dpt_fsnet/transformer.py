@@ -61,7 +61,7 @@ class DualPathBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, size, frames, bins) to the same shape."""
-        batch = len(x)
+        batch = x.shape[0]
         y = self.sub_band(x.permute(0, 3, 2, 1).flatten(0, 1))  # (batch * bins, frames, size)
         x = x + self.sub_band_norm(y.unflatten(0, (batch, -1)).permute(0, 3, 2, 1))
         y = self.full_band(x.permute(0, 2, 3, 1).flatten(0, 1))  # (batch * frames, bins, size)
