@@ -19,8 +19,8 @@ from trnet.stamp import file_digest, read_stamp
 from trnet.train.checkpoint import load_checkpoint
 from trnet.train.history import best_epoch
 
-QUICK = ("none", "gtcrn")
-"""Front-ends whose graphs are packed: others take longer by their graph than PyTorch takes to load."""
+QUICK = ("none", "gtcrn", "dccrn")
+"""Front-ends whose graphs are packed: cmgan's is slower than PyTorch, dpt_fsnet's takes gigabytes."""
 
 
 def best_run(experiment: Experiment, name: str, folds: Sequence[Fold], seeds: Sequence[int]) -> tuple[Fold, int]:
