@@ -10,6 +10,7 @@ import pytest
 import soundfile
 import torch
 import torchaudio
+import yaml
 from recipes import ROOT, copy_recipes, run
 from shared import shared
 
@@ -82,6 +83,12 @@ def test_iemocap_recipe_takes_a_tree_in_its_format(tmp_path):
         subprocess.run([sys.executable, local / command[0], *map(str, command[1:])], check=True, capture_output=True)
     (recipe / "conf/small.yaml").write_text(SMALL)
     options = ["--corpus-dir", made / "iemocap", "--esc-dir", made / "esc", "--musan-dir", made / "musan"]
+    one_each = {f"Ses{n:02d}{sex}": dict.fromkeys(("ang", "hap", "neu", "sad"), 1) for n in range(1, 6) for sex in "FM"}
+    (recipe / "conf/contract.yaml").write_text(yaml.safe_dump(one_each))
+    stage_1 = [*map(str, options), "--frontend", "none", "--stage", "1", "--stop-stage", "1"]
+    assert "clips: expected 2000, found 80" in run(recipe, *stage_1, status=1)  # of ESC-50
+    assert "sources: expected 631" in run(recipe, *stage_1, "--noises", "musan", status=1)
+    run(recipe, *stage_1, "--noise-contracts", "false")
     options += ["--contract", "none", "--config", "conf/small.yaml", "--frontend", "none"]
     options += [
         "--nj",

@@ -19,7 +19,8 @@ frontend_checkpoint=          # weights of the front-end, in its authors' format
 noises="esc musan"            # noise sets: the matched one and those only tested on
 snrs=                         # e.g. "20 10 0" (dB); the YAML's if empty
 max_epochs=                   # the YAML's if empty
-contract=conf/contract.yaml   # utterances per speaker and class to expect; none: do not check
+contract=                     # utterances per speaker and class to expect; conf/contract.yaml if empty; none: do not check
+noise_contracts=true          # false: take what there is of ESC-50 and MUSAN, whole or not
 corpus_dir=                   # where the corpus lies; downloads/<corpus> if empty
 esc_dir=                      # ESC-50; downloads/esc if empty
 musan_dir=                    # MUSAN; downloads/musan if empty
@@ -35,7 +36,7 @@ wandb=                        # project of Weights & Biases that gets the curves
 reference=                    # CSV of published figures to print beside ours
 
 options="corpus layout stage stop_stage ngpu nj config folds seeds systems frontend frontend_checkpoint noises snrs max_epochs
-contract corpus_dir esc_dir musan_dir demand_dir nonspeech_dir noise_dirs shard download tag exp test_corpus wandb reference"
+contract noise_contracts corpus_dir esc_dir musan_dir demand_dir nonspeech_dir noise_dirs shard download tag exp test_corpus wandb reference"
 
 usage() {
     cat <<EOF
@@ -64,6 +65,7 @@ template=$(dirname "${BASH_SOURCE[0]}")
 parse_options "$@"
 check_numbers 7
 noises=${noises//,/ }
+case $noise_contracts in true | false) ;; *) fail "--noise-contracts $noise_contracts: true or false" 2 ;; esac
 declare -A own_noises=()
 for pair in $noise_dirs; do
     case $pair in
@@ -104,11 +106,13 @@ if in_stage 0 "installation, corpora, weights"; then
 fi
 
 if in_stage 1 "data dirs"; then
+    if [ -z "$contract" ] && [ -f conf/contract.yaml ]; then contract=conf/contract.yaml; fi
     run prepare_corpus --corpus "${layout:-$corpus}" --root "$corpus_dir" --out "$data/$corpus" \
-        --labels conf/labels.yaml --contract "$contract" --nj "$nj"
+        --labels conf/labels.yaml --contract "${contract:-none}" --nj "$nj"
     for noise in $noises; do
-        counts=conf/contract_$noise.yaml
-        if [ "$contract" = none ] || [ ! -f "$counts" ]; then counts=none; fi
+        counts=conf/contract_$noise.yaml # of this recipe, or of all
+        [ -f "$counts" ] || counts=$template/conf/contract_$noise.yaml
+        if [ "$contract" = none ] || [ "$noise_contracts" = false ] || [ ! -f "$counts" ]; then counts=none; fi
         run prepare_noise --noise "$(noise_layout "$noise")" --root "$(noise_dir "$noise")" --out "$data/noise_$noise" \
             --contract "$counts" --nj "$nj"
     done

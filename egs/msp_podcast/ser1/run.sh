@@ -4,4 +4,4 @@
 #   ./run.sh --stage 0 --stop-stage 7 --corpus-dir DIR --esc-dir ESC-50 --musan-dir MUSAN --frontend-checkpoint FILE
 set -euo pipefail
 cd "$(dirname "$0")"
-exec ../../TEMPLATE/ser1/ser.sh --corpus msp_podcast --noises "esc musan" --contract none --folds 1 "$@"
+exec ../../TEMPLATE/ser1/ser.sh --corpus msp_podcast --noises "esc musan" --folds 1 "$@"
