@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -92,6 +93,14 @@ def test_what_the_hub_refuses_is_one_line(our_hub, tmp_path, packed, monkeypatch
         hub.push(read_model(packed.model), "hf://org/name")
     with pytest.raises(TrnetError, match="holds no trnet.zip"):
         hub.locate(tmp_path)
+
+
+@pytest.mark.parametrize("about", [{"scores": [{"noise": "esc"}]}, {"scores": 3}, {"valid_uar": "high"}])
+def test_a_card_of_what_is_damaged_is_refused(packed, tmp_path, about):
+    model = replace(read_model(packed.model), about=about)
+    with pytest.raises(TrnetError, match=r"about\.json is damaged .*pack the model again"):
+        hub.push(model, str(tmp_path / "folder"))
+    assert not (tmp_path / "folder").exists()
 
 
 def test_the_real_client_has_what_is_called():

@@ -248,6 +248,7 @@ def test_another_format_or_version_is_named(packed, tmp_path, monkeypatch):
         (lambda said: said["encoder"].update(channels=[8, 16]), "does not fit model.json"),
         (lambda said: said["encoder"].update(channels=[4_000_000, 4_000_000]), "does not fit model.json"),
         (lambda said: said["features"].update(max_frames=10**9), "hears more than 600 s at once"),
+        (lambda said: said["features"].update(frame_length=float("nan")), "is no JSON .NaN in it."),
         (lambda said: said["encoder"].update(chanels=3), "unknown key 'encoder.chanels'"),
         (lambda said: said["features"].update(num_mel_bins="many"), "features.num_mel_bins: must be of type int"),
         (lambda said: said.update(frontend=None), "system and front-end do not go together"),

@@ -198,6 +198,10 @@ def test_arrays_of_other_types_and_axes_are_the_same_audio(heard):
     for bad in (np.zeros((2, 2, 2)), wav.astype(np.uint8), np.array(["a"])):
         with pytest.raises(TrnetError, match="wav: is no audio"):
             heard(bad, RATE)
+    for bad in ("16000", None, 0, -8000, 16000.5, float("nan"), float("inf")):
+        with pytest.raises(TrnetError, match="wav: is no audio .*give samples .n,. and whole Hz"):
+            heard(wav, bad)
+    assert heard(wav, np.float64(RATE)).probabilities == expected
     for bad, message in (
         (np.zeros(9000), "is silent from beginning to end"),
         (np.zeros(0), "holds no samples"),

@@ -91,12 +91,16 @@ def read_json(content: bytes, name: str) -> dict[str, Any]:
     Raises: TrnetError if it is something else.
     """
     try:
-        value = json.loads(content)
+        value = json.loads(content, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise TrnetError(f"{name}: is no JSON ({error}); pack the model again") from None
     if not isinstance(value, dict):
         raise TrnetError(f"{name}: is no JSON mapping; pack the model again")
     return value
+
+
+def _no_number(word: str) -> None:
+    raise ValueError(f"{word} in it")
 
 
 def _check_directory(path: Path, infos: list[zipfile.ZipInfo]) -> None:

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import yaml
 
+from trnet.deploy.archive import ABOUT
 from trnet.deploy.located import FILE, PREFIX, client, locate, repository, trouble
 from trnet.deploy.model_file import ModelFile, read_model
+from trnet.errors import TrnetError
 from trnet.files import write_bytes
 
 CARD = "README.md"
@@ -24,7 +26,11 @@ def push(model: ModelFile, where: str, license_id: str | None = None, private: b
 
     Raises: TrnetError if it cannot be written there.
     """
-    files = {FILE: model.path.read_bytes(), CARD: card(model, where, license_id).encode()}
+    try:
+        text = card(model, where, license_id)
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        raise TrnetError(f"{model.path}: {ABOUT} is damaged ({error!r}); pack the model again") from None
+    files = {FILE: model.path.read_bytes(), CARD: text.encode()}
     if not where.startswith(PREFIX):
         folder = Path(where)
         for name, body in files.items():

@@ -70,8 +70,13 @@ def of_samples(wav: Any, rate: int, name: str = "wav") -> Recording:
     Raises: TrnetError for another shape or type, or samples that are not finite.
     """
     samples = np.asarray(wav)
-    if samples.ndim not in (1, 2) or rate < 1 or samples.dtype.kind not in "fi":
-        raise TrnetError(f"{name}: is no audio (shape {samples.shape}, {samples.dtype}, {rate} Hz); give samples (n,)")
+    whole = isinstance(rate, int | float | np.number) and 1 <= rate < 1e9 and rate == int(rate)
+    if samples.ndim not in (1, 2) or not whole or samples.dtype.kind not in "fi":
+        raise TrnetError(
+            f"{name}: is no audio (shape {samples.shape}, {samples.dtype}, rate {rate!r}); "
+            "give samples (n,) and whole Hz"
+        )
+    rate = int(rate)
     if samples.dtype.kind == "i":
         samples = samples / (np.iinfo(samples.dtype).max + 1.0)
     samples = samples.astype(np.float32)
