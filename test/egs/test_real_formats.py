@@ -1,6 +1,7 @@
 """The nemo and iemocap recipes on small corpora in the real formats: rates, stereo, IEMOCAP and MUSAN trees."""
 
 import csv
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -90,24 +91,22 @@ def test_iemocap_recipe_takes_a_tree_in_its_format(tmp_path):
     assert "sources: expected 631" in run(recipe, *stage_1, "--noises", "musan", status=1)
     run(recipe, *stage_1, "--noise-contracts", "false")
     options += ["--contract", "none", "--config", "conf/small.yaml", "--frontend", "none"]
-    options += [
-        "--nj",
-        "1",
-        "--snrs",
-        "5",
-        "--folds",
-        "10",
-        "--seeds",
-        "1 2",
-        "--max-epochs",
-        "1",
-        "--systems",
-        "baseline_n",
-    ]
-    run(recipe, *map(str, options))
+    options += ["--nj", "1", "--snrs", "5"]
+    runs = ["--folds", "10", "--seeds", "1 2", "--max-epochs", "1", "--systems", "baseline_n"]
+    run(recipe, *map(str, options + runs))
     text = (recipe / "exp/none/RESULTS.md").read_text()
     assert "10:Ses05M" in text and "(55.85)" in text  # the paper's figure for Baseline-n beside ours
     with open(recipe / "exp/none/results.csv", newline="") as stream:
         assert {(r["seed"], r["noise"]) for r in csv.DictReader(stream)} == {
             (seed, noise) for seed in "12" for noise in ("clean", "esc", "musan")
+        }
+
+    other = Path(shutil.copytree(recipe, recipe.parents[1] / "port/ser1", ignore=shutil.ignore_patterns("exp", "d*")))
+    script = (other / "run.sh").read_text()
+    (other / "run.sh").write_text(script.replace("--corpus iemocap", "--corpus port --layout iemocap"))
+    run(other, *map(str, options), "--stage", "1", "--stop-stage", "4")
+    run(recipe, *map(str, options + runs), "--stage", "7", "--test-corpus", "port")
+    with open(recipe / "exp/none/test_port/results.csv", newline="") as stream:
+        assert {(r["seed"], r["fold"], r["n_utts"]) for r in csv.DictReader(stream)} == {
+            (seed, "10@port", "40") for seed in "12"
         }
