@@ -91,7 +91,7 @@ class Experiment:
     @cached_property
     def store(self) -> FeatureStore:
         """The features that runs read."""
-        return FeatureStore(self.archives, self.length, self.device, room_on(self.device, self.at_once))
+        return FeatureStore(self.archives, self.length, self.device, room_on(self.device, self.at_once, self.dump))
 
     @cached_property
     def length(self) -> dict[str, int]:

@@ -1,5 +1,8 @@
 """The feature store: the same numbers wherever they lie, each archive read once."""
 
+import mmap
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -28,16 +31,28 @@ class Archives:
         return np.random.default_rng(key).normal(size=(frames, 5)).astype(np.float32)
 
 
+def mapped_bytes(folder: Path) -> int:
+    """Of files in a folder that are mapped into this process, whether they have a name or not."""
+    total = 0
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        if f" {folder}/" in line:
+            begin, end = (int(place, 16) for place in line.split()[0].split("-"))
+            total += end - begin
+    return total
+
+
 def items(seed: int) -> list:
     rng = np.random.default_rng(seed)
     return [(f"u{rng.integers(9)}", CONDITIONS[rng.integers(3)]) for _ in range(8)]
 
 
-@pytest.mark.parametrize("archives_held", [0, 1, 2, 5, 6])
-def test_a_batch_is_padded_matrices_wherever_they_lie(archives_held):
-    store = FeatureStore(Archives(), LENGTH, CPU, Room(archives_held * SIZE))
+@pytest.mark.parametrize(("in_memory", "on_disk"), [(0, 0), (1, 0), (2, 0), (5, 0), (6, 0), (0, 6), (2, 3), (5, 9)])
+def test_a_batch_is_padded_matrices_wherever_they_lie(in_memory, on_disk, tmp_path):
+    store = FeatureStore(Archives(), LENGTH, CPU, Room(in_memory * SIZE, 0, on_disk * SIZE, tmp_path))
     store.hold(SETS, LENGTH)
-    assert len(store.held) == archives_held
+    assert len(store.held) == min(in_memory + on_disk, 6) and list(tmp_path.iterdir()) == []
+    wanted = min(on_disk, 6 - in_memory) * SIZE
+    assert mapped_bytes(tmp_path) == -(-wanted // mmap.PAGESIZE) * mmap.PAGESIZE
     for seed in range(4):
         for kind in ("noisy", "enhanced"):
             batch = items(seed)
@@ -102,4 +117,4 @@ def test_features_of_another_length_are_refused(room):
 
 def test_runs_that_share_a_machine_share_its_memory():
     assert 0 < room_on(CPU, 4).device < 0.6 * room_on(CPU, 2).device
-    assert room_on(CPU).host == 0  # one memory
+    assert room_on(CPU).host == room_on(CPU).disk == 0  # one memory

@@ -1,7 +1,11 @@
 """Features in memory: read once from the archives, so that a batch is an index and not a file read."""
 
+import os
+import shutil
+import tempfile
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -14,24 +18,39 @@ from trnet.errors import TrnetError
 from trnet.train.archives import Archives
 from trnet.train.batch import pad
 
+CPU = torch.device("cpu")
+HOST, DISK = "pinned memory", "disk"
+
 Item = tuple[str, Condition]  # clean utterance id, condition
 Set = tuple[str, Condition]  # kind (noisy or enhanced) and condition: one archive
 
 
 @dataclass(frozen=True)
 class Room:
-    """Bytes that features may take on the device, and beside a GPU in pinned memory of its host."""
+    """Bytes that features may take on the device, beside a GPU in pinned memory of its host, and on a disk.
+
+    folder: where on the disk; None: nowhere.
+    """
 
     device: int
     host: int = 0
+    disk: int = 0
+    folder: Path | None = None
 
 
-def room_on(device: torch.device, runs: int = 1) -> Room:
-    """What one of `runs` processes that share the device may take: half of what is free (a quarter of the host's)."""
-    host = psutil.virtual_memory().available
+def room_on(device: torch.device, runs: int = 1, folder: Path | None = None) -> Room:
+    """What one of `runs` processes that share the device may take: half of what is free (a quarter of the host's).
+
+    Args:
+        device: where batches are wanted.
+        runs: processes.
+        folder: on a disk of which features may take half of what is free; None: no disk.
+    """
+    host = psutil.virtual_memory().available // runs
+    disk = 0 if folder is None else shutil.disk_usage(folder).free // 2 // runs
     if device.type != "cuda":
-        return Room(host // 2 // runs)
-    return Room(torch.cuda.mem_get_info(device)[0] // 2 // runs, host // 4 // runs)
+        return Room(host // 2, 0, disk, folder)
+    return Room(torch.cuda.mem_get_info(device)[0] // 2 // runs, host // 4, disk, folder)
 
 
 @dataclass
@@ -52,9 +71,10 @@ class _Block:
 
 
 class FeatureStore:
-    """Features of a corpus: on the device as far as they fit, then in pinned memory, then in the archives.
+    """Features of a corpus: on the device as far as they fit, then in pinned memory, then in a file that is mapped into
+    memory, then in the archives.
 
-    Wherever they lie a batch holds the same numbers.
+    Wherever they lie a batch holds the same numbers. The file has no name: it ends with the process, however that does.
     """
 
     def __init__(
@@ -94,7 +114,7 @@ class FeatureStore:
         there = next((block.flat for block in self._blocks if block.flat.device == self.device), None)
         if there is None:
             return False
-        self.room = Room(there.nbytes // 2, self.room.host)
+        self.room = replace(self.room, device=there.nbytes // 2)
         del there
         self._fill()
         return True
@@ -111,31 +131,35 @@ class FeatureStore:
             return
         mels = self._matrix(sets[0], utts[0]).shape[1]
         size = 4 * rows * mels  # bytes of an archive, float32
-        on_device = min(len(sets), self.room.device // size)
-        on_host = min(len(sets) - on_device, self.room.host // size)
-        with tqdm(total=(on_device + on_host) * len(utts), desc="features", unit="utt", leave=False) as bar:
-            self._blocks = [
-                self._read(part, utts, rows, mels, device, bar)
-                for part, device in (
-                    (sets[:on_device], self.device),
-                    (sets[on_device : on_device + on_host], torch.device("cpu")),
-                )
-                if part
-            ]
+        parts, begin = [], 0
+        for home, room in ((self.device.type, self.room.device), (HOST, self.room.host), (DISK, self.room.disk)):
+            count = min(len(sets) - begin, room // size)
+            parts += [(sets[begin : begin + count], home)] if count else []
+            begin += count
+        with tqdm(total=begin * len(utts), desc="features", unit="utt", leave=False) as bar:
+            self._blocks = [self._read(part, utts, rows, mels, home, bar) for part, home in parts]
 
-    def _read(self, sets: list[Set], utts: list[str], rows: int, mels: int, device: torch.device, bar: tqdm) -> _Block:
-        pinned = self.device.type == "cuda" and device.type == "cpu"
-        flat = torch.empty(len(sets) * rows, mels, device=device, pin_memory=pinned)
+    def _read(self, sets: list[Set], utts: list[str], rows: int, mels: int, home: str, bar: tqdm) -> _Block:
+        flat = self._empty(len(sets) * rows, mels, home)
         first = {each: number * rows for number, each in enumerate(sets)}
         for each, start in first.items():
-            stage = flat[start : start + rows] if device.type == "cpu" else torch.empty(rows, mels)
+            stage = flat[start : start + rows] if flat.device.type == "cpu" else torch.empty(rows, mels)
             for utt in utts:
                 begin = self._row[utt]
                 stage[begin : begin + self.length[utt]] = torch.from_numpy(self._matrix(each, utt).copy())
                 bar.update()
-            if device.type != "cpu":
+            if flat.device.type != "cpu":
                 flat[start : start + rows] = stage
         return _Block(flat, first)
+
+    def _empty(self, rows: int, mels: int, home: str) -> Tensor:
+        """(rows, mels) float32 on the device, in pinned memory, or in a nameless file."""
+        if home == DISK:
+            with tempfile.TemporaryFile(dir=self.room.folder) as file:
+                os.posix_fallocate(file.fileno(), 0, 4 * rows * mels)  # all of it, so that no write finds the disk full
+                return torch.from_numpy(np.memmap(file, np.float32, "r+", shape=(rows, mels)))
+        device = CPU if home == HOST else self.device
+        return torch.empty(rows, mels, device=device, pin_memory=home == HOST)
 
     def _matrix(self, each: Set, utt: str) -> np.ndarray:
         kind, condition = each
