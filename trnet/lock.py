@@ -23,7 +23,7 @@ def only_one(folder: Path, wait_s: float = 0) -> Iterator[None]:
     """
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with open(folder.parent / f".{folder.name}.lock", "a") as stream:
+    with open(lock_of(folder), "a") as stream:
         until = time.monotonic() + wait_s
         while True:
             try:
@@ -36,3 +36,18 @@ def only_one(folder: Path, wait_s: float = 0) -> Iterator[None]:
                     ) from None
                 time.sleep(0.1)
         yield
+
+
+def lock_of(folder: Path) -> Path:
+    """The file that is locked for a folder."""
+    return folder.parent / f".{folder.name}.lock"
+
+
+def is_held(lock: Path) -> bool:
+    """Whether another process holds such a file, or this one by another call."""
+    with open(lock, "a") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False

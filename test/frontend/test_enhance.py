@@ -17,6 +17,7 @@ from trnet.bin import enhance
 from trnet.conditions import Condition
 from trnet.frontend import enhance as stage
 from trnet.kaldi.data_dir import DataDir
+from trnet.lock import only_one
 
 FRONT_ENDS = """
 import time
@@ -95,6 +96,21 @@ def test_shards_give_the_bits_of_the_whole_and_the_last_one_finishes_the_sets(op
     assert not finished(tmp_path / "dump")
     assert enhance.main([*options(), "--shard", "1/2"]) == 0
     assert finished(tmp_path / "dump") == sorted(SETS) and audio(tmp_path / "dump") == whole
+
+
+def test_shards_of_two_configurations_do_not_mix(options, tiny, tmp_path, whole, fails, capfd):
+    shorter = tmp_path / "shorter.yaml"
+    shorter.write_text(f"base: {tiny.config_path}\nfeatures: {{max_frames: 20}}\n")
+    other = ["--config", str(shorter), *options()[2:]]
+    assert enhance.main([*options(), "--shard", "1/2"]) == 0
+    with only_one(tmp_path / "dump/mine.Smear.1of2"):  # as if it were still at work
+        said = fails(enhance.main, [*other, "--shard", "2/2"])
+        assert "another process is at work there, with another span; wait until it ends, or stop it" in said
+        assert "on shards of it" in fails(enhance.main, options())
+        assert enhance.main([*options(), "--shard", "2/2"]) == 0  # its fellow
+    assert audio(tmp_path / "dump") == whole
+    assert enhance.main([*other, "--shard", "2/2"]) == 0
+    assert "made anew, changed: span" in capfd.readouterr().out
 
 
 def test_the_audio_that_is_missing_is_made_again_to_the_bit(options, tmp_path, whole):

@@ -1,6 +1,7 @@
 """Enhance whole data dirs with a front-end: stage 3."""
 
 import contextlib
+import glob
 import itertools
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -16,12 +17,13 @@ from tqdm import tqdm
 from trnet.allocator import keep_freed_memory
 from trnet.audio import write_audio
 from trnet.config import Features
+from trnet.errors import TrnetError
 from trnet.frontend import build_frontend
 from trnet.frontend.base import FrontEnd
 from trnet.frontend.clips import enhance_clips, enhance_utterance
 from trnet.heard import heard_span, read_clip, read_heard
 from trnet.kaldi.data_dir import Clip, DataDir, write_data_dir
-from trnet.lock import only_one
+from trnet.lock import is_held, lock_of, only_one
 from trnet.parallel import imap
 from trnet.stamp import Stamp, dir_digest
 
@@ -158,7 +160,8 @@ def enhance_data_dirs(
         device: ``cpu`` or ``cuda``.
         shard: (k, n): part k of n, the others being done elsewhere at the same time. Whoever ends last finishes a set.
 
-    Raises: TrnetError for unreadable audio, a front-end that fails on an utterance, or another process at work there.
+    Raises: TrnetError for unreadable audio, a front-end that fails on an utterance, or another process at work there
+        (on another shard with the same settings it may be).
     """
     root, (part, parts) = sets[0][1].parent, shard
     alone = parts == 1
@@ -169,7 +172,9 @@ def enhance_data_dirs(
 
     with only_one(own):
         with together():
-            todo = _begin(sets, fingerprint, features, alone)
+            locks = sorted(root.parent.glob(f".{glob.escape(root.name)}.*of*.lock"))
+            others = [lock for lock in locks if lock != lock_of(own) and is_held(lock)]
+            todo = _begin(sets, fingerprint, features, alone, bool(others))
         # one set after the other on a CPU; all together on a GPU, where clips of one length make full batches
         groups = [todo] if device != "cpu" else [[each] for each in todo]
         batches = [_batches(group, features, device) for group in groups]
@@ -193,9 +198,9 @@ def enhance_data_dirs(
 
 
 def _begin(
-    sets: list[tuple[DataDir, Path]], fingerprint: dict[str, Any], features: Features, alone: bool
+    sets: list[tuple[DataDir, Path]], fingerprint: dict[str, Any], features: Features, alone: bool, others: bool
 ) -> list[_Set]:
-    """The sets that are not finished; what was made from something else is cleared."""
+    """The sets that are not finished; what was made from something else is cleared, unless `others` are at work."""
     span = {"sample_rate": features.sample_rate, "span": features.span, "pad": features.pad}
     todo = []
     for data, out in sets:
@@ -203,7 +208,11 @@ def _begin(
         if stamp.done():
             print(f"{out}: up to date")
             continue
-        if changed := stamp.changed():
+        changed = stamp.changed()
+        if others and (alone or changed):
+            what = f"with another {' and '.join(changed)}" if changed else "on shards of it"
+            raise TrnetError(f"{out}: another process is at work there, {what}; wait until it ends, or stop it")
+        if changed:
             print(f"{out}: made anew, changed: {', '.join(changed)}")
         stamp.begin(sweep=alone)
         todo.append(_Set(data, out, stamp))
