@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import yaml
 
 from trnet.corpora import LABELLED
 from trnet.corpora.contract import Contract, read_contract
 from trnet.corpora.labels import read_label_map
+from trnet.corpora.speech import write_speech
 from trnet.errors import TrnetError
 from trnet.kaldi.data_dir import DataDir
 from trnet.kaldi.validate import SPEECH_TABLES, validate_data_dir
@@ -307,8 +309,29 @@ def test_meld_is_counted_by_its_parts(grow, prepare, tmp_path):
         prepare("meld", grow("meld"), read_contract(path))
 
 
+def test_msp_podcast_is_counted_by_what_it_lists(conf, grow, prepare, tmp_path):
+    of_release = read_contract(conf("msp_podcast", "contract_1.11.yaml"))
+    assert of_release.by == "listed" and sum(of_release.counts.values()) == 149_307
+    root = grow("msp_podcast")
+    with pytest.raises(TrnetError, match=r"counts are not those of .*contract_1.11.yaml .train: expected 84030, found"):
+        prepare("msp_podcast", root, of_release)
+    table = (root / "Labels/labels_consensus.csv").read_text().splitlines()
+    parts = Counter(dict(Train="train", Development="dev").get(p, p.lower()) for p in split_sets(table))
+    path = tmp_path / "contract.yaml"
+    path.write_text(yaml.safe_dump({"by": "listed", **parts}))
+    kept = prepare("msp_podcast", root, read_contract(path))
+    assert len(kept.utts) < sum(parts.values())  # those of other labels are listed, too
+    with pytest.raises(TrnetError, match="'by: listed' is not for this corpus"):
+        write_speech(root, tmp_path / "out", [], read_contract(path), 1)
+
+
+def split_sets(table: list[str]) -> list[str]:
+    place = table[0].split(",").index("Split_Set")
+    return [line.split(",")[place] for line in table[1:]]
+
+
 PUBLISHED = {"emodb": 339, "ravdess": 672, "crema_d": 4899, "savee": 300, "tess": 1600, "emovo": 336, "esd": 28000}
-PUBLISHED |= {"shemo": 2737, "urdu": 400, "meld": 11351}  # msp_podcast: each release has other counts
+PUBLISHED |= {"shemo": 2737, "urdu": 400, "meld": 11351}
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

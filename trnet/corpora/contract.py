@@ -9,7 +9,7 @@ from trnet.corpora.source import shorten
 from trnet.errors import TrnetError
 
 NO_CONTRACT = "none"
-BY = ("speaker", "split", "corpus")
+BY = ("speaker", "split", "corpus", "listed")
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,8 @@ class Contract:
     """Expected counts by cell: ``Ses01F ang`` (speaker, class) for speech; ``clips`` and ``sources`` for noise.
 
     Where counts per speaker are not published, `by` says what the first word of a cell is instead of the speaker:
-    ``split`` (``train ang``, the corpus's own parts) or ``corpus`` (``all ang``).
+    ``split`` (``train ang``, the corpus's own parts) or ``corpus`` (``all ang``). ``listed`` counts the utterances that
+    the corpus lists in each of its parts (``train``), whatever their label.
     """
 
     path: Path
@@ -46,7 +47,7 @@ class Contract:
 def read_contract(option: str | Path) -> Contract | None:
     """Read a contract: YAML lines ``speaker: {class: count}`` or ``cell: count``; None for ``none``.
 
-    A line ``by: split`` or ``by: corpus`` tells what stands in the speaker's place.
+    A line ``by: split``, ``by: corpus`` or ``by: listed`` tells what is counted in the speakers' place.
     Raises: TrnetError for a missing or malformed file, or a count that is no number.
     """
     if str(option) == NO_CONTRACT:

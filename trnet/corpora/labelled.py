@@ -1,6 +1,7 @@
 """Corpora whose recordings are labelled one by one, by their names or by a table: all that they have in common."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,7 +68,9 @@ class LabelledCorpus:
         folder = self.source.locate(root)
         utterances: dict[str, Utterance] = {}
         missing: list[str] = []
+        listed: Counter[str] = Counter()
         for said in self.read(folder):
+            listed[said.split or "all"] += 1
             emotion = label_map.class_of(said.label, said.utt, folder)
             if emotion is None:
                 continue
@@ -82,7 +85,7 @@ class LabelledCorpus:
                 said.utt, said.speaker, said.gender, said.speaker, emotion, said.text, said.audio, split=said.split
             )
         leave_out_missing(folder, missing, contract)
-        return write_speech(root, out, utterances.values(), contract, nj)
+        return write_speech(root, out, utterances.values(), contract, nj, listed)
 
 
 def recordings(pattern: str) -> Callable[[Path], list[Path]]:

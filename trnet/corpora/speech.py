@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,13 +63,26 @@ def leave_out_missing(folder: Path, missing: Sequence[str], contract: Contract |
         print(f"warning: {told}; they are left out", file=sys.stderr)
 
 
-def write_speech(root: Path, out: Path, utterances: Iterable[Utterance], contract: Contract | None, nj: int) -> DataDir:
+def write_speech(
+    root: Path,
+    out: Path,
+    utterances: Iterable[Utterance],
+    contract: Contract | None,
+    nj: int,
+    listed: Mapping[str, int] | None = None,
+) -> DataDir:
     """Count the utterances, decode them all, write the tables.
+
+    `listed`: how many utterances the corpus lists in each of its parts, where it does.
 
     Raises: TrnetError if the counts are not the contract's, nothing is left, or recordings cannot be used.
     """
     utts = {u.utt: u for u in sorted(utterances, key=lambda u: u.utt)}
-    if contract is not None:
+    if contract is not None and contract.by == "listed":
+        if listed is None:
+            raise TrnetError(f"{contract.path}: 'by: listed' is not for this corpus; count by speaker and class")
+        contract.check(listed, root)
+    elif contract is not None:
         contract.check(Counter(f"{_counted_by(contract, u)} {u.emotion}" for u in utts.values()), root)
     if not utts:
         raise TrnetError(f"{root}: no utterance is kept; complete the copy or widen the label map")

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # MSP-Podcast (English, 4 of its emotions), ESC-50 noise (matched) and MUSAN noise (unmatched). Each release has other
-# counts: give --contract FILE to hold a copy against one. Fold 1 is tested on Test1, fold 2 on Test2.
+# counts: --contract conf/contract_1.11.yaml holds a copy against release 1.11. Fold 1 is tested on Test1, fold 2 on Test2.
 #   ./run.sh --stage 0 --stop-stage 7 --corpus-dir DIR --esc-dir ESC-50 --musan-dir MUSAN --frontend-checkpoint FILE
 set -euo pipefail
 cd "$(dirname "$0")"
