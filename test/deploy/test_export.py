@@ -94,7 +94,7 @@ def test_so_do_other_systems_and_sizes(name, tmp_path):
     graphs = graphs_of(model)
     assert list(graphs) == ["ser.onnx", "config.json"]
     network, loaded = model.make_network(), session(graphs["ser.onnx"])
-    for frames in (16, 61, 200):
+    for frames in (1, 2, 3, 7, 16, 61, 200):
         inputs = [5 + torch.randn(1, frames, 20) for _ in loaded.get_inputs()]
         expected = network(*inputs, torch.tensor([frames]))
         named = {given.name: x.numpy() for given, x in zip(loaded.get_inputs(), inputs, strict=True)}
@@ -305,3 +305,15 @@ def test_without_the_package_onnx_a_model_is_packed_without_graphs(packed, tmp_p
     monkeypatch.setattr("trnet.deploy.pack.find_spec", lambda name: None)
     assert pack.main([*packed.options, "--out", str(tmp_path / "m.zip")]) == 0
     assert read_model(tmp_path / "m.zip").graphs == {} != read_model(packed.model).graphs
+
+
+def test_what_a_graph_cannot_compute_is_one_line(exported, tmp_path, script, capfd):
+    folder = shutil.copytree(exported, tmp_path / "copy")
+    config = json.loads((folder / "config.json").read_text())
+    config["features"]["num_mel_bins"] += 1  # which the graph does not take
+    (folder / "config.json").write_text(json.dumps(config))
+    file = write_wav(tmp_path / "a.wav", tone("neu", 5, 12_345))
+    for answer in (predict.main, script.main):
+        assert answer([str(folder), file]) == 1
+        said = capfd.readouterr()
+        assert "a.wav: ONNX Runtime cannot compute it" in said.err and "Traceback" not in said.err

@@ -1,8 +1,8 @@
 """The networks of a packed model as ONNX: the emotion recogniser from log-mels to logits, the front-end between waves.
 
 Log-mels and windows stay outside: `onnx_numpy.py` has them in NumPy. Batch and length are free; the clips of a batch
-are of one length, and the plain encoder halves them: two frames for each of its halvings at least. The exporter is the
-one that traces (``dynamo=False``): the other unrolls recurrent layers to the length of the example.
+are of one length. The exporter is the one that traces (``dynamo=False``): the other unrolls recurrent layers to the
+length of the example.
 """
 
 import hashlib

@@ -18,7 +18,9 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import soundfile
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, RuntimeException
 
+CANNOT = (Fail, InvalidArgument, RuntimeException)
 SILENCE_RMS = 1e-5  # -100 dB of full scale
 FLOOR = float(np.finfo(np.float32).eps)  # of mel energies
 
@@ -137,6 +139,12 @@ class Model:
 
     def window(self, wav):
         """Probabilities (classes,) and c (None where the system has none) of samples (n,) of one window."""
+        try:
+            return self._window(wav)
+        except CANNOT as error:
+            raise Unusable(f"ONNX Runtime cannot compute it ({' '.join(str(error).split())[:150]})") from None
+
+    def _window(self, wav):
         span = self.span()
         if self.features["pad"] == "repeat" and len(wav) < span:
             wav = np.resize(wav, span)

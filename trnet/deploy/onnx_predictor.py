@@ -58,12 +58,17 @@ class OnnxPredictor(Answering):
         except (TypeError, ValueError) as error:
             raise TrnetError(f"{self.model.where}config.json: is damaged ({error}); export the model again") from None
         super().__init__(features, self.model.classes, lambda *rates: partial(onnx_numpy.resample, rates=rates))
-        self._cores = ThreadPoolExecutor(os.cpu_count())
+        self._cores, self._unusable = ThreadPoolExecutor(os.cpu_count()), onnx_numpy.Unusable
 
     def say(self, clips: list[np.ndarray], names: list[str]) -> list[Said]:
         """What is said of windows, each by one core; see :meth:`Answering.say`."""
-        said = [Said(*answer) for answer in self._cores.map(self.model.window, clips)]
-        for name, each in zip(names, said, strict=True):
-            if not np.isfinite(each.probs).all():
-                raise TrnetError(f"{name}: scores are not finite")
+        return list(self._cores.map(self._say, clips, names))
+
+    def _say(self, clip: np.ndarray, name: str) -> Said:
+        try:
+            said = Said(*self.model.window(clip))
+        except self._unusable as error:
+            raise TrnetError(f"{name}: {error}; use the packed model, by PyTorch") from None
+        if not np.isfinite(said.probs).all():
+            raise TrnetError(f"{name}: scores are not finite")
         return said
