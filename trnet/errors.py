@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 
+IN_THE_WAY = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
 STOPPED = "stopped; run the same command again to go on"
 
 
@@ -26,8 +27,8 @@ def nearest(name: str, known: Sequence[str]) -> str:
 def one_line_errors(main: Callable[..., int | None]) -> Callable[..., int]:
     """Turn the failures a user can mend into one line on stderr and an exit status that is not 0.
 
-    `TrnetError` gives 1, a full disk 1, Ctrl-C or a termination signal 130. Anything else is a bug and keeps its
-    traceback.
+    `TrnetError` gives 1, a full disk or a file that may not be read or written 1, Ctrl-C or a termination signal 130.
+    Anything else is a bug and keeps its traceback.
     """
 
     @functools.wraps(main)
@@ -40,10 +41,13 @@ def one_line_errors(main: Callable[..., int | None]) -> Callable[..., int]:
         except TrnetError as error:
             message = " ".join(str(error).split())
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                where = error.filename or os.getcwd()
+                message = f"{where}: no space left on the disk; free some and run the same command again"
+            elif error.errno in IN_THE_WAY and error.filename:
+                message = f"{error.filename}: {error.strerror}; name another place, or mend this one"
+            else:
                 raise
-            where = error.filename or os.getcwd()
-            message = f"{where}: no space left on the disk; free some and run the same command again"
         except KeyboardInterrupt:
             print(f"\n{STOPPED}", file=sys.stderr)
             return 130

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import importlib.util
 import json
 import os
@@ -25,6 +27,7 @@ import trnet
 from trnet.audio import resampler
 from trnet.bin import export, pack, predict
 from trnet.config import Config, Encoder, Features, Pooling, System
+from trnet.deploy.archive import json_bytes, origin_of, read_entries, write_archive
 from trnet.deploy.model_file import ModelFile, read_model, write_model
 from trnet.deploy.onnx_export import frontend_graph, graphs_of
 from trnet.errors import TrnetError
@@ -168,7 +171,7 @@ def test_the_script_says_what_trnet_predict_says_without_pytorch(packed_gtcrn, e
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
     said = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.returncode == 1 and [each["file"] for each in said] == files, done.stderr
-    assert "none.wav: is no audio" in done.stderr and "silent.wav: is silent" in done.stderr
+    assert "none.wav: no such file" in done.stderr and "silent.wav: is silent" in done.stderr
     predictor = trnet.Predictor.from_pretrained(packed_gtcrn.model)
     for each in said:
         expected = predictor(*soundfile.read(each["file"], dtype="float32"))
@@ -234,9 +237,9 @@ def test_an_export_with_another_config_is_refused(exported, tmp_path, fails, cha
 
 def test_another_front_end_is_not_exported_and_said(packed, tmp_path, fails, capfd, monkeypatch, script):
     assert export.main([str(packed.model), "--out", str(tmp_path)]) == 0
-    assert "has no graph" not in capfd.readouterr().out and script.Model.of(tmp_path).frontend == {"name": "none"}
+    assert "has no graph" not in capfd.readouterr().out and script.Model.of(tmp_path).network is None
     config = json.loads((tmp_path / "config.json").read_text())
-    (tmp_path / "config.json").write_text(json.dumps(config | {"frontend": {"name": "nsnet2"}}))
+    (tmp_path / "config.json").write_text(json.dumps(config | {"frontend": "nsnet2"}))
     assert script.main([str(tmp_path), "a.wav"]) == 1
     assert "front-end nsnet2 was not exported; use the packed model" in capfd.readouterr().err
     monkeypatch.setattr("trnet.deploy.onnx_export.find_spec", lambda name: None)
@@ -316,4 +319,88 @@ def test_what_a_graph_cannot_compute_is_one_line(exported, tmp_path, script, cap
     for answer in (predict.main, script.main):
         assert answer([str(folder), file]) == 1
         said = capfd.readouterr()
-        assert "a.wav: ONNX Runtime cannot compute it" in said.err and "Traceback" not in said.err
+        assert "a.wav: the graphs cannot compute it" in said.err and "Traceback" not in said.err
+
+
+def forged(packed, path: Path, model=None, config=None, **graphs: bytes) -> Path:
+    """A model file with JSON of its model and graphs, or graphs, changed; every size and digest as it should be."""
+    entries = read_entries(packed.model)
+    for name, change in (("model.json", model), ("onnx/config.json", config)):
+        if change is not None:
+            said = json.loads(entries[name])
+            change(said)
+            entries[name] = json_bytes(said)
+    entries |= {f"onnx/{name}.onnx": body for name, body in graphs.items()}
+    said = json.loads(entries["onnx/config.json"])
+    said["made_from"] = origin_of(entries)
+    said["sha256"] = {name: hashlib.sha256(entries[f"onnx/{name}"]).hexdigest() for name in said["sha256"]}
+    write_archive(path, entries | {"onnx/config.json": json_bytes(said)})
+    return path
+
+
+def reverse_classes(said):
+    said["classes"] = said["classes"][::-1]
+
+
+@pytest.mark.parametrize("engine", ["torch", "onnx"])
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"config": reverse_classes}, "onnx/config.json and model.json do not agree (classes)"),
+        ({"config": lambda said: said["features"].update(sample_rate=8000)}, "do not agree (features)"),
+        ({"config": lambda said: said.update(frontend=None)}, "do not agree (frontend)"),
+        ({"config": lambda said: said.pop("input")}, "do not agree (input)"),
+        ({"model": lambda said: said["features"].update(pad="repeat")}, "do not agree (features)"),
+        ({"model": lambda said: said.update(classes=["a"])}, "'classes' is no list of names"),
+        ({"model": lambda said: said["features"].update(max_frames=10**9)}, "hears more than 600 s at once"),
+    ],
+)
+def test_a_forged_model_is_refused_by_both_engines(packed_gtcrn, tmp_path, fails, engine, changes, message):
+    path = forged(packed_gtcrn, tmp_path / "m.zip", **changes)
+    assert message in fails(predict.main, [str(path), "a.wav", "--engine", engine])
+
+
+def with_weights_elsewhere(graph: bytes, folder: Path) -> bytes:
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load_from_string(graph)
+    onnx.external_data_helper.convert_model_to_external_data(model, location="secret.bin", size_threshold=300)
+    onnx.external_data_helper.write_external_data_tensors(model, str(folder))
+    return model.SerializeToString()
+
+
+@pytest.mark.parametrize("kind", ["rubbish", "empty", "elsewhere"])
+def test_a_graph_that_is_none_or_reads_files_is_refused(packed_gtcrn, exported, tmp_path, fails, script, capfd, kind):
+    with contextlib.chdir(tmp_path):
+        graph = {"rubbish": b"\x0a" * 300, "empty": b""}.get(kind)
+        if kind == "elsewhere":
+            graph = with_weights_elsewhere((exported / "ser.onnx").read_bytes(), tmp_path)
+            assert session(graph).get_inputs() and (tmp_path / "secret.bin").exists()  # ONNX Runtime does read it
+        path = forged(packed_gtcrn, tmp_path / "m.zip", ser=graph)
+        said = fails(predict.main, [str(path), "a.wav"])
+        assert f"{path}: onnx/ser.onnx: " in said and "pack the model again, or give --engine torch" in said
+        assert ("has weights in other files" in said) == (kind == "elsewhere")
+        assert script.main([str(path), "a.wav"]) == 1
+        assert "Traceback" not in capfd.readouterr().err
+
+
+def test_the_script_refuses_graphs_that_the_manifest_does_not_know(packed_gtcrn, tmp_path, script, capfd):
+    path = tmp_path / "m.zip"
+    with zipfile.ZipFile(packed_gtcrn.model) as whole, zipfile.ZipFile(path, "w") as out:
+        for name in whole.namelist():
+            body = whole.read(name)
+            out.writestr(name, body.replace(b'"ang"', b'"gna"') if name == "onnx/config.json" else body)
+    assert script.main([str(path), "a.wav"]) == 1
+    assert "its graphs are not what manifest.json says" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "features", [{"frame_shift": 0}, {"window": "flat"}, {"max_frames": "many"}, {"num_mel_bins": 0}, {"pad": None}]
+)
+def test_the_script_says_of_odd_features_what_is_wrong(exported, tmp_path, script, capfd, features):
+    folder = shutil.copytree(exported, tmp_path / "copy")
+    config = json.loads((folder / "config.json").read_text())
+    config["features"] |= features
+    (folder / "config.json").write_text(json.dumps(config))
+    assert script.main([str(folder), write_wav(tmp_path / "a.wav", tone("neu", 5, 12_345))]) == 1
+    said = capfd.readouterr().err
+    assert said.startswith("error: ") and "Traceback" not in said

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -81,7 +82,7 @@ def said_of_fold(packed, tmp_path, capfd, *options) -> tuple[list[float], int]:
 
 
 @pytest.mark.parametrize("front_end", ["packed", "packed_gtcrn"])
-@pytest.mark.parametrize(("engine", "largest"), [("torch", 1e-5), ("onnx", 1e-3)])
+@pytest.mark.parametrize(("engine", "largest"), [("torch", 1e-5), ("onnx", 3e-4)])
 def test_a_whole_test_fold_is_answered_as_in_stage_7(front_end, engine, largest, tmp_path, capfd, request):
     """Stage 3 keeps float samples, and the two bytes a value of stage 4 are gone through again: what is left is the
     order of sums in batches. ONNX does not go through the two bytes."""
@@ -146,7 +147,7 @@ def test_a_long_file_is_the_mean_of_its_windows_and_the_first_is_what_stage_7_he
     assert answer.emotion == max(CLASSES, key=answer.probabilities.get) and answer.seconds == 12.5
     spans = [(round(w.start, 3), round(w.end, 3)) for w in heard(wav, RATE, window=4, hop=3).windows]
     assert spans == [(0, 4), (3, 7), (6, 10), (8.5, 12.5)]
-    for options in ({"window": 6}, {"window": 0.01}, {"hop": 0}):
+    for options in ({"window": 6}, {"window": 0.01}, {"hop": 0}, {"hop": 0.009}):
         with pytest.raises(TrnetError, match="--window|--hop"):
             heard(wav, RATE, **options)
 
@@ -356,3 +357,24 @@ def test_help_does_without_pytorch(tmp_path):
     command = [sys.executable, "-m", "trnet.bin.predict", "--help"]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": path})
     assert done.returncode == 0 and "--batch-size" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("engine", ["torch", "onnx"])
+def test_a_name_that_is_no_text_is_answered_and_the_rest_goes_on(packed, tmp_path, capfd, engine):
+    odd = tmp_path / os.fsdecode(b"x\xff.wav")
+    shutil.copy(write_wav(tmp_path / "a.wav", tone("ang", 1, 9000)), odd)
+    (tmp_path / os.fsdecode(b"y\xff.wav")).write_bytes(b"no audio")
+    write_wav(tmp_path / "z.wav", tone("sad", 1, 9000))
+    status, out, err = run(capfd, packed.model, tmp_path, "--engine", engine, "--format", "jsonl")
+    assert status == 1 and ".wav: is no audio" in err and "1 of 4 failed" in err
+    assert [Path(json.loads(line)["file"]).name for line in out.splitlines()] == ["a.wav", odd.name, "z.wav"]
+
+
+def test_closed_streams_and_empty_names_are_one_line(packed, monkeypatch, capfd, fails):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"")))
+    status, _, err = run(capfd, packed.model, "", "-", "-")
+    assert status == 1 and "a name among the arguments is empty" in err and "standard input is named twice" in err
+    monkeypatch.setattr(sys, "stdin", None)
+    assert "standard input: is closed" in run(capfd, packed.model, "-")[2]
+    monkeypatch.setattr(sys, "stdout", None)
+    assert "standard output: is closed" in fails(predict.main, [str(packed.model), "a.wav"])

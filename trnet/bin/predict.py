@@ -66,6 +66,8 @@ def main(args: list[str] | None = None) -> int:
     Returns: 0 if all went well, 1 if something failed.
     """
     opts = get_parser().parse_args(args)
+    if sys.stdout is None:
+        raise TrnetError("standard output: is closed")
     predictor = _predictor(opts.model, opts.engine, opts.ngpu, opts.trust)
     found = recordings_of(opts.audio)
     recordings = [each for each in found if not isinstance(each, TrnetError)]

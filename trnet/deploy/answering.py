@@ -166,8 +166,10 @@ class Answering(ABC):
         if length > span or num_frames(length, self.features) < 1:
             raise TrnetError(f"--window {window:g}: the model hears up to {self.longest:.3f} s, and a frame at least")
         step = length if hop is None else round(hop * rate)
-        if step < 1:
-            raise TrnetError(f"--hop {hop:g}: must be above 0 s")
+        if hop is not None and hop < self.features.frame_shift / 1000:
+            raise TrnetError(
+                f"--hop {hop:g}: must be {self.features.frame_shift / 1000:g} s or more, from frame to frame"
+            )
         return length, step
 
     def pieces(self, recording: Recording, window: float | None = None, hop: float | None = None) -> Iterator[Piece]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from trnet.deploy.description import COMPARED, check_section
 from trnet.deploy.tensors import read_tensors, write_tensors
 from trnet.errors import TrnetError
 from trnet.frontend import FRONTENDS, FrontEnd, build_frontend
@@ -12,8 +13,6 @@ from trnet.weights import misfits
 
 HARMLESS = ("none", "gtcrn", "cmgan", "dccrn", "dpt_fsnet", "nsnet2", "deepfilternet", "rnnoise")
 """Front-ends that run no code but trnet's and that of a pinned package; others ask for trust."""
-COMPARED = ("name", "revision", "sample_rate", "checkpoint_sha256", "weights_sha256", "package")
-KEYS = {"conf", "fingerprint", "weights"}
 
 
 def pack_frontend(frontend: FrontEnd) -> tuple[dict[str, Any], bytes | None]:
@@ -36,22 +35,6 @@ def pack_frontend(frontend: FrontEnd) -> tuple[dict[str, Any], bytes | None]:
             "use one of a hub, or a front-end of trnet's own"
         )
     return {"conf": frontend.conf, "fingerprint": fingerprint, "weights": frontend.package}, None
-
-
-def check_section(section: Any, name: str) -> None:
-    """Refuse what is not made as `pack_frontend` makes it.
-
-    Args:
-        section: what the model file says of its front-end.
-        name: what to call it in errors.
-
-    Raises: TrnetError.
-    """
-    ok = isinstance(section, dict) and set(section) == KEYS
-    ok = ok and isinstance(section["conf"], dict) and isinstance(section["fingerprint"], dict)
-    ok = ok and all(key in section["fingerprint"] for key in COMPARED)
-    if not (ok and isinstance(section["fingerprint"]["name"], str)):
-        raise TrnetError(f"{name}: the front-end's section is damaged; pack the model again")
 
 
 def unpack_frontend(section: dict[str, Any], weights: bytes | None, name: str, trust: bool = False) -> FrontEnd:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trnet.config import Classifier, Config, Encoder, Features, Gate, Pooling, System
+from trnet.config import Config, System
 from trnet.deploy.archive import (
     ABOUT,
     FRONTEND,
@@ -22,20 +22,16 @@ from trnet.deploy.archive import (
     WEIGHTS,
     json_bytes,
     read_entries,
-    read_json,
     write_archive,
 )
-from trnet.deploy.frontends import check_section, unpack_frontend
+from trnet.deploy.description import SECTIONS, describe
+from trnet.deploy.frontends import unpack_frontend
 from trnet.deploy.tensors import read_tensors, write_tensors
 from trnet.errors import TrnetError
 from trnet.frontend import FrontEnd
-from trnet.sections import as_dict, build
+from trnet.sections import as_dict
 from trnet.train.forward import make_model
 from trnet.weights import misfits
-
-SECTIONS = {"features": Features, "encoder": Encoder, "pooling": Pooling, "classifier": Classifier, "gate": Gate}
-LONGEST_S = 600
-KEYS = {"name", "system", "classes", "frontend", *SECTIONS}
 
 
 @dataclass(frozen=True)
@@ -118,36 +114,16 @@ def read_model(path: Path) -> ModelFile:
     Raises: TrnetError in one line if it is anything else, or not whole.
     """
     entries = read_entries(path)
-    said, where = read_json(entries[MODEL], f"{path}: {MODEL}"), f"{path}: {MODEL}"
-    if set(said) != KEYS:
-        raise TrnetError(f"{where}: missing or unknown {', '.join(sorted(KEYS ^ set(said)))}; pack the model again")
-    try:
-        sections = {key: build(kind, said[key], key) for key, kind in SECTIONS.items()}
-        system = build(System, said["system"], "system")
-    except TrnetError as error:
-        raise TrnetError(f"{where}: {error}") from None
-    if sections["features"].span > LONGEST_S * sections["features"].sample_rate:
-        raise TrnetError(f"{where}: hears more than {LONGEST_S} s at once; pack a model of less")
-    classes, frontend = said["classes"], said["frontend"]
-    if not (isinstance(classes, list) and all(isinstance(c, str) and c for c in classes) and len(classes) > 1):
-        raise TrnetError(f"{where}: 'classes' is no list of names; pack the model again")
-    if len(set(classes)) != len(classes) or not isinstance(said["name"], str):
-        raise TrnetError(f"{where}: a class is listed twice, or 'name' is no name; pack the model again")
-    if (frontend is not None) != system.hears_front_end:
-        raise TrnetError(f"{where}: system and front-end do not go together; pack the model again")
-    if frontend is not None:
-        check_section(frontend, where)
-    if (FRONTEND in entries) != (frontend is not None and frontend["weights"] == FRONTEND):
-        raise TrnetError(f"{path}: {FRONTEND} and {MODEL} do not agree; pack the model again")
+    said = describe(path, entries)
     return ModelFile(
         path=Path(path),
-        name=said["name"],
-        system=system,
-        config=Config(**sections),
-        classes=tuple(classes),
+        name=said.name,
+        system=said.system,
+        config=said.config,
+        classes=said.classes,
         weights=read_tensors(entries[WEIGHTS], f"{path}: {WEIGHTS}"),
-        frontend=frontend,
+        frontend=said.frontend,
         frontend_weights=entries.get(FRONTEND),
-        about=read_json(entries[ABOUT], f"{path}: {ABOUT}"),
+        about=said.about,
         graphs={name.removeprefix(GRAPHS): body for name, body in entries.items() if name.startswith(GRAPHS)},
     )

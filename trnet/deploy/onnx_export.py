@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from trnet.deploy.archive import json_bytes, origin_of
+from trnet.deploy.description import of_graphs
 from trnet.deploy.model_file import ModelFile
 from trnet.deploy.onnx_frontends import graph_of
 from trnet.deploy.onnx_predictor import SER
@@ -21,7 +22,6 @@ from trnet.errors import TrnetError
 from trnet.frontend import FrontEnd
 from trnet.model.frames import ValidFrames
 from trnet.model.trnet import TRNet
-from trnet.sections import as_dict
 
 FORMAT, VERSION = "trnet-onnx", 2
 CONFIG, FRONTEND = "config.json", "frontend.onnx"
@@ -102,17 +102,13 @@ def graphs_of(model: ModelFile, trust: bool = False) -> dict[str, bytes]:
     wrapped = BothInputs(network) if model.system.input == "both" else OneInput(network)
     outputs = ("logits", "c") if model.system.input == "both" else ("logits",)
     graphs = {SER: _graph(wrapped, example, kinds, "frames", outputs, ())}
-    heard = None if frontend is None else {"name": frontend.name}
     if (graph := frontend_graph(frontend)) is not None:
-        graphs[FRONTEND], heard["file"] = graph, FRONTEND
+        graphs[FRONTEND] = graph
+    name = None if frontend is None else frontend.name
     config = {
         "format": FORMAT,
         "version": VERSION,
-        "name": model.name,
-        "input": model.system.input,
-        "classes": list(model.classes),
-        "features": as_dict(model.config.features),
-        "frontend": heard,
+        **of_graphs(model.name, model.system, model.config, model.classes, name),
         "sha256": {name: hashlib.sha256(body).hexdigest() for name, body in graphs.items()},
         "made_from": origin_of(model.entries()),
     }

@@ -1,16 +1,18 @@
 #!/usr/bin/env python3
 """Emotion of audio files by networks that `python -m trnet.bin.export` or `pack` wrote, without PyTorch.
 
-    onnx_numpy.py MODEL FILE...
+    %(prog)s MODEL FILE...
 
 One JSON object a file on stdout, as `trnet-predict --format jsonl` writes them; what fails is one line on stderr, and
-the exit status is 1. Needs numpy, onnxruntime and soundfile, and nothing of trnet: this file can be copied elsewhere.
+the exit status is 1. Needs numpy, onnxruntime and soundfile, and nothing of trnet: this file can be copied elsewhere. A
+file is read as a whole: for hours of audio there is trnet-predict.
 """
 
 import argparse
 import hashlib
 import json
 import math
+import os
 import sys
 import zipfile
 from pathlib import Path
@@ -18,9 +20,23 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import soundfile
-from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, RuntimeException
+from onnxruntime.capi import onnxruntime_pybind11_state as states
 
-CANNOT = (Fail, InvalidArgument, RuntimeException)
+CANNOT = tuple(
+    getattr(states, name)
+    for name in ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NotImplemented", "RuntimeException")
+)
+FEATURES = {
+    "sample_rate": int,
+    "num_mel_bins": int,
+    "max_frames": int,
+    "frame_length": (int, float),
+    "frame_shift": (int, float),
+    "low_freq": (int, float),
+    "high_freq": (int, float),
+    "window": str,
+    "pad": str,
+}
 SILENCE_RMS = 1e-5  # -100 dB of full scale
 FLOOR = float(np.finfo(np.float32).eps)  # of mel energies
 
@@ -93,26 +109,28 @@ def log_mels(wav, conf):
 class Model:
     """The exported networks and their settings."""
 
-    def __init__(self, read, where):
-        """read(name) gives the bytes of a file, which errors call `where` + name."""
-        self.read, self.where = read, where
+    def __init__(self, read, where, again="export the model again"):
+        """read(name) gives the bytes of a file, which errors call `where` + name; `again` is what they advise."""
+        self.read, self.where, self.again = read, where, again
         try:
             self.conf = json.loads(read("config.json"))
             if (self.conf["format"], self.conf["version"]) != ("trnet-onnx", 2):
-                raise Unusable(f"{where}config.json: is not of trnet-onnx 2; export the model again")
-            self.features, self.frontend = self.conf["features"], self.conf["frontend"] or {"name": "none"}
-            name, self.classes = self.frontend["name"], [str(each) for each in self.conf["classes"]]
+                raise Unusable(f"{where}config.json: is not of trnet-onnx 2; {again}")
+            self.features, self.classes = self.conf["features"], self.conf["classes"]
+            frontend, graphs = self.conf["frontend"], self.conf["sha256"]
+            if not all(isinstance(self.features[key], kind) for key, kind in FEATURES.items()):
+                raise ValueError("features of another kind")
+            if not isinstance(self.classes, list) or len(set(map(str, self.classes))) != len(self.classes):
+                raise ValueError("classes are no list of names")
             self.ser = self.session("ser.onnx")
-            self.network = self.session("frontend.onnx") if "file" in self.frontend else None
+            self.network = self.session("frontend.onnx") if "frontend.onnx" in graphs else None
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise Unusable(f"{where}config.json: is damaged ({error!r}); export the model again") from None
-        if self.network is None and name != "none":
-            raise Unusable(f"{where}config.json: front-end {name} was not exported; use the packed model")
+            raise Unusable(f"{where}config.json: is damaged ({error!r}); {again}") from None
+        if self.network is None and frontend not in (None, "none"):
+            raise Unusable(f"{where}config.json: front-end {frontend} was not exported; use the packed model")
         logits = self.ser.get_outputs()[0].shape[-1]
         if logits != len(self.classes):
-            raise Unusable(
-                f"{where}config.json: lists {len(self.classes)} classes for {logits} logits; export the model again"
-            )
+            raise Unusable(f"{where}config.json: lists {len(self.classes)} classes for {logits} logits; {again}")
 
     @classmethod
     def of(cls, path):
@@ -122,27 +140,37 @@ class Model:
         try:
             with zipfile.ZipFile(path) as packed:
                 files = {name[5:]: packed.read(name) for name in packed.namelist() if name.startswith("onnx/")}
-        except (OSError, ValueError, zipfile.BadZipFile) as error:
+                listed = json.loads(packed.read("manifest.json"))["entries"]
+            whole = all(hashlib.sha256(body).hexdigest() == listed[f"onnx/{n}"]["sha256"] for n, body in files.items())
+        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
             raise Unusable(f"{path}: is neither an exported folder nor a packed model ({error})") from None
+        if not whole:
+            raise Unusable(f"{path}: its graphs are not what manifest.json says; fetch or pack it again")
         if not files:
             raise Unusable(f"{path}: was packed without graphs; export it by python -m trnet.bin.export")
-        return cls(files.__getitem__, f"{path}: onnx/")
+        return cls(files.__getitem__, f"{path}: onnx/", "fetch or pack the model again")
 
     def session(self, name):
-        """A network, if it is the one that was exported with config.json."""
+        """A network, if it is the one that was exported with config.json, and holds all its weights itself."""
         graph = self.read(name)
         if hashlib.sha256(graph).hexdigest() != self.conf["sha256"][name]:
-            raise Unusable(f"{self.where}{name}: is not what was exported with config.json; export the model again")
+            raise Unusable(f"{self.where}{name}: is not what was exported with config.json; {self.again}")
+        if b"location" in graph:  # the key, in ONNX, of the name of a file with weights
+            raise Unusable(f"{self.where}{name}: has weights in other files; {self.again}")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1  # more spin while they wait, and take the cores from NumPy
-        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        options.log_severity_level = 4  # what goes wrong is said once, by us
+        try:
+            return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        except CANNOT as error:
+            raise Unusable(f"{self.where}{name}: {_line(error)}; {self.again}") from None
 
     def window(self, wav):
         """Probabilities (classes,) and c (None where the system has none) of samples (n,) of one window."""
         try:
             return self._window(wav)
-        except CANNOT as error:
-            raise Unusable(f"ONNX Runtime cannot compute it ({' '.join(str(error).split())[:150]})") from None
+        except (*CANNOT, ArithmeticError, LookupError, TypeError, ValueError) as error:
+            raise Unusable(f"the graphs cannot compute it ({_line(error)})") from None
 
     def _window(self, wav):
         span = self.span()
@@ -167,8 +195,10 @@ class Model:
 
     def predict(self, file):
         """What is said of a file: the mean over its windows, the last of them moved back, silent ones left out."""
+        if not Path(file).exists():
+            raise Unusable("no such file")
         try:
-            samples, rate = soundfile.read(file, dtype="float32", always_2d=True)
+            samples, rate = soundfile.read(os.fsencode(file), dtype="float32", always_2d=True)
         except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
             raise Unusable(f"is no audio that libsndfile reads ({error})") from None
         if not len(samples) or not np.isfinite(samples).all():
@@ -190,6 +220,11 @@ class Model:
             "probabilities": {name: round(float(p), 6) for name, p in zip(classes, probs, strict=True)},
             "c": c if c is None else round(c, 6),
         }
+
+
+def _line(error):
+    """What an exception says, in a line."""
+    return " ".join(str(error).split())[:200]
 
 
 def main(args=None):

@@ -11,9 +11,11 @@ import numpy as np
 from trnet.config import Features
 from trnet.deploy.answering import Answering, Said
 from trnet.deploy.archive import DAMAGED, GRAPHS, read_entries
+from trnet.deploy.description import describe
 from trnet.errors import TrnetError
 
 SER = "ser.onnx"
+AGAIN = "pack the model again, or give --engine torch"
 
 
 def is_exported(path: str | Path) -> bool:
@@ -49,9 +51,10 @@ class OnnxPredictor(Answering):
                 self.model = onnx_numpy.Model.of(path)
             else:
                 entries = read_entries(path)
+                describe(path, entries)
                 if GRAPHS + SER not in entries:
                     raise TrnetError(f"{path}: was packed without graphs; give --engine torch, or export it")
-                self.model = onnx_numpy.Model(lambda name: entries[GRAPHS + name], f"{path}: {GRAPHS}")
+                self.model = onnx_numpy.Model(lambda name: entries[GRAPHS + name], f"{path}: {GRAPHS}", AGAIN)
             features = Features(**self.model.features)
         except onnx_numpy.Unusable as error:
             raise TrnetError(str(error)) from None

@@ -46,6 +46,8 @@ class Predictor(Answering):
 
         Raises: TrnetError if a part does not fit, or there is no GPU.
         """
+        if ngpu not in (0, 1):
+            raise TrnetError(f"--ngpu {ngpu}: give 0 for the CPU, 1 for a GPU")
         if ngpu and not torch.cuda.is_available():
             raise TrnetError(f"--ngpu {ngpu}: PyTorch sees no GPU here; use --ngpu 0")
         self.device = gpu() if ngpu else torch.device("cpu")

@@ -5,6 +5,7 @@ The rules are those of `trnet.audio`: channels are averaged, other sampling rate
 """
 
 import math
+import os
 import shutil
 import sys
 import tempfile
@@ -47,13 +48,15 @@ def of_file(path: Path, name: str | None = None) -> Recording:
     """The recording in a file of any kind that libsndfile reads."""
     name = str(path) if name is None else name
     where = name if name == str(path) else f"{name}: {path}"
-    return Recording(name, lambda: _decoded(str(path), where))
+    return Recording(name, lambda: _decoded(path, where))
 
 
 def of_stdin() -> Recording:
     """The recording on standard input; it is put into a temporary file, as decoders seek."""
 
     def blocks() -> tuple[int, float | None, Iterable[np.ndarray]]:
+        if sys.stdin is None:
+            raise TrnetError("standard input: is closed")
         spool = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as the blocks are read)
         shutil.copyfileobj(sys.stdin.buffer, spool)
         spool.seek(0)
@@ -92,12 +95,13 @@ def of_samples(wav: Any, rate: int, name: str = "wav") -> Recording:
 
 def _decoded(file: Any, name: str) -> tuple[int, float | None, Iterable[np.ndarray]]:
     try:
-        sound = soundfile.SoundFile(file)
-    except (soundfile.LibsndfileError, RuntimeError, TypeError, OSError) as error:
-        there = not isinstance(file, str) or Path(file).exists()
-        raise TrnetError(
-            f"{name}: {'is no audio that libsndfile reads' if there else 'no such file'} ({error})"
-        ) from None
+        sound = soundfile.SoundFile(os.fsencode(file) if isinstance(file, Path) else file)  # a name may be no text
+    except soundfile.LibsndfileError as error:
+        there = not isinstance(file, Path) or file.exists()
+        what = "is no audio that libsndfile reads" if there else "no such file"
+        raise TrnetError(f"{name}: {what} ({error.error_string})") from None
+    except (RuntimeError, TypeError, ValueError, OSError) as error:
+        raise TrnetError(f"{name}: is no audio that libsndfile reads ({error})") from None
     rate = sound.samplerate
     seconds = sound.frames / rate if 0 < sound.frames < 2**40 else None
 

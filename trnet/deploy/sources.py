@@ -17,9 +17,13 @@ def recordings_of(arguments: list[str]) -> list[Recording | TrnetError]:
     a dot are passed over in folders.
     """
     found: list[Recording | TrnetError] = []
-    for argument in arguments:
+    for number, argument in enumerate(arguments):
         path = Path(argument)
         try:
+            if not argument:
+                raise TrnetError("a name among the arguments is empty; '.' is the folder here")
+            if argument == "-" and "-" in arguments[:number]:
+                raise TrnetError("-: standard input is named twice")
             if argument == "-":
                 found.append(of_stdin())
             elif path.is_dir():

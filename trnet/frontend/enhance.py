@@ -170,10 +170,12 @@ def enhance_data_dirs(
     def together() -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext() if alone else only_one(root, wait_s=60)
 
-    with only_one(own):
+    with only_one(own, wait_s=2):  # another shard may be looking whether it is held
         with together():
             locks = sorted(root.parent.glob(f".{glob.escape(root.name)}.*of*.lock"))
             others = [lock for lock in locks if lock != lock_of(own) and is_held(lock)]
+            if strangers := [lock for lock in others if not lock.name.endswith(f"of{parts}.lock")]:
+                raise TrnetError(f"{root}: {strangers[0].name} is held: another division is at work there; use one")
             todo = _begin(sets, fingerprint, features, alone, bool(others))
         # one set after the other on a CPU; all together on a GPU, where clips of one length make full batches
         groups = [todo] if device != "cpu" else [[each] for each in todo]
