@@ -43,7 +43,8 @@ def browser():
         path = next((path for path in found if path and Path(path).exists()), None)
         if path is None:
             pytest.skip("needs a Chromium: apt-get install chromium-headless-shell, or set TRNET_BROWSER to one")
-        opened = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        microphone = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]  # it beeps
+        opened = driver.chromium.launch(executable_path=path, args=["--no-sandbox", *microphone])
         yield opened
         opened.close()
 

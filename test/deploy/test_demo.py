@@ -88,3 +88,19 @@ def test_a_browser_uploads_speech_and_sees_what_was_said(browser, address, predi
     assert "5.02" in text or "5.01" in text  # the end of the first window
     assert not complaints and all(url.startswith((address, "data:", "blob:")) for url in requests), requests
     shown.close()
+
+
+def test_a_browser_records_speech_and_sees_what_was_said(browser, address):
+    page = browser.new_context(permissions=["microphone"]).new_page()
+    complaints = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(address)
+    page.get_by_role("button", name="Record").first.click()
+    page.wait_for_timeout(2500)  # of speech
+    page.get_by_role("button", name="Stop").first.click()
+    page.wait_for_function("() => /\\d ?%/.test(document.querySelector('#emotion')?.innerText ?? '')", timeout=30_000)
+    assert 0 <= float(page.locator("#c textarea, #c input").first.input_value()) <= 1
+    page.wait_for_function("() => document.querySelector('#noisy img')?.naturalWidth > 0", timeout=30_000)
+    assert np.ptp(imread(io.BytesIO(page.locator("#noisy img").screenshot()))[..., :3]) > 0.5
+    assert not complaints
+    page.context.close()

@@ -69,9 +69,13 @@ def test_the_front_end_comes_back_with_its_weights_though_its_checkpoint_is_gone
     assert str(packed_gtcrn.exp.parent).encode() not in packed_gtcrn.model.read_bytes()  # no path of this machine
 
 
-def test_the_same_run_is_the_same_file(packed, tmp_path):
+def test_the_same_run_is_the_same_file(packed, tmp_path, capfd):
     again = tmp_path / "again.zip"
     assert pack.main([*packed.options, "--out", str(again)]) == 0
+    assert "packed earlier" not in capfd.readouterr().out
+    (tmp_path / "trnet_fold9_seed1.zip").write_bytes(b"")
+    assert pack.main([*packed.options, "--out", str(again)]) == 0
+    assert "also holds what was packed earlier: trnet_fold9_seed1.zip" in capfd.readouterr().out
     assert again.read_bytes() == packed.model.read_bytes()
     write_model(replace(read_model(again), path=tmp_path / "read.zip"))
     assert (tmp_path / "read.zip").read_bytes() == again.read_bytes()

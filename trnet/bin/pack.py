@@ -48,6 +48,9 @@ def _pack(experiment: Experiment, names: list[str], folds: list[Fold], opts: Nam
         packed = pack_run(experiment, name, fold, seed, path)
         write_model(packed)
         print(f"{path}: epoch {packed.about['epoch']}, validation UAR {packed.about['valid_uar']:.2f} %")
+        earlier = sorted(other.name for other in path.parent.glob(f"{name}_fold*_seed*.zip") if other != path)
+        if earlier:
+            print(f"{path.parent}: also holds what was packed earlier: {' '.join(earlier)}")
 
 
 if __name__ == "__main__":
