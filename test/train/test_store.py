@@ -96,15 +96,16 @@ def test_utterances_that_are_not_held_come_from_the_archives():
     assert torch.equal(got[1, : LENGTH["u5"]], torch.from_numpy(Archives().matrix("noisy", "u5", CLEAN)))
 
 
-def test_half_the_room_is_given_back_until_there_is_none():
-    store = FeatureStore(Archives(), LENGTH, CPU, Room(6 * SIZE))
+@pytest.mark.parametrize("disk", [0, 6])
+def test_half_the_room_is_given_back_until_there_is_none(disk, tmp_path):
+    store = FeatureStore(Archives(), LENGTH, CPU, Room(6 * SIZE, 0, disk * SIZE, tmp_path))
     store.hold(SETS, LENGTH)
     before = store.stack("noisy", items(1))
     counts = []
     while store.halve():
         counts.append(len(store.held))
         assert torch.equal(store.stack("noisy", items(1)), before)
-    assert counts == [3, 1, 0] and not store.halve()
+    assert counts == ([6, 6, 6] if disk else [3, 1, 0]) and not store.halve()
 
 
 @pytest.mark.parametrize("room", [0, 6 * SIZE])

@@ -55,10 +55,11 @@ def room_on(device: torch.device, runs: int = 1, folder: Path | None = None) -> 
 
 @dataclass
 class _Block:
-    """Some archives' features one behind the other: flat (rows, F), and the first row of each archive."""
+    """Some archives' features one behind the other: flat (rows, F), first rows of archives, where they lie."""
 
     flat: Tensor
     first: dict[Set, int]
+    home: str
 
     def gather(self, rows: list[int], lengths: Tensor) -> Tensor:
         """Matrices that begin at `rows`, of `lengths` (B,) frames -> (B, T, F), zeros behind the end."""
@@ -111,7 +112,7 @@ class FeatureStore:
 
     def halve(self) -> bool:
         """Give half of what is held on the device back, after an out-of-memory error; False if nothing is."""
-        there = next((block.flat for block in self._blocks if block.flat.device == self.device), None)
+        there = next((block.flat for block in self._blocks if block.home == self.device.type), None)
         if there is None:
             return False
         self.room = replace(self.room, device=there.nbytes // 2)
@@ -150,7 +151,7 @@ class FeatureStore:
                 bar.update()
             if flat.device.type != "cpu":
                 flat[start : start + rows] = stage
-        return _Block(flat, first)
+        return _Block(flat, first, home)
 
     def _empty(self, rows: int, mels: int, home: str) -> Tensor:
         """(rows, mels) float32 on the device, in pinned memory, or in a nameless file."""
