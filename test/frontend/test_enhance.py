@@ -107,6 +107,7 @@ def test_shards_of_two_configurations_do_not_mix(options, tiny, tmp_path, whole,
         said = fails(enhance.main, [*other, "--shard", "2/2"])
         assert "another process is at work there, with another span; wait until it ends, or stop it" in said
         assert "on shards of it" in fails(enhance.main, options())
+        assert "another division is at work there" in fails(enhance.main, [*options(), "--shard", "2/3"])
         assert enhance.main([*options(), "--shard", "2/2"]) == 0  # its fellow
     assert audio(tmp_path / "dump") == whole
     assert enhance.main([*other, "--shard", "2/2"]) == 0

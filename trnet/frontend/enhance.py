@@ -174,7 +174,8 @@ def enhance_data_dirs(
         with together():
             locks = sorted(root.parent.glob(f".{glob.escape(root.name)}.*of*.lock"))
             others = [lock for lock in locks if lock != lock_of(own) and is_held(lock)]
-            if strangers := [lock for lock in others if not lock.name.endswith(f"of{parts}.lock")]:
+            strangers = [] if alone else [lock for lock in others if not lock.name.endswith(f"of{parts}.lock")]
+            if strangers:
                 raise TrnetError(f"{root}: {strangers[0].name} is held: another division is at work there; use one")
             todo = _begin(sets, fingerprint, features, alone, bool(others))
         # one set after the other on a CPU; all together on a GPU, where clips of one length make full batches
