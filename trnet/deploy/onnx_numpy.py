@@ -22,6 +22,7 @@ import onnxruntime
 import soundfile
 from onnxruntime.capi import onnxruntime_pybind11_state as states
 
+onnxruntime.disable_telemetry_events()  # nothing about anyone's audio or models leaves the machine
 CANNOT = tuple(
     getattr(states, name)
     for name in ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NotImplemented", "RuntimeException")
