@@ -118,12 +118,20 @@ def test_front_ends_enhance_the_same_at_any_length(name):
     torch.manual_seed(3)
     config = {"frontend": name.split(",")[0], "frontend_conf": {"init": "random", **FRONT_ENDS[name]}}
     frontend = build_frontend(config)
-    loaded = session(frontend_graph(frontend))
+    loaded = session(frontend_graph(frontend, 24_000))
     for batch, samples in ((1, 400), (2, 1000), (3, 8001), (1, 24_000)):
         wav = np.stack([hiss(row, samples) for row in range(batch)]).astype(np.float32)
         enhanced = loaded.run(None, {"wav": wav})[0]
         np.testing.assert_allclose(enhanced, frontend.enhance(torch.from_numpy(wav)).numpy(), atol=1e-5)
         assert np.abs(enhanced - wav).max() > 1e-3
+
+
+@pytest.mark.parametrize("conf", [{"window_s": 4.0}, {"precision": "bf16"}])
+def test_cmgan_has_no_graph_of_what_it_does_not_do_in_one_pass(conf):
+    config = {"init": "random", "num_channel": 4, **conf}
+    frontend = build_frontend({"frontend": "cmgan", "frontend_conf": config})
+    assert frontend_graph(frontend, 64_001) is None
+    assert (frontend_graph(frontend, 64_000) is None) == ("precision" in conf)
 
 
 @pytest.mark.parametrize("samples", [1, 2, 255, 256])

@@ -4,8 +4,9 @@ import sys
 from pathlib import Path
 
 from trnet.bin.options import Parser, make_parser
+from trnet.deploy.archive import FRONTEND_GRAPH
 from trnet.deploy.hub import read_pretrained
-from trnet.deploy.onnx_export import FRONTEND, graphs_of
+from trnet.deploy.onnx_export import graphs_of
 from trnet.errors import one_line_errors
 from trnet.files import write_bytes
 
@@ -29,7 +30,7 @@ def main(args: list[str] | None = None) -> None:
         write_bytes(opts.out / name, body)
     print(" ".join(str(opts.out / name) for name in graphs))
     name = model.frontend["fingerprint"]["name"] if model.frontend else "none"
-    if name != "none" and FRONTEND not in graphs:
+    if name != "none" and FRONTEND_GRAPH not in graphs:
         print(f"front-end {name} has no graph: enhance audio by it elsewhere, and feed ser.onnx")
 
 

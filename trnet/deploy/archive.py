@@ -20,7 +20,8 @@ from trnet.files import write_bytes
 MANIFEST = "manifest.json"
 MODEL, ABOUT, WEIGHTS, FRONTEND = "model.json", "about.json", "model.safetensors", "frontend.safetensors"
 GRAPHS = "onnx/"
-GRAPH_FILES = ("config.json", "ser.onnx", "frontend.onnx")
+GRAPH_CONFIG, SER_GRAPH, FRONTEND_GRAPH = "config.json", "ser.onnx", "frontend.onnx"
+"""Files in ``onnx/``, and of a folder of `trnet.bin.export`."""
 FORMAT = "trnet-model"
 VERSION = 1
 LARGEST = 4_000_000_000  # bytes of the zip
@@ -44,14 +45,10 @@ def write_archive(path: Path, entries: Mapping[str, bytes]) -> None:
 def read_entries(path: Path) -> dict[str, bytes]:
     """The entries of a model by name.
 
-    Raises: TrnetError as `read_archive`, or for graphs of other networks than the file holds.
+    Raises: TrnetError as `read_archive`.
     """
-    entries = read_archive(path, (MODEL, ABOUT, WEIGHTS), (FRONTEND, *(GRAPHS + name for name in GRAPH_FILES)))
-    if any(name.startswith(GRAPHS) for name in entries):
-        config = read_json(entries.get(GRAPHS + "config.json", b"{}"), f"{path}: {GRAPHS}config.json")
-        if config.get("made_from") != origin_of(entries):
-            raise TrnetError(f"{path}: {GRAPHS} was made from other networks than the file holds; pack the model again")
-    return entries
+    graphs = (GRAPHS + name for name in (GRAPH_CONFIG, SER_GRAPH, FRONTEND_GRAPH))
+    return read_archive(path, (MODEL, ABOUT, WEIGHTS), (FRONTEND, *graphs))
 
 
 def origin_of(entries: Mapping[str, bytes]) -> dict[str, str]:

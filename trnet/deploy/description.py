@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from trnet.config import Classifier, Config, Encoder, Features, Gate, Pooling, System
-from trnet.deploy.archive import ABOUT, FRONTEND, GRAPHS, MODEL, json_bytes, read_json
+from trnet.deploy.archive import ABOUT, FRONTEND, GRAPH_CONFIG, GRAPHS, MODEL, json_bytes, origin_of, read_json
 from trnet.errors import TrnetError
 from trnet.sections import as_dict, build
 
@@ -98,8 +98,10 @@ def _check_graphs(path: Path, entries: Mapping[str, bytes], described: Descripti
     """Graphs, where there are some, are of this model."""
     if not any(name.startswith(GRAPHS) for name in entries):
         return
-    where = f"{GRAPHS}config.json"
-    said = read_json(entries[where], f"{path}: {where}")
+    where = GRAPHS + GRAPH_CONFIG
+    said = read_json(entries.get(where, b"{}"), f"{path}: {where}")
+    if said.get("made_from") != origin_of(entries):
+        raise TrnetError(f"{path}: {GRAPHS} was made from other networks than the file holds; pack the model again")
     section = described.frontend
     frontend = None if section is None else section["fingerprint"]["name"]
     wanted = of_graphs(described.name, described.system, described.config, described.classes, frontend)

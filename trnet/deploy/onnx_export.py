@@ -13,18 +13,16 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor, nn
 
-from trnet.deploy.archive import json_bytes, origin_of
+from trnet.deploy.archive import FRONTEND_GRAPH, GRAPH_CONFIG, SER_GRAPH, json_bytes, origin_of
 from trnet.deploy.description import of_graphs
 from trnet.deploy.model_file import ModelFile
 from trnet.deploy.onnx_frontends import graph_of
-from trnet.deploy.onnx_predictor import SER
 from trnet.errors import TrnetError
 from trnet.frontend import FrontEnd
 from trnet.model.frames import ValidFrames
 from trnet.model.trnet import TRNet
 
 FORMAT, VERSION = "trnet-onnx", 2
-CONFIG, FRONTEND = "config.json", "frontend.onnx"
 OPSET = 17
 
 
@@ -101,9 +99,9 @@ def graphs_of(model: ModelFile, trust: bool = False) -> dict[str, bytes]:
     example = tuple(torch.zeros(2, 61, model.config.features.num_mel_bins) for _ in kinds)
     wrapped = BothInputs(network) if model.system.input == "both" else OneInput(network)
     outputs = ("logits", "c") if model.system.input == "both" else ("logits",)
-    graphs = {SER: _graph(wrapped, example, kinds, "frames", outputs, ())}
-    if (graph := frontend_graph(frontend)) is not None:
-        graphs[FRONTEND] = graph
+    graphs = {SER_GRAPH: _graph(wrapped, example, kinds, "frames", outputs, ())}
+    if (graph := frontend_graph(frontend, model.config.features.span)) is not None:
+        graphs[FRONTEND_GRAPH] = graph
     name = None if frontend is None else frontend.name
     config = {
         "format": FORMAT,
@@ -112,12 +110,15 @@ def graphs_of(model: ModelFile, trust: bool = False) -> dict[str, bytes]:
         "sha256": {name: hashlib.sha256(body).hexdigest() for name, body in graphs.items()},
         "made_from": origin_of(model.entries()),
     }
-    return graphs | {CONFIG: json_bytes(config)}
+    return graphs | {GRAPH_CONFIG: json_bytes(config)}
 
 
-def frontend_graph(frontend: FrontEnd | None) -> bytes | None:
-    """A front-end, ``wav`` (batch, samples) to ``enhanced`` (batch, samples); None where there is no graph for it."""
-    module = graph_of(frontend)
+def frontend_graph(frontend: FrontEnd | None, longest: int) -> bytes | None:
+    """A front-end, ``wav`` (batch, samples) to ``enhanced`` (batch, samples); None where there is no graph for it.
+
+    `longest`: samples of the longest clip that it is to enhance.
+    """
+    module = graph_of(frontend, longest)
     if module is None:
         return None
     return _graph(module, (torch.zeros(2, 4111),), ("wav",), "samples", ("enhanced",), ("enhanced",))

@@ -1,8 +1,8 @@
 """Front-ends as graphs that ONNX can hold: waveform in, waveform out.
 
 ONNX has no complex numbers and no inverse short-time Fourier transform. Here spectra are two real tensors,
-(batch, frames, bins), and transforms are products with cosines and sines. What is not linear in time (padding,
-mirroring) is a list of sample indices that grows with the clip. The clips of a batch are of one length.
+(batch, frames, bins), and transforms are products with cosines and sines. What is put before and behind a clip is
+a list of sample indices that grows with the clip. The clips of a batch are of one length.
 """
 
 from __future__ import annotations
@@ -158,13 +158,9 @@ class CmganGraph(nn.Module):
         total = torch.maximum((samples + hop - 1) // hop * hop, torch.as_tensor(spectral.SHORTEST))
         index = mirrored(torch.arange(-half, total + half), total).remainder(samples)
         real, imag = self.transform.analyse(scaled[:, index])
-        power = real.square() + imag.square()
-        power = power.clamp_min(torch.finfo(torch.float32).tiny)
-        scale = power ** ((spectral.POWER - 1) / 2)
-        spec = torch.stack([power ** (spectral.POWER / 2), real * scale, imag * scale], dim=1)
-        real, imag = self.network(spec)
-        scale = (real.square() + imag.square()) ** ((1 / spectral.POWER - 1) / 2)
-        return self.transform.synthesise(real * scale, imag * scale)[:, half : half + samples] * rms
+        real, imag = self.network(spectral.compress_parts(real, imag))
+        out = self.transform.synthesise(*spectral.decompress_parts(real, imag))
+        return out[:, half : half + samples] * rms
 
 
 def attend(embedding: Tensor, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -203,7 +199,12 @@ GRAPHS: dict[type[FrontEnd], Callable[..., nn.Module]] = {
 }
 
 
-def graph_of(frontend: FrontEnd | None) -> nn.Module | None:
-    """The front-end as a graph, (batch, samples) to the same shape; None where there is none for it."""
+def graph_of(frontend: FrontEnd | None, longest: int) -> nn.Module | None:
+    """The front-end as a graph, (batch, samples) to the same shape; None where there is none for it.
+
+    `longest`: samples of the longest clip; CMGAN has no graph for clips that it cuts into windows, nor for bf16.
+    """
+    if isinstance(frontend, CmganFrontEnd) and (longest > frontend.window or frontend.precision == "bf16"):
+        return None
     make = GRAPHS.get(type(frontend))
     return None if make is None else make(copy.deepcopy(frontend)).eval()

@@ -10,30 +10,29 @@ import numpy as np
 
 from trnet.config import Features
 from trnet.deploy.answering import Answering, Said
-from trnet.deploy.archive import DAMAGED, GRAPHS, read_entries
+from trnet.deploy.archive import DAMAGED, GRAPHS, SER_GRAPH, read_entries
 from trnet.deploy.description import describe
 from trnet.errors import TrnetError
 
-SER = "ser.onnx"
 AGAIN = "pack the model again, or give --engine torch"
 
 
 def is_exported(path: str | Path) -> bool:
     """Whether a folder is what `trnet.bin.export` wrote."""
-    return (Path(path) / SER).is_file()
+    return (Path(path) / SER_GRAPH).is_file()
 
 
 def has_graphs(path: Path) -> bool:
     """Whether a model file was packed with graphs; False also for what is no model file."""
     try:
         with zipfile.ZipFile(path) as packed:
-            return GRAPHS + SER in packed.namelist()
+            return GRAPHS + SER_GRAPH in packed.namelist()
     except DAMAGED:
         return False
 
 
 class OnnxPredictor(Answering):
-    """The networks of an exported folder, or the graphs of a model file; the answers are a `Predictor`'s to 1e-3."""
+    """The networks of an exported folder, or the graphs of a model file; the answers are a `Predictor`'s to 3e-4."""
 
     def __init__(self, path: str | Path) -> None:
         """Load them.
@@ -52,7 +51,7 @@ class OnnxPredictor(Answering):
             else:
                 entries = read_entries(path)
                 describe(path, entries)
-                if GRAPHS + SER not in entries:
+                if GRAPHS + SER_GRAPH not in entries:
                     raise TrnetError(f"{path}: was packed without graphs; give --engine torch, or export it")
                 self.model = onnx_numpy.Model(lambda name: entries[GRAPHS + name], f"{path}: {GRAPHS}", AGAIN)
             features = Features(**self.model.features)

@@ -47,7 +47,8 @@ def room_on(device: torch.device, runs: int = 1, folder: Path | None = None) -> 
         folder: on a disk of which features may take half of what is free; None: no disk.
     """
     host = psutil.virtual_memory().available // runs
-    disk = 0 if folder is None else shutil.disk_usage(folder).free // 2 // runs
+    writable = folder is not None and os.access(folder, os.W_OK)
+    disk = shutil.disk_usage(folder).free // 2 // runs if writable else 0
     if device.type != "cuda":
         return Room(host // 2, 0, disk, folder)
     return Room(torch.cuda.mem_get_info(device)[0] // 2 // runs, host // 4, disk, folder)

@@ -84,11 +84,16 @@ def compress(spec: Tensor) -> Tensor:
         gradients are finite there.
     """
     frames = spec.transpose(1, 2)
-    power = frames.real.square() + frames.imag.square()
+    return compress_parts(frames.real, frames.imag)
+
+
+def compress_parts(real: Tensor, imag: Tensor) -> Tensor:
+    """The same from real and imaginary part, each (clips, frames, 201)."""
+    power = real.square() + imag.square()
     scale = power.clamp_min(_TINY)
     magnitude = power * scale ** (POWER / 2 - 1)
     scale = scale ** ((POWER - 1) / 2)
-    return torch.stack([magnitude, frames.real * scale, frames.imag * scale], dim=1)
+    return torch.stack([magnitude, real * scale, imag * scale], dim=1)
 
 
 def decompress(real: Tensor, imag: Tensor) -> Tensor:
@@ -101,8 +106,13 @@ def decompress(real: Tensor, imag: Tensor) -> Tensor:
     Returns:
         (clips, 201, frames) complex.
     """
+    return torch.complex(*decompress_parts(real, imag)).transpose(1, 2)
+
+
+def decompress_parts(real: Tensor, imag: Tensor) -> tuple[Tensor, Tensor]:
+    """The same as real and imaginary part, each (clips, frames, 201)."""
     scale = (real.square() + imag.square()) ** ((1 / POWER - 1) / 2)
-    return torch.complex(real * scale, imag * scale).transpose(1, 2)
+    return real * scale, imag * scale
 
 
 def _window(like: Tensor) -> Tensor:
