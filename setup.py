@@ -15,7 +15,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["trnet", "trnet.*"]),
-    package_data={"trnet.eval": ["page.html.j2"]},
+    package_data={"trnet.eval": ["page.html.j2"], "trnet.frontend.cmgan": ["attention.cpp"]},
     entry_points={"console_scripts": ["trnet-predict = trnet.bin.predict:main", "trnet-demo = trnet.bin.demo:main"]},
     python_requires=">=3.11",
     install_requires=[

@@ -1,7 +1,9 @@
 """CMGAN's fast path: the numbers of the network as it is written, and a file that can be deleted."""
 
+import copy
 import importlib.util
 import math
+import shutil
 import sys
 
 import pytest
@@ -77,8 +79,63 @@ def test_attention_in_blocks_is_attention(steps, loud):
     q *= loud
     assert steps == 1 or ((q @ k.transpose(2, 3)).abs().max() * 4**-0.5 > 128) == (loud > 1)
     wanted = layer.attend(q, k, v).flatten(0, 1)
-    got = fast.attend(*(t.flatten(0, 1) for t in (q * 4**-0.5 * math.log2(math.e), k, v)), quick.positions(steps))
+    got = fast.attend_in_blocks(
+        *(t.flatten(0, 1) for t in (q * 4**-0.5 * math.log2(math.e), k, v)), quick.positions(steps)
+    )
     assert (got - wanted).abs().max() < 1e-5 * loud
+
+
+needs_compiler = pytest.mark.skipif(shutil.which("c++") is None, reason="needs a C++ compiler")
+
+
+@pytest.fixture(params=[pytest.param("compiled", marks=needs_compiler), "PyTorch"])
+def attention(request, monkeypatch):
+    """Attention by ``attention.cpp``, and as it is without a compiler."""
+    if request.param == "PyTorch":
+        monkeypatch.setattr(fast, "load", lambda source: None)
+    else:
+        assert fast.load(fast.ATTENTION) is not None
+
+
+@pytest.mark.parametrize("loud", [1, 30])
+@pytest.mark.parametrize("steps", [1, 2, 5, 6, 7, 33, 113, 600])
+def test_attention_is_attention(attention, steps, loud):
+    """All sizes of what is left of a block; 600 steps are past the farthest position with an embedding of its own."""
+    torch.manual_seed(0)
+    conformer = network(64).TSCB_2.time_conformer
+    layer, quick = conformer.attn.fn, fast._Conformer(conformer)
+    q, k, v = torch.randn(3, 3, 4, steps, 16).unbind(0)
+    q *= loud
+    wanted = copy.deepcopy(layer).double().attend(q.double(), k.double(), v.double())
+    qkv = torch.stack([q * 16**-0.5 * math.log2(math.e), k, v]).permute(1, 3, 0, 2, 4).contiguous()
+    got = fast.attend(qkv, quick.positions(steps)).transpose(1, 2)
+    assert (got - wanted).abs().max() < 1e-5 * loud
+
+
+def test_attention_of_what_is_not_finite_is_not_finite(attention):
+    conformer = fast._Conformer(network(64).TSCB_2.time_conformer)
+    for kind in range(3):
+        for value in (math.nan, math.inf):
+            qkv = torch.randn(2, 20, 3, 4, 16)
+            qkv[1, 4, kind, 2, 7] = value
+            said = fast.attend(qkv, conformer.positions(20))
+            assert not said[1, 4, 2].isfinite().all(), (kind, value)
+            assert said[0].isfinite().all() and said[1, :, [0, 1, 3]].isfinite().all()
+
+
+@needs_compiler
+def test_compiled_and_not_enhance_alike(monkeypatch):
+    wav, frontend = noise(2, 5000), build(num_channel=64)
+    compiled = frontend.enhance(wav)
+    monkeypatch.setattr(fast, "load", lambda source: None)
+    assert (frontend.enhance(wav) - compiled).abs().max() < 1e-6
+
+
+@needs_compiler
+def test_a_table_that_is_too_short_is_refused():
+    table = fast._Conformer(network(64).TSCB_2.time_conformer).positions(40)[:, :-90].contiguous()
+    with pytest.raises(AssertionError, match="far enough"):
+        fast.attend(torch.randn(1, 40, 3, 4, 16), table)
 
 
 @pytest.mark.parametrize("limits", [(1, 1, 1, 1), (207, 500, 3, 999), (2**30,) * 4])

@@ -40,6 +40,7 @@ class Job:
         eager: compute CMGAN the way its authors' code does.
         clips: that are enhanced together, all of this length.
         gpu: on the GPU instead.
+        compiler: False: as on a machine without a C++ compiler.
     """
 
     frontend: dict[str, Any]
@@ -50,6 +51,7 @@ class Job:
     eager: bool = False
     clips: int = 1
     gpu: bool = False
+    compiler: bool = True
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,8 @@ def measure(job: Job) -> Measured:
     environment["OMP_NUM_THREADS"] = str(job.threads)
     if job.allocator == "huge":
         environment["THP_MEM_ALLOC_ENABLE"] = "1"
+    if not job.compiler:
+        environment["CXX"] = ""
     command = [sys.executable, "-m", "trnet.bench.measure", json.dumps(asdict(job))]
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     if done.returncode:

@@ -20,24 +20,25 @@ from trnet.provenance import machine, versions
 
 @dataclass(frozen=True)
 class Way:
-    """A way to compute CMGAN: what its frontend_conf adds, allocator, like its authors or not, clips at a time."""
+    """A way to compute CMGAN: what its frontend_conf adds, and fields of :class:`Job`."""
 
     label: str
     conf: dict[str, Any]
     allocator: str = "keep"
     eager: bool = False
     clips: int = 1
+    compiler: bool = True
 
 
 OFFICIAL = "official, "
 ON_CPU = [
-    Way(f"{name}, {allocator}", conf, allocator, eager=name == "official")
-    for name, conf, allocators in (
-        ("official", {"fast": False}, ("default", "huge", "keep")),
-        ("plain", {"fast": False}, ("keep",)),
-        ("fast", {}, ("default", "huge", "keep")),
-    )
-    for allocator in allocators
+    *(
+        Way(f"official, {allocator}", {"fast": False}, allocator, eager=True)
+        for allocator in ("default", "huge", "keep")
+    ),
+    Way("plain, keep", {"fast": False}),
+    Way("fast without a compiler, keep", {}, compiler=False),
+    *(Way(f"fast, {allocator}", {}, allocator) for allocator in ("default", "huge", "keep")),
 ]
 
 
@@ -151,7 +152,8 @@ def _compare(ways: list[Way], seconds: float, threads: int, rounds: int, device:
     for number in range(rounds):
         for way in ways:
             config = {"frontend": "cmgan", "frontend_conf": {"init": "random", **way.conf}}
-            job = Job(config, seconds, threads, 2, way.allocator, way.eager, way.clips, device.type == "cuda")
+            gpu = device.type == "cuda"
+            job = Job(config, seconds, threads, 2, way.allocator, way.eager, way.clips, gpu, way.compiler)
             by_label[way.label].append(measure(job))
             print(f"round {number + 1}: cmgan {way.label}: {by_label[way.label][-1]}", flush=True)
     checks = {label: torch.tensor(all_of[0].check) for label, all_of in by_label.items()}

@@ -1,6 +1,6 @@
 """The CMGAN generator for inference: the numbers of :class:`TscNet`, several times faster, in less memory.
 
-This file can be deleted: the front-end then uses the network itself, which stays the reference. On a GPU
+This file can be deleted, with ``attention.cpp``: the front-end then uses the network itself, the reference. On a GPU
 (:func:`fused_attention`) only the attention is another. On a CPU (:func:`forward`):
 
 - Everything is tokens-major, (frames, bands, channels), which is what linear layers and oneDNN's convolutions like.
@@ -9,6 +9,7 @@ This file can be deleted: the front-end then uses the network itself, which stay
   what row i needs (Huang et al., "Music Transformer", 2019). The multiplication that makes q . k^T reads them so,
   and adds. A block of scores stays in the cache.
 - The numerator of a softmax is a power of two of scores in bits, half the price of an exponential.
+- Where there is a C++ compiler, attention is that of ``attention.cpp``, twice as fast as PyTorch's operations.
 - Scales, halves, the batch norm and the sub-pixel convolution of the mask are folded into weights; biases that an
   instance norm takes out again are left out.
 - Cores work on blocks of their own, each operation on one core, so the result does not depend on how many there are.
@@ -22,8 +23,10 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from ctypes import CDLL, c_size_t, c_void_p
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +34,7 @@ from torch.nn import functional
 
 from trnet.frontend.cmgan.conformer import FARTHEST, HEADS, KERNEL, ConformerBlock, RelativeAttention
 from trnet.frontend.cmgan.network import DEPTH, ComplexDecoder, DilatedDense, MaskDecoder, TscNet
+from trnet.native import load
 
 TOKENS = 1024
 """Tokens that a conformer works on at a time, if one sequence is not longer."""
@@ -44,6 +48,11 @@ MOST_BITS = 100.0
 """Scores that are surely no farther from 0, in bits, need not be brought to a largest one of 0 for their softmax."""
 FUSED_ROWS, FUSED_SCORES = 256, 2**27
 """The same on a GPU: scores of positions, half a GiB."""
+EDGE = 96
+"""Distances beyond the farthest that a table of positions has at both ends, for blocks that are not full."""
+ATTENTION = Path(__file__).with_name("attention.cpp")
+ATTENTION_WIDTH = 16
+"""Of queries, in ``attention.cpp``."""
 MOST_CORES = 8
 """Threads; more would wait for Python."""
 
@@ -316,9 +325,7 @@ class _Conformer:
     def _attend(self, tokens: Tensor, shape: torch.Size, table: Tensor) -> None:
         """Add what attention says to the tokens of ``shape``, (sequences, steps)."""
         qkv = (_norm(self.attention_norm, tokens) @ self.qkv).view(*shape, 3, HEADS, -1)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4).flatten(1, 2).contiguous().unbind(0)  # (sequences * heads, steps, width)
-        said = attend(q, k, v, table).unflatten(0, (-1, HEADS)).transpose(1, 2).reshape(len(tokens), -1)
-        _add_linear(tokens, said, self.heard)
+        _add_linear(tokens, attend(qkv, table).reshape(len(tokens), -1), self.heard)
 
     def _convolve(self, tokens: Tensor, shape: torch.Size) -> None:
         """Add what the convolution module says to the tokens of ``shape``, (sequences, steps)."""
@@ -332,7 +339,7 @@ class _Conformer:
 
     def positions(self, steps: int) -> Tensor:
         """Embeddings of all distances, the farthest ahead first, (width, distances)."""
-        distance = torch.arange(steps - 1 + _rows(steps), -steps, -1).clamp_(-FARTHEST, FARTHEST)
+        distance = torch.arange(steps - 1 + EDGE, -steps - EDGE, -1).clamp_(-FARTHEST, FARTHEST)
         return self.embedding[distance + FARTHEST].t().contiguous()
 
 
@@ -350,8 +357,40 @@ class _FeedForward:
         _add_linear(tokens, inner, self.outer)
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, table: Tensor) -> Tensor:
-    """Attention with relative positions, a block of scores at a time.
+def attend(qkv: Tensor, table: Tensor) -> Tensor:
+    """Attention with relative positions.
+
+    Args:
+        qkv: (sequences, steps, 3, heads, width): queries, scaled so that scores are in bits, keys and values.
+        table: (width, distances): embeddings as of :meth:`_Conformer.positions`, one a column.
+
+    Returns:
+        (sequences, steps, heads, width).
+    """
+    library = load(ATTENTION) if qkv.shape[-1] == ATTENTION_WIDTH else None
+    if library is None:
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).flatten(1, 2).contiguous().unbind(0)  # (sequences * heads, steps, width)
+        return attend_in_blocks(q, k, v, table).unflatten(0, (len(qkv), -1)).transpose(1, 2)
+    return _attend_compiled(library, qkv, table)
+
+
+def _attend_compiled(library: CDLL, qkv: Tensor, table: Tensor) -> Tensor:
+    """The same by ``attention.cpp``."""
+    sequences, steps, three, heads, width = qkv.shape
+    assert three == 3 and width == len(table) == ATTENTION_WIDTH
+    assert qkv.is_contiguous() and table.is_contiguous() and qkv.dtype == table.dtype == torch.float32
+    out = qkv.new_empty(sequences, steps, heads, width)
+    sizes = (sequences, steps, heads, table.shape[1], steps - 1 + EDGE)
+    pointers = (c_void_p(tensor.data_ptr()) for tensor in (qkv, table, out))
+    failed = library.attend(*pointers, *map(c_size_t, sizes))
+    assert failed != 2, "the table does not reach far enough"
+    if failed:
+        raise MemoryError
+    return out
+
+
+def attend_in_blocks(q: Tensor, k: Tensor, v: Tensor, table: Tensor) -> Tensor:
+    """Attention with relative positions by PyTorch, a block of scores at a time.
 
     Args:
         q: (maps, steps, width), scaled so that scores are in bits; a map is one head of one sequence.
@@ -373,7 +412,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, table: Tensor) -> Tensor:
         for queries in asking.split(rows, dim=1):
             asked = queries.shape[1]
             span = steps + asked - 1  # distances that these queries meet
-            farthest = steps + rows - start - asked  # its column
+            farthest = steps + EDGE - start - asked  # its column
             by_distance = room[: count * asked * span].view(-1, span)
             torch.mm(queries.reshape(-1, width), table[:, farthest : farthest + span], out=by_distance)
             # query i and key j in column asked - 1 - i + j
