@@ -23,8 +23,8 @@ from trnet.frontend.cmgan import CmganFrontEnd
 from trnet.frontend.cmgan.spectral import compress, stft
 
 RATE = 16000
-ALLOCATORS = ("default", "keep", "huge")
-"""glibc's as it is; `trnet.allocator.keep_freed_memory`; PyTorch's huge pages, THP_MEM_ALLOC_ENABLE=1."""
+ALLOCATORS = ("default", "huge", "keep")
+"""glibc's as it is; PyTorch's huge pages, THP_MEM_ALLOC_ENABLE=1; `trnet.allocator.keep_freed_memory`."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from trnet.bench.hand_out import add_output_options, hand_out
-from trnet.bench.measure import Job, Measured, count_gflop, gpu_gflops, measure, peak_gflops
+from trnet.bench.measure import ALLOCATORS, Job, Measured, count_gflop, gpu_gflops, measure, peak_gflops
 from trnet.bin.options import Parser, add_device_option, device_from, list_of, make_parser
 from trnet.errors import TrnetError, nearest, one_line_errors
 from trnet.frontend import FRONTENDS
@@ -38,7 +38,7 @@ ON_CPU = [
     ),
     Way("plain, keep", {"fast": False}),
     Way("fast without a compiler, keep", {}, compiler=False),
-    *(Way(f"fast, {allocator}", {}, allocator) for allocator in ("default", "huge", "keep")),
+    *(Way(f"fast, {allocator}", {}, allocator) for allocator in ALLOCATORS),
 ]
 
 
