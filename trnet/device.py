@@ -1,8 +1,9 @@
-"""The GPU, set up before its first use."""
+"""The GPU, set up before its first use, and what is sent there."""
 
 import os
 
 import torch
+from torch import Tensor
 
 
 def gpu(number: int = 0) -> torch.device:
@@ -13,3 +14,10 @@ def gpu(number: int = 0) -> torch.device:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.backends.cudnn.allow_tf32 = False
     return torch.device("cuda", number)
+
+
+def send(x: Tensor, device: torch.device) -> Tensor:
+    """x on a device; from the host to a GPU without waiting for what the GPU is at, by way of pinned memory."""
+    if device.type == "cuda" and x.device.type == "cpu" and not x.is_pinned():
+        x = x.pin_memory()
+    return x.to(device, non_blocking=True)

@@ -1,5 +1,6 @@
 """Training on the tiny corpus: repeatable, resumable, blind to the test speaker; the teacher stands still."""
 
+import contextlib
 import csv
 import json
 import shutil
@@ -19,7 +20,7 @@ from tiny import CLASSES, SETS, SPEAKERS
 from trnet.bin import enhance, make_fbank
 from trnet.conditions import CLEAN
 from trnet.errors import TrnetError
-from trnet.experiment import Experiment
+from trnet.experiment import Experiment, Group
 from trnet.frontend import build_frontend
 from trnet.kaldi.data_dir import DataDir
 from trnet.provenance import commit, machine
@@ -748,3 +749,23 @@ def test_the_target_may_be_clean_speech_that_the_front_end_has_heard(tiny, tmp_p
     assert made_from["target"] == made_from["features"]["none/tiny"]
     wanted = experiment._sets("trnet_wo_high")
     assert ("enhanced", CLEAN) in wanted and experiment.config.system("trnet_wo_high").target_kind == "enhanced"
+
+
+@pytest.mark.parametrize("training", [{}, {"ema": 0.9, "grad_clip": 1.0}])
+@pytest.mark.parametrize("name", ["baseline_e", "trnet"])
+def test_a_step_asks_nothing_of_the_device(tiny, trained, tmp_path, monkeypatch, name, training):
+    """PyTorch's meta device has shapes and no numbers: what a GPU would have to be waited for cannot be had there."""
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: contextlib.nullcontext())  # meta has none
+    experiment = replace(tiny.experiment(tmp_path, plateau_patience=0, **training), device=torch.device("meta"))
+    group = Group(name, (experiment.folds[0],), 1)
+    dim = experiment.config.encoder.channels[-1]
+    h_s = {utt: torch.zeros(dim, device="meta") for utt in group.folds[0].train}
+    monkeypatch.setattr(Experiment, "_h_s", lambda *_: h_s)
+    experiment.hold([group])
+    task = experiment._task(group)
+    trajectory = loop.Trajectory(task, [])
+    for items in ([(utt, condition) for utt in task.utts[:3]] for condition in task.conditions):
+        batch = task.reader(training=True).read(items)
+        assert len(set(batch.lengths.tolist())) > 1, "padding is part of it"
+        losses = trajectory.step(batch)
+        assert {value.device.type for value in losses.values()} == {"meta"}

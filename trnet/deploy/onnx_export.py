@@ -33,16 +33,16 @@ class WholeFrames(ValidFrames):
     def of(cls, x: Tensor) -> "WholeFrames":
         """Those of x (B, T, F)."""
         lengths = torch.full((x.shape[0],), x.shape[1], dtype=torch.long, device=x.device)
-        return cls(lengths, x.shape[1])
+        return cls(lengths, x.shape[1], x.device)
 
     @property
     def mask(self) -> Tensor:
         """(B, T) bool, True everywhere."""
-        return torch.ones(self.lengths.shape[0], self.total, dtype=torch.bool, device=self.lengths.device)
+        return torch.ones(self.counts.shape[0], self.total, dtype=torch.bool, device=self.device)
 
-    def resized(self, lengths: Tensor, total: int) -> "WholeFrames":
+    def resized(self, counts: Tensor, total: int) -> "WholeFrames":
         """The frames after a strided layer."""
-        return WholeFrames(lengths, total)
+        return WholeFrames(counts, total, self.device)
 
     def zero(self, x: Tensor) -> Tensor:
         """x as it is."""
@@ -54,7 +54,7 @@ class WholeFrames(ValidFrames):
 
     def unpack(self, rows: Tensor, bins: int) -> Tensor:
         """Rows (B * T * F, C) back as (B, C, T, F)."""
-        return rows.reshape(self.lengths.shape[0], self.total, bins, rows.shape[1]).permute(0, 3, 1, 2)
+        return rows.reshape(self.counts.shape[0], self.total, bins, rows.shape[1]).permute(0, 3, 1, 2)
 
 
 class BothInputs(nn.Module):

@@ -75,7 +75,7 @@ def ctc_loss(log_probs: Tensor, lengths: Tensor, targets: Sequence[Tensor | None
     loss = functional.ctc_loss(
         torch.stack([on_cpu[row] for row in rows], dim=1),  # (T', N, 1 + pieces)
         torch.cat([target for _, target in said]),
-        lengths.cpu()[rows],
+        lengths[rows],
         counts,
         blank=BLANK,
         reduction="none",

@@ -56,7 +56,7 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor, frames: ValidFrames) -> tuple[Tensor, ValidFrames]:
         """x (B, C, T, F), padding zero -> (B, C', ceil(T / 2), ceil(F / 2)), padding zero."""
         main = self.conv(x)
-        frames = frames.resized(self.halved(frames.lengths), main.shape[2])
+        frames = frames.resized(self.halved(frames.counts), main.shape[2])
         short = self.shortcut(frames.pack(x[:, :, ::2, ::2]))
         rows = self.norm(frames.pack(main)) + self.shortcut_norm(short)
         return frames.unpack(self.dropout(torch.relu(rows)), main.shape[3]), frames
@@ -83,7 +83,7 @@ class PlainBlock(nn.Module):
         if y.shape[2] % 2 and y.shape[2] == 1:
             y = functional.pad(y, (0, 0, 0, 1))
         y = functional.max_pool2d(y, 2)
-        frames = frames.resized(self.halved(frames.lengths), y.shape[2])
+        frames = frames.resized(self.halved(frames.counts), y.shape[2])
         return self.dropout(frames.zero(y)), frames
 
 

@@ -46,7 +46,7 @@ class SER(nn.Module):
         return self.pooling(*self.encoder(x, frames))
 
     def forward(self, x: Tensor, lengths: Tensor) -> SEROutput:
-        """Log-mels (B, T, F) and frame counts (B,) -> logits and h."""
+        """Log-mels (B, T, F) and frame counts (B,), best on the host -> logits and h."""
         assert x.ndim == 3 and lengths.shape == x.shape[:1], (x.shape, lengths.shape)
-        h = self.represent(x, ValidFrames(lengths, x.shape[1]))
+        h = self.represent(x, ValidFrames(lengths, x.shape[1], x.device))
         return SEROutput(self.classifier(h), h)

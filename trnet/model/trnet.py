@@ -34,9 +34,9 @@ class TRNet(nn.Module):
         self.bridge = Bridge(ser.pooling.out_dim) if bridge else None
 
     def forward(self, noisy: Tensor, enhanced: Tensor, lengths: Tensor) -> TRNetOutput:
-        """Noisy and enhanced log-mels X, X_e (B, T, F) and frame counts (B,)."""
+        """Noisy and enhanced log-mels X, X_e (B, T, F) and frame counts (B,), best on the host."""
         assert noisy.shape == enhanced.shape and lengths.shape == noisy.shape[:1], (noisy.shape, enhanced.shape)
-        frames = ValidFrames(lengths, noisy.shape[1])
+        frames = ValidFrames(lengths, noisy.shape[1], noisy.device)
         c, compensated = self.gate(noisy, enhanced, frames)  # Eq. 1-4
         h = self.ser.represent(compensated, frames)
         if self.bridge is not None:

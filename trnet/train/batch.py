@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from trnet.conditions import Condition
+from trnet.device import send
+from trnet.model.frames import ValidFrames
 
 
 def pad(matrices: Sequence[np.ndarray]) -> Tensor:
@@ -19,8 +21,8 @@ def pad(matrices: Sequence[np.ndarray]) -> Tensor:
 class Batch:
     """Utterances under their conditions, padded with zeros to the longest.
 
-    items: B of (utterance, condition). lengths: (B,) frames. labels: (B,) class indices. noisy, enhanced, clean:
-    (B, T, F) float32 or None where not asked for; clean is X_s, the target. h_s: (B, D) or None.
+    items: B of (utterance, condition). lengths: (B,) frames, on the host. labels: (B,) class indices. noisy, enhanced,
+    clean: (B, T, F) float32 or None where not asked for; clean is X_s, the target. h_s: (B, D) or None.
     """
 
     items: tuple[tuple[str, Condition], ...]
@@ -32,6 +34,12 @@ class Batch:
     h_s: Tensor | None = None
 
     def to(self, device: torch.device) -> "Batch":
-        """The batch on a device."""
-        moved = {f.name: getattr(self, f.name) for f in fields(self)}
-        return replace(self, **{k: v.to(device) for k, v in moved.items() if isinstance(v, Tensor)})
+        """The batch on a device, all but its lengths."""
+        moved = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "lengths"}
+        return replace(self, **{k: send(v, device) for k, v in moved.items() if isinstance(v, Tensor)})
+
+    @property
+    def frames(self) -> ValidFrames:
+        """The real frames of its features."""
+        there = next(x for x in (self.noisy, self.enhanced, self.clean) if x is not None)
+        return ValidFrames(self.lengths, there.shape[1], there.device)

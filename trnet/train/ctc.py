@@ -68,4 +68,4 @@ def make_head(config: Config, targets: Targets) -> CTCHead:
 
 def batch_loss(head: CTCHead, maps: Tensor, frames: ValidFrames, batch: Batch, targets: Targets) -> Tensor:
     """The CTC loss (a scalar) of a batch, from the maps (B, C, T', F') at the tap and their real frames."""
-    return ctc_loss(head(maps), frames.lengths, [targets.pieces.get(utt) for utt, _ in batch.items])
+    return ctc_loss(head(maps), frames.counts, [targets.pieces.get(utt) for utt, _ in batch.items])

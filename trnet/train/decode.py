@@ -43,13 +43,16 @@ def decode(
     """
     model.eval()
     answers: dict[Item, Answer] = {}
+    said = []  # all of it first, so that a GPU is waited for once
     for chunk in scoring_batches(items, reader.store.length, batch_size):
         out = run_model(model, system, reader.read(chunk))
-        probs = torch.softmax(out.logits.float(), dim=1).cpu().numpy()
+        said.append((chunk, torch.softmax(out.logits.float(), dim=1), out.c, out.h.float() if with_h else None))
+    for chunk, *answer in said:
+        probs, cs, hs = (None if part is None else part.cpu().numpy() for part in answer)
         if not np.isfinite(probs).all():
             utts = " ".join(utt for (utt, _), row in zip(chunk, probs, strict=True) if not np.isfinite(row).all())
             raise TrnetError(f"scores are not finite on {utts}; check these utterances' features, or train again")
-        cs = [None] * len(chunk) if out.c is None else out.c.cpu().tolist()
-        hs = out.h.float().cpu().numpy() if with_h else [None] * len(chunk)
-        answers.update((item, Answer(*answer)) for item, *answer in zip(chunk, probs, cs, hs, strict=True))
+        cs = [None] * len(chunk) if cs is None else cs.tolist()
+        hs = [None] * len(chunk) if hs is None else hs
+        answers.update((item, Answer(*each)) for item, *each in zip(chunk, probs, cs, hs, strict=True))
     return answers

@@ -14,6 +14,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from trnet.conditions import Condition
+from trnet.device import send
 from trnet.errors import TrnetError
 from trnet.train.archives import Archives
 from trnet.train.batch import pad
@@ -64,12 +65,13 @@ class _Block:
 
     def gather(self, rows: list[int], lengths: Tensor) -> Tensor:
         """Matrices that begin at `rows`, of `lengths` (B,) frames -> (B, T, F), zeros behind the end."""
-        lengths = lengths.to(self.flat.device)
-        steps = torch.arange(int(lengths.max()), device=self.flat.device)
+        device, total = self.flat.device, int(lengths.max())
+        steps = torch.arange(total)
         real = steps[None, :] < lengths[:, None]  # (B, T)
-        index = torch.tensor(rows, device=self.flat.device)[:, None] + steps[None, :]
-        found = self.flat.index_select(0, torch.where(real, index, 0).flatten()).view(*real.shape, -1)
-        return found.masked_fill_(~real[..., None], 0)
+        index = torch.where(real, torch.tensor(rows)[:, None] + steps[None, :], 0).flatten()
+        room = torch.empty(len(index), self.flat.shape[1], device=device, pin_memory=self.home == HOST)
+        torch.index_select(self.flat, 0, send(index, device), out=room)
+        return room.view(*real.shape, -1).masked_fill_(~send(real, device)[..., None], 0)
 
 
 class FeatureStore:
@@ -189,10 +191,10 @@ class FeatureStore:
             matrices = [self._matrix((kind, items[i][1]), items[i][0]) for i in members]
             parts.append((members, pad(matrices)))
         if len(parts) == 1:
-            return parts[0][1].to(self.device, non_blocking=True)
+            return send(parts[0][1], self.device)
         stacked = torch.zeros(len(items), int(lengths.max()), parts[0][1].shape[2], device=self.device)
         for members, found in parts:
-            stacked[members, : found.shape[1]] = found.to(self.device, non_blocking=True)
+            stacked[send(torch.tensor(members), self.device), : found.shape[1]] = send(found, self.device)
         return stacked
 
     def _home(self, each: Set, utt: str) -> _Block | None:

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from trnet.conditions import Condition
 from trnet.config import Config, System
 from trnet.model.ctc import CTCHead, tapped
-from trnet.model.frames import ValidFrames
 from trnet.train.batch import Batch
 from trnet.train.ctc import Targets, batch_loss
 from trnet.train.data import BatchReader
@@ -59,7 +58,7 @@ def losses_of(task: Task, model: nn.Module, batch: Batch, ctc: CTCHead | None = 
     low = high = None
     if task.system.alpha:
         assert batch.clean is not None and out.compensated is not None
-        low = low_level_loss(batch.clean, out.compensated, ValidFrames(batch.lengths, batch.clean.shape[1]))
+        low = low_level_loss(batch.clean, out.compensated, batch.frames)
     if task.system.beta:
         assert batch.h_s is not None
         high = high_level_loss(batch.h_s, out.h)

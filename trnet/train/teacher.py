@@ -8,7 +8,6 @@ from torch import Tensor
 from tqdm import tqdm
 
 from trnet.conditions import CLEAN
-from trnet.model.frames import ValidFrames
 from trnet.model.ser import SER
 from trnet.train.checkpoint import load_checkpoint, load_weights
 from trnet.train.data import BatchReader, scoring_batches
@@ -31,6 +30,6 @@ def teacher_representations(
     batches = list(scoring_batches([(utt, CLEAN) for utt in utts], reader.store.length, batch_size=32))
     for chunk in tqdm(batches, desc="h_s of the teacher", unit="batch", leave=False):
         batch = reader.read(chunk)
-        h = teacher.represent(batch.noisy, ValidFrames(batch.lengths, batch.noisy.shape[1]))
+        h = teacher.represent(batch.noisy, batch.frames)
         h_s.update((utt, row) for (utt, _), row in zip(chunk, h.float().clone(), strict=True))
     return h_s
