@@ -1,6 +1,8 @@
 """The feature store: the same numbers wherever they lie, each archive read once."""
 
+import errno
 import mmap
+import os
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +96,19 @@ def test_utterances_that_are_not_held_come_from_the_archives():
     got = store.stack("noisy", [("u1", CLEAN), ("u5", CLEAN)])
     assert archives.read == [("noisy", "u5", CLEAN)]
     assert torch.equal(got[1, : LENGTH["u5"]], torch.from_numpy(Archives().matrix("noisy", "u5", CLEAN)))
+
+
+def test_a_disk_that_gives_less_than_it_said_is_done_without(monkeypatch, tmp_path, capsys):
+    def refused(*_):
+        raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+
+    monkeypatch.setattr(os, "posix_fallocate", refused)
+    store = FeatureStore(Archives(), LENGTH, CPU, Room(2 * SIZE, 0, 9 * SIZE, tmp_path))
+    store.hold(SETS, LENGTH)
+    assert len(store.held) == 2 and f"{tmp_path}: no features are mapped from there" in capsys.readouterr().out
+    items = [(utt, condition) for utt in LENGTH for condition in CONDITIONS]
+    plain = FeatureStore(Archives(), LENGTH, CPU, Room(0)).stack("noisy", items)
+    assert torch.equal(store.stack("noisy", items), plain)
 
 
 @pytest.mark.parametrize("disk", [0, 6])

@@ -769,3 +769,19 @@ def test_a_step_asks_nothing_of_the_device(tiny, trained, tmp_path, monkeypatch,
         assert len(set(batch.lengths.tolist())) > 1, "padding is part of it"
         losses = trajectory.step(batch)
         assert {value.device.type for value in losses.values()} == {"meta"}
+
+
+def test_compiled_steps_are_the_steps(tiny, tmp_path, monkeypatch):
+    """By torch.compile's own front half; what a back end makes of the graph is its own matter, and takes minutes."""
+    compiled = []
+
+    def compile_to_eager(module, **kwargs):
+        compiled.append(kwargs)
+        module._compiled_call_impl = torch.compile(module._call_impl, backend="eager", **kwargs)
+
+    monkeypatch.setattr(torch.nn.Module, "compile", compile_to_eager)
+    plain, quick = (tiny.experiment(tmp_path / str(on), max_epochs=1, compile=on) for on in (False, True))
+    for experiment in (plain, quick):
+        experiment.train("baseline_e", experiment.folds[0], 1)
+    assert compiled == [{"dynamic": True}]
+    assert same_weights(outcome(plain, "baseline_e")[1]["model"], outcome(quick, "baseline_e")[1]["model"])

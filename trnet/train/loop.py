@@ -97,6 +97,8 @@ class Trajectory:
         self.average = None
         if conf.ema:
             self.average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(conf.ema), use_buffers=True)
+        if conf.compile:
+            self.model.compile(dynamic=True)
         self.ctc = None if task.targets is None else make_head(task.config, task.targets).to(task.device)
         self.optimizer = torch.optim.Adam(self._parameter_groups())
         self.scheduler = None

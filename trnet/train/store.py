@@ -137,17 +137,24 @@ class FeatureStore:
         size = 4 * rows * mels  # bytes of an archive, float32
         parts, begin = [], 0
         for home, room in ((self.device.type, self.room.device), (HOST, self.room.host), (DISK, self.room.disk)):
-            count = min(len(sets) - begin, room // size)
-            parts += [(sets[begin : begin + count], home)] if count else []
+            if not (count := min(len(sets) - begin, room // size)):
+                continue
+            try:
+                flat = self._empty(count * rows, mels, home)
+            except OSError as error:  # a quota, say
+                print(
+                    f"{self.room.folder}: no features are mapped from there ({error.strerror}), but read as they come"
+                )
+                continue
+            parts.append((flat, sets[begin : begin + count], home))
             begin += count
         with tqdm(total=begin * len(utts), desc="features", unit="utt", leave=False) as bar:
-            self._blocks = [self._read(part, utts, rows, mels, home, bar) for part, home in parts]
+            self._blocks = [self._read(flat, part, utts, rows, home, bar) for flat, part, home in parts]
 
-    def _read(self, sets: list[Set], utts: list[str], rows: int, mels: int, home: str, bar: tqdm) -> _Block:
-        flat = self._empty(len(sets) * rows, mels, home)
+    def _read(self, flat: Tensor, sets: list[Set], utts: list[str], rows: int, home: str, bar: tqdm) -> _Block:
         first = {each: number * rows for number, each in enumerate(sets)}
         for each, start in first.items():
-            stage = flat[start : start + rows] if flat.device.type == "cpu" else torch.empty(rows, mels)
+            stage = flat[start : start + rows] if flat.device.type == "cpu" else torch.empty(rows, flat.shape[1])
             for utt in utts:
                 begin = self._row[utt]
                 stage[begin : begin + self.length[utt]] = torch.from_numpy(self._matrix(each, utt).copy())
