@@ -95,7 +95,9 @@ def test_commands_turn_mistakes_into_one_line_and_leave_bugs_alone(capsys):
     assert capsys.readouterr().err == "error: first second\n"
     assert run(KeyboardInterrupt()) == 130
     assert "run the same command again to go on" in capsys.readouterr().err
-    for bug in (ValueError("bug"), PermissionError(errno.EACCES, "no")):
+    assert run(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nMore of it")) == 1
+    assert capsys.readouterr().err.startswith("error: CUDA out of memory. Tried to allocate 2 GiB. Ask for less")
+    for bug in (ValueError("bug"), RuntimeError("bug"), PermissionError(errno.EACCES, "no")):
         with pytest.raises(type(bug)):
             run(bug)
     assert one_line_errors(lambda: None)() == 0 and one_line_errors(lambda: 3)() == 3

@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from trnet.bin import train
 from trnet.jobs import own_share
+from trnet.train import loop
 
 
 @pytest.fixture
@@ -108,6 +109,22 @@ def test_a_run_that_fails_does_not_stop_the_others(command, broken, tmp_path, nj
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert "baseline_c fold 1 seed 1: loss is not finite on" in error and "S3M-sad_1(clean)" in error
     assert "1 of 2 runs failed; the others are done" in error
+    assert set(weights(tmp_path / "exp")) == {"fold6_seed1"}
+
+
+def test_a_run_without_the_memory_does_not_stop_the_others(command, tmp_path, monkeypatch, capsys):
+    """Where it is not a step that the memory is too little for, for which training begins the epoch again."""
+    begin = loop.Trajectory._begin
+
+    def scarce(self):
+        if self.runs[0].fold.number == 1:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nMore of it")
+        begin(self)
+
+    monkeypatch.setattr(loop.Trajectory, "_begin", scarce)
+    assert train.main(command("exp", "--folds", "1 6", "--nj", "1")) == 1
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "Tried to allocate 2 GiB. Lower training.batch_size" in error and "1 of 2 runs failed" in error
     assert set(weights(tmp_path / "exp")) == {"fold6_seed1"}
 
 

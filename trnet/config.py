@@ -221,7 +221,6 @@ class Training:
     precision: str = "float32"  # float32 | bf16 (Eq. 1-5 stay in float32)
     bucketing: int = 8  # sort so many batches' worth of utterances by length; 1: do not sort
     ema: float = later(0.0)  # decay a step of an average of the weights, which is what is validated and kept; 0: none
-    compile: bool = later(False)  # steps by torch.compile: minutes before the first; see docs/bench_train.md
     ctc_weight: float = later(0.0)  # weight of the CTC loss on the transcripts, see the section ctc; 0: there is none
 
     def __post_init__(self) -> None:

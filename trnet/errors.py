@@ -27,7 +27,8 @@ def nearest(name: str, known: Sequence[str]) -> str:
 def one_line_errors(main: Callable[..., int | None]) -> Callable[..., int]:
     """Turn the failures a user can mend into one line on stderr and an exit status that is not 0.
 
-    `TrnetError` gives 1, a full disk or a file that may not be read or written 1, Ctrl-C or a termination signal 130.
+    `TrnetError` gives 1, a full disk, a file that may not be read or written, or a GPU out of memory 1, Ctrl-C or a
+    termination signal 130.
     Anything else is a bug and keeps its traceback.
     """
 
@@ -48,6 +49,10 @@ def one_line_errors(main: Callable[..., int | None]) -> Callable[..., int]:
                 message = f"{error.filename}: {error.strerror}; name another place, or mend this one"
             else:
                 raise
+        except RuntimeError as error:
+            if type(error).__name__ != "OutOfMemoryError":  # torch's, which is not imported for it
+                raise
+            message = f"{str(error).splitlines()[0]} Ask for less at a time, or free the GPU"
         except KeyboardInterrupt:
             print(f"\n{STOPPED}", file=sys.stderr)
             return 130

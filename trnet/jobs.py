@@ -62,6 +62,8 @@ def _failure(experiment: Experiment, work: Work, job: T, position: int | None) -
         work(experiment, job, position)
     except TrnetError as error:
         return str(error)
+    except torch.OutOfMemoryError as error:
+        return f"{str(error).splitlines()[0]} Lower training.batch_size, or --nj"
     return None
 
 

@@ -4,6 +4,7 @@ Only what PyTorch does too, slower, is written in C++, so a machine without a co
 """
 
 import ctypes
+import fcntl
 import functools
 import hashlib
 import os
@@ -12,12 +13,16 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
-FLAGS = ("-std=c++17", "-O3", "-march=native", "-fPIC", "-shared")
+FLAGS = ("-std=c++17", "-O3", "-fPIC", "-shared")
+THIS_PROCESSOR = ("-march=native", "-mcpu=native")  # x86 and others; some compilers know but one of them
+FAILED = (OSError, ValueError, RuntimeError, subprocess.SubprocessError)
+
+_one_at_a_time = threading.Lock()
 
 
-@functools.cache
 def load(source: Path) -> ctypes.CDLL | None:
     """The functions of a C++ file that are ``extern "C"``.
 
@@ -27,34 +32,65 @@ def load(source: Path) -> ctypes.CDLL | None:
     Returns:
         None without a compiler, which is silent, or where it fails, which is said in a line.
     """
-    compiler = shlex.split(os.environ.get("CXX", "c++"))
-    if not compiler or shutil.which(compiler[0]) is None:
-        return None
+    with _one_at_a_time:
+        return _load(source, os.environ.get("CXX", "c++"))
+
+
+@functools.cache
+def _load(source: Path, named: str) -> ctypes.CDLL | None:
     try:
-        return ctypes.CDLL(str(_compiled(source, compiler)))
-    except (OSError, subprocess.SubprocessError) as error:
+        compiler = shlex.split(named)
+        if not compiler or shutil.which(compiler[0]) is None:
+            return None
+        command, known = _command(compiler)
+        made_from = b"\0".join([source.read_bytes(), shlex.join(command).encode(), known])
+        name = f"{source.stem}-{hashlib.sha256(made_from).hexdigest()[:16]}.so"
+        if (folder := _cache()) is not None:
+            return _kept(source, command, folder / name)
+        with tempfile.TemporaryDirectory() as made:  # a library that is loaded needs its file no more
+            return ctypes.CDLL(str(_compile(source, command, Path(made) / name)))
+    except FAILED as error:
         said = (getattr(error, "stderr", b"") or b"").decode(errors="replace").strip().splitlines()
         why = said[0] if said else error
-        print(f"{source.name}: not compiled, PyTorch does its work ({why}); CXX= names no compiler", file=sys.stderr)
+        print(f"{source.name}: PyTorch does its work, slower ({why}); set CXX= to hear no more of it", file=sys.stderr)
         return None
 
 
-def _compiled(source: Path, compiler: list[str]) -> Path:
-    """The library, compiled if it is not there yet."""
-    asked = [*compiler, *FLAGS, "-x", "c++"]
-    known = subprocess.run([*asked, "-dM", "-E", os.devnull], check=True, capture_output=True).stdout  # its own macros
-    digest = hashlib.sha256(b"\0".join([source.read_bytes(), shlex.join(asked).encode(), known])).hexdigest()
-    kept = _folder() / f"{source.stem}-{digest[:16]}.so"
-    if not kept.is_file():
-        with tempfile.TemporaryDirectory(dir=kept.parent) as made:
-            new = Path(made) / kept.name
-            subprocess.run([*asked, str(source), "-o", str(new)], check=True, capture_output=True)
-            new.replace(kept)
-    return kept
+def _command(compiler: list[str]) -> tuple[list[str], bytes]:
+    """How to compile, and the macros that say which compiler and processor that is."""
+    for processor in ((option,) for option in THIS_PROCESSOR):
+        command = [*compiler, *FLAGS, *processor, "-x", "c++"]
+        said = subprocess.run([*command, "-dM", "-E", os.devnull], capture_output=True)
+        if said.returncode == 0:
+            break
+    said.check_returncode()
+    return command, said.stdout
 
 
-def _folder() -> Path:
-    """Where libraries are kept: ``XDG_CACHE_HOME`` or ``~/.cache``."""
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "trnet"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+def _cache() -> Path | None:
+    """Where libraries are kept, ``XDG_CACHE_HOME`` or ``~/.cache``; None where nothing can be."""
+    try:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "trnet"
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError):  # no home
+        return None
+    return folder if os.access(folder, os.W_OK) else None
+
+
+def _kept(source: Path, command: list[str], path: Path) -> ctypes.CDLL:
+    """The library at `path`, compiled by one process if it is not there, and again if it is damaged."""
+    with open(path.parent / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if path.is_file():
+            try:
+                return ctypes.CDLL(str(path))
+            except OSError:
+                path.unlink()
+        with tempfile.TemporaryDirectory(dir=path.parent) as made:
+            _compile(source, command, Path(made) / path.name).replace(path)
+    return ctypes.CDLL(str(path))
+
+
+def _compile(source: Path, command: list[str], out: Path) -> Path:
+    subprocess.run([*command, str(source), "-o", str(out)], check=True, capture_output=True)
+    return out

@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -25,16 +24,6 @@ def test_every_row_has_a_rate_and_a_wait(tiny, tmp_path):
         assert row["of_matmul"] == pytest.approx(
             row["utts_per_s"] * said["gflop_per_utterance"] / said["matmul_gflop_per_s"]
         )
-
-
-def test_compiled_steps_have_a_row_where_asked_for(tiny, tmp_path, monkeypatch):
-    compiled = []
-    monkeypatch.setattr(torch.nn.Module, "compile", lambda self, **_: compiled.append(self))  # minutes, otherwise
-    out = tmp_path / "bench.json"
-    options = ["--utterances", "16", "--seconds", "0.3", "--runs", "1", "--workers", "1", "--json", str(out)]
-    assert bench_train.main(["--config", str(tiny.config_path), "--compile", *options]) == 0
-    rows = json.loads(out.read_text())["rows"]
-    assert [row["what"] for row in rows][1] == "the bare step by torch.compile" and len(compiled) == 1
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Stages 5 to 7 killed without warning, again and again: the same results.csv in the end."""
+"""Stages 5 to 7 killed without warning, each at a file it is about to write: the same results.csv in the end."""
 
 import signal
 import subprocess

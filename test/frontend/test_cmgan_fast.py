@@ -13,7 +13,7 @@ from shared import shared
 import trnet.frontend.cmgan
 from trnet.errors import TrnetError
 from trnet.frontend import build_frontend
-from trnet.frontend.cmgan import TscNet, fast
+from trnet.frontend.cmgan import CmganFrontEnd, TscNet, fast
 from trnet.frontend.cmgan import frontend as module
 from trnet.frontend.cmgan.conformer import RelativeAttention
 
@@ -37,6 +37,18 @@ def noise(*shape: int) -> torch.Tensor:
 
 def network(channels=8) -> TscNet:
     return build(num_channel=channels).network
+
+
+needs_compiler = pytest.mark.skipif(shutil.which("c++") is None, reason="needs a C++ compiler")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled_anew(tmp_path_factory):
+    """Nothing of the user's own: neither what was compiled before, nor another compiler."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.delenv("CXX", raising=False)
+        yield
 
 
 @pytest.fixture
@@ -85,16 +97,14 @@ def test_attention_in_blocks_is_attention(steps, loud):
     assert (got - wanted).abs().max() < 1e-5 * loud
 
 
-needs_compiler = pytest.mark.skipif(shutil.which("c++") is None, reason="needs a C++ compiler")
+LANES = [pytest.param(lanes, marks=needs_compiler) for lanes in (4, 8, 16)]
 
 
-@pytest.fixture(params=[pytest.param("compiled", marks=needs_compiler), "PyTorch"])
+@pytest.fixture(params=["PyTorch", *LANES])
 def attention(request, monkeypatch):
-    """Attention by ``attention.cpp``, and as it is without a compiler."""
-    if request.param == "PyTorch":
-        monkeypatch.setattr(fast, "load", lambda source: None)
-    else:
-        assert fast.load(fast.ATTENTION) is not None
+    """Attention as it is without a compiler, and by ``attention.cpp`` for registers of every width."""
+    monkeypatch.setenv("CXX", "" if request.param == "PyTorch" else f"c++ -DTRNET_LANES={request.param}")
+    assert (fast.load(fast.ATTENTION) is None) == (request.param == "PyTorch")
 
 
 @pytest.mark.parametrize("loud", [1, 30])
@@ -125,16 +135,34 @@ def test_attention_of_what_is_not_finite_is_not_finite(attention):
 
 @needs_compiler
 def test_compiled_and_not_enhance_alike(monkeypatch):
-    wav, frontend = noise(2, 5000), build(num_channel=64)
+    """Also past the farthest position with an embedding of its own."""
+    wav, frontend = noise(1, 100 * 530), build(num_channel=64)
     compiled = frontend.enhance(wav)
-    monkeypatch.setattr(fast, "load", lambda source: None)
+    monkeypatch.setenv("CXX", "")
     assert (frontend.enhance(wav) - compiled).abs().max() < 1e-6
+
+
+def test_a_gpu_without_the_memory_gets_half(monkeypatch):
+    frontend, wav = build(num_channel=4), noise(7, 1000)
+    wanted, whole, seen = frontend.enhance(wav), CmganFrontEnd._pass, []
+
+    def scarce(self, clips):
+        seen.append(len(clips))
+        if len(clips) > 2:
+            raise torch.OutOfMemoryError
+        return whole(self, clips)
+
+    monkeypatch.setattr(CmganFrontEnd, "_pass", scarce)
+    assert (frontend.enhance(wav) - wanted).abs().max() < 1e-6 and seen == [7, 3, 1, 1, 1, 1, 1, 1, 1]
+    monkeypatch.setattr(CmganFrontEnd, "_pass", lambda self, clips: scarce(self, torch.cat([clips] * 3)))
+    with pytest.raises(torch.OutOfMemoryError):
+        frontend.enhance(wav)
 
 
 @needs_compiler
 def test_a_table_that_is_too_short_is_refused():
     table = fast._Conformer(network(64).TSCB_2.time_conformer).positions(40)[:, :-90].contiguous()
-    with pytest.raises(AssertionError, match="far enough"):
+    with pytest.raises(ValueError, match="distances is too short for 40 steps"):
         fast.attend(torch.randn(1, 40, 3, 4, 16), table)
 
 
@@ -150,8 +178,9 @@ def test_blocks_of_any_size_say_the_same(monkeypatch, limits):
         assert (got - want).abs().max() < 1e-4
 
 
-def test_cores_change_no_bit_and_are_given_back(cores):
-    spec, net = torch.randn(1, 3, 20, 201), network(4)
+@pytest.mark.parametrize("channels", [4, 64])
+def test_cores_change_no_bit_and_are_given_back(cores, channels):
+    spec, net = torch.randn(1, 3, 20, 201), network(channels)
     said = []
     for count in (1, 2, 3):
         cores(count)

@@ -105,10 +105,33 @@ def test_a_disk_that_gives_less_than_it_said_is_done_without(monkeypatch, tmp_pa
     monkeypatch.setattr(os, "posix_fallocate", refused)
     store = FeatureStore(Archives(), LENGTH, CPU, Room(2 * SIZE, 0, 9 * SIZE, tmp_path))
     store.hold(SETS, LENGTH)
-    assert len(store.held) == 2 and f"{tmp_path}: no features are mapped from there" in capsys.readouterr().out
+    said = capsys.readouterr().out.splitlines()
+    assert len(store.held) == 2 and len(said) == 3, "four archives are tried, two, one"
+    assert said[0].startswith(f"{tmp_path}: no room for ") and "half of them are tried" in said[0]
     items = [(utt, condition) for utt in LENGTH for condition in CONDITIONS]
     plain = FeatureStore(Archives(), LENGTH, CPU, Room(0)).stack("noisy", items)
     assert torch.equal(store.stack("noisy", items), plain)
+
+
+def test_a_device_that_gives_less_than_it_said_holds_half(monkeypatch, tmp_path, capsys):
+    most, empty = 2 * SIZE, FeatureStore._empty
+
+    def scarce(self, rows, mels, home):
+        if home == "cpu" and 4 * rows * mels > most:
+            raise torch.OutOfMemoryError
+        return empty(self, rows, mels, home)
+
+    monkeypatch.setattr(FeatureStore, "_empty", scarce)
+    store = FeatureStore(Archives(), LENGTH, CPU, Room(5 * SIZE, 0, SIZE, tmp_path))
+    store.hold(SETS, LENGTH)
+    assert [len(block.first) for block in store._blocks] == [2, 1]
+    assert capsys.readouterr().out.startswith("cpu: no room for ")
+
+
+def test_processes_of_torchrun_share_the_host(monkeypatch):
+    alone = room_on(CPU).device
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    assert 0.2 * alone < room_on(CPU).device < 0.3 * alone
 
 
 @pytest.mark.parametrize("disk", [0, 6])

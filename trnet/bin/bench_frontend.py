@@ -32,10 +32,7 @@ class Way:
 
 OFFICIAL = "official, "
 ON_CPU = [
-    *(
-        Way(f"official, {allocator}", {"fast": False}, allocator, eager=True)
-        for allocator in ("default", "huge", "keep")
-    ),
+    *(Way(f"official, {allocator}", {"fast": False}, allocator, eager=True) for allocator in ALLOCATORS),
     Way("plain, keep", {"fast": False}),
     Way("fast without a compiler, keep", {}, compiler=False),
     *(Way(f"fast, {allocator}", {}, allocator) for allocator in ALLOCATORS),

@@ -27,8 +27,6 @@ from trnet.bin.options import Parser, add_config_options, add_device_option, con
 from trnet.errors import TrnetError, one_line_errors
 from trnet.parallel import imap
 from trnet.provenance import commit, machine, versions
-from trnet.train.data import BatchReader
-from trnet.train.loop import Trajectory
 
 
 def get_parser() -> Parser:
@@ -43,7 +41,6 @@ def get_parser() -> Parser:
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of a run")
     parser.add_argument("--workers", type=int, default=min(4, os.cpu_count() or 1), help="of the obvious way")
     parser.add_argument("--precision", choices=("float32", "bf16"), help="the YAML's if none is named")
-    parser.add_argument("--compile", action="store_true", help="also the bare step by torch.compile; takes minutes")
     add_output_options(parser)
     add_device_option(parser)
     return parser
@@ -62,7 +59,7 @@ def main(args: list[str] | None = None) -> None:
     _prepare(opts.threads)
     with tempfile.TemporaryDirectory() as folder:
         corpus = make_corpus(Path(folder), config, opts.utterances, opts.seconds, os.cpu_count() or 1)
-        said = _measure(corpus, opts.system, device, opts.epochs, opts.runs, opts.threads, opts.workers, opts.compile)
+        said = _measure(corpus, opts.system, device, opts.epochs, opts.runs, opts.threads, opts.workers)
     said |= {"machine": machine(device), "commit": commit(), "versions": versions(), "threads": opts.threads}
     said |= {"system": opts.system, "precision": config.training.precision, "seconds": opts.seconds}
     hand_out(said, _markdown(said), opts)
@@ -74,14 +71,7 @@ def _prepare(threads: int) -> None:
 
 
 def _measure(
-    corpus: Corpus,
-    system: str,
-    device: torch.device,
-    epochs: int,
-    runs: int,
-    threads: int,
-    workers: int,
-    compiled: bool,
+    corpus: Corpus, system: str, device: torch.device, epochs: int, runs: int, threads: int, workers: int
 ) -> dict[str, Any]:
     size = corpus.config.training.batch_size
     peak = _peak(device, threads, corpus.config.training.precision)
@@ -91,8 +81,6 @@ def _measure(
     rows: dict[str, tuple[Speed, int]] = {}  # with the runs that share the machine
     steps = max(2, epochs * len(corpus.utts) // size)
     rows["the bare step, one batch again and again"] = bare_speed(trajectory, reader, steps), 1
-    if compiled:
-        rows["the bare step by torch.compile"] = bare_speed(*_compiled(corpus, system, device), steps), 1
     rows["engine, features in memory"] = engine_speed(trajectory, reader, epochs), 1
     rows["engine, features from the archives"] = engine_speed(trajectory, from_archives, epochs), 1
     rows[f"waveforms and fbanks by a DataLoader, {workers} workers"] = (
@@ -118,11 +106,6 @@ def _measure(
             for what, (speed, count) in rows.items()
         ],
     }
-
-
-def _compiled(corpus: Corpus, system: str, device: torch.device) -> tuple[Trajectory, BatchReader]:
-    training = replace(corpus.config.training, compile=True)
-    return make_trajectory(replace(corpus, config=replace(corpus.config, training=training)), system, device, True)
 
 
 def _together(corpus: Corpus, system: str, device: torch.device, epochs: int, runs: int, threads: int) -> Speed:

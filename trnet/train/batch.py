@@ -38,8 +38,7 @@ class Batch:
         moved = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "lengths"}
         return replace(self, **{k: send(v, device) for k, v in moved.items() if isinstance(v, Tensor)})
 
-    @property
-    def frames(self) -> ValidFrames:
+    def real_frames(self) -> ValidFrames:
         """The real frames of its features."""
         there = next(x for x in (self.noisy, self.enhanced, self.clean) if x is not None)
         return ValidFrames(self.lengths, there.shape[1], there.device)

@@ -5,13 +5,15 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from trnet.config import System
 from trnet.errors import TrnetError
 from trnet.train.data import BatchReader, scoring_batches
 from trnet.train.forward import run_model
 from trnet.train.store import Item
+
+LOOK_EVERY = 64  # batches between two looks at the answers, for which a GPU has to stop
 
 
 class Answer(NamedTuple):
@@ -43,16 +45,33 @@ def decode(
     """
     model.eval()
     answers: dict[Item, Answer] = {}
-    said = []  # all of it first, so that a GPU is waited for once
+    waiting: list[_Said] = []
     for chunk in scoring_batches(items, reader.store.length, batch_size):
         out = run_model(model, system, reader.read(chunk))
-        said.append((chunk, torch.softmax(out.logits.float(), dim=1), out.c, out.h.float() if with_h else None))
-    for chunk, *answer in said:
-        probs, cs, hs = (None if part is None else part.cpu().numpy() for part in answer)
-        if not np.isfinite(probs).all():
-            utts = " ".join(utt for (utt, _), row in zip(chunk, probs, strict=True) if not np.isfinite(row).all())
-            raise TrnetError(f"scores are not finite on {utts}; check these utterances' features, or train again")
-        cs = [None] * len(chunk) if cs is None else cs.tolist()
-        hs = [None] * len(chunk) if hs is None else hs
-        answers.update((item, Answer(*each)) for item, *each in zip(chunk, probs, cs, hs, strict=True))
+        waiting.append(_Said(chunk, torch.softmax(out.logits.float(), dim=1), out.c, out.h.float() if with_h else None))
+        if len(waiting) == LOOK_EVERY:
+            _take(waiting, answers)
+    _take(waiting, answers)
     return answers
+
+
+class _Said(NamedTuple):
+    """Items, probs (B, classes), c (B,) and h (B, D), where they are wanted, on the device."""
+
+    items: Sequence[Item]
+    probs: Tensor
+    c: Tensor | None
+    h: Tensor | None
+
+
+def _take(waiting: list[_Said], answers: dict[Item, Answer]) -> None:
+    """Take what is waiting into `answers`."""
+    for items, *said in waiting:
+        probs, c, h = (None if part is None else part.cpu().numpy() for part in said)
+        if not np.isfinite(probs).all():
+            utts = " ".join(utt for (utt, _), row in zip(items, probs, strict=True) if not np.isfinite(row).all())
+            raise TrnetError(f"scores are not finite on {utts}; check these utterances' features, or train again")
+        cs = [None] * len(items) if c is None else c.tolist()
+        hs = [None] * len(items) if h is None else h
+        answers.update((item, Answer(*answer)) for item, *answer in zip(items, probs, cs, hs, strict=True))
+    waiting.clear()

@@ -14,11 +14,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from trnet.board import Board
 from trnet.errors import TrnetError
+from trnet.train.average import MovingAverage
 from trnet.train.batch import Batch
 from trnet.train.checkpoint import load_weights
 from trnet.train.ctc import make_head
@@ -94,11 +94,7 @@ class Trajectory:
         self.model = make_model(task.config, task.system, len(task.classes)).to(task.device)
         if task.start is not None:
             (self.model.ser if task.system.input == "both" else self.model).load_state_dict(task.start)
-        self.average = None
-        if conf.ema:
-            self.average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(conf.ema), use_buffers=True)
-        if conf.compile:
-            self.model.compile(dynamic=True)
+        self.average = MovingAverage(self.model, conf.ema) if conf.ema else None
         self.ctc = None if task.targets is None else make_head(task.config, task.targets).to(task.device)
         self.optimizer = torch.optim.Adam(self._parameter_groups())
         self.scheduler = None

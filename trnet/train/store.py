@@ -47,9 +47,10 @@ def room_on(device: torch.device, runs: int = 1, folder: Path | None = None) -> 
         runs: processes.
         folder: on a disk of which features may take half of what is free; None: no disk.
     """
-    host = psutil.virtual_memory().available // runs
+    here = runs * int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # processes of torchrun share the host, not a GPU
+    host = psutil.virtual_memory().available // here
     writable = folder is not None and os.access(folder, os.W_OK)
-    disk = shutil.disk_usage(folder).free // 2 // runs if writable else 0
+    disk = shutil.disk_usage(folder).free // 2 // here if writable else 0
     if device.type != "cuda":
         return Room(host // 2, 0, disk, folder)
     return Room(torch.cuda.mem_get_info(device)[0] // 2 // runs, host // 4, disk, folder)
@@ -137,14 +138,11 @@ class FeatureStore:
         size = 4 * rows * mels  # bytes of an archive, float32
         parts, begin = [], 0
         for home, room in ((self.device.type, self.room.device), (HOST, self.room.host), (DISK, self.room.disk)):
-            if not (count := min(len(sets) - begin, room // size)):
-                continue
-            try:
-                flat = self._empty(count * rows, mels, home)
-            except OSError as error:  # a quota, say
-                print(
-                    f"{self.room.folder}: no features are mapped from there ({error.strerror}), but read as they come"
-                )
+            count, flat = min(len(sets) - begin, room // size), None
+            while count and flat is None:
+                flat = self._room_for(count * rows, mels, home)
+                count = count // 2 if flat is None else count
+            if flat is None:
                 continue
             parts.append((flat, sets[begin : begin + count], home))
             begin += count
@@ -162,6 +160,16 @@ class FeatureStore:
             if flat.device.type != "cpu":
                 flat[start : start + rows] = stage
         return _Block(flat, first, home)
+
+    def _room_for(self, rows: int, mels: int, home: str) -> Tensor | None:
+        """(rows, mels) float32; None, which is said, where a place gives less than it told: a quota, or others."""
+        try:
+            return self._empty(rows, mels, home)
+        except (torch.OutOfMemoryError, OSError) as error:
+            where = self.room.folder if home == DISK else home
+            why = error.strerror if isinstance(error, OSError) else "out of memory"
+            print(f"{where}: no room for {4e-6 * rows * mels:.0f} MB of features ({why}); half of them are tried there")
+            return None
 
     def _empty(self, rows: int, mels: int, home: str) -> Tensor:
         """(rows, mels) float32 on the device, in pinned memory, or in a nameless file."""

@@ -58,7 +58,7 @@ def losses_of(task: Task, model: nn.Module, batch: Batch, ctc: CTCHead | None = 
     low = high = None
     if task.system.alpha:
         assert batch.clean is not None and out.compensated is not None
-        low = low_level_loss(batch.clean, out.compensated, batch.frames)
+        low = low_level_loss(batch.clean, out.compensated, batch.real_frames())
     if task.system.beta:
         assert batch.h_s is not None
         high = high_level_loss(batch.h_s, out.h)

@@ -30,6 +30,6 @@ def teacher_representations(
     batches = list(scoring_batches([(utt, CLEAN) for utt in utts], reader.store.length, batch_size=32))
     for chunk in tqdm(batches, desc="h_s of the teacher", unit="batch", leave=False):
         batch = reader.read(chunk)
-        h = teacher.represent(batch.noisy, batch.frames)
+        h = teacher.represent(batch.noisy, batch.real_frames())
         h_s.update((utt, row) for (utt, _), row in zip(chunk, h.float().clone(), strict=True))
     return h_s

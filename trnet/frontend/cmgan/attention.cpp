@@ -8,15 +8,18 @@
 #include <cstdlib>
 #include <cstring>
 
-// Values in a register, and rows of scores of which two registers each can be summed up at once.
+#ifndef TRNET_LANES  // values in a register
 #if defined(__AVX512F__)
-constexpr int LANES = 16, ROWS = 12;
+#define TRNET_LANES 16
 #elif defined(__AVX__)
-constexpr int LANES = 8, ROWS = 6;
+#define TRNET_LANES 8
 #else
-constexpr int LANES = 4, ROWS = 6;
+#define TRNET_LANES 4
 #endif
-constexpr int WIDTH = 16;  // of queries, keys and values
+#endif
+constexpr int LANES = TRNET_LANES;
+constexpr int ROWS = LANES == 16 ? 12 : 6;  // of scores, so that two registers each of sums, and what is added, find room
+constexpr int WIDTH = 16;                   // of queries, keys and values
 constexpr int TILE = 2 * LANES, VECTORS = WIDTH / LANES;
 
 typedef float vec __attribute__((vector_size(4 * LANES)));

@@ -49,7 +49,8 @@ MOST_BITS = 100.0
 FUSED_ROWS, FUSED_SCORES = 256, 2**27
 """The same on a GPU: scores of positions, half a GiB."""
 EDGE = 96
-"""Distances beyond the farthest that a table of positions has at both ends, for blocks that are not full."""
+"""Distances beyond the farthest that a table of positions has at both ends, for blocks that are not full: of queries
+here at most ROWS - 1, in ``attention.cpp`` with the widest registers 11 at one end and 73 at the other."""
 ATTENTION = Path(__file__).with_name("attention.cpp")
 ATTENTION_WIDTH = 16
 """Of queries, in ``attention.cpp``."""
@@ -339,7 +340,7 @@ class _Conformer:
 
     def positions(self, steps: int) -> Tensor:
         """Embeddings of all distances, the farthest ahead first, (width, distances)."""
-        distance = torch.arange(steps - 1 + EDGE, -steps - EDGE, -1).clamp_(-FARTHEST, FARTHEST)
+        distance = torch.arange(_zero(steps), -steps - EDGE, -1).clamp_(-FARTHEST, FARTHEST)
         return self.embedding[distance + FARTHEST].t().contiguous()
 
 
@@ -380,12 +381,13 @@ def _attend_compiled(library: CDLL, qkv: Tensor, table: Tensor) -> Tensor:
     assert three == 3 and width == len(table) == ATTENTION_WIDTH
     assert qkv.is_contiguous() and table.is_contiguous() and qkv.dtype == table.dtype == torch.float32
     out = qkv.new_empty(sequences, steps, heads, width)
-    sizes = (sequences, steps, heads, table.shape[1], steps - 1 + EDGE)
+    sizes = (sequences, steps, heads, table.shape[1], _zero(steps))
     pointers = (c_void_p(tensor.data_ptr()) for tensor in (qkv, table, out))
     failed = library.attend(*pointers, *map(c_size_t, sizes))
-    assert failed != 2, "the table does not reach far enough"
+    if failed == 1:
+        raise MemoryError(f"{ATTENTION.name}: no memory for a block of scores")
     if failed:
-        raise MemoryError
+        raise ValueError(f"{ATTENTION.name}: a table of {table.shape[1]} distances is too short for {steps} steps")
     return out
 
 
@@ -412,7 +414,7 @@ def attend_in_blocks(q: Tensor, k: Tensor, v: Tensor, table: Tensor) -> Tensor:
         for queries in asking.split(rows, dim=1):
             asked = queries.shape[1]
             span = steps + asked - 1  # distances that these queries meet
-            farthest = steps + EDGE - start - asked  # its column
+            farthest = _zero(steps) - (start + asked - 1)  # column of what lies farthest behind
             by_distance = room[: count * asked * span].view(-1, span)
             torch.mm(queries.reshape(-1, width), table[:, farthest : farthest + span], out=by_distance)
             # query i and key j in column asked - 1 - i + j
@@ -431,6 +433,11 @@ def attend_in_blocks(q: Tensor, k: Tensor, v: Tensor, table: Tensor) -> Tensor:
 def _longest(x: Tensor, dim: int) -> Tensor:
     """The largest norm of vectors along a dimension."""
     return torch.linalg.vector_norm(x, dim=dim).max()
+
+
+def _zero(steps: int) -> int:
+    """The column of a table of positions that is distance 0."""
+    return steps - 1 + EDGE
 
 
 def _rows(steps: int) -> int:

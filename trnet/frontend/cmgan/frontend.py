@@ -32,7 +32,9 @@ from trnet.frontend.trainable import TrainableFrontEnd
 
 try:
     from trnet.frontend.cmgan import fast as fast_path
-except ImportError:  # its file can be deleted: everything then comes from the network itself
+except ImportError as error:  # its file can be deleted: everything then comes from the network itself
+    if error.name not in ("trnet.frontend.cmgan", "trnet.frontend.cmgan.fast"):
+        raise
     fast_path = None
 
 PRECISIONS = ("float32", "tf32", "bf16")
@@ -143,10 +145,19 @@ class CmganFrontEnd(TrainableFrontEnd):
         return out[:, : wav.shape[1]] * rms
 
     def _enhance(self, wav: Tensor) -> Tensor:
-        """(clips, whole hops) to the same shape, one window's worth of audio at a time, or ``gpu_seconds``."""
+        """(clips, whole hops) to the same shape, one window's worth of audio at a time, or ``gpu_seconds``.
+
+        Where a GPU has not the memory for that, half as much.
+        """
         samples = max(self.window, self.gpu_samples) if wav.is_cuda else self.window
-        rows = max(1, samples // wav.shape[1])
-        return torch.cat([self._pass(clips) for clips in wav.split(rows)])
+        rows = min(len(wav), max(1, samples // wav.shape[1]))
+        while True:
+            try:
+                return torch.cat([self._pass(clips) for clips in wav.split(rows)])
+            except torch.OutOfMemoryError:
+                if rows == 1:
+                    raise
+            rows //= 2
 
     def _pass(self, wav: Tensor) -> Tensor:
         """(clips, whole hops) to the same shape, all at once."""
