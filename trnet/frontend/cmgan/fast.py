@@ -48,6 +48,8 @@ MOST_BITS = 100.0
 """Scores that are surely no farther from 0, in bits, need not be brought to a largest one of 0 for their softmax."""
 FUSED_ROWS, FUSED_SCORES = 256, 2**27
 """The same on a GPU: scores of positions, half a GiB."""
+ALIGNED = 16
+"""Rows of a bias begin at multiples of so many values, or PyTorch's fused attention copies it."""
 EDGE = 96
 """Distances beyond the farthest that a table of positions has at both ends, for blocks that are not full: of queries
 here at most ROWS - 1, in ``attention.cpp`` with the widest registers 11 at one end and 73 at the other."""
@@ -502,8 +504,9 @@ def fused_attend(embedding: Tensor, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
             farthest = steps - start - asked  # column of the distance of the last query to the first key
             by_distance = ((queries * scale) @ table[:, farthest : farthest + span]).contiguous()
             strides = (heads * asked * span, asked * span, span - 1, 1)
-            askew = by_distance.as_strided((count, heads, asked, steps), strides, asked - 1).contiguous()
+            askew = by_distance.as_strided((count, heads, asked, steps), strides, asked - 1)
+            bias = q.new_empty(count, heads, asked, -(-steps // ALIGNED) * ALIGNED)[..., :steps].copy_(askew)
             out[group, :, start : start + rows] = functional.scaled_dot_product_attention(
-                queries, k[group], v[group], attn_mask=askew, scale=scale
+                queries, k[group], v[group], attn_mask=bias, scale=scale
             )
     return out
