@@ -505,7 +505,7 @@ def fused_attend(embedding: Tensor, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
             by_distance = ((queries * scale) @ table[:, farthest : farthest + span]).contiguous()
             strides = (heads * asked * span, asked * span, span - 1, 1)
             askew = by_distance.as_strided((count, heads, asked, steps), strides, asked - 1)
-            bias = q.new_empty(count, heads, asked, -(-steps // ALIGNED) * ALIGNED)[..., :steps].copy_(askew)
+            bias = by_distance.new_empty(count, heads, asked, -(-steps // ALIGNED) * ALIGNED)[..., :steps].copy_(askew)
             out[group, :, start : start + rows] = functional.scaled_dot_product_attention(
                 queries, k[group], v[group], attn_mask=bias, scale=scale
             )
