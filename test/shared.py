@@ -1,11 +1,14 @@
-"""Where the tests find the shared data pack: real audio, checkpoints and reference outputs."""
+"""What tests need that is not everywhere: the shared pack of audio, checkpoints and reference outputs; a compiler."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
+
+needs_compiler = pytest.mark.skipif(shutil.which("c++") is None, reason="needs a C++ compiler")
 
 
 def shared(*parts: str) -> Path:

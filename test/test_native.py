@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from shared import needs_compiler
 
 from trnet import native
 
 SQUARE = 'extern "C" int square(int x) { return x * x; }\n'
-needs_compiler = pytest.mark.skipif(shutil.which("c++") is None, reason="needs a C++ compiler")
 
 
 @pytest.fixture

@@ -24,6 +24,11 @@ def nearest(name: str, known: Sequence[str]) -> str:
     return f"{hint} Known: {' '.join(known)}"
 
 
+def first_line(error: Exception) -> str:
+    """What an error says first, or its kind where it says nothing."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
 def one_line_errors(main: Callable[..., int | None]) -> Callable[..., int]:
     """Turn the failures a user can mend into one line on stderr and an exit status that is not 0.
 
@@ -52,7 +57,7 @@ def one_line_errors(main: Callable[..., int | None]) -> Callable[..., int]:
         except RuntimeError as error:
             if type(error).__name__ != "OutOfMemoryError":  # torch's, which is not imported for it
                 raise
-            message = f"{str(error).splitlines()[0]} Ask for less at a time, or free the GPU"
+            message = f"{first_line(error)} Ask for less at a time, or free the GPU"
         except KeyboardInterrupt:
             print(f"\n{STOPPED}", file=sys.stderr)
             return 130

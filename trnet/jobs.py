@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from trnet.allocator import keep_freed_memory
 from trnet.device import gpu
-from trnet.errors import TrnetError
+from trnet.errors import TrnetError, first_line
 from trnet.experiment import Experiment
 from trnet.parallel import imap
 
@@ -63,7 +63,7 @@ def _failure(experiment: Experiment, work: Work, job: T, position: int | None) -
     except TrnetError as error:
         return str(error)
     except torch.OutOfMemoryError as error:
-        return f"{str(error).splitlines()[0]} Lower training.batch_size, or --nj"
+        return f"{first_line(error)} Lower training.batch_size, or --nj"
     return None
 
 

@@ -58,8 +58,8 @@ def _load(source: Path, named: str) -> ctypes.CDLL | None:
 
 def _command(compiler: list[str]) -> tuple[list[str], bytes]:
     """How to compile, and the macros that say which compiler and processor that is."""
-    for processor in ((option,) for option in THIS_PROCESSOR):
-        command = [*compiler, *FLAGS, *processor, "-x", "c++"]
+    for this_processor in THIS_PROCESSOR:
+        command = [*compiler, *FLAGS, this_processor, "-x", "c++"]
         said = subprocess.run([*command, "-dM", "-E", os.devnull], capture_output=True)
         if said.returncode == 0:
             break

@@ -93,3 +93,12 @@ def odd_clips() -> dict[str, Tensor]:
         "faint": 1e-6 * noise,
         "impulse": impulse,
     }
+
+
+@pytest.fixture(scope="module")
+def compiled_anew(tmp_path_factory):
+    """C++ without anything of the user's own: neither what was compiled before, nor another compiler."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.delenv("CXX", raising=False)
+        yield

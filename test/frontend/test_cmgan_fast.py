@@ -1,21 +1,19 @@
 """CMGAN's fast path: the numbers of the network as it is written, and a file that can be deleted."""
 
-import copy
 import importlib.util
-import math
-import shutil
 import sys
 
 import pytest
 import torch
-from shared import shared
+from shared import needs_compiler, shared
 
 import trnet.frontend.cmgan
 from trnet.errors import TrnetError
 from trnet.frontend import build_frontend
-from trnet.frontend.cmgan import CmganFrontEnd, TscNet, fast
+from trnet.frontend.cmgan import CmganFrontEnd, TscNet, attention, fast
 from trnet.frontend.cmgan import frontend as module
-from trnet.frontend.cmgan.conformer import RelativeAttention
+
+pytestmark = pytest.mark.usefixtures("compiled_anew")
 
 
 def build(seed=0, **conf):
@@ -37,18 +35,6 @@ def noise(*shape: int) -> torch.Tensor:
 
 def network(channels=8) -> TscNet:
     return build(num_channel=channels).network
-
-
-needs_compiler = pytest.mark.skipif(shutil.which("c++") is None, reason="needs a C++ compiler")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def compiled_anew(tmp_path_factory):
-    """Nothing of the user's own: neither what was compiled before, nor another compiler."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        patch.delenv("CXX", raising=False)
-        yield
 
 
 @pytest.fixture
@@ -81,58 +67,6 @@ def test_fast_is_plain(channels, clips, samples):
     assert torch.is_inference(got) is False
 
 
-@pytest.mark.parametrize("loud", [1, 30])
-@pytest.mark.parametrize("steps", [1, 65, 600])
-def test_attention_in_blocks_is_attention(steps, loud):
-    """Past the farthest position that has an embedding of its own, too; and where scores would overflow as they are."""
-    conformer = network(16).TSCB_2.time_conformer
-    layer, quick = conformer.attn.fn, fast._Conformer(conformer)
-    q, k, v = torch.randn(3, 2, 4, steps, 4).unbind(0)
-    q *= loud
-    assert steps == 1 or ((q @ k.transpose(2, 3)).abs().max() * 4**-0.5 > 128) == (loud > 1)
-    wanted = layer.attend(q, k, v).flatten(0, 1)
-    got = fast.attend_in_blocks(
-        *(t.flatten(0, 1) for t in (q * 4**-0.5 * math.log2(math.e), k, v)), quick.positions(steps)
-    )
-    assert (got - wanted).abs().max() < 1e-5 * loud
-
-
-LANES = [pytest.param(lanes, marks=needs_compiler) for lanes in (4, 8, 16)]
-
-
-@pytest.fixture(params=["PyTorch", *LANES])
-def attention(request, monkeypatch):
-    """Attention as it is without a compiler, and by ``attention.cpp`` for registers of every width."""
-    monkeypatch.setenv("CXX", "" if request.param == "PyTorch" else f"c++ -DTRNET_LANES={request.param}")
-    assert (fast.load(fast.ATTENTION) is None) == (request.param == "PyTorch")
-
-
-@pytest.mark.parametrize("loud", [1, 30])
-@pytest.mark.parametrize("steps", [1, 2, 5, 6, 7, 33, 113, 600])
-def test_attention_is_attention(attention, steps, loud):
-    """All sizes of what is left of a block; 600 steps are past the farthest position with an embedding of its own."""
-    torch.manual_seed(0)
-    conformer = network(64).TSCB_2.time_conformer
-    layer, quick = conformer.attn.fn, fast._Conformer(conformer)
-    q, k, v = torch.randn(3, 3, 4, steps, 16).unbind(0)
-    q *= loud
-    wanted = copy.deepcopy(layer).double().attend(q.double(), k.double(), v.double())
-    qkv = torch.stack([q * 16**-0.5 * math.log2(math.e), k, v]).permute(1, 3, 0, 2, 4).contiguous()
-    got = fast.attend(qkv, quick.positions(steps)).transpose(1, 2)
-    assert (got - wanted).abs().max() < 1e-5 * loud
-
-
-def test_attention_of_what_is_not_finite_is_not_finite(attention):
-    conformer = fast._Conformer(network(64).TSCB_2.time_conformer)
-    for kind in range(3):
-        for value in (math.nan, math.inf):
-            qkv = torch.randn(2, 20, 3, 4, 16)
-            qkv[1, 4, kind, 2, 7] = value
-            said = fast.attend(qkv, conformer.positions(20))
-            assert not said[1, 4, 2].isfinite().all(), (kind, value)
-            assert said[0].isfinite().all() and said[1, :, [0, 1, 3]].isfinite().all()
-
-
 @needs_compiler
 def test_compiled_and_not_enhance_alike(monkeypatch):
     """Also past the farthest position with an embedding of its own."""
@@ -159,21 +93,15 @@ def test_a_gpu_without_the_memory_gets_half(monkeypatch):
         frontend.enhance(wav)
 
 
-@needs_compiler
-def test_a_table_that_is_too_short_is_refused():
-    table = fast._Conformer(network(64).TSCB_2.time_conformer).positions(40)[:, :-90].contiguous()
-    with pytest.raises(ValueError, match="distances is too short for 40 steps"):
-        fast.attend(torch.randn(1, 40, 3, 4, 16), table)
-
-
 @pytest.mark.parametrize("limits", [(1, 1, 1, 1), (207, 500, 3, 999), (2**30,) * 4])
 def test_blocks_of_any_size_say_the_same(monkeypatch, limits):
     spec = torch.randn(1, 3, 5, 201)
     net = network(4)
     with torch.no_grad():
         wanted = net(spec)
-    for name, limit in zip(("TOKENS", "CONV_TOKENS", "ROWS", "SCORES"), limits, strict=True):
-        monkeypatch.setattr(fast, name, limit)
+    names = ((fast, "TOKENS"), (fast, "CONV_TOKENS"), (attention, "ROWS"), (attention, "SCORES"))
+    for (module_of_it, name), limit in zip(names, limits, strict=True):
+        monkeypatch.setattr(module_of_it, name, limit)
     for got, want in zip(fast.forward(net, spec), wanted, strict=True):
         assert (got - want).abs().max() < 1e-4
 
@@ -209,18 +137,6 @@ def test_weights_that_change_are_heard():
     with torch.no_grad():
         frontend.network.complex_decoder.conv.bias += 1
     assert not torch.allclose(frontend.enhance(wav), before, atol=1e-4)
-
-
-@pytest.mark.parametrize("steps", [1, 40, 600])
-def test_fused_attention_is_attention(monkeypatch, steps):
-    torch.manual_seed(0)
-    layer = RelativeAttention(16).requires_grad_(False)
-    q, k, v = torch.randn(3, 3, 4, steps, 4).unbind(0)
-    wanted = layer.attend(q, k, v)
-    for rows, scores in ((256, 2**27), (7, 1), (64, 2**18)):
-        monkeypatch.setattr(fast, "FUSED_ROWS", rows)
-        monkeypatch.setattr(fast, "FUSED_SCORES", scores)
-        assert (fast.fused_attend(layer.rel_pos_emb.weight, q, k, v) - wanted).abs().max() < 1e-5
 
 
 def test_the_network_attends_fused_and_then_as_before():

@@ -149,8 +149,8 @@ def _compare(ways: list[Way], seconds: float, threads: int, rounds: int, device:
     for number in range(rounds):
         for way in ways:
             config = {"frontend": "cmgan", "frontend_conf": {"init": "random", **way.conf}}
-            gpu = device.type == "cuda"
-            job = Job(config, seconds, threads, 2, way.allocator, way.eager, way.clips, gpu, way.compiler)
+            how = {"allocator": way.allocator, "eager": way.eager, "clips": way.clips, "compiler": way.compiler}
+            job = Job(config, seconds, threads, gpu=device.type == "cuda", **how)
             by_label[way.label].append(measure(job))
             print(f"round {number + 1}: cmgan {way.label}: {by_label[way.label][-1]}", flush=True)
     checks = {label: torch.tensor(all_of[0].check) for label, all_of in by_label.items()}

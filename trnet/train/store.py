@@ -168,7 +168,7 @@ class FeatureStore:
         except (torch.OutOfMemoryError, OSError) as error:
             where = self.room.folder if home == DISK else home
             why = error.strerror if isinstance(error, OSError) else "out of memory"
-            print(f"{where}: no room for {4e-6 * rows * mels:.0f} MB of features ({why}); half of them are tried there")
+            print(f"{where}: no room for {4e-6 * rows * mels:.0f} MB of features ({why}); fewer are tried")
             return None
 
     def _empty(self, rows: int, mels: int, home: str) -> Tensor:

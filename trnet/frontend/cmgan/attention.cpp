@@ -1,4 +1,4 @@
-// Attention with relative positions for fast.py, which says what is computed and checks what comes in.
+// Attention with relative positions for attention.py, which says what is computed and checks what comes in.
 //
 // ROWS queries at a time meet all keys: their scores, the softmax of them and what it says of the values stay in the cache
 // of one core. float32 throughout. Scores are in bits, so that the softmax is one of powers of two.

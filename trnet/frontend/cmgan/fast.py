@@ -1,15 +1,13 @@
 """The CMGAN generator for inference: the numbers of :class:`TscNet`, several times faster, in less memory.
 
-This file can be deleted, with ``attention.cpp``: the front-end then uses the network itself, the reference. On a GPU
-(:func:`fused_attention`) only the attention is another. On a CPU (:func:`forward`):
+This file can be deleted: the front-end then uses the network itself, which stays the reference, and ``attention.py``
+and ``attention.cpp`` have no user any more. On a GPU (:func:`fused_attention`) only the attention is another. On a CPU
+(:func:`forward`):
 
 - Everything is tokens-major, (frames, bands, channels), which is what linear layers and oneDNN's convolutions like.
 - A conformer works on about 1,000 tokens at a time, so that what one layer leaves is in the cache for the next.
-- Scores of relative positions are q . E^T for all distances in a block of queries, read askew: row i shifted by i is
-  what row i needs (Huang et al., "Music Transformer", 2019). The multiplication that makes q . k^T reads them so,
-  and adds. A block of scores stays in the cache.
-- The numerator of a softmax is a power of two of scores in bits, half the price of an exponential.
-- Where there is a C++ compiler, attention is that of ``attention.cpp``, twice as fast as PyTorch's operations.
+- Attention goes block by block of queries, in C++ where there is a compiler (``attention.py``). The numerator of a
+  softmax is a power of two of scores in bits, half the price of an exponential.
 - Scales, halves, the batch norm and the sub-pixel convolution of the mask are folded into weights; biases that an
   instance norm takes out again are left out.
 - Cores work on blocks of their own, each operation on one core, so the result does not depend on how many there are.
@@ -23,39 +21,21 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from ctypes import CDLL, c_size_t, c_void_p
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trnet.frontend.cmgan.conformer import FARTHEST, HEADS, KERNEL, ConformerBlock, RelativeAttention
+from trnet.frontend.cmgan.attention import attend, fused_attend, position_table
+from trnet.frontend.cmgan.conformer import HEADS, KERNEL, ConformerBlock, RelativeAttention
 from trnet.frontend.cmgan.network import DEPTH, ComplexDecoder, DilatedDense, MaskDecoder, TscNet
-from trnet.native import load
 
 TOKENS = 1024
 """Tokens that a conformer works on at a time, if one sequence is not longer."""
 CONV_TOKENS = 3072
 """Tokens that a convolution makes at a time."""
-ROWS = 64
-"""Queries in a block of scores, at most."""
-SCORES = 2**18
-"""Scores in a block, 1 MiB: fewer miss the second-level cache, more come with less of Python between them."""
-MOST_BITS = 100.0
-"""Scores that are surely no farther from 0, in bits, need not be brought to a largest one of 0 for their softmax."""
-FUSED_ROWS, FUSED_SCORES = 256, 2**27
-"""The same on a GPU: scores of positions, half a GiB."""
-ALIGNED = 16
-"""Rows of a bias begin at multiples of so many values, or PyTorch's fused attention copies it."""
-EDGE = 96
-"""Distances beyond the farthest that a table of positions has at both ends, for blocks that are not full: of queries
-here at most ROWS - 1, in ``attention.cpp`` with the widest registers 11 at one end and 73 at the other."""
-ATTENTION = Path(__file__).with_name("attention.cpp")
-ATTENTION_WIDTH = 16
-"""Of queries, in ``attention.cpp``."""
 MOST_CORES = 8
 """Threads; more would wait for Python."""
 
@@ -132,7 +112,7 @@ class _Generator:
 
     def _conform(self, conformer: _Conformer, x: Tensor) -> None:
         """Add what a conformer makes of sequences to them: (sequences, steps, channels), in place."""
-        table = conformer.positions(x.shape[1])
+        table = position_table(conformer.embedding, x.shape[1])
         size = max(1, TOKENS // x.shape[1])
 
         def work(start: int) -> None:
@@ -316,7 +296,7 @@ class _Conformer:
         self.mixed = conv[7].weight[:, :, 0].t().contiguous(), conv[7].bias
 
     def __call__(self, x: Tensor, table: Tensor) -> Tensor:
-        """(sequences, steps, channels) to the same shape; ``table`` is :meth:`positions` of the steps."""
+        """(sequences, steps, channels) to the same shape; ``table`` is :func:`position_table` of the steps."""
         tokens = x.reshape(-1, x.shape[2])
         tokens = tokens.clone() if tokens.data_ptr() == x.data_ptr() else tokens
         self.ff1.add_to(tokens)
@@ -340,11 +320,6 @@ class _Conformer:
         y = functional.silu(y.permute(0, 2, 3, 1).reshape(len(tokens), -1), inplace=True)
         _add_linear(tokens, y, self.mixed)
 
-    def positions(self, steps: int) -> Tensor:
-        """Embeddings of all distances, the farthest ahead first, (width, distances)."""
-        distance = torch.arange(_zero(steps), -steps - EDGE, -1).clamp_(-FARTHEST, FARTHEST)
-        return self.embedding[distance + FARTHEST].t().contiguous()
-
 
 class _FeedForward:
     """A feed-forward layer, halved."""
@@ -358,94 +333,6 @@ class _FeedForward:
         weight, bias = self.inner
         inner = functional.silu(torch.addmm(bias, _norm(self.norm, tokens), weight), inplace=True)
         _add_linear(tokens, inner, self.outer)
-
-
-def attend(qkv: Tensor, table: Tensor) -> Tensor:
-    """Attention with relative positions.
-
-    Args:
-        qkv: (sequences, steps, 3, heads, width): queries, scaled so that scores are in bits, keys and values.
-        table: (width, distances): embeddings as of :meth:`_Conformer.positions`, one a column.
-
-    Returns:
-        (sequences, steps, heads, width).
-    """
-    library = load(ATTENTION) if qkv.shape[-1] == ATTENTION_WIDTH else None
-    if library is None:
-        q, k, v = qkv.permute(2, 0, 3, 1, 4).flatten(1, 2).contiguous().unbind(0)  # (sequences * heads, steps, width)
-        return attend_in_blocks(q, k, v, table).unflatten(0, (len(qkv), -1)).transpose(1, 2)
-    return _attend_compiled(library, qkv, table)
-
-
-def _attend_compiled(library: CDLL, qkv: Tensor, table: Tensor) -> Tensor:
-    """The same by ``attention.cpp``."""
-    sequences, steps, three, heads, width = qkv.shape
-    assert three == 3 and width == len(table) == ATTENTION_WIDTH
-    assert qkv.is_contiguous() and table.is_contiguous() and qkv.dtype == table.dtype == torch.float32
-    out = qkv.new_empty(sequences, steps, heads, width)
-    sizes = (sequences, steps, heads, table.shape[1], _zero(steps))
-    pointers = (c_void_p(tensor.data_ptr()) for tensor in (qkv, table, out))
-    failed = library.attend(*pointers, *map(c_size_t, sizes))
-    if failed == 1:
-        raise MemoryError(f"{ATTENTION.name}: no memory for a block of scores")
-    if failed:
-        raise ValueError(f"{ATTENTION.name}: a table of {table.shape[1]} distances is too short for {steps} steps")
-    return out
-
-
-def attend_in_blocks(q: Tensor, k: Tensor, v: Tensor, table: Tensor) -> Tensor:
-    """Attention with relative positions by PyTorch, a block of scores at a time.
-
-    Args:
-        q: (maps, steps, width), scaled so that scores are in bits; a map is one head of one sequence.
-        k: the same.
-        v: the same.
-        table: (width, distances): embeddings as of :meth:`_Conformer.positions`, one a column.
-
-    Returns:
-        (maps, steps, width).
-    """
-    maps, steps, width = q.shape
-    rows = _rows(steps)
-    together = max(1, min(maps, SCORES // (rows * steps)))
-    room, held = q.new_empty(together * rows * (steps + rows - 1)), q.new_empty(together * rows * steps)
-    small = bool(_longest(q, 2) * (_longest(k, 2) + _longest(table, 0)) < MOST_BITS)  # Cauchy and Schwarz
-    out = torch.empty_like(q)
-    for heard, asking, keys, values in zip(*(t.split(together) for t in (out, q, k.transpose(1, 2), v)), strict=True):
-        start, count = 0, len(asking)
-        for queries in asking.split(rows, dim=1):
-            asked = queries.shape[1]
-            span = steps + asked - 1  # distances that these queries meet
-            farthest = _zero(steps) - (start + asked - 1)  # column of what lies farthest behind
-            by_distance = room[: count * asked * span].view(-1, span)
-            torch.mm(queries.reshape(-1, width), table[:, farthest : farthest + span], out=by_distance)
-            # query i and key j in column asked - 1 - i + j
-            askew = room.as_strided((count, asked, steps), (asked * span, span - 1, 1), asked - 1)
-            scores = held[: count * asked * steps].view(count, asked, steps)
-            torch.baddbmm(askew, queries, keys, out=scores)
-            if not small:
-                scores -= scores.amax(dim=2, keepdim=True)
-            torch.exp2(scores, out=scores)
-            share = torch.bmm(scores, values)
-            torch.div(share, scores.sum(dim=2, keepdim=True), out=heard[:, start : start + asked])
-            start += asked
-    return out
-
-
-def _longest(x: Tensor, dim: int) -> Tensor:
-    """The largest norm of vectors along a dimension."""
-    return torch.linalg.vector_norm(x, dim=dim).max()
-
-
-def _zero(steps: int) -> int:
-    """The column of a table of positions that is distance 0."""
-    return steps - 1 + EDGE
-
-
-def _rows(steps: int) -> int:
-    """Queries in a block of scores: blocks of about one size."""
-    blocks = -(-steps // ROWS)
-    return -(-steps // blocks)
 
 
 def _linear(layer: nn.Linear, scale: float = 1.0) -> tuple[Tensor, Tensor]:
@@ -474,39 +361,3 @@ def fused_attention(network: TscNet) -> Iterator[None]:
     finally:
         for layer in layers:
             del layer.attend  # the class's own again
-
-
-def fused_attend(embedding: Tensor, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Attention with relative positions by PyTorch's fused kernels, which get the scores of positions as a bias.
-
-    Args:
-        embedding: (distances, width), of -512..512 steps.
-        q: (batch, heads, steps, width).
-        k: the same.
-        v: the same.
-
-    Returns:
-        (batch, heads, steps, width).
-    """
-    batch, heads, steps, width = q.shape
-    scale = width**-0.5
-    rows = min(steps, FUSED_ROWS)
-    together = max(1, FUSED_SCORES // (heads * rows * (steps + rows)))
-    distance = torch.arange(steps - 1, -steps, -1, device=q.device).clamp_(-FARTHEST, FARTHEST)
-    table = embedding[distance + FARTHEST].to(q.dtype).t()  # (width, 2 * steps - 1)
-    out = torch.empty_like(q)
-    for first in range(0, batch, together):
-        group = slice(first, first + together)
-        for start in range(0, steps, rows):
-            queries = q[group, :, start : start + rows]
-            count, _, asked, _ = queries.shape
-            span = steps + asked - 1
-            farthest = steps - start - asked  # column of the distance of the last query to the first key
-            by_distance = ((queries * scale) @ table[:, farthest : farthest + span]).contiguous()
-            strides = (heads * asked * span, asked * span, span - 1, 1)
-            askew = by_distance.as_strided((count, heads, asked, steps), strides, asked - 1)
-            bias = by_distance.new_empty(count, heads, asked, -(-steps // ALIGNED) * ALIGNED)[..., :steps].copy_(askew)
-            out[group, :, start : start + rows] = functional.scaled_dot_product_attention(
-                queries, k[group], v[group], attn_mask=bias, scale=scale
-            )
-    return out

@@ -1,0 +1,163 @@
+"""Attention with relative positions for inference: on a CPU in C++ or by PyTorch, and on a GPU by its fused kernels.
+
+The numbers of :class:`trnet.frontend.cmgan.conformer.RelativeAttention`. Scores of positions are q . E^T for all
+distances in a block of queries, read askew: row i shifted by i is what row i needs (Huang et al., "Music Transformer",
+2019). A block of scores stays in the cache.
+"""
+
+from ctypes import CDLL, c_size_t, c_void_p
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from trnet.frontend.cmgan.conformer import FARTHEST
+from trnet.native import load
+
+SOURCE = Path(__file__).with_name("attention.cpp")
+WIDTH = 16
+"""Of queries, there."""
+EDGE = 96
+"""Distances beyond the farthest that a table of positions has at both ends, for blocks that are not full: of queries
+here at most ROWS - 1, in C++ with the widest registers 11 at one end and 73 at the other."""
+ROWS = 64
+"""Queries in a block of scores, at most."""
+SCORES = 2**18
+"""Scores in a block, 1 MiB: fewer miss the second-level cache, more come with less of Python between them."""
+MOST_BITS = 100.0
+"""Scores that are surely no farther from 0, in bits, need not be brought to a largest one of 0 for their softmax."""
+FUSED_ROWS, FUSED_SCORES = 256, 2**27
+"""The same on a GPU: scores of positions, half a GiB."""
+ALIGNED = 16
+"""Rows of a bias begin at multiples of so many values, or PyTorch's fused attention copies it."""
+
+
+def position_table(embedding: Tensor, steps: int) -> Tensor:
+    """Embeddings (distances, width) of -512..512 steps, one a column, the farthest behind first: (width, distances)."""
+    distance = torch.arange(_zero(steps), -steps - EDGE, -1).clamp_(-FARTHEST, FARTHEST)
+    return embedding[distance + FARTHEST].t().contiguous()
+
+
+def attend(qkv: Tensor, table: Tensor) -> Tensor:
+    """Attention with relative positions.
+
+    Args:
+        qkv: (sequences, steps, 3, heads, width): queries, scaled so that scores are in bits, keys and values.
+        table: (width, distances): embeddings as of :func:`position_table`, one a column.
+
+    Returns:
+        (sequences, steps, heads, width).
+    """
+    library = load(SOURCE) if qkv.shape[-1] == WIDTH else None
+    if library is None:
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).flatten(1, 2).contiguous().unbind(0)  # (sequences * heads, steps, width)
+        return attend_in_blocks(q, k, v, table).unflatten(0, (len(qkv), -1)).transpose(1, 2)
+    return _attend_compiled(library, qkv, table)
+
+
+def _attend_compiled(library: CDLL, qkv: Tensor, table: Tensor) -> Tensor:
+    """The same by ``attention.cpp``."""
+    sequences, steps, three, heads, width = qkv.shape
+    assert three == 3 and width == len(table) == WIDTH
+    assert qkv.is_contiguous() and table.is_contiguous() and qkv.dtype == table.dtype == torch.float32
+    out = qkv.new_empty(sequences, steps, heads, width)
+    sizes = (sequences, steps, heads, table.shape[1], _zero(steps))
+    pointers = (c_void_p(tensor.data_ptr()) for tensor in (qkv, table, out))
+    failed = library.attend(*pointers, *map(c_size_t, sizes))
+    if failed == 1:
+        raise MemoryError(f"{SOURCE.name}: no memory for a block of scores")
+    if failed:
+        raise ValueError(f"{SOURCE.name}: a table of {table.shape[1]} distances is too short for {steps} steps")
+    return out
+
+
+def attend_in_blocks(q: Tensor, k: Tensor, v: Tensor, table: Tensor) -> Tensor:
+    """Attention with relative positions by PyTorch, a block of scores at a time.
+
+    Args:
+        q: (maps, steps, width), scaled so that scores are in bits; a map is one head of one sequence.
+        k: the same.
+        v: the same.
+        table: (width, distances): embeddings as of :func:`position_table`, one a column.
+
+    Returns:
+        (maps, steps, width).
+    """
+    maps, steps, width = q.shape
+    rows = _rows(steps)
+    together = max(1, min(maps, SCORES // (rows * steps)))
+    room, held = q.new_empty(together * rows * (steps + rows - 1)), q.new_empty(together * rows * steps)
+    small = bool(_longest(q, 2) * (_longest(k, 2) + _longest(table, 0)) < MOST_BITS)  # Cauchy and Schwarz
+    out = torch.empty_like(q)
+    for heard, asking, keys, values in zip(*(t.split(together) for t in (out, q, k.transpose(1, 2), v)), strict=True):
+        start, count = 0, len(asking)
+        for queries in asking.split(rows, dim=1):
+            asked = queries.shape[1]
+            span = steps + asked - 1  # distances that these queries meet
+            farthest = _zero(steps) - (start + asked - 1)  # column of what lies farthest behind
+            by_distance = room[: count * asked * span].view(-1, span)
+            torch.mm(queries.reshape(-1, width), table[:, farthest : farthest + span], out=by_distance)
+            # query i and key j in column asked - 1 - i + j
+            askew = room.as_strided((count, asked, steps), (asked * span, span - 1, 1), asked - 1)
+            scores = held[: count * asked * steps].view(count, asked, steps)
+            torch.baddbmm(askew, queries, keys, out=scores)
+            if not small:
+                scores -= scores.amax(dim=2, keepdim=True)
+            torch.exp2(scores, out=scores)
+            share = torch.bmm(scores, values)
+            torch.div(share, scores.sum(dim=2, keepdim=True), out=heard[:, start : start + asked])
+            start += asked
+    return out
+
+
+def _longest(x: Tensor, dim: int) -> Tensor:
+    """The largest norm of vectors along a dimension."""
+    return torch.linalg.vector_norm(x, dim=dim).max()
+
+
+def _zero(steps: int) -> int:
+    """The column of a table of positions that is distance 0."""
+    return steps - 1 + EDGE
+
+
+def _rows(steps: int) -> int:
+    """Queries in a block of scores: blocks of about one size."""
+    blocks = -(-steps // ROWS)
+    return -(-steps // blocks)
+
+
+def fused_attend(embedding: Tensor, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Attention with relative positions by PyTorch's fused kernels, which get the scores of positions as a bias.
+
+    Args:
+        embedding: (distances, width), of -512..512 steps.
+        q: (batch, heads, steps, width).
+        k: the same.
+        v: the same.
+
+    Returns:
+        (batch, heads, steps, width).
+    """
+    batch, heads, steps, width = q.shape
+    scale = width**-0.5
+    rows = min(steps, FUSED_ROWS)
+    together = max(1, FUSED_SCORES // (heads * rows * (steps + rows)))
+    distance = torch.arange(steps - 1, -steps, -1, device=q.device).clamp_(-FARTHEST, FARTHEST)
+    table = embedding[distance + FARTHEST].to(q.dtype).t()  # (width, 2 * steps - 1)
+    out = torch.empty_like(q)
+    for first in range(0, batch, together):
+        group = slice(first, first + together)
+        for start in range(0, steps, rows):
+            queries = q[group, :, start : start + rows]
+            count, _, asked, _ = queries.shape
+            span = steps + asked - 1
+            farthest = steps - start - asked  # column of the distance of the last query to the first key
+            by_distance = ((queries * scale) @ table[:, farthest : farthest + span]).contiguous()
+            strides = (heads * asked * span, asked * span, span - 1, 1)
+            askew = by_distance.as_strided((count, heads, asked, steps), strides, asked - 1)
+            bias = by_distance.new_empty(count, heads, asked, -(-steps // ALIGNED) * ALIGNED)[..., :steps].copy_(askew)
+            out[group, :, start : start + rows] = functional.scaled_dot_product_attention(
+                queries, k[group], v[group], attn_mask=bias, scale=scale
+            )
+    return out
