@@ -16,6 +16,8 @@ sys.path.insert(0, str(Path(__file__).parent))  # `test` itself is a package of 
 
 from tiny import Tiny, make_tiny
 
+from trnet import files
+
 BROWSERS = ("chromium", "chromium-headless-shell", "google-chrome", "chrome", "chromium-browser")
 
 
@@ -50,14 +52,24 @@ def browser():
 
 
 @pytest.fixture
-def disk_full() -> Callable[[Path], None]:
+def disk_full(monkeypatch) -> Callable[[Path], None]:
     """disk_full(path): this process's next try to write `path` meets a full disk, that of /dev/full."""
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full here")
+    full: set[Path] = set()
+    new_file = files._new_file
+
+    def on_full_disk(path: Path) -> Path:
+        partial = new_file(path)
+        if path in full:
+            full.remove(path)
+            partial.unlink()
+            partial.symlink_to("/dev/full")
+        return partial
 
     def fill(path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.with_name(f".partial-{os.getpid()}-{path.name}").symlink_to("/dev/full")
+        full.add(path)
+        monkeypatch.setattr(files, "_new_file", on_full_disk)
 
     return fill
 

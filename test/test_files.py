@@ -1,8 +1,11 @@
 """Files are whole or not there, whatever stops the writing; commands say so in one line."""
 
 import errno
+import re
+import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -67,13 +70,16 @@ def test_a_full_disk_is_one_line_on_stderr(tmp_path, disk_full, fails, name):
 
 
 WAV_ON_A_FULL_DISK = """
-import os, sys
+import sys
 from pathlib import Path
 import numpy as np
+from trnet import files
 from trnet.audio import write_audio
 from trnet.errors import one_line_errors
 path = Path(sys.argv[1])
-path.with_name(f".partial-{os.getpid()}-{path.name}").symlink_to("/dev/full")
+full = path.with_name("full")
+full.symlink_to("/dev/full")
+files._new_file = lambda path: full
 sys.exit(one_line_errors(lambda: write_audio(path, np.zeros(50_000, np.float32), 16000))())
 """
 
@@ -86,7 +92,9 @@ def test_a_wav_on_a_full_disk_is_one_line_on_stderr(tmp_path):
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_commands_turn_mistakes_into_one_line_and_leave_bugs_alone(capsys):
+def test_commands_turn_whatever_is_raised_into_one_line(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
     def main(error):
         raise error
 
@@ -98,8 +106,14 @@ def test_commands_turn_mistakes_into_one_line_and_leave_bugs_alone(capsys):
     assert run(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nMore of it")) == 1
     assert capsys.readouterr().err.startswith("error: CUDA out of memory. Tried to allocate 2 GiB. Ask for less")
     for bug in (ValueError("bug"), RuntimeError("bug"), PermissionError(errno.EACCES, "no")):
-        with pytest.raises(type(bug)):
-            run(bug)
+        assert run(bug) == 1
+        err = capsys.readouterr().err
+        assert err.startswith(f"error: unexpected {type(bug).__name__}: ") and len(err.splitlines()) == 1
+        log = Path(re.search(r"traceback is in (\S+);", err)[1])
+        assert stat.S_IMODE(log.stat().st_mode) == 0o600 and log.parent.parent == tmp_path
+        assert "Traceback (most recent call last)" in log.read_text() and "raise error" in log.read_text()
+    monkeypatch.setenv("TRNET_DEBUG", "1")
+    assert run(ValueError("bug")) == 1 and "Traceback" in capsys.readouterr().err
     assert one_line_errors(lambda: None)() == 0 and one_line_errors(lambda: 3)() == 3
 
 

@@ -113,9 +113,12 @@ def read_audio(path: Path, rate: int, start_s: float = 0.0, end_s: float | None 
 
 
 def write_audio(path: Path, samples: np.ndarray, rate: int) -> None:
-    """Write samples (n,) as 32-bit float WAV: no clipping, no rounding; whole or not at all."""
+    """Write samples (n,) as 32-bit float WAV: no clipping, no rounding; whole or not at all.
+
+    Whoever declares them done calls `trnet.files.flush_disks` before.
+    """
     import scipy.io.wavfile  # here, because it takes half a second and reading does without
 
     encoded = io.BytesIO()  # not by libsndfile: it writes the time of day into the file, and hides why a write failed
     scipy.io.wavfile.write(encoded, rate, np.ascontiguousarray(samples, dtype=np.float32))
-    write_bytes(path, encoded.getvalue())
+    write_bytes(path, encoded.getvalue(), durable=False)

@@ -1,16 +1,23 @@
-"""The one exception that stands for a mistake in the input, and how a command reports it."""
+"""The one exception that stands for a mistake in the input, and how a command reports whatever is raised."""
 
 import errno
 import functools
+import getpass
 import os
 import signal
+import stat
 import sys
+import tempfile
 import threading
+import traceback
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 
 IN_THE_WAY = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
+FULL = (errno.ENOSPC, errno.EDQUOT)
 STOPPED = "stopped; run the same command again to go on"
+DEBUG = "TRNET_DEBUG"  # 1: tracebacks on the screen, too
 
 
 class TrnetError(Exception):
@@ -24,17 +31,122 @@ def nearest(name: str, known: Sequence[str]) -> str:
     return f"{hint} Known: {' '.join(known)}"
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """What an error says first, or its kind where it says nothing."""
     return next(iter(str(error).splitlines()), type(error).__name__)
 
 
-def one_line_errors(main: Callable[..., int | None]) -> Callable[..., int]:
-    """Turn the failures a user can mend into one line on stderr and an exit status that is not 0.
+def printable(text: str) -> str:
+    """A text for a terminal: control characters and what is no text (of file names, say) as ``\\x1b``."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
-    `TrnetError` gives 1, a full disk, a file that may not be read or written, or a GPU out of memory 1, Ctrl-C or a
-    termination signal 130.
-    Anything else is a bug and keeps its traceback.
+
+def missing_package(package: str, extra: str) -> TrnetError:
+    """That a package of an extra of trnet is not installed, and how to install it."""
+    return TrnetError(
+        f"the package {package} is not installed; in trnet's checkout: tools/venv/bin/pip install -e '.[{extra}]'"
+    )
+
+
+def one_line(error: BaseException) -> str | None:
+    """The line for a failure that a user can mend; None for anything else, which is a bug."""
+    if isinstance(error, TrnetError):
+        return " ".join(str(error).split())
+    if isinstance(error, OSError):
+        return _disk_line(error)
+    if isinstance(error, MemoryError):
+        return "out of memory; ask for less at a time (--nj, training.batch_size), or use a machine with more"
+    if type(error).__name__ == "OutOfMemoryError":  # torch's, which is not imported for it
+        return f"{first_line(error)} Ask for less at a time, or free the GPU"
+    return None
+
+
+def _disk_line(error: OSError) -> str | None:
+    where = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
+    if error.errno in FULL:
+        return f"{where or os.getcwd()}: no space left on the disk; free some and run the same command again"
+    if error.errno == errno.EFBIG:
+        return f"{where or os.getcwd()}: a file is larger than allowed here; raise the limit (ulimit -f), run again"
+    if error.errno in IN_THE_WAY and where:
+        return f"{where}: {error.strerror}; name another place, or mend this one"
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return "too many files are open; raise the limit (ulimit -n), or lower --nj"
+    if error.errno in (errno.EIO, errno.ESTALE):
+        return f"{where or 'a disk'}: {error.strerror}; see whether the disk is well, and run the same command again"
+    return None
+
+
+def log_folder() -> Path:
+    """The folder for the logs of unexpected errors, this user's alone: ``$TMPDIR/trnet-<user>``.
+
+    Raises: OSError if it is somebody else's, or cannot be made.
+    """
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a user without a name, as in some containers
+        user = str(os.getuid())
+    folder = Path(tempfile.gettempdir(), f"trnet-{user}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    info = folder.lstat()
+    if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.getuid():
+        raise PermissionError(errno.EPERM, "is another user's", str(folder))
+    return folder
+
+
+def report_unexpected(error: BaseException) -> None:
+    """Say in one line that something was not expected; its traceback goes to a log file (mode 600) that is named."""
+    told = "".join(traceback.format_exception(error))
+    if os.environ.get(DEBUG) == "1":
+        print(told, file=sys.stderr, end="")
+    what = f"{type(error).__name__}: {' '.join(str(error).split())[:300] or 'without a word'}"
+    try:
+        handle, name = tempfile.mkstemp(prefix="error-", suffix=".log", dir=log_folder())  # mode 600
+        with open(handle, "w", encoding="utf-8", errors="backslashreplace") as log:
+            log.write(f"{' '.join(map(printable, sys.argv))}\n{told}")
+        where = f"the traceback is in {name}"
+    except OSError:
+        where = f"{DEBUG}=1 shows the traceback"
+    _say(f"unexpected {what}; {where}; please report it with that file")
+
+
+def _say(message: str) -> None:
+    print(f"error: {printable(message)}", file=sys.stderr)
+
+
+def report(error: BaseException) -> int:
+    """Say in one line what was raised; the exit status that goes with it.
+
+    Ctrl-C or a termination signal gives 130, a reader of standard output that went away 1 without a word, anything
+    else 1 with a line.
+    """
+    if isinstance(error, KeyboardInterrupt):
+        print(f"\n{STOPPED}", file=sys.stderr)
+        return 130
+    if isinstance(error, BrokenPipeError):
+        _give_up_stdout()
+        return 1
+    message = one_line(error)
+    if message is None:
+        report_unexpected(error)
+    else:
+        if os.environ.get(DEBUG) == "1":
+            traceback.print_exception(error)
+        _say(message)
+    return 1
+
+
+def _give_up_stdout() -> None:
+    """Nobody reads standard output any more: what is still in its buffer goes nowhere."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError, AttributeError):  # not a real one
+        pass
+
+
+def one_line_errors(main: Callable[..., int | None]) -> Callable[..., int]:
+    """Turn whatever a command raises into one line on stderr and an exit status that is not 0; see `report`.
+
+    A mistake in the input has a message of its own; what nobody expected is named, and its traceback is in a log file.
     """
 
     @functools.wraps(main)
@@ -44,24 +156,7 @@ def one_line_errors(main: Callable[..., int | None]) -> Callable[..., int]:
                 signal.signal(stop, signal.default_int_handler)  # KeyboardInterrupt, so that all is cleaned up
         try:
             return main(*args, **kwargs) or 0
-        except TrnetError as error:
-            message = " ".join(str(error).split())
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                where = error.filename or os.getcwd()
-                message = f"{where}: no space left on the disk; free some and run the same command again"
-            elif error.errno in IN_THE_WAY and error.filename:
-                message = f"{error.filename}: {error.strerror}; name another place, or mend this one"
-            else:
-                raise
-        except RuntimeError as error:
-            if type(error).__name__ != "OutOfMemoryError":  # torch's, which is not imported for it
-                raise
-            message = f"{first_line(error)} Ask for less at a time, or free the GPU"
-        except KeyboardInterrupt:
-            print(f"\n{STOPPED}", file=sys.stderr)
-            return 130
-        print(f"error: {message}", file=sys.stderr)
-        return 1
+        except (Exception, KeyboardInterrupt) as error:
+            return report(error)
 
     return run

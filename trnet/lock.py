@@ -1,19 +1,31 @@
 """One process at a time in a folder: a second one is told so, instead of spoiling what the first one writes."""
 
+import errno
 import fcntl
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from trnet.errors import TrnetError
+
+NO_LOCKS = (
+    errno.ENOLCK,
+    errno.ENOSYS,
+    errno.EOPNOTSUPP,
+    errno.EINVAL,
+)  # some network file systems have none
+_warned: set[Path] = set()
 
 
 @contextmanager
 def only_one(folder: Path, wait_s: float = 0) -> Iterator[None]:
     """Hold the lock of `folder`, the file ``.<name>.lock`` beside it, for the length of the block.
 
-    The operating system lets go of it when the process ends, however it ends; the empty file stays.
+    The operating system lets go of it when the process ends, however it ends; the empty file stays. On a file system
+    without locks that is said once, and nothing is held: it is then for the user to run one command at a time.
 
     Args:
         folder: what is locked; it need not be there.
@@ -26,16 +38,31 @@ def only_one(folder: Path, wait_s: float = 0) -> Iterator[None]:
     with open(lock_of(folder), "a") as stream:
         until = time.monotonic() + wait_s
         while True:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _try_lock(stream, folder):
                 break
-            except BlockingIOError:
-                if time.monotonic() >= until:
-                    raise TrnetError(
-                        f"{folder}: another process is at work there; wait until it ends, or stop it"
-                    ) from None
-                time.sleep(0.1)
+            if time.monotonic() >= until:
+                raise TrnetError(f"{folder}: another process is at work there; wait until it ends, or stop it")
+            time.sleep(0.1)
         yield
+
+
+def _try_lock(stream: IO, folder: Path) -> bool:
+    """Take the lock of an open file; False if another holds it, True also where the file system has no locks."""
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        if folder.parent not in _warned:
+            _warned.add(folder.parent)
+            print(
+                f"warning: {folder.parent}: its file system has no locks ({error.strerror}); "
+                "run only one command at a time on what lies there",
+                file=sys.stderr,
+            )
+    return True
 
 
 def lock_of(folder: Path) -> Path:
@@ -46,8 +73,4 @@ def lock_of(folder: Path) -> Path:
 def is_held(lock: Path) -> bool:
     """Whether another process holds such a file, or this one by another call."""
     with open(lock, "a") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+        return not _try_lock(stream, lock)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
-from trnet.files import write_text
+from trnet.files import PARTIAL, read_text, write_text
 
 
 def digest(value: Any) -> str:
@@ -30,15 +30,17 @@ def file_digest(path: Path) -> str:
 def dir_digest(folder: Path, ignore: Collection[str] = ()) -> str:
     """Digest of a folder's tables and stamps (sub-folders and archives not): what a later stage depends on."""
     files = [p for p in sorted(Path(folder).iterdir()) if p.is_file() and p.name not in ignore]
-    return digest({p.name: file_digest(p) for p in files if p.suffix != ".ark" and ".partial-" not in p.name})
+    return digest({p.name: file_digest(p) for p in files if p.suffix != ".ark" and PARTIAL not in p.name})
 
 
 def read_stamp(path: Path) -> dict[str, Any]:
     """A stamp's content; empty if there is none or it is damaged."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
+        stamp = json.loads(read_text(path))
+    except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):  # ValueError: no UTF-8, no JSON
         return {}
+    whole = isinstance(stamp, dict) and all(isinstance(stamp.get(key, {}), dict) for key in ("made_from", "results"))
+    return stamp if whole else {}
 
 
 class Stamp:
@@ -107,7 +109,7 @@ class Stamp:
             elif self.folder.exists():
                 shutil.rmtree(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
-        for left in self.folder.rglob(".partial-*") if sweep else ():
+        for left in self.folder.rglob(f"{PARTIAL}*") if sweep else ():
             left.unlink(missing_ok=True)
         self._write("begun")
 

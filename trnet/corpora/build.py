@@ -1,5 +1,6 @@
 """Build a data directory once: the work behind prepare_corpus and prepare_noise."""
 
+import glob
 import os
 import shutil
 from collections.abc import Callable, Collection
@@ -8,6 +9,7 @@ from typing import Any
 
 from trnet.corpora.source import shorten
 from trnet.errors import TrnetError
+from trnet.files import PARTIAL, flush_disks, new_folder
 from trnet.kaldi.data_dir import DataDir
 from trnet.kaldi.validate import validate_data_dir
 from trnet.lock import only_one
@@ -42,9 +44,9 @@ def _build(out: Path, made_from: dict[str, Any], tables: Collection[str], prepar
         print(f"{out}: up to date")
         return
     _clear(out)
-    for left in out.parent.glob(f".partial-*-{out.name}"):  # by a process that was killed
+    for left in out.parent.glob(f"{PARTIAL}*-{glob.escape(out.name)}"):  # by a process that was killed
         shutil.rmtree(left, ignore_errors=True)
-    partial = out.with_name(f".partial-{os.getpid()}-{out.name}")
+    partial = new_folder(out)
     stamp = Stamp(partial, "prepare", made_from)
     try:
         stamp.begin()
@@ -56,6 +58,7 @@ def _build(out: Path, made_from: dict[str, Any], tables: Collection[str], prepar
             )
         stamp.finish()
         count, hours = len(data.utts), sum(map(float, data["utt2dur"].values())) / 3600
+        flush_disks()
         os.replace(partial, out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -18,6 +18,7 @@ from trnet.allocator import keep_freed_memory
 from trnet.audio import write_audio
 from trnet.config import Features
 from trnet.errors import TrnetError
+from trnet.files import flush_disks
 from trnet.frontend import build_frontend
 from trnet.frontend.base import FrontEnd
 from trnet.frontend.clips import enhance_clips, enhance_utterance
@@ -132,6 +133,7 @@ class _Set:
         """Write the tables if all audio is there; whether it is."""
         if not all(self.target(utt).exists() for utt in self.data.utts):
             return False
+        flush_disks()
         paths = {utt: str(self.target(utt)) for utt in self.data.utts}
         write_data_dir(self.out, {"wav.scp": paths, "utt2spk": self.data["utt2spk"]})
         self.stamp.finish()

@@ -10,6 +10,7 @@ from trnet.audio import write_audio
 from trnet.conditions import Condition
 from trnet.config import Features, Simulation
 from trnet.errors import TrnetError
+from trnet.files import flush_disks
 from trnet.heard import read_clip, read_heard, span_length
 from trnet.kaldi.data_dir import Clip, DataDir, write_data_dir
 from trnet.noise.manifest import build_manifest, mixture
@@ -97,6 +98,7 @@ def simulate(
     over = sum(peak > 1 for peak in imap(_mix, jobs, nj, f"mix {noise_name}", worth=400))
     if over:
         print(f"{noise_name}: {over} of {len(jobs)} utterances peak above full scale; kept unclipped (float WAV)")
+    flush_disks()
     for i in todo:
         _write_tables(folders[i], conditions[i], speech, utt2noise, seconds, groups)
         stamps[i].finish()
