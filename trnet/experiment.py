@@ -86,7 +86,7 @@ class Experiment:
     @cached_property
     def archives(self) -> Archives:
         """The dumped features."""
-        return Archives(self.dump, self.config.frontend_name, self.corpus)
+        return Archives(self.dump, self.config.frontend_name, self.corpus, self.config.features.num_mel_bins)
 
     @cached_property
     def store(self) -> FeatureStore:

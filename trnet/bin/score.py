@@ -73,7 +73,8 @@ def main(args: list[str] | None = None) -> None:
     if other is None:
         material = gather(experiment, runs, predictions, conditions, opts.report_seed)
     else:
-        material = Material(missing=[f"audio and noise sets: see {other.recipe}; training: see {out.parent}"])
+        recipe = other.data.path.parent.parent
+        material = Material(missing=[f"audio and noise sets: see {recipe}; training: see {out.parent}"])
     write_report(
         out,
         predictions,
