@@ -8,6 +8,7 @@ from trnet.bin.options import Parser, make_parser
 from trnet.corpora.contract import BY
 from trnet.errors import TrnetError, one_line_errors
 from trnet.kaldi.data_dir import DataDir
+from trnet.kaldi.validate import valid_data_dir
 
 
 def get_parser() -> Parser:
@@ -39,7 +40,7 @@ def contract_text(data: DataDir, by: str) -> str:
 def main(args: list[str] | None = None) -> None:
     """Print the contract."""
     opts = get_parser().parse_args(args)
-    print(contract_text(DataDir(opts.data), opts.by), end="")
+    print(contract_text(valid_data_dir(opts.data, ("utt2emo",), audio=False), opts.by), end="")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from trnet.bin.options import (
 )
 from trnet.errors import one_line_errors
 from trnet.frontend.enhance import enhance_data_dirs
-from trnet.kaldi.data_dir import DataDir
+from trnet.kaldi.validate import valid_data_dir
 
 
 def get_parser() -> Parser:
@@ -48,7 +48,9 @@ def main(args: list[str] | None = None) -> None:
     config, device = config_from(opts), device_from(opts)
     frontend_config = {"frontend": config.frontend, "frontend_conf": config.frontend_conf}
     fingerprint, nj = frontend_from(config, opts).fingerprint(), 1 if opts.ngpu else opts.nj
-    sets = [(DataDir(folder), opts.dump / config.frontend_name / folder.name) for folder in opts.sets]
+    sets = [
+        (valid_data_dir(folder, ("wav.scp",)), opts.dump / config.frontend_name / folder.name) for folder in opts.sets
+    ]
     enhance_data_dirs(sets, frontend_config, fingerprint, config.features, nj, str(device), opts.shard)
 
 

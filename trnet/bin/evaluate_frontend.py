@@ -11,7 +11,7 @@ from trnet.enh.report import NOISY, write_report
 from trnet.enh.runs import TrainedFrontEnd
 from trnet.enh.schedule import best_epoch, score
 from trnet.errors import TrnetError, one_line_errors
-from trnet.kaldi.data_dir import DataDir
+from trnet.kaldi.validate import PAIR_TABLES, valid_data_dir
 from trnet.lock import only_one
 from trnet.provenance import commit, machine, versions
 from trnet.train.checkpoint import load_checkpoint
@@ -30,7 +30,7 @@ def main(args: list[str] | None = None) -> None:
     """Score every run that was asked for, then write the report of them."""
     opts = get_parser().parse_args(args)
     device, runs = device_from(opts), runs_from(opts)
-    data, nj = DataDir(opts.data / "test"), 1 if opts.ngpu else opts.nj
+    data, nj = valid_data_dir(opts.data / "test", PAIR_TABLES), 1 if opts.ngpu else opts.nj
     utts = drawn(data.utts, max(0, opts.test_utts), "test")
     for run in runs:
         if not run.trained():

@@ -13,7 +13,7 @@ from trnet.bin.options import (
 )
 from trnet.errors import TrnetError
 from trnet.experiment import Experiment
-from trnet.kaldi.data_dir import DataDir
+from trnet.kaldi.validate import valid_data_dir
 
 
 def add_experiment_options(parser: Parser) -> None:
@@ -52,4 +52,5 @@ def experiment_from(args: Namespace) -> Experiment:
         raise TrnetError(f"--seeds {args.seeds}: seeds count from 1; name at least one")
     for name in args.systems:
         config.system(name)
-    return Experiment(config, DataDir(args.corpus_data), args.dump, args.exp, device_from(args))
+    data = valid_data_dir(args.corpus_data, ("utt2emo", "utt2group", "utt2dur"), audio=False)
+    return Experiment(config, data, args.dump, args.exp, device_from(args))

@@ -6,7 +6,7 @@ from pathlib import Path
 from trnet.bin.options import Parser, add_config_options, config_from, list_of, make_parser
 from trnet.errors import one_line_errors
 from trnet.features.archive import make_archives
-from trnet.kaldi.data_dir import DataDir
+from trnet.kaldi.validate import valid_data_dir
 from trnet.lock import only_one
 
 
@@ -28,7 +28,8 @@ def main(args: list[str] | None = None) -> None:
     sets = []
     for folder in opts.sets:
         enhanced = opts.dump / config.frontend_name / folder.name
-        sets += [(DataDir(folder), opts.dump / "raw" / folder.name), (DataDir(enhanced), enhanced)]
+        sets.append((valid_data_dir(folder, ("wav.scp",)), opts.dump / "raw" / folder.name))
+        sets.append((valid_data_dir(enhanced, ("wav.scp",)), enhanced))
     with only_one(opts.dump / "raw"), only_one(opts.dump / config.frontend_name):
         make_archives(sets, config.features, opts.nj)
 

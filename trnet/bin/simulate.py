@@ -6,7 +6,7 @@ from pathlib import Path
 from trnet.bin.options import Parser, add_config_options, config_from, list_of, make_parser
 from trnet.errors import one_line_errors
 from trnet.folds import noise_groups
-from trnet.kaldi.data_dir import DataDir
+from trnet.kaldi.validate import valid_data_dir
 from trnet.lock import only_one
 from trnet.noise.simulate import simulate
 
@@ -26,10 +26,11 @@ def main(args: list[str] | None = None) -> None:
     """Write ``<corpus>_<noise>_<snr>db`` beside the clean data dir."""
     opts = get_parser().parse_args(args)
     config = config_from(opts)
-    speech, root = DataDir(opts.corpus_data), opts.corpus_data.parent
+    root = opts.corpus_data.parent
+    speech = valid_data_dir(opts.corpus_data, ("wav.scp", "utt2dur", "utt2group"))
     groups = noise_groups(speech, config.folds)
     for noise in opts.noises:
-        clips = DataDir(root / f"noise_{noise}")
+        clips = valid_data_dir(root / f"noise_{noise}", ("wav.scp", "utt2dur", "utt2src"))
         with only_one(root / f"{speech.path.name}_{noise}"):
             simulate(speech, clips, noise, root, config.features, config.simulation, opts.nj, groups)
 

@@ -11,7 +11,7 @@ from trnet.enh.config import EnhConfig
 from trnet.enh.dataset import Pairs
 from trnet.enh.loop import FRONTEND, LAST, Task, train_run
 from trnet.enh.schedule import ends_at, goes_too_far
-from trnet.kaldi.data_dir import DataDir
+from trnet.kaldi.validate import PAIR_TABLES, valid_data_dir
 from trnet.lock import only_one
 from trnet.sections import as_dict, made_of
 from trnet.stamp import Stamp, dir_digest, file_digest
@@ -66,6 +66,6 @@ class TrainedFrontEnd:
                 print(f"{self.folder}: up to date")
                 return
             stamp.begin()
-            pairs = [Pairs(DataDir(folder)) for folder in (self.train_data, self.valid_data)]
+            pairs = [Pairs(valid_data_dir(folder, PAIR_TABLES)) for folder in (self.train_data, self.valid_data)]
             train_run(Task(self.config, *pairs, self.seed, device, nj, wandb), self.folder)
             stamp.finish({FRONTEND: file_digest(self.folder / FRONTEND)})

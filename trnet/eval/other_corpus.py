@@ -5,7 +5,7 @@ from pathlib import Path
 
 from trnet.errors import TrnetError
 from trnet.experiment import Experiment
-from trnet.kaldi.data_dir import DataDir
+from trnet.kaldi.validate import valid_data_dir
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,8 @@ def other_corpus(trained: Experiment, data: Path) -> OtherCorpus:
     """
     data = Path(data)
     dump = data.parent.parent / data.parent.name.replace("data", "dump", 1)
-    other = OtherCorpus(trained.config, DataDir(data), dump, trained.exp, trained.device)
+    tables = valid_data_dir(data, ("utt2emo", "utt2group", "utt2dur"), audio=False)
+    other = OtherCorpus(trained.config, tables, dump, trained.exp, trained.device)
     if other.corpus == trained.corpus:
         raise TrnetError(f"--test-corpus {data}: is the corpus trained on, which stage 7 tests without this option")
     if unknown := sorted(set(other.classes) - set(trained.classes)):

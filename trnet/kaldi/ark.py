@@ -110,7 +110,7 @@ class ArkReader:
             ValueError: They cannot be read, or are not what was written; the message is the reason.
             OSError: As `open` does.
         """
-        name, offset = _parsed(self._entries[utt])
+        name, offset = ark_entry(self._entries[utt])
         stream = self._stream(self._ark(name))
         size, checksum = self._expected(utt, name, offset)
         key = utt.encode() + KEY_END
@@ -150,8 +150,11 @@ class ArkReader:
         return int(size), checksum
 
 
-def _parsed(entry: str) -> tuple[str, int]:
-    """Archive and offset of an entry of feats.scp."""
+def ark_entry(entry: str) -> tuple[str, int]:
+    """Archive and offset of an entry of feats.scp.
+
+    Raises: ValueError for anything else, a command among it.
+    """
     name, _, offset = entry.rpartition(":")
     if not (name and offset.isascii() and offset.isdecimal() and len(offset) < 19):
         raise ValueError(f"feats.scp has '{entry}', which is not ARCHIVE:OFFSET; commands are not run")
@@ -163,6 +166,6 @@ def _begins(entries: Mapping[str, str]) -> dict[str, list[int]]:
     found: dict[str, list[int]] = {}
     for utt, entry in entries.items():
         with contextlib.suppress(ValueError):  # said when it is read
-            name, offset = _parsed(entry)
+            name, offset = ark_entry(entry)
             found.setdefault(name, []).append(offset - len(utt.encode()) - len(KEY_END))
     return {name: sorted(begins) for name, begins in found.items()}

@@ -6,36 +6,45 @@ speech also: utt2clean utt2noise utt2snr. Pairs of noisy and clean speech: wav.s
 partner, utt2spk spk2utt utt2dur, utt2noise and utt2snr where they are known.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from trnet.errors import TrnetError
-from trnet.files import write_text
+from trnet.files import read_text, write_text
+from trnet.kaldi.paths import resolve
 
 Table = dict[str, str]
 
 
 def read_table(path: Path) -> Table:
-    """Read a ``key value...`` file.
+    """Read a ``key value...`` file; blanks or tabs stand between key and value.
 
-    Raises: TrnetError naming file and line for a missing file, a line without a value (but in `text`), a duplicate key.
+    Raises: TrnetError naming file and line for a missing file, a line without a value (but in `text`), a duplicate key,
+        a NUL byte.
     """
     table: Table = {}
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (FileNotFoundError, NotADirectoryError):
+        text = read_text(path)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         raise TrnetError(f"{path}: no such file; run the stage that writes it") from None
     except UnicodeDecodeError as error:
         raise TrnetError(f"{path}: is not UTF-8 ({error.reason} at byte {error.start}); convert it") from None
-    for number, line in enumerate(lines, 1):
-        key, _, value = line.strip().partition(" ")
-        if not key or (not value and Path(path).name != "text"):
+    for number, line in enumerate(text.removesuffix("\n").split("\n") if text else (), 1):
+        key, value = key_and_value(line)
+        if not key or (not value and Path(path).name != "text") or "\0" in line:
             raise TrnetError(f"{path}:{number}: '{line}' is not 'key value'; complete or delete the line")
         if key in table:
             raise TrnetError(f"{path}:{number}: key {key} stands there twice; delete one of the two lines")
-        table[key] = value.strip()
+        table[key] = value
     return table
+
+
+def key_and_value(line: str) -> tuple[str, str]:
+    """The two parts of a table's line, "" where there is none; blanks and tabs around them are left out."""
+    key, value, *_ = [*re.split("[ \t]+", line.strip(" \t\r"), maxsplit=1), ""]
+    return key, value
 
 
 def write_table(path: Path, table: Mapping[str, str]) -> None:
@@ -63,7 +72,7 @@ class Clip:
 class DataDir:
     """A data directory, its tables read when first asked for.
 
-    Paths in wav.scp are taken as they stand: absolute, or relative to the folder that the recipe runs in.
+    Paths in wav.scp start where `trnet.kaldi.paths.resolve` says: in the directory itself, or where one is.
     """
 
     def __init__(self, path: Path) -> None:
@@ -101,7 +110,7 @@ class DataDir:
             raise TrnetError(f"{self.path}: no audio for '{utt}'; mend wav.scp (or segments)") from None
         if path.endswith("|"):
             raise TrnetError(f"{self.path}/wav.scp: {recording} is a pipe; write the audio to a file and name that")
-        return Clip(Path(path), start_s, end_s)
+        return Clip(resolve(path, self.path / "wav.scp"), start_s, end_s)
 
 
 def write_data_dir(path: Path, tables: Mapping[str, Mapping[str, str]]) -> DataDir:
