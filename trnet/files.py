@@ -40,10 +40,10 @@ def whole_file(path: Path, durable: bool = True) -> Iterator[Path]:
     try:
         yield partial
         if durable:
-            _flush(partial)
+            flush(partial)
         os.replace(partial, path)
         if durable:
-            _flush(path.parent)
+            flush(path.parent)
     finally:
         partial.unlink(missing_ok=True)
 
@@ -64,7 +64,7 @@ def new_folder(beside: Path) -> Path:
     return folder
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
     """Have a file or folder written to the disk, where the file system can."""
     handle = os.open(path, os.O_RDONLY)
     try:

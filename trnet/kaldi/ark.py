@@ -80,11 +80,12 @@ class ArkReader:
     folders of older versions that have none, by `digest_of` the whole archive, which is checked once.
     """
 
-    def __init__(self, folder: Path, ark_digest: str | None = None) -> None:
+    def __init__(self, folder: Path, ark_digest: str | None = None, checked: bool = True) -> None:
         """Read the tables.
 
         Args:
             folder: It holds feats.scp.
+            checked: False: do without checksums (to measure what they cost).
             ark_digest: Digest (`trnet.stamp.file_digest`) of the archive, for a folder without ``utt2checksum``; None:
                 nothing is known, and damage is found only where it breaks the format.
 
@@ -93,7 +94,7 @@ class ArkReader:
         self.folder = Path(folder)
         self._entries = read_table(self.folder / "feats.scp")
         sums = self.folder / "utt2checksum"
-        self._checksums = read_table(sums) if sums.is_file() else {}
+        self._checksums = read_table(sums) if checked and sums.is_file() else {}
         self._ark_digest = None if self._checksums else ark_digest
         self._begins = {} if self._checksums else _begins(self._entries)
         self._open: dict[Path, BinaryIO] = {}
