@@ -92,7 +92,9 @@ def test_what_is_wrong_is_said_with_the_file(load, text, message):
     assert ".yaml" in str(caught.value)
 
 
-@pytest.mark.parametrize("key", ["frame_length", "frame_shift", "num_mel_bins", "max_frames", "low_freq", "sample_rate"])
+@pytest.mark.parametrize(
+    "key", ["frame_length", "frame_shift", "num_mel_bins", "max_frames", "low_freq", "sample_rate"]
+)
 @pytest.mark.parametrize("value", [".nan", ".inf", "1e308", "1e-9", "-1", "1_0", "\u0663", "1" * 5000, "[1]", "null"])
 def test_a_number_that_cannot_be_is_named_with_its_key(load, key, value):
     if (key, value) == ("low_freq", "1e-9"):

@@ -68,7 +68,9 @@ class Simulation(Section):
 class Folds(Section):
     """Who is tested in a fold, and who validates it."""
 
-    kind: str = one_of(*FOLD_KINDS)  # speakers: leave one out | groups: of speakers, `count` of them | official: utt2split
+    kind: str = one_of(
+        *FOLD_KINDS
+    )  # speakers: leave one out | groups: of speakers, `count` of them | official: utt2split
     count: int = within(0, 0, 10_000)  # kind groups: how many
     valid: str = "same_group"
     # speakers: same_group (the other speaker of the test speaker's group) | next (the next speaker) | texts (a tenth of
@@ -102,7 +104,9 @@ class Encoder(Section):
     deltas: bool = False  # feed delta and delta-delta as channels 2 and 3
     input_norm: bool = False  # BatchNorm over mel bins at the input
     normalise: str = one_of("none", "mean", "mean_std", later=True)  # each mel bin over the utterance, in the input
-    time_masks: int = within(0, 0, 1000, later=True)  # SpecAugment in training: stretches of frames that are hidden, 0 to
+    time_masks: int = within(
+        0, 0, 1000, later=True
+    )  # SpecAugment in training: stretches of frames that are hidden, 0 to
     time_width: int = within(40, 1, 100_000, later=True)  # frames long
     mel_masks: int = within(0, 0, 1000, later=True)  # and bands of mel bins, 0 to
     mel_width: int = within(10, 1, 1024, later=True)  # bins wide

@@ -19,6 +19,7 @@ from trnet.yaml_files import read_mapping
 KINDS = {bool: "true or false", str: "a text", list: "a list", dict: "a mapping", types.NoneType: "null"}
 MOST_BASES = 20  # below each other
 
+
 def within(default: Any, low: float, high: float, later: bool = False) -> Any:
     """A field for a number, or a list of them, from `low` to `high`.
 

@@ -28,7 +28,10 @@ class _Checked:
     def compose_node(self, parent: Any, index: Any) -> yaml.Node:
         event = self.peek_event()
         if getattr(event, "tag", None):
-            raise _problem(f"the tag {event.tag.replace(STANDARD, '!!')} is not taken; leave it out, put quotes around a text", event)
+            raise _problem(
+                f"the tag {event.tag.replace(STANDARD, '!!')} is not taken; leave it out, put quotes around a text",
+                event,
+            )
         self.depth += 1
         if self.depth > DEEPEST:
             raise _problem(f"lists or mappings lie more than {DEEPEST} deep in each other", event)

@@ -3,13 +3,13 @@
 import sys
 from pathlib import Path
 
+from trnet.bin import option_types as types
 from trnet.bin.options import (
     Parser,
     add_config_options,
     add_device_option,
     config_from,
     device_from,
-    list_of,
     make_parser,
 )
 from trnet.corpora import SOURCES
@@ -25,8 +25,8 @@ def get_parser() -> Parser:
     parser = make_parser("check_setup", __doc__)
     add_config_options(parser)
     add_device_option(parser)
-    parser.add_argument("--folders", type=list_of(str), required=True, help='"NAME=FOLDER ..." of corpora')
-    parser.add_argument("--systems", type=list_of(str), default=[], help="systems that will be trained")
+    parser.add_argument("--folders", nargs="+", required=True, metavar="NAME=FOLDER", help="corpora")
+    parser.add_argument("--systems", type=types.list_of(str), default=[], help="systems that will be trained")
     parser.add_argument(
         "--download", choices=("true", "false"), default="false", help="fetch what is missing and free to fetch"
     )

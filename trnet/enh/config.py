@@ -70,6 +70,8 @@ def load_enh_config(path: Path, max_epochs: int | None = None) -> EnhConfig:
     raw = read_yaml(path)
     try:
         config = build(EnhConfig, raw, "")
-        return config if max_epochs is None else replace(config, training=replace(config.training, max_epochs=max_epochs))
+        return (
+            config if max_epochs is None else replace(config, training=replace(config.training, max_epochs=max_epochs))
+        )
     except (ValueError, TrnetError) as error:
         raise TrnetError(f"{path}: {error}") from None
