@@ -99,7 +99,7 @@ def test_what_is_wrong_is_said_with_the_file(load, text, message):
 def test_a_number_that_cannot_be_is_named_with_its_key(load, key, value):
     if (key, value) == ("low_freq", "1e-9"):
         pytest.skip("is a frequency")
-    with pytest.raises(TrnetError, match=rf"conf.yaml.*({key}|conf.yaml:1: is not YAML: '1111)"):
+    with pytest.raises(TrnetError, match=rf"conf.yaml: features.{key}: "):
         load(f"features: {{{key}: {value}}}")
 
 

@@ -47,7 +47,7 @@ def noise_name(name: str, what: str) -> str:
 
 def frontend_id(name: str, what: str) -> str:
     """`name` of a front-end: one of trnet's, or ``package.module:Class``."""
-    if not isinstance(name, str) or len(name) > LONGEST or not FRONTEND.fullmatch(name):
+    if not isinstance(name, str) or not FRONTEND.fullmatch(name) or len(name.encode()) > LONGEST:
         shown = printable(str(name)[:LONGEST])
         raise TrnetError(f"{what}: '{shown}' is no front-end; give a name of README.md's table or package.module:Class")
     return name

@@ -61,8 +61,12 @@ def _line(where: Any) -> int:
     return where.start_mark.line + 1
 
 
-def _problem(problem: str, where: Any) -> yaml.MarkedYAMLError:
-    return yaml.MarkedYAMLError(problem=problem, problem_mark=where.start_mark)
+class _Refused(yaml.MarkedYAMLError):
+    """What YAML allows, and trnet does not."""
+
+
+def _problem(problem: str, where: Any) -> _Refused:
+    return _Refused(problem=problem, problem_mark=where.start_mark)
 
 
 class _Values(_Checked, yaml.SafeLoader):
@@ -81,11 +85,11 @@ class _Words(_Checked, yaml.BaseLoader):
 def _add_numbers() -> None:
     for name, pattern, read in (("int", WHOLE, whole), ("float", NUMBER, real)):
 
-        def construct(_: yaml.Loader, node: yaml.Node, read: Callable[[str], float] = read) -> float:
+        def construct(_: yaml.Loader, node: yaml.Node, read: Callable[[str], float] = read) -> float | str:
             try:
                 return read(node.value)
-            except ValueError as error:
-                raise _problem(str(error), node) from None
+            except ValueError:  # out of all bounds: stays a text, which whoever wants a number names with its key
+                return node.value
 
         tag = f"{STANDARD}{name}"
         _Values.add_implicit_resolver(tag, re.compile(rf"(?:{pattern.pattern})\Z"), list("-+.0123456789"))
@@ -122,7 +126,8 @@ def parse_mapping(text: str, path: str, what: str, words: bool = False) -> dict[
         loader = (_Words if words else _Values)(text)
         tree = loader.get_single_data()
     except yaml.YAMLError as error:
-        raise TrnetError(f"{path}{_place(error)}: is not YAML: {_reason(error)}; mend it there") from None
+        kind = "" if isinstance(error, _Refused) else "is not YAML: "
+        raise TrnetError(f"{path}{_place(error)}: {kind}{_reason(error)}; mend it there") from None
     if tree is None or tree == "":
         raise TrnetError(f"{path}: holds nothing; write 'key: value' lines")
     if not isinstance(tree, dict):

@@ -8,10 +8,10 @@ from trnet.bin.options import (
     Parser,
     add_config_options,
     add_device_option,
+    check_systems,
     config_from,
     device_from,
 )
-from trnet.errors import TrnetError
 from trnet.experiment import Experiment
 from trnet.kaldi.data_dir import DataDir
 
@@ -54,8 +54,5 @@ def experiment_from(args: Namespace) -> Experiment:
     Raises: TrnetError for an unknown system, anything wrong in the YAML, or a missing data dir.
     """
     config = config_from(args)
-    if not config.systems:
-        raise TrnetError(f"{args.config}: has no systems; begin it with 'base: .../TEMPLATE/ser1/conf/paper.yaml'")
-    for name in args.systems:
-        config.system(name)
+    check_systems(config, args)
     return Experiment(config, DataDir(args.corpus_data), args.dump, args.exp, device_from(args))

@@ -105,6 +105,14 @@ def config_from(args: Namespace) -> Config:
     return with_frontend(config, args.frontend, args.frontend_checkpoint)
 
 
+def check_systems(config: Config, args: Namespace) -> None:
+    """Raises: TrnetError if the configuration has no systems, or not those that the command line names."""
+    if not config.systems:
+        raise TrnetError(f"{args.config}: has no systems; begin it with 'base: PATH/egs/TEMPLATE/ser1/conf/paper.yaml'")
+    for name in args.systems:
+        config.system(name)
+
+
 def with_frontend(config: Config, name: str | None, checkpoint: str | None) -> Config:
     """The configuration with another front-end; the YAML's frontend_conf belongs to the YAML's front-end only."""
     conf = dict(config.frontend_conf) if name in (None, config.frontend) else {}
