@@ -26,13 +26,13 @@ def main(args: list[str] | None = None) -> None:
     """Write ``<corpus>_<noise>_<snr>db`` beside the clean data dir."""
     opts = get_parser().parse_args(args)
     config = config_from(opts)
-    root = opts.corpus_data.parent
+    root, wanted = opts.corpus_data.parent, ("wav.scp", "utt2dur", "utt2src")
     speech = valid_data_dir(opts.corpus_data, ("wav.scp", "utt2dur", "utt2group"))
+    clips = {noise: valid_data_dir(root / f"noise_{noise}", wanted) for noise in opts.noises}
     groups = noise_groups(speech, config.folds)
     for noise in opts.noises:
-        clips = valid_data_dir(root / f"noise_{noise}", ("wav.scp", "utt2dur", "utt2src"))
         with only_one(root / f"{speech.path.name}_{noise}"):
-            simulate(speech, clips, noise, root, config.features, config.simulation, opts.nj, groups)
+            simulate(speech, clips[noise], noise, root, config.features, config.simulation, opts.nj, groups)
 
 
 if __name__ == "__main__":
