@@ -16,8 +16,9 @@ from trnet.experiment import Experiment
 from trnet.folds import Fold
 from trnet.frontend import build_frontend
 from trnet.stamp import file_digest, read_stamp
-from trnet.train.checkpoint import load_checkpoint
+from trnet.train.checkpoint import way_out
 from trnet.train.history import best_epoch
+from trnet.train.kept import read_best, read_last
 
 QUICK = ("none", "gtcrn", "dccrn")
 """Front-ends whose graphs are packed: cmgan's is slower than PyTorch, dpt_fsnet's takes gigabytes."""
@@ -40,9 +41,9 @@ def pack_run(experiment: Experiment, name: str, fold: Fold, seed: int, path: Pat
     """
     history = _history(experiment, name, fold, seed)
     folder, config = experiment.run_folder(name, fold, seed), experiment.config
-    best, system = load_checkpoint(folder / "best.pt"), config.system(name)
-    if best["classes"] != list(experiment.classes) or best["epoch"] != best_epoch(history):
-        raise TrnetError(f"{folder}/best.pt: is not of this run's chosen epoch and classes; train it again")
+    best, system = read_best(folder, "classes", "trained_with", "versions"), config.system(name)
+    if best["classes"] != list(experiment.classes):
+        raise TrnetError(f"{folder}/best.pt: is not of this run's classes; {way_out(folder / 'best.pt')}")
     section, frontend_weights = None, None
     if system.hears_front_end:
         frontend = build_frontend({"frontend": config.frontend, "frontend_conf": config.frontend_conf})
@@ -86,7 +87,7 @@ def _history(experiment: Experiment, name: str, fold: Fold, seed: int) -> list[d
     folder = experiment.run_folder(name, fold, seed)
     if not experiment.trained(name, fold, seed):
         raise TrnetError(f"{folder}: not trained (to the end, with this configuration); run stages 5 and 6")
-    return load_checkpoint(folder / "last.pt")["history"]
+    return read_last(folder)["history"]
 
 
 def _chosen(history: list[dict[str, Any]]) -> dict[str, Any]:
@@ -98,7 +99,7 @@ def _scores(folder: Path) -> list[dict[str, Any]]:
     stamp = read_stamp(folder / ".score.json")
     if stamp.get("state") != "done":
         return []
-    if stamp["made_from"]["checkpoint"] != file_digest(folder / "best.pt"):
+    if stamp.get("made_from", {}).get("checkpoint") != file_digest(folder / "best.pt"):
         raise TrnetError(f"{folder}/predictions.csv: is of another checkpoint; run stage 7 again")
     results = score(read_predictions(folder / "predictions.csv"))
     return [

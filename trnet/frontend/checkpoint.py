@@ -155,7 +155,7 @@ def load_strict(module: nn.Module, state: dict[str, Tensor], path: str | Path) -
         TrnetError: missing, extra or misshapen keys, or weights that are not finite; the module is
             untouched then.
     """
-    if faults := misfits(module, state):
+    if faults := misfits(module, state, exact=False):
         raise TrnetError(
             f"checkpoint {path} does not fit {type(module).__name__}: {faults}: give the checkpoint of this very model"
         )
