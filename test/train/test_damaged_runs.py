@@ -121,10 +121,13 @@ def test_without_last_pt_a_run_is_trained_anew_and_what_is_left_of_it_is_kept(ru
 
 def test_without_both_checkpoints_or_the_folder_a_run_is_trained_anew(run, finished):
     experiment, folder = run
-    for remove in (lambda: [(folder / name).unlink() for name in ("best.pt", "last.pt")], lambda: shutil.rmtree(folder)):
-        remove()
-        go_on(experiment)
-        assert is_whole(experiment, finished)
+    for name in ("best.pt", "last.pt"):
+        (folder / name).unlink()
+    go_on(experiment)
+    assert is_whole(experiment, finished)
+    shutil.rmtree(folder)
+    go_on(experiment)
+    assert is_whole(experiment, finished)
     assert [path.name for path in folder.parent.glob("fold1_seed1*")] == ["fold1_seed1"]
 
 
