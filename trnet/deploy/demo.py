@@ -10,7 +10,7 @@ import numpy as np
 from trnet.deploy.answering import Answer
 from trnet.deploy.predictor import Predictor
 from trnet.deploy.recording import of_file
-from trnet.errors import TrnetError
+from trnet.errors import TrnetError, missing_package
 
 KINDS = ("noisy", "enhanced", "compensated")
 ZOOM = (3, 2)  # pixels a mel bin, pixels a frame
@@ -25,7 +25,7 @@ def make_demo(predictor: Predictor, name: str) -> Any:
     try:
         import gradio
     except ImportError:
-        raise TrnetError("the package gradio is not installed: pip install 'trnet[demo]'") from None
+        raise missing_package("gradio", "demo") from None
 
     def listen(path: str | None) -> list[Any]:
         if path is None:

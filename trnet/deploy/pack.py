@@ -9,7 +9,7 @@ from typing import Any
 from trnet import __version__
 from trnet.deploy.frontends import pack_frontend, unpack_frontend
 from trnet.deploy.model_file import ModelFile
-from trnet.deploy.onnx_export import graphs_of
+from trnet.deploy.onnx_export import NoGraph, graphs_of
 from trnet.errors import TrnetError
 from trnet.eval.predictions import read_predictions, score
 from trnet.experiment import Experiment
@@ -34,7 +34,8 @@ def best_run(experiment: Experiment, name: str, folds: Sequence[Fold], seeds: Se
 
 
 def pack_run(experiment: Experiment, name: str, fold: Fold, seed: int, path: Path) -> ModelFile:
-    """What the model file of a run holds; `path` is where it is to be written; graphs where onnx is installed.
+    """What the model file of a run holds; `path` is where it is to be written; graphs where onnx is installed
+    and can express it.
 
     Raises: TrnetError if the run is not trained to its end under this configuration, its features are missing or of
         another front-end, its scores are of another checkpoint, or the front-end cannot be packed.
@@ -80,7 +81,16 @@ def pack_run(experiment: Experiment, name: str, fold: Fold, seed: int, path: Pat
     )
     packed.make_network()
     quick = section is None or section["fingerprint"]["name"] in QUICK
-    return replace(packed, graphs=graphs_of(packed)) if quick and find_spec("onnx") else packed
+    return replace(packed, graphs=_graphs(packed)) if quick and find_spec("onnx") else packed
+
+
+def _graphs(packed: ModelFile) -> dict[str, bytes]:
+    """The graphs of a model; none, which is said, where ONNX cannot express it."""
+    try:
+        return graphs_of(packed)
+    except NoGraph as error:
+        print(f"{packed.path}: is packed without graphs: {error}")
+        return {}
 
 
 def _history(experiment: Experiment, name: str, fold: Fold, seed: int) -> list[dict[str, Any]]:
