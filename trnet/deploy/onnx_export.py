@@ -152,6 +152,9 @@ def _said_of(part: str) -> Iterator[None]:
 @contextmanager
 def _nothing_printed() -> Iterator[None]:
     """Nothing goes to standard output, where PyTorch's C++ code writes all of a graph that it cannot express."""
+    if sys.stdout is None:  # it is closed
+        yield
+        return
     sys.stdout.flush()
     kept = os.dup(STDOUT)
     try:

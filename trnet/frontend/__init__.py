@@ -22,6 +22,7 @@ from trnet.frontend.espnet import EspnetFrontEnd
 from trnet.frontend.gtcrn import GtcrnFrontEnd
 from trnet.frontend.none import NoFrontEnd
 from trnet.frontend.nsnet2 import NsNet2FrontEnd
+from trnet.frontend.own_code import named_in_errors
 from trnet.frontend.rnnoise import RnnoiseFrontEnd
 from trnet.frontend.speechbrain import SpeechbrainFrontEnd
 
@@ -70,7 +71,8 @@ def build_frontend(config: dict[str, Any]) -> FrontEnd:
         raise TrnetError(f"frontend_conf of {name!r} is {conf!r}: give a mapping of options")
     cls = _find(name)
     full = _options(name, cls, conf)
-    frontend = cls(**conf)
+    with named_in_errors(name, "be made"):
+        frontend = cls(**conf)
     frontend.name = name
     frontend.conf = full
     return frontend.requires_grad_(False).eval()
