@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from trnet.allocator import keep_freed_memory
 from trnet.device import gpu
-from trnet.errors import TrnetError, first_line
+from trnet.errors import TrnetError, first_line, one_line
 from trnet.experiment import Experiment
 from trnet.parallel import imap
 
@@ -64,6 +64,8 @@ def _failure(experiment: Experiment, work: Work, job: T, position: int | None) -
         return str(error)
     except torch.OutOfMemoryError as error:
         return f"{first_line(error)} Lower training.batch_size, or --nj"
+    except MemoryError as error:
+        return one_line(error)
     return None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -123,7 +123,7 @@ class Run:
         count = len(groups)
         self.method.train(True)
         sums: dict[str, float] = {}
-        for done, (utts, (noisy, clean)) in enumerate(zip(groups, batches, strict=True), 1):
+        for done, (utts, (noisy, clean)) in enumerate(zip(groups, read_ahead(batches), strict=True), 1):
             self.steps += 1
             self.method.set_lr(lr := lr_at(self.steps, self.history, conf, self.task.config.validation))
             try:
@@ -164,6 +164,22 @@ class Run:
         writer.writeheader()
         writer.writerows(self.history)
         write_text(self.folder / "history.csv", text.getvalue())
+
+
+def read_ahead(batches: Iterator[Any]) -> Iterator[Any]:
+    """Batches that other processes read, whose failures come as one line.
+
+    Raises: TrnetError for audio that cannot be read (PyTorch puts the traceback of the process into the message), or a
+        process that was killed.
+    """
+    try:
+        yield from batches
+    except TrnetError as error:
+        raise TrnetError(str(error).rpartition("TrnetError: ")[2].strip()) from None
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise TrnetError("a process that reads segments was killed, perhaps for want of memory; lower --nj") from None
 
 
 def read_last(folder: Path) -> dict[str, Any]:
