@@ -31,7 +31,7 @@ from trnet.train.checkpoint import check_weights
 from trnet.train.ctc import Targets, make_targets
 from trnet.train.data import BatchReader
 from trnet.train.forward import input_kinds, make_model
-from trnet.train.history import History, ends_at, goes_too_far
+from trnet.train.history import History, ends_at, goes_too_far, is_finished
 from trnet.train.kept import check_best, read_best, read_last, say_done
 from trnet.train.loop import train_runs
 from trnet.train.pieces import fold_pieces
@@ -232,7 +232,8 @@ class Experiment:
             say_done(folder, history)
             return None
         if (folder / "last.pt").exists():
-            check_best(folder, read_last(folder)["history"], stopped=True)
+            history = read_last(folder)["history"]
+            check_best(folder, history, stopped=not is_finished(history, self.config.training))
         return stamp
 
     def groups(self, names: Iterable[str], folds: Sequence[Fold], seeds: Iterable[int]) -> list[Group]:

@@ -97,6 +97,19 @@ def test_a_checkpoint_of_another_epoch_is_said(run, finished):
     assert epochs(folder) == 2
 
 
+def test_a_best_pt_of_an_epoch_that_is_not_wanted_any_more_is_said(tiny, finished, tmp_path):
+    """Stopped in epoch 3, after best.pt and before last.pt; then two epochs are asked for."""
+    shutil.copytree(finished, tmp_path / "exp")
+    experiment = tiny.experiment(tmp_path / "exp", max_epochs=2)
+    stamp = experiment.stamp("baseline_c", experiment.folds[0], 1)
+    stamp.begin()
+    state = load_checkpoint(stamp.folder / "best.pt")
+    save_checkpoint(stamp.folder / "best.pt", state | {"epoch": 3})
+    with pytest.raises(TrnetError, match=r"best\.pt: is of epoch 3"):
+        go_on(experiment)
+    assert epochs(stamp.folder) == 2
+
+
 def test_a_deleted_best_pt_is_said_and_nothing_is_lost(run, finished, tmp_path):
     experiment, folder = run
     shutil.move(folder / "best.pt", tmp_path / "best.pt")

@@ -10,7 +10,7 @@ import numpy as np
 from trnet.deploy.answering import Answer
 from trnet.deploy.predictor import Predictor
 from trnet.deploy.recording import of_file
-from trnet.errors import first_line, missing_package, report
+from trnet.errors import TrnetError, first_line, missing_package, report
 
 KINDS = ("noisy", "enhanced", "compensated")
 ZOOM = (3, 2)  # pixels a mel bin, pixels a frame
