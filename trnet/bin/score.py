@@ -19,8 +19,8 @@ from trnet.experiment import Experiment
 from trnet.folds import Fold, pick_folds
 from trnet.jobs import do_all
 from trnet.provenance import commit, machine, versions
-from trnet.train.checkpoint import load_checkpoint
 from trnet.train.history import best_epoch
+from trnet.train.kept import read_last
 
 
 def get_parser() -> Parser:
@@ -115,7 +115,7 @@ def header(
     folds = {fold.number: fold.test_speaker for _, fold, _ in runs}
     seeds = dict.fromkeys(seed for _, _, seed in runs)
     speakers = " ".join(f"{number}:{speaker}" for number, speaker in folds.items())
-    states = [load_checkpoint(experiment.run_folder(*run) / "last.pt") for run in runs]
+    states = [read_last(experiment.run_folder(*run)) for run in runs]
     trained_with = Counter(text for state in states for text in state["trained_with"])
     done = [len(state["history"]) for state in states]
     chosen = [best_epoch(state["history"]) for state in states]
