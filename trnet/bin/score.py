@@ -125,7 +125,9 @@ def report(
     frontend = experiment.config.frontend
     rows = [replace(row, frontend=frontend) for row in found.rows if (row.noise, row.snr_db) in asked]
     predictions = Predictions(found.classes, rows)
-    suffix = place_beside(out, predictions)
+    suffix, _ = finished_report(out, made_from)  # whose files are gone or changed
+    if suffix is None:
+        suffix = place_beside(out, predictions)
     stamp = report_stamp(out, made_from, suffix)
     if changed := stamp.changed():
         print(f"{out}/report{suffix}.html: made anew, changed: {', '.join(changed)}")
