@@ -10,9 +10,7 @@ from pathlib import Path
 
 def missing(checkout: Path, extras: list[str]) -> list[str]:
     """The requirements in pyproject.toml, those of the extras too, that are not installed in a version that fits."""
-    if sys.version_info < (3, 11):
-        return ["Python 3.11 or newer"]
-    import tomllib
+    import tomllib  # since Python 3.11
 
     from packaging.requirements import Requirement  # matplotlib brings it
 
@@ -35,4 +33,4 @@ if __name__ == "__main__":
         more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
         print((", ".join(lacking[:3]) + more) or "ready")
     except ModuleNotFoundError as error:
-        print(error.name)
+        print("Python 3.11 or newer" if error.name == "tomllib" else error.name)
