@@ -7,6 +7,7 @@ from trnet.bin.options import Parser, device_from, make_parser
 from trnet.enh.dataset import drawn
 from trnet.enh.evaluate import score_test_set
 from trnet.enh.loop import FRONTEND, LAST
+from trnet.enh.metrics import check_packages
 from trnet.enh.report import NOISY, write_report
 from trnet.enh.runs import TrainedFrontEnd
 from trnet.enh.schedule import best_epoch, score
@@ -29,6 +30,7 @@ def get_parser() -> Parser:
 def main(args: list[str] | None = None) -> None:
     """Score every run that was asked for, then write the report of them."""
     opts = get_parser().parse_args(args)
+    check_packages()
     device, runs = device_from(opts), runs_from(opts)
     data, nj = DataDir(opts.data / "test"), 1 if opts.ngpu else opts.nj
     utts = drawn(data.utts, max(0, opts.test_utts), "test")

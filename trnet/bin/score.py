@@ -7,6 +7,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import torch
+
 from trnet.bin.experiment_options import add_experiment_options, add_share_options, at_once, experiment_from
 from trnet.bin.options import Parser, list_of, make_parser
 from trnet.conditions import Condition, noisy_conditions
@@ -74,6 +76,7 @@ def main(args: list[str] | None = None) -> None:
     if _up_to_date(experiment, runs, conditions, other, out, opts):
         return
     do_all(experiment, partial(predict, conditions=conditions, other=other), runs, at_once(opts), opts.threads, "score")
+    torch.set_num_threads(opts.threads)  # as each run had: representations are the same, whoever computes them
     with only_one(out / "report", WAIT_S):
         report(experiment, runs, conditions, other, out, opts)
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterable, Sequence
+from importlib.util import find_spec
 from typing import NamedTuple
 
 import numpy as np
 
-from trnet.errors import TrnetError
+from trnet.errors import TrnetError, missing_package
 
 RATE = 16000  # Hz
 METRICS = ("si_sdr", "pesq", "stoi")
+PESQ_IS_COMPILED = " (by a C compiler, with Python's headers; Debian: apt-get install gcc python3-dev)"
 
 
 class Scores(NamedTuple):
@@ -93,6 +95,16 @@ def mean_scores(scores: Iterable[Sequence[float]]) -> Scores:
     return Scores(*(float(column.mean()) if len(column) else math.nan for column in columns))
 
 
+def check_packages() -> None:
+    """Make sure, before the first hour is spent, that what scores are computed with is installed.
+
+    Raises: TrnetError if not.
+    """
+    for name, more in (("pesq", PESQ_IS_COMPILED), ("pystoi", "")):
+        if find_spec(name) is None:
+            raise TrnetError(f"{missing_package(name, 'enh')}{more}")
+
+
 def _package(name: str):
     """A package of the extra ``enh``."""
     import importlib
@@ -100,4 +112,4 @@ def _package(name: str):
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError:
-        raise TrnetError(f"{name} is not installed; install it with: pip install 'trnet[enh]'") from None
+        raise missing_package(name, "enh") from None
