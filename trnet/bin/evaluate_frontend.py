@@ -51,8 +51,8 @@ def main(args: list[str] | None = None) -> None:
         "Scored with": f"commit {commit()} on {machine(device)}",
         "Versions": versions(),
     }
-    write_report(opts.exp, found, header)
-    print(f"{opts.exp}/RESULTS.md, results.csv")
+    suffix = write_report(opts.exp, found, header)
+    print(f"{opts.exp.absolute()}/RESULTS{suffix}.md, results{suffix}.csv")
 
 
 def about(run: TrainedFrontEnd) -> str:

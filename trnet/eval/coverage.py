@@ -38,7 +38,7 @@ def lacking(mine: Collection[Score], there: Collection[Score]) -> str:
     words = ("systems", "folds", "seeds", "noise sets", "SNRs")
     pairs = zip(words, _values(mine), _values(there), strict=True)
     lacks = [(word, [value for value in other if value not in own]) for word, own, other in pairs]
-    return ", ".join(f"{word} {' '.join(values)}" for word, values in lacks if values) or "other runs"
+    return ", ".join(f"{word} {' '.join(values)}" for word, values in lacks if any(values)) or "other runs"
 
 
 def _values(scores: Collection[Score]) -> list[list[str]]:
