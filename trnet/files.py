@@ -108,7 +108,7 @@ def read_bytes(path: Path, largest: int = LARGEST_TEXT) -> bytes:
     with open(handle, "rb", buffering=0) as stream:
         if stat.S_ISDIR(os.fstat(handle).st_mode):
             raise IsADirectoryError(21, "Is a directory", str(path))
-        regular = stat.S_ISREG(os.fstat(handle).st_mode)
+        pipe = stat.S_ISFIFO(os.fstat(handle).st_mode)
         parts, size = [], 0
         until, wrote = time.monotonic() + SILENT_S, False
         while size <= largest:
@@ -116,7 +116,7 @@ def read_bytes(path: Path, largest: int = LARGEST_TEXT) -> bytes:
             if part:
                 parts.append(part)
                 size, until, wrote = size + len(part), time.monotonic() + SILENT_S, True
-            elif regular or (part == b"" and wrote):
+            elif part == b"" and (wrote or not pipe):
                 return b"".join(parts)
             elif time.monotonic() > until:  # None: nothing yet; b"": nobody has opened the other end yet
                 raise TrnetError(f"{path}: is a pipe that nobody writes to; give a file")

@@ -2,8 +2,8 @@
 
 import sys
 from collections import Counter
-from pathlib import Path
 
+from trnet.bin import option_types as types
 from trnet.bin.options import Parser, make_parser
 from trnet.corpora.contract import BY
 from trnet.errors import TrnetError, one_line_errors
@@ -13,7 +13,7 @@ from trnet.kaldi.data_dir import DataDir
 def get_parser() -> Parser:
     """The command's options."""
     parser = make_parser("count_corpus", __doc__)
-    parser.add_argument("data", type=Path, help="data directory of speech, e.g. data/emodb")
+    parser.add_argument("data", type=types.path, help="data directory of speech, e.g. data/emodb")
     parser.add_argument("--by", choices=BY, default=BY[0], help="what the counts are of, beside the class")
     return parser
 

@@ -2,6 +2,7 @@
 
 import sys
 
+from trnet.bin import option_types as types
 from trnet.bin.enh_options import add_run_options, runs_from
 from trnet.bin.options import Parser, device_from, make_parser
 from trnet.enh.dataset import drawn
@@ -22,7 +23,9 @@ def get_parser() -> Parser:
     """Options of stage 3."""
     parser = make_parser("evaluate_frontend", __doc__)
     add_run_options(parser)
-    parser.add_argument("--test-utts", type=int, default=0, help="score so many utterances, drawn once; 0: all")
+    parser.add_argument(
+        "--test-utts", type=types.count(0), default=0, help="score so many utterances, drawn once; 0: all"
+    )
     return parser
 
 
@@ -33,7 +36,7 @@ def main(args: list[str] | None = None) -> None:
     check_packages()
     device, runs = device_from(opts), runs_from(opts)
     data, nj = DataDir(opts.data / "test"), 1 if opts.ngpu else opts.nj
-    utts = drawn(data.utts, max(0, opts.test_utts), "test")
+    utts = drawn(data.utts, opts.test_utts, "test")
     for run in runs:
         if not run.trained():
             raise TrnetError(f"{run.folder}: is not trained to its end with this configuration; run stage 2")

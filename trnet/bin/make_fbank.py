@@ -3,7 +3,8 @@
 import sys
 from pathlib import Path
 
-from trnet.bin.options import Parser, add_config_options, config_from, list_of, make_parser
+from trnet.bin import option_types as types
+from trnet.bin.options import Parser, add_config_options, config_from, make_parser
 from trnet.errors import one_line_errors
 from trnet.features.archive import make_archives
 from trnet.kaldi.data_dir import DataDir
@@ -14,9 +15,9 @@ def get_parser() -> Parser:
     """Options of stage 4."""
     parser = make_parser("make_fbank", __doc__)
     add_config_options(parser)
-    parser.add_argument("--sets", type=list_of(Path), required=True, help="data dirs, clean and noisy")
-    parser.add_argument("--dump", type=Path, default=Path("dump"), help="folder of enhanced sets and features")
-    parser.add_argument("--nj", type=int, default=1, help="processes")
+    parser.add_argument("--sets", type=types.list_of(types.path), required=True, help="data dirs, clean and noisy")
+    parser.add_argument("--dump", type=types.path, default=Path("dump"), help="folder of enhanced sets and features")
+    parser.add_argument("--nj", type=types.processes, default=1, help="processes")
     return parser
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import torch
 
+from trnet.bin import option_types as types
 from trnet.bin.experiment_options import add_experiment_options, add_share_options, at_once, experiment_from
-from trnet.bin.options import Parser, list_of, make_parser
+from trnet.bin.options import Parser, make_parser
 from trnet.conditions import Condition, noisy_conditions
 from trnet.errors import TrnetError, one_line_errors
 from trnet.eval.material import Material, gather
@@ -37,13 +38,28 @@ def get_parser() -> Parser:
     parser = make_parser("score", __doc__)
     add_experiment_options(parser)
     add_share_options(parser)
-    parser.add_argument("--noises", type=list_of(str), required=True, help='noise sets to test on, e.g. "esc musan"')
-    parser.add_argument("--test-corpus", type=Path, help="another recipe's data dir, e.g. ../../emodb/ser1/data/emodb")
-    parser.add_argument("--reference", type=Path, help="CSV of published figures to print beside")
-    parser.add_argument("--notes", type=Path, help="text file of what is to be said of the results, in their header")
-    parser.add_argument("--report-seed", type=int, default=0, help="seed of resampling, t-SNE, choice of audio")
-    parser.add_argument("--resamples", type=int, default=2000, help="bootstrap samples of an interval")
-    parser.add_argument("--permutations", type=int, default=9999, help="assignments of signs in a paired test")
+    parser.add_argument(
+        "--noises", type=types.list_of(types.noise), required=True, help='noise sets to test on, e.g. "esc musan"'
+    )
+    parser.add_argument(
+        "--test-corpus", type=types.path, help="another recipe's data dir, e.g. ../../emodb/ser1/data/emodb"
+    )
+    parser.add_argument("--reference", type=types.path, help="CSV of published figures to print beside")
+    parser.add_argument(
+        "--notes", type=types.path, help="text file of what is to be said of the results, in their header"
+    )
+    parser.add_argument(
+        "--report-seed",
+        type=types.count(0, types.LARGEST_SEED),
+        default=0,
+        help="seed of resampling, t-SNE, choice of audio",
+    )
+    parser.add_argument(
+        "--resamples", type=types.count(2, 1_000_000), default=2000, help="bootstrap samples of an interval"
+    )
+    parser.add_argument(
+        "--permutations", type=types.count(1, 10_000_000), default=9999, help="assignments of signs in a paired test"
+    )
     return parser
 
 

@@ -1,9 +1,9 @@
 """Stage 2: noise manifest and noisy sets."""
 
 import sys
-from pathlib import Path
 
-from trnet.bin.options import Parser, add_config_options, config_from, list_of, make_parser
+from trnet.bin import option_types as types
+from trnet.bin.options import Parser, add_config_options, config_from, make_parser
 from trnet.errors import one_line_errors
 from trnet.folds import noise_groups
 from trnet.kaldi.data_dir import DataDir
@@ -15,9 +15,9 @@ def get_parser() -> Parser:
     """Options of stage 2."""
     parser = make_parser("simulate", __doc__)
     add_config_options(parser)
-    parser.add_argument("--corpus-data", type=Path, required=True, help="clean data dir, e.g. data/nemo")
-    parser.add_argument("--noises", type=list_of(str), required=True, help='noise sets, e.g. "esc musan"')
-    parser.add_argument("--nj", type=int, default=1, help="processes")
+    parser.add_argument("--corpus-data", type=types.path, required=True, help="clean data dir, e.g. data/nemo")
+    parser.add_argument("--noises", type=types.list_of(types.noise), required=True, help='noise sets, e.g. "esc musan"')
+    parser.add_argument("--nj", type=types.processes, default=1, help="processes")
     return parser
 
 
