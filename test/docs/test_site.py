@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("sphinx", reason="pip install 'trnet[docs]'")
-pytest.importorskip("myst_parser", reason="pip install 'trnet[docs]'")
-pytest.importorskip("furo", reason="pip install 'trnet[docs]'")
+pytest.importorskip("sphinx", reason="pip install -e '.[docs]'")
+pytest.importorskip("myst_parser", reason="pip install -e '.[docs]'")
+pytest.importorskip("furo", reason="pip install -e '.[docs]'")
 
 ROOT = Path(__file__).parents[2]
 

@@ -111,7 +111,7 @@ def refused() -> str:
     """What is said when nsnet2 cannot be built: one line with the pip command."""
     with pytest.raises(TrnetError) as caught:
         build_frontend({"frontend": "nsnet2"})
-    assert "pip install 'trnet[mini]'" in str(caught.value) and "\n" not in str(caught.value)
+    assert "pip install -e '.[mini]'" in str(caught.value) and "\n" not in str(caught.value)
     return str(caught.value)
 
 

@@ -94,7 +94,7 @@ def test_missing_or_foreign_wheel_is_told_in_one_line(monkeypatch, tmp_path):
 
     monkeypatch.setattr(importlib.metadata, "distribution", absent)
     message = refusal()
-    assert "is not installed" in message and "pip install 'trnet[rnnoise]'" in message
+    assert "is not installed" in message and "pip install -e '.[rnnoise]'" in message
     monkeypatch.setattr(importlib.metadata, "distribution", lambda name: Foreign())
     assert "reinstall it" in refusal()
     (tmp_path / "pyrnnoise").mkdir()

@@ -239,7 +239,7 @@ def test_a_missing_package_is_one_line(monkeypatch, model, toolkit):
     with pytest.raises(TrnetError) as caught:
         build(toolkit, model)
     message = str(caught.value)
-    assert "\n" not in message and f"pip install 'trnet[{toolkit}]'" in message and "is not installed" in message
+    assert "\n" not in message and f"pip install -e '.[{toolkit}]'" in message and "is not installed" in message
 
 
 def test_an_unknown_interface_is_named(model):
@@ -248,7 +248,7 @@ def test_an_unknown_interface_is_named(model):
 
 
 def test_a_real_model_of_asteroid(tmp_path):
-    models = pytest.importorskip("asteroid.models", reason="needs pip install 'trnet[asteroid]'")
+    models = pytest.importorskip("asteroid.models", reason="needs pip install -e '.[asteroid]'")
     torch.manual_seed(0)
     sizes = {"n_filters": 16, "kernel_size": 16, "stride": 8, "n_blocks": 1, "n_repeats": 1}
     network = models.ConvTasNet(1, sample_rate=16000, bn_chan=8, hid_chan=8, skip_chan=8, **sizes).eval()
@@ -293,7 +293,7 @@ modules: {enhance_model: !ref <enhance_model>}
 
 @pytest.mark.parametrize("interface", SPEECHBRAIN)
 def test_a_real_model_of_speechbrain(tmp_path, lag, interface):
-    inference = pytest.importorskip("speechbrain.inference", reason="needs pip install 'trnet[speechbrain]'")
+    inference = pytest.importorskip("speechbrain.inference", reason="needs pip install -e '.[speechbrain]'")
     from hyperpyyaml import load_hyperpyyaml
 
     text = f"sample_rate: 16000\n{SPEECHBRAIN[interface]}"
@@ -323,7 +323,7 @@ def test_a_real_model_of_speechbrain(tmp_path, lag, interface):
 
 
 def test_a_real_model_of_espnet(tmp_path, lag):
-    inference = pytest.importorskip("espnet2.bin.enh_inference", reason="needs pip install 'trnet[espnet]'")
+    inference = pytest.importorskip("espnet2.bin.enh_inference", reason="needs pip install -e '.[espnet]'")
     from espnet2.tasks.enh import EnhancementTask
 
     stft = {"n_fft": 256, "hop_length": 64}

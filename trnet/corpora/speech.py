@@ -11,6 +11,7 @@ from trnet.corpora.contract import NO_CONTRACT, Contract
 from trnet.corpora.source import shorten
 from trnet.errors import TrnetError, printable
 from trnet.kaldi.data_dir import Clip, DataDir, write_data_dir
+from trnet.names import check_text
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,8 @@ def scp_path(path: Path) -> str:
 
     Raises: TrnetError for a path that no line can hold.
     """
+    check_text(path)
     name = str(path)
-    if any("\ud800" <= c <= "\udfff" for c in name):
-        raise TrnetError(f"{printable(name)}: its name is no text in UTF-8; rename it")
     if name != " ".join(name.splitlines()).strip() or name.endswith("|"):
         raise TrnetError(f"{printable(name)}: starts or ends in a blank, ends in |, or holds a line break; rename it")
     return name
