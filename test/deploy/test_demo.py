@@ -63,6 +63,7 @@ def address(predictor):
     page.close()
 
 
+@pytest.mark.slow
 def test_a_browser_uploads_speech_and_sees_what_was_said(browser, address, predictor, tmp_path):
     wav = np.concatenate([tone("sad", 2, 30_000), hiss(5, 60_000)])
     path = write_wav(tmp_path / "speech.wav", wav)
@@ -92,6 +93,7 @@ def test_a_browser_uploads_speech_and_sees_what_was_said(browser, address, predi
     shown.close()
 
 
+@pytest.mark.slow
 def test_a_browser_records_speech_and_sees_what_was_said(browser, address):
     page = browser.new_context(permissions=["microphone"]).new_page()
     complaints = []

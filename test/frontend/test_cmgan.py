@@ -213,7 +213,10 @@ def test_another_device_says_the_same():
 
 
 def test_the_generator_learns():
-    """Every weight gets a gradient, through the inverse transform too; a few steps lower the loss."""
+    """Every weight gets a gradient, through the inverse transform too; a few steps lower the loss.
+
+    By a tenth: of 5 draws of weights, the least was by 27 %.
+    """
     torch.manual_seed(0)
     network = TscNet(4).train()
     clean = torch.sin(torch.arange(800) * 0.3)[None] * torch.linspace(0, 1, 800)
@@ -233,4 +236,4 @@ def test_the_generator_learns():
         weights = [(n, p) for n, p in network.named_parameters() if n.endswith("weight")]  # norms cancel some biases
         assert [n for n, p in weights if not p.grad.any()] == []
         optimizer.step()
-    assert losses[-1] < 0.8 * losses[0], losses
+    assert losses[-1] < 0.9 * losses[0], losses

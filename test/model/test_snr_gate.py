@@ -10,7 +10,6 @@ from trnet.config import Gate
 from trnet.model.frames import ValidFrames
 from trnet.model.snr_gate import ReturningHardtanh, SNRGate, cosine_similarity
 
-
 OF_ONE = ROUNDINGS * EPS
 """How far a similarity or c, both of size 1, may be off: see near.py."""
 
