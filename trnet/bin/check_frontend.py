@@ -7,6 +7,7 @@ from trnet.bin.options import (
     Parser,
     add_config_options,
     add_device_option,
+    add_pipes_option,
     config_from,
     device_from,
     frontend_from,
@@ -24,6 +25,7 @@ def get_parser() -> Parser:
     parser = make_parser("check_frontend", __doc__)
     add_config_options(parser)
     add_device_option(parser)
+    add_pipes_option(parser)
     parser.add_argument("--sets", type=list_of(Path), required=True, help="data dirs to take utterances from")
     parser.add_argument("--num", type=int, default=4, help="utterances of each, the first ones")
     return parser
@@ -39,7 +41,7 @@ def main(args: list[str] | None = None) -> None:
     config, device = config_from(opts), device_from(opts)
     if opts.num < 1:
         raise TrnetError(f"--num {opts.num}: take at least 1 utterance")
-    sets = [DataDir(folder) for folder in opts.sets]
+    sets = [DataDir(folder, opts.allow_pipes) for folder in opts.sets]
     utterances = [
         Utterance(utt, f"{data.path}: utterance {utt}", read_clip(data.clip(utt), config.features.sample_rate))
         for data in sets

@@ -8,6 +8,7 @@ from trnet.bin.options import (
     Parser,
     add_config_options,
     add_device_option,
+    add_pipes_option,
     config_from,
     device_from,
     frontend_from,
@@ -24,6 +25,7 @@ def get_parser() -> Parser:
     parser = make_parser("enhance", __doc__)
     add_config_options(parser)
     add_device_option(parser)
+    add_pipes_option(parser)
     parser.add_argument("--sets", type=list_of(Path), required=True, help="data dirs to enhance")
     parser.add_argument("--dump", type=Path, default=Path("dump"), help="folder of enhanced sets and features")
     parser.add_argument("--nj", type=int, default=1, help="processes (one on a GPU)")
@@ -48,7 +50,7 @@ def main(args: list[str] | None = None) -> None:
     config, device = config_from(opts), device_from(opts)
     frontend_config = {"frontend": config.frontend, "frontend_conf": config.frontend_conf}
     fingerprint, nj = frontend_from(config, opts).fingerprint(), 1 if opts.ngpu else opts.nj
-    sets = [(DataDir(folder), opts.dump / config.frontend_name / folder.name) for folder in opts.sets]
+    sets = [(DataDir(folder, opts.allow_pipes), opts.dump / config.frontend_name / folder.name) for folder in opts.sets]
     enhance_data_dirs(sets, frontend_config, fingerprint, config.features, nj, str(device), opts.shard)
 
 

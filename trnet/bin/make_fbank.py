@@ -3,7 +3,14 @@
 import sys
 from pathlib import Path
 
-from trnet.bin.options import Parser, add_config_options, config_from, list_of, make_parser
+from trnet.bin.options import (
+    Parser,
+    add_config_options,
+    add_pipes_option,
+    config_from,
+    list_of,
+    make_parser,
+)
 from trnet.errors import one_line_errors
 from trnet.features.archive import make_archives
 from trnet.kaldi.data_dir import DataDir
@@ -17,6 +24,7 @@ def get_parser() -> Parser:
     parser.add_argument("--sets", type=list_of(Path), required=True, help="data dirs, clean and noisy")
     parser.add_argument("--dump", type=Path, default=Path("dump"), help="folder of enhanced sets and features")
     parser.add_argument("--nj", type=int, default=1, help="processes")
+    add_pipes_option(parser)
     return parser
 
 
@@ -28,7 +36,7 @@ def main(args: list[str] | None = None) -> None:
     sets = []
     for folder in opts.sets:
         enhanced = opts.dump / config.frontend_name / folder.name
-        sets += [(DataDir(folder), opts.dump / "raw" / folder.name), (DataDir(enhanced), enhanced)]
+        sets += [(DataDir(folder, opts.allow_pipes), opts.dump / "raw" / folder.name), (DataDir(enhanced), enhanced)]
     with only_one(opts.dump / "raw"), only_one(opts.dump / config.frontend_name):
         make_archives(sets, config.features, opts.nj)
 

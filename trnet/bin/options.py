@@ -12,6 +12,7 @@ import configargparse
 
 from trnet.config import Config, load_config
 from trnet.errors import TrnetError, nearest
+from trnet.kaldi.data_dir import MEAN, channel_of
 
 if TYPE_CHECKING:
     import torch
@@ -70,6 +71,39 @@ def add_config_options(parser: Parser) -> None:
 def add_device_option(parser: Parser) -> None:
     """CPU or GPU."""
     parser.add_argument("--ngpu", type=int, default=0, help="0: CPU; N: GPUs")
+
+
+def add_channel_option(parser: Parser) -> None:
+    """Which channel is taken of recordings that have several."""
+    parser.add_argument(
+        "--channel", type=channel, default=MEAN, help="channel of recordings that have several: 0, 1, ... or mean"
+    )
+
+
+def channel(text: str) -> int | None:
+    """``0`` as 0, ``mean`` as None."""
+    try:
+        return channel_of(text)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from None
+
+
+def add_pipes_option(parser: Parser) -> None:
+    """Whether a wav.scp may name programs."""
+    parser.add_argument(
+        "--allow-pipes",
+        type=_true_or_false,
+        default=False,
+        metavar="{true,false}",
+        help="true: entries 'program arguments |' of a wav.scp are read as Kaldi does, without a shell. WARNING: the "
+        "programs that the list names are run; leave it false for lists that you have not written yourself",
+    )
+
+
+def _true_or_false(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise ArgumentTypeError(f"'{text}' is neither true nor false")
+    return text == "true"
 
 
 def add_wandb_option(parser: Parser) -> None:

@@ -3,7 +3,14 @@
 import sys
 from pathlib import Path
 
-from trnet.bin.options import Parser, add_config_options, config_from, list_of, make_parser
+from trnet.bin.options import (
+    Parser,
+    add_config_options,
+    add_pipes_option,
+    config_from,
+    list_of,
+    make_parser,
+)
 from trnet.errors import one_line_errors
 from trnet.folds import noise_groups
 from trnet.kaldi.data_dir import DataDir
@@ -18,6 +25,7 @@ def get_parser() -> Parser:
     parser.add_argument("--corpus-data", type=Path, required=True, help="clean data dir, e.g. data/nemo")
     parser.add_argument("--noises", type=list_of(str), required=True, help='noise sets, e.g. "esc musan"')
     parser.add_argument("--nj", type=int, default=1, help="processes")
+    add_pipes_option(parser)
     return parser
 
 
@@ -26,10 +34,10 @@ def main(args: list[str] | None = None) -> None:
     """Write ``<corpus>_<noise>_<snr>db`` beside the clean data dir."""
     opts = get_parser().parse_args(args)
     config = config_from(opts)
-    speech, root = DataDir(opts.corpus_data), opts.corpus_data.parent
+    speech, root = DataDir(opts.corpus_data, opts.allow_pipes), opts.corpus_data.parent
     groups = noise_groups(speech, config.folds)
     for noise in opts.noises:
-        clips = DataDir(root / f"noise_{noise}")
+        clips = DataDir(root / f"noise_{noise}", opts.allow_pipes)
         with only_one(root / f"{speech.path.name}_{noise}"):
             simulate(speech, clips, noise, root, config.features, config.simulation, opts.nj, groups)
 

@@ -40,7 +40,8 @@ def read_noisy_set(recipe: Path, name: str) -> list[NoisyPair]:
         clips = [noisy.clip(utt), speech.clip(noisy["utt2clean"][utt])]
         if any(clip.end_s is not None for clip in clips):
             raise TrnetError(f"{noisy.path}: {utt} is a span of a recording; pairs need files of their own")
-        paths = [recipe / clip.path for clip in clips]  # an absolute path stays what it is
+        # what is not found beside its table starts from the recipe's folder
+        paths = [clip.path if clip.path.exists() else recipe / clip.path for clip in clips]
         known = noisy["utt2noise"][utt], float(noisy["utt2snr"][utt])
         pairs.append(NoisyPair(utt, noisy["utt2spk"][utt], *paths, *known))
     return pairs

@@ -134,7 +134,7 @@ class _Set:
         if not all(self.target(utt).exists() for utt in self.data.utts):
             return False
         flush_disks()
-        paths = {utt: str(self.target(utt)) for utt in self.data.utts}
+        paths = {utt: f"wav/{utt}.wav" for utt in self.data.utts}
         write_data_dir(self.out, {"wav.scp": paths, "utt2spk": self.data["utt2spk"]})
         self.stamp.finish()
         return True

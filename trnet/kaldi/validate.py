@@ -16,14 +16,15 @@ BY_UTTERANCE = (
     *("text", "utt2dur", "utt2emo", "utt2group", "utt2style", "utt2split", "utt2src", "utt2clean", "utt2noise"),
     *("utt2snr", "feats.scp", "utt2num_frames", "clean.scp"),
 )
-BY_RECORDING = ("wav.scp", "reco2dur")
+BY_RECORDING = ("wav.scp", "reco2dur", "reco2channel")
 ALL = ("utt2spk", "spk2utt", "spk2gender", "segments", *BY_UTTERANCE, *BY_RECORDING)
 
 
-def validate_data_dir(path: Path, need: Collection[str] = ()) -> list[str]:
+def validate_data_dir(path: Path, need: Collection[str] = (), allow_pipes: bool = False) -> list[str]:
     """All problems of a data directory, each ``file:line: what; mend``; [] if there are none.
 
-    `need` names the tables that must be there beside utt2spk, spk2utt, and wav.scp or feats.scp.
+    `need` names the tables that must be there beside utt2spk, spk2utt, and wav.scp or feats.scp; `allow_pipes`: a
+    wav.scp may name commands.
     """
     path = Path(path)
     if not path.is_dir():
@@ -41,7 +42,7 @@ def validate_data_dir(path: Path, need: Collection[str] = ()) -> list[str]:
             tables[name], found = read_rows(path / name)
             problems += found
     for name, rows in tables.items():
-        problems += check_values(name, rows)
+        problems += check_values(name, rows, allow_pipes)
     return problems + _check_keys(tables) + _check_speakers(tables)
 
 

@@ -1,10 +1,15 @@
 """What the values of a data directory's tables must be."""
 
+import functools
 import math
 from collections.abc import Callable
 from pathlib import Path
 
+from trnet.errors import TrnetError
+from trnet.kaldi.data_dir import channel_of
+from trnet.kaldi.paths import audio_problem
 from trnet.kaldi.rows import Rows
+from trnet.pipes import check_allowed, is_pipe
 
 Rule = Callable[[str], str]  # value -> what is wrong, with its mend; "" if nothing is
 
@@ -39,10 +44,22 @@ def _gender(value: str) -> str:
     return "" if value in ("m", "f") else f"'{value}' is neither m nor f; mend the line"
 
 
-def _audio_file(value: str) -> str:
-    if value.endswith("|"):
-        return "is a pipe; write the audio to a file and name that"
-    return "" if Path(value).is_file() else f"{value} does not exist; mend the path, or prepare the data anew"
+def _audio_file(value: str, scp: Path, allow_pipes: bool) -> str:
+    if not is_pipe(value):
+        return audio_problem(value, scp)
+    try:
+        check_allowed(value, allow_pipes, "")
+    except TrnetError as error:
+        return str(error).removeprefix(": ")
+    return ""
+
+
+def _channel(value: str) -> str:
+    try:
+        channel_of(value)
+    except ValueError as error:
+        return f"{error}; mend the line"
+    return ""
 
 
 def _archive(value: str) -> str:
@@ -73,16 +90,20 @@ RULES: dict[str, Rule] = {
     "utt2num_frames": _positive_count,
     "utt2snr": _finite,
     "spk2gender": _gender,
-    "wav.scp": _audio_file,
-    "clean.scp": _audio_file,
+    "reco2channel": _channel,
     "feats.scp": _archive,
     "segments": _segment,
 }
 
 
-def check_values(name: str, rows: Rows) -> list[str]:
-    """Problems of a table's values, the first five in full and the others counted."""
+def check_values(name: str, rows: Rows, allow_pipes: bool = False) -> list[str]:
+    """Problems of a table's values, the first five in full and the others counted.
+
+    `allow_pipes`: entries ``command |`` of a wav.scp are no problem.
+    """
     rule = RULES.get(name)
+    if name in ("wav.scp", "clean.scp"):
+        rule = functools.partial(_audio_file, scp=rows.path, allow_pipes=allow_pipes)
     if rule is None:
         return []
     found = [(key, row.number, rule(row.value)) for key, row in rows.items() if row.value]

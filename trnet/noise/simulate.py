@@ -120,7 +120,7 @@ def _write_tables(
 ) -> None:
     ids = {utt: condition.utt(utt) for utt in speech.utts}
     tables = {
-        "wav.scp": {new: str(folder / "wav" / f"{new}.wav") for new in ids.values()},
+        "wav.scp": {new: f"wav/{new}.wav" for new in ids.values()},
         "utt2dur": {new: f"{seconds[utt]:.6f}" for utt, new in ids.items()},
         "utt2clean": {new: utt for utt, new in ids.items()},
         "utt2noise": {new: utt2noise[utt] for utt, new in ids.items()},
