@@ -106,13 +106,18 @@ def inspect_audio(
 
 
 def read_audio(
-    path: Path, rate: int, start_s: float = 0.0, end_s: float | None = None, channel: int | None = None
+    file: Path | BinaryIO,
+    rate: int,
+    start_s: float = 0.0,
+    end_s: float | None = None,
+    channel: int | None = None,
+    where: str | None = None,
 ) -> np.ndarray:
-    """Samples (n,) float32 at `rate` Hz: channels averaged, resampled where the file has another rate.
+    """Samples (n,) float32 at `rate` Hz, resampled where the file has another; the rest as for :func:`decode`.
 
     Raises: TrnetError as :func:`decode`.
     """
-    samples, own_rate, _ = decode(path, start_s, end_s, channel)
+    samples, own_rate, _ = decode(file, start_s, end_s, channel, where)
     return samples if own_rate == rate else resampler(own_rate, rate)(samples)
 
 

@@ -19,7 +19,7 @@ LIMIT_S = 60.0  # a pipeline has ended by then
 LARGEST = 1 << 31  # bytes that it may write
 HEARD = 2000  # bytes of a program's complaints that are kept
 SHELL = ";&<>$`()\n"
-OFF = "give --allow-pipes true to run the programs that it names, or write the audio to a file and name that"
+OPTION = "--allow-pipes true"
 
 
 def is_pipe(entry: str) -> bool:
@@ -27,10 +27,12 @@ def is_pipe(entry: str) -> bool:
     return entry.endswith("|")
 
 
-def check_allowed(entry: str, allow_pipes: bool, where: str) -> None:
-    """Raises: TrnetError for a command that may not run, or cannot without a shell."""
+def check_allowed(entry: str, allow_pipes: bool, where: str, option: str = OPTION) -> None:
+    """Raises: TrnetError for a command that may not run (`option` allows it), or cannot without a shell."""
     if not allow_pipes:
-        raise TrnetError(f"{where}: is a pipe; {OFF}")
+        raise TrnetError(
+            f"{where}: is a pipe; give {option} to run the programs that it names, or write the audio to a file"
+        )
     parse(entry, where)
 
 

@@ -60,7 +60,7 @@ def test_files_have_the_snr_on_the_heard_span_and_are_remixed_to_the_sample(tmp_
         assert len(noisy.utts) == 4
         for utt, clip in speech().items():
             own = f"{utt}-{folder.name.removeprefix('clean_')}"
-            samples, rate = soundfile.read(noisy["wav.scp"][own], dtype="float32")
+            samples, rate = soundfile.read(noisy.clip(own).path, dtype="float32")
             heard = clip[:SPAN] if pad == "none" else np.tile(clip, 4)[:SPAN]
             assert rate == RATE and len(samples) == len(heard) == round(float(noisy["utt2dur"][own]) * RATE)
             added = samples.astype(np.float64) - heard

@@ -90,8 +90,10 @@ def of_samples(wav: Any, rate: int, name: str = "wav", channel: int | None = Non
     check_rate(rate, name)
     if samples.dtype.kind == "i":
         samples = samples / (np.iinfo(samples.dtype).max + 1.0)
-    samples = np.atleast_2d(samples.astype(np.float32))
-    if samples.shape[0] < samples.shape[1]:
+    samples = samples.astype(np.float32)
+    if samples.ndim == 1 or not samples.size:
+        samples = samples.reshape(-1, 1)
+    elif samples.shape[0] < samples.shape[1]:
         samples = samples.T
 
     def blocks() -> Blocks:
