@@ -4,8 +4,8 @@ See `trnet.containers` for the rule. These hold no length in bytes: MP3 is gone 
 headers, the others are searched for the beginning of a second stream, which takes a small part of what decoding takes.
 """
 
+import functools
 import re
-from collections.abc import Iterator
 from typing import BinaryIO
 
 BLOCK = 1 << 20  # bytes read at once
@@ -13,6 +13,8 @@ FLAC_START = re.compile(rb"fLaC[\0\x80]\0\0\x22")
 OGG_PAGE, OGG_FIRST = re.compile(rb"OggS\0"), re.compile(rb"OggS\0[\2\6]")
 PAGE = 27 + 255 + 255 * 255  # bytes of the longest Ogg page
 MP3_SYNC = re.compile(rb"\xff[\xe2-\xef\xf2-\xff]")
+LONGEST_FRAME = 2048  # bytes of an MP3 frame and the next one's head
+MPEG_SLACK = 2 * 1152  # samples that an MP3's decoder may leave out at the ends
 RESYNC = 1 << 16  # bytes that may lie between two MP3 frames, a picture say
 SECOND = "holds a second recording behind the first; split or re-encode it"
 
@@ -54,14 +56,17 @@ def check(stream: BinaryIO, head: bytes, size: int) -> int:
     return 0
 
 
-def find(stream: BinaryIO, pattern: re.Pattern[bytes], start: int) -> int | None:
-    """The first place from `start` on where a file matches a pattern of less than 64 bytes."""
+def find(stream: BinaryIO, mark: bytes, pattern: re.Pattern[bytes], start: int) -> int | None:
+    """The first place from `start` on where a pattern of less than 64 bytes is found, which begins with `mark`."""
     stream.seek(start)
     held, base = b"", start
     while block := stream.read(BLOCK):
         held += block
-        if found := pattern.search(held):
-            return base + found.start()
+        at = held.find(mark)
+        while at >= 0:
+            if pattern.match(held, at):
+                return base + at
+            at = held.find(mark, at + 1)
         drop = max(0, len(held) - 64)
         held, base = held[drop:], base + drop
     return None
@@ -85,7 +90,7 @@ def _check_flac(stream: BinaryIO, start: int, size: int) -> None:
         head = stream.read(4)
         last = bool(head[0] & 128)
         place += 4 + int.from_bytes(head[1:], "big")
-    if find(stream, FLAC_START, place) is not None:
+    if find(stream, b"fLaC", FLAC_START, place) is not None:
         raise Broken(SECOND)
 
 
@@ -97,7 +102,7 @@ def _check_ogg(stream: BinaryIO, start: int, size: int) -> None:
         if not OGG_FIRST.match(head) or len(head) < 27 + head[26]:
             break
         place += 27 + head[26] + sum(head[27 : 27 + head[26]])
-    if find(stream, OGG_FIRST, place) is not None:
+    if find(stream, b"OggS\0", OGG_FIRST, place) is not None:
         raise Broken(SECOND)
     base = max(start, size - PAGE)
     stream.seek(base)
@@ -109,8 +114,9 @@ def _check_ogg(stream: BinaryIO, start: int, size: int) -> None:
         raise Broken("was cut off: its last page does not end the stream; fetch it again, or re-encode what is left")
 
 
+@functools.lru_cache(maxsize=4096)
 def _mp3_frame(head: bytes) -> tuple[int, int, int] | None:
-    """Bytes, samples and rate in Hz of the frame with these four bytes; None if they are no header of one."""
+    """Bytes and samples of the frame with these four bytes, and where a stated length would be; None: no header."""
     if len(head) < 4 or head[0] != 255 or head[1] & 0xE0 != 0xE0:
         return None
     version, layer, rate, kbits = head[1] >> 3 & 3, head[1] >> 1 & 3, head[2] >> 2 & 3, head[2] >> 4
@@ -118,61 +124,55 @@ def _mp3_frame(head: bytes) -> tuple[int, int, int] | None:
         return None
     hertz = _HZ[rate] >> {3: 0, 2: 1, 0: 2}[version]
     bits = 1000 * (_KBITS_1 if version == 3 else _KBITS_2)[layer][kbits]
-    padding = head[2] >> 1 & 1
+    padding, mono = head[2] >> 1 & 1, head[3] >> 6 == 3
+    side = ((17 if mono else 32) if version == 3 else (9 if mono else 17)) if layer == 1 else 32
     if layer == 3:
-        return (12 * bits // hertz + padding) * 4, 384, hertz
+        return (12 * bits // hertz + padding) * 4, 384, 4 + side
     samples = 576 if layer == 1 and version != 3 else 1152
-    return samples // 8 * bits // hertz + padding, samples, hertz
+    return samples // 8 * bits // hertz + padding, samples, 4 + side
 
 
-def _mp3_frames(stream: BinaryIO, place: int, size: int) -> Iterator[tuple[int, int, int, bytes]]:
-    """Bytes that are there, bytes that should be, samples, and the first 200 bytes of each frame.
+def _stated_frames(held: bytes, at: int, mark: int) -> int | None:
+    """How many frames an MP3's first one, at `at`, says that follow (Xing, Info, VBRI); 0: not said; None: it is sound.
 
-    Between frames may lie ID3v2 tags, and up to 64 KiB of anything else.
+    `mark`: where the word would be, but for VBRI, which is always at 36.
     """
-    held, base, missed, behind = b"", place, 0, 0
-    while place + 4 <= size:
-        if place + 2048 > base + len(held):
+    if held[at + mark : at + mark + 4] in (b"Xing", b"Info") and held[at + mark + 4 : at + mark + 7] == b"\0\0\0":
+        return int.from_bytes(held[at + mark + 8 : at + mark + 12], "big") if held[at + mark + 7] & 1 else 0
+    if held[at + 36 : at + 42] == b"VBRI\0\1":
+        return int.from_bytes(held[at + 50 : at + 54], "big")
+    return None
+
+
+def _check_mp3(stream: BinaryIO, place: int, size: int) -> int:
+    """From frame to frame; between them may lie ID3v2 tags, and up to 64 KiB of anything else."""
+    stated, count, samples, cut, missed = None, 0, 0, False, 0
+    held, base = b"", place
+    while place + 4 <= size and missed <= RESYNC:
+        if place + LONGEST_FRAME > base + len(held) and base + len(held) < size or place < base:
             stream.seek(place)
             held, base = stream.read(BLOCK), place
         at = place - base
         frame = _mp3_frame(held[at : at + 4])
         if frame is None or (missed and _mp3_frame(held[at + frame[0] : at + frame[0] + 4]) is None):
-            behind = _behind_tags(stream, place) if held[at : at + 3] == b"ID3" else place
+            behind = _behind_tags(stream, place) if held.startswith(b"ID3", at) else place
             following = MP3_SYNC.search(held, at + 1)
-            step = behind - place or (following.start() - at if following else len(held) - at)
+            step = behind - place or (following.start() if following else len(held)) - at
             missed += 0 if behind > place else step
             place += max(1, step)
-            if missed > RESYNC:
-                return
             continue
-        length, samples, _ = frame
-        yield min(length, size - place), length, samples, held[at : at + 200]
-        place, missed = place + length, 0
-
-
-def _stated_frames(frame: bytes) -> int | None:
-    """How many frames an MP3's first one says that follow (Xing, Info, VBRI); 0: not said; None: it is sound."""
-    mono, version_1 = frame[3] >> 6 == 3, frame[1] >> 3 & 3 == 3
-    at = 4 + ((17 if mono else 32) if version_1 else (9 if mono else 17))
-    if frame[at : at + 4] in (b"Xing", b"Info") and frame[at + 4 : at + 7] == b"\0\0\0":
-        return int.from_bytes(frame[at + 8 : at + 12], "big") if frame[at + 7] & 1 else 0
-    return int.from_bytes(frame[50:54], "big") if frame[36:42] == b"VBRI\0\1" else None
-
-
-def _check_mp3(stream: BinaryIO, start: int, size: int) -> int:
-    stated, count, samples, cut = None, 0, 0, False
-    for number, (there, length, each, head) in enumerate(_mp3_frames(stream, start, size)):
-        said = _stated_frames(head)
-        if said is not None and number:
+        length, each, mark = frame
+        said = _stated_frames(held, at, mark)
+        if said is not None and (count or stated is not None):
             raise Broken(SECOND)
-        if said is not None:
+        if said is None:
+            cut = place + length > size
+            count, samples = count + (not cut), samples + (0 if cut else each)
+        else:
             stated = said
-            continue
-        cut = there < length
-        count, samples = count + (not cut), samples + (0 if cut else each)
-    if not stated:  # not stated: what is there counts, and the decoder must not stop before
-        return max(0, samples - 2 * 1152)
+        place, missed = place + length, 0
+    if not stated:  # what is there counts, and the decoder must not stop before
+        return max(0, samples - MPEG_SLACK)
     if count < stated - 1 or (count < stated and cut):  # some encoders count the first frame, which says so
         raise Broken(f"holds {count} of the {stated} frames that its header states; fetch or copy it again")
     if count > stated + 1:

@@ -195,7 +195,7 @@ def _check_voc(stream: BinaryIO, head: bytes, size: int) -> None:
 
 def _check_stream(stream: BinaryIO, start: int, kind: bytes) -> None:
     """Audio of unknown length has no second header in it: read through, as nothing states where it would be."""
-    if bitstreams.find(stream, IN_STREAM[kind], start) is not None:
+    if bitstreams.find(stream, kind, IN_STREAM[kind], start) is not None:
         raise Damaged("holds a second recording behind the first; split or re-encode it")
 
 

@@ -14,13 +14,13 @@ from typing import Any, BinaryIO
 import numpy as np
 import soundfile
 
+from trnet.bitstreams import MPEG_SLACK
 from trnet.containers import Damaged, check_container
 from trnet.errors import TrnetError
 
 BLOCK = 262_144  # samples of all channels that are decoded at once
 LOWEST_HZ, HIGHEST_HZ = 1_000, 1_000_000  # sampling rates of recordings
 CANCELLED = 0.01  # of the power that channels without anything in common leave in their mean: 20 dB
-MPEG_SLACK = 2 * 1152  # samples that an MP3's decoder may leave out at the ends
 UNKNOWN = 1 << 40  # samples: longer is what libsndfile says where it does not know
 FOREIGN = frozenset(".m4a .m4b .mp4 .aac .wma .webm .mkv .mov .amr .3gp .ape .wv .mpc .ra .ac3 .dsf .avi".split())
 
@@ -70,37 +70,31 @@ class Sound:
 
     def _blocks(self, start_s: float, end_s: float | None) -> Iterator[np.ndarray]:
         first = round(start_s * self.rate)
-        left = None if end_s is None else round(end_s * self.rate) - first
+        stop = UNKNOWN if self.frames is None else self.frames  # behind it there may be tags
+        wanted = None if end_s is None else round(end_s * self.rate)
         done, size = first, max(1, BLOCK // self.channels)
         try:
             if first:
-                self._sound.seek(first)
-            while left is None or left > 0:
-                block = self._sound.read(size if left is None else min(size, left), dtype="float32", always_2d=True)
+                self._sound.seek(min(first, stop))
+            while (left := min(stop, stop if wanted is None else wanted) - done) > 0:
+                block = self._sound.read(min(size, left), dtype="float32", always_2d=True)
                 if not len(block):
                     break
                 done += len(block)
-                left = None if left is None else left - len(block)
                 yield block
         except (soundfile.LibsndfileError, RuntimeError, ValueError) as error:
-            beyond = self.frames is not None and first > self.frames
-            raise self._short(end_s, self.frames) if beyond else self._undecodable(error) from None
-        if left is not None and left > 1:
-            raise self._short(end_s, done)
-        if left is None and done < self._expected():
+            what = "cannot be decoded to its end" if not first else f"cannot be decoded from {start_s:g} s on"
+            raise TrnetError(f"{self.where}: {what} ({_said(error)}); replace the file") from None
+        if wanted is not None and done < wanted - 1 or done > stop:
+            ends = min(done, stop) / self.rate
+            raise TrnetError(f"{self.where}: ends after {ends:.2f} s, before what is asked for of it; replace the file")
+        if wanted is None and done < self._expected():
             seconds = f"{done / self.rate:.3f} s of the {self._expected() / self.rate:.3f} s"
             raise TrnetError(f"{self.where}: {seconds} that it states can be decoded; fetch it again, or re-encode it")
 
     def _expected(self) -> int:
         stated = self.frames or 0
         return max(self._least, stated - MPEG_SLACK if self._sound.format == "MP3" else stated)
-
-    def _short(self, end_s: float | None, frames: int) -> TrnetError:
-        wanted = "before the span that is asked for" if end_s is None else f"before {end_s:g} s, which are asked for"
-        return TrnetError(f"{self.where}: ends after {frames / self.rate:.2f} s, {wanted}; replace the file")
-
-    def _undecodable(self, error: Exception) -> TrnetError:
-        return TrnetError(f"{self.where}: cannot be decoded to its end ({_said(error)}); replace the file")
 
 
 class Mix:
