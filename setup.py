@@ -24,6 +24,7 @@ setup(
         "numpy>=1.26",
         "soundfile>=0.12",
         "kaldiio>=2.18",
+        "xxhash>=3",
         "pyyaml>=6",
         "configargparse>=1.7",
         "scikit-learn>=1.4",

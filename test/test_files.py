@@ -1,6 +1,7 @@
 """Files are whole or not there, whatever stops the writing; commands say so in one line."""
 
 import errno
+import os
 import re
 import stat
 import subprocess
@@ -13,9 +14,10 @@ import pytest
 import soundfile
 import torch
 
+from trnet import files
 from trnet.audio import read_audio, write_audio
 from trnet.errors import TrnetError, nearest, one_line_errors
-from trnet.files import whole_file, write_text
+from trnet.files import read_bytes, whole_file, write_text
 from trnet.heard import heard_span
 from trnet.train.checkpoint import save_checkpoint
 
@@ -40,6 +42,68 @@ def test_a_whole_write_replaces_the_file_and_makes_its_folder(tmp_path):
     write_text(path, "zażółć\n")
     assert path.read_bytes() == "zażółć\n".encode()
     assert [p.name for p in path.parent.iterdir()] == ["table"]
+
+
+def test_a_link_that_lies_in_wait_is_not_followed(tmp_path, monkeypatch):
+    """Whatever the name that a random choice comes to: what is there already is not opened."""
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    names = iter(["taken", "free"])
+    monkeypatch.setattr(tempfile, "_get_candidate_names", lambda: names)
+    (tmp_path / ".partial-taken").symlink_to(victim)
+    write_text(tmp_path / "table", "new")
+    assert victim.read_text() == "precious" and (tmp_path / "table").read_text() == "new"
+    assert not (tmp_path / "table").is_symlink()
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name_and_its_folder_after(tmp_path, monkeypatch):
+    done = []
+    fsync, replace = os.fsync, os.replace
+
+    def flushed(handle):
+        done.append(("flush", os.readlink(f"/proc/self/fd/{handle}")))
+        fsync(handle)
+
+    def renamed(old, new):
+        done.append(("rename", str(old)))
+        replace(old, new)
+
+    monkeypatch.setattr(os, "fsync", flushed)
+    monkeypatch.setattr(os, "replace", renamed)
+    save_checkpoint(tmp_path / "a.pt", {"x": 1})
+    (first, partial), (second, same), (third, folder) = done
+    assert (first, second, third) == ("flush", "rename", "flush")
+    assert partial == same and folder == str(tmp_path)
+
+
+def test_a_new_file_has_the_mode_of_any_new_file(tmp_path):
+    (tmp_path / "by_hand").touch()
+    write_text(tmp_path / "by_us", "")
+    assert (tmp_path / "by_us").stat().st_mode == (tmp_path / "by_hand").stat().st_mode
+
+
+def test_reading_has_an_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "SILENT_S", 0.2)
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(TrnetError, match="fifo"):
+        read_bytes(tmp_path / "fifo")
+    with pytest.raises(TrnetError, match="/dev/zero"):
+        read_bytes(Path("/dev/zero"), largest=1 << 21)
+    with pytest.raises(IsADirectoryError):
+        read_bytes(tmp_path)
+    (tmp_path / "text").write_text("x" * 11)
+    assert len(read_bytes(tmp_path / "text", largest=11)) == 11
+    with pytest.raises(TrnetError, match="text"):
+        read_bytes(tmp_path / "text", largest=10)
+
+
+def test_a_pipe_of_the_shell_is_read_to_its_end():
+    code = (
+        "import sys; from pathlib import Path; from trnet.files import read_text; print(read_text(Path(sys.argv[1])))"
+    )
+    command = ["bash", "-c", f'"{sys.executable}" -c "{code}" <(echo one; sleep 0.2; echo two)']
+    done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True)
+    assert done.stdout.split() == ["one", "two"], done.stderr
 
 
 WRITERS = {

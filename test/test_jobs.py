@@ -6,10 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import kaldiio
 import numpy as np
 import pytest
 import torch
+from tiny import change_features
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -96,10 +96,7 @@ def broken(tiny, tmp_path) -> Path:
     """Features of S3M that are not finite: fold 1 trains on them, fold 6 (S3M tests, S3F validates) does not."""
     dump = tmp_path / "dump"
     shutil.copytree(tiny.dump, dump, ignore=shutil.ignore_patterns("wav"))
-    folder = dump / "raw" / "tiny"
-    matrices = {key: np.array(value) for key, value in kaldiio.load_scp(str(folder / "feats.scp")).items()}
-    matrices["S3M-sad_1"][3, 4] = np.nan
-    kaldiio.save_ark(str(folder / "feats.ark"), matrices, scp=str(folder / "feats.scp"))
+    change_features(dump / "raw" / "tiny", "S3M-sad_1", lambda matrix: np.full_like(matrix, np.nan))
     return dump
 
 
@@ -126,6 +123,23 @@ def test_a_run_without_the_memory_does_not_stop_the_others(command, tmp_path, mo
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert "Tried to allocate 2 GiB. Lower training.batch_size" in error and "1 of 2 runs failed" in error
     assert set(weights(tmp_path / "exp")) == {"fold6_seed1"}
+
+
+def test_a_run_that_fails_as_nobody_expected_does_not_stop_the_others(command, tmp_path, monkeypatch, capsys):
+    begin = loop.Trajectory._begin
+
+    def broken(self):
+        if self.runs[0].fold.number == 1:
+            raise ZeroDivisionError("a bug\nof ours")
+        begin(self)
+
+    monkeypatch.setattr(loop.Trajectory, "_begin", broken)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    assert train.main(command("exp", "--folds", "1 6", "--nj", "1")) == 1
+    error = capsys.readouterr().err
+    assert "unexpected ZeroDivisionError: a bug (1 of 2 runs failed" in error and "Traceback" not in error
+    assert list(tmp_path.glob("trnet-*/error-*.log")) and set(weights(tmp_path / "exp")) == {"fold6_seed1"}
 
 
 def test_features_of_all_runs_are_read_once(tiny, tmp_path, monkeypatch):

@@ -1,12 +1,15 @@
 """One process at a time in a folder."""
 
+import errno
+import fcntl
+import os
 import subprocess
 import sys
 
 import pytest
 
 from trnet.errors import TrnetError
-from trnet.lock import only_one
+from trnet.lock import is_held, lock_of, only_one
 
 HOLD = """
 import sys
@@ -32,3 +35,25 @@ def test_a_second_process_is_told_so_and_the_lock_ends_with_its_holder(tmp_path)
     holder.wait()
     with only_one(folder):
         assert not folder.exists()
+
+
+@pytest.mark.parametrize("reason", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_said_once_and_work_goes_on(tmp_path, monkeypatch, capsys, reason):
+    def no_locks(*_):
+        raise OSError(reason, os.strerror(reason))
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    for run in ("run1", "run2"):
+        with only_one(tmp_path / "exp" / run):
+            assert not is_held(lock_of(tmp_path / "exp" / run))
+    warnings = capsys.readouterr().err.splitlines()
+    assert len(warnings) == 1 and f"{tmp_path}/exp: " in warnings[0]
+
+
+def test_a_lock_that_fails_otherwise_is_an_error(tmp_path, monkeypatch):
+    def broken(*_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(fcntl, "flock", broken)
+    with pytest.raises(OSError), only_one(tmp_path / "exp"):
+        pytest.fail("held")

@@ -6,6 +6,7 @@ of 0.35 to 0.62 s, that is 33 to 60 frames. A class is a pitch, so that a small 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +18,8 @@ import yaml
 from trnet.bin import enhance, make_fbank, simulate
 from trnet.config import Config, load_config
 from trnet.experiment import Experiment
-from trnet.kaldi.data_dir import DataDir, write_data_dir
+from trnet.kaldi.ark import ArkReader, write_ark
+from trnet.kaldi.data_dir import DataDir, read_table, write_data_dir
 
 RATE = 16000
 SPEAKERS = ("S1F", "S1M", "S2F", "S2M", "S3F", "S3M")
@@ -99,6 +101,14 @@ def tiny_noise(name: str, sources: int = 4, clips: int = 2, first: int = 1000) -
     """Clips of 0.3 to 0.8 s, some longer than the speech and some shorter."""
     ids = [f"{name}{source}-{clip}" for source in range(sources) for clip in range(clips)]
     return {clip: hiss(first + key, 4800 + 1100 * key) for key, clip in enumerate(ids)}
+
+
+def change_features(folder: Path, utt: str, change: Callable[[np.ndarray], np.ndarray]) -> None:
+    """Replace what a folder of features holds of one utterance, as if it had been written so."""
+    reader = ArkReader(folder)
+    matrices = {key: np.array(reader[key]) for key in read_table(folder / "feats.scp")}
+    matrices[utt] = change(matrices[utt])
+    write_ark(folder, matrices.items(), 0)
 
 
 @dataclass(frozen=True)

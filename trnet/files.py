@@ -40,10 +40,10 @@ def whole_file(path: Path, durable: bool = True) -> Iterator[Path]:
     try:
         yield partial
         if durable:
-            _flush(partial)
+            flush(partial)
         os.replace(partial, path)
         if durable:
-            _flush(path.parent)
+            flush(path.parent)
     finally:
         partial.unlink(missing_ok=True)
 
@@ -64,7 +64,7 @@ def new_folder(beside: Path) -> Path:
     return folder
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
     """Have a file or folder written to the disk, where the file system can."""
     handle = os.open(path, os.O_RDONLY)
     try:
@@ -108,7 +108,7 @@ def read_bytes(path: Path, largest: int = LARGEST_TEXT) -> bytes:
     with open(handle, "rb", buffering=0) as stream:
         if stat.S_ISDIR(os.fstat(handle).st_mode):
             raise IsADirectoryError(21, "Is a directory", str(path))
-        regular = stat.S_ISREG(os.fstat(handle).st_mode)
+        pipe = stat.S_ISFIFO(os.fstat(handle).st_mode)
         parts, size = [], 0
         until, wrote = time.monotonic() + SILENT_S, False
         while size <= largest:
@@ -116,7 +116,7 @@ def read_bytes(path: Path, largest: int = LARGEST_TEXT) -> bytes:
             if part:
                 parts.append(part)
                 size, until, wrote = size + len(part), time.monotonic() + SILENT_S, True
-            elif regular or (part == b"" and wrote):
+            elif part == b"" and (wrote or not pipe):
                 return b"".join(parts)
             elif time.monotonic() > until:  # None: nothing yet; b"": nobody has opened the other end yet
                 raise TrnetError(f"{path}: is a pipe that nobody writes to; give a file")

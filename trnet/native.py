@@ -18,6 +18,7 @@ from pathlib import Path
 
 FLAGS = ("-std=c++17", "-O3", "-fPIC", "-shared")
 THIS_PROCESSOR = ("-march=native", "-mcpu=native")  # x86 and others; some compilers know but one of them
+LONGEST_S = 300  # that a compiler may take
 FAILED = (OSError, ValueError, RuntimeError, subprocess.SubprocessError)
 
 _one_at_a_time = threading.Lock()
@@ -60,7 +61,7 @@ def _command(compiler: list[str]) -> tuple[list[str], bytes]:
     """How to compile, and the macros that say which compiler and processor that is."""
     for this_processor in THIS_PROCESSOR:
         command = [*compiler, *FLAGS, this_processor, "-x", "c++"]
-        said = subprocess.run([*command, "-dM", "-E", os.devnull], capture_output=True)
+        said = subprocess.run([*command, "-dM", "-E", os.devnull], capture_output=True, timeout=LONGEST_S)
         if said.returncode == 0:
             break
     said.check_returncode()
@@ -92,5 +93,5 @@ def _kept(source: Path, command: list[str], path: Path) -> ctypes.CDLL:
 
 
 def _compile(source: Path, command: list[str], out: Path) -> Path:
-    subprocess.run([*command, str(source), "-o", str(out)], check=True, capture_output=True)
+    subprocess.run([*command, str(source), "-o", str(out)], check=True, capture_output=True, timeout=LONGEST_S)
     return out

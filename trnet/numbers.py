@@ -2,11 +2,13 @@
 
 import math
 import re
+import reprlib
 from typing import Any
 
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 WHOLE = re.compile(r"[+-]?[0-9]+")
 MOST_DIGITS = 400  # what is longer is no number that anybody meant
+_REPR = reprlib.Repr()  # looks into nothing deep or long
 
 
 def real(value: Any, low: float = -math.inf, high: float = math.inf) -> float:
@@ -23,14 +25,14 @@ def real(value: Any, low: float = -math.inf, high: float = math.inf) -> float:
     if isinstance(value, str) and (len(value) > MOST_DIGITS or not NUMBER.fullmatch(value)):
         raise ValueError(f"'{_short(value)}' is no number")
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise ValueError(f"{_short(repr(value))} is no number")
+        raise ValueError(f"{shown(value)} is no number")
     try:
         number = float(value)
     except OverflowError:  # of an int
         number = math.inf
     if not math.isfinite(number):
-        raise ValueError(f"{_short(str(value))} is no finite number")
-    return _within(number, low, high)
+        raise ValueError(f"{shown(value)} is no finite number")
+    return _within(number + 0.0, low, high)  # -0.0 becomes 0.0
 
 
 def whole(value: Any, low: float = -math.inf, high: float = math.inf) -> int:
@@ -38,15 +40,26 @@ def whole(value: Any, low: float = -math.inf, high: float = math.inf) -> int:
     if isinstance(value, str) and (len(value) > MOST_DIGITS or not WHOLE.fullmatch(value)):
         raise ValueError(f"'{_short(value)}' is no whole number")
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise ValueError(f"{_short(repr(value))} is no whole number")
+        raise ValueError(f"{shown(value)} is no whole number")
     return _within(int(value), low, high)
 
 
 def _within(number: Any, low: float, high: float) -> Any:
     if number < low or number > high:
-        ends = f"from {low:g} to {high:g}" if math.isfinite(high) else f"{low:g} or more"
-        raise ValueError(f"{_short(str(number))} must be {ends if math.isfinite(low) else f'at most {high:g}'}")
+        ends = f"from {_end(low)} to {_end(high)}" if math.isfinite(high) else f"{_end(low)} or more"
+        raise ValueError(f"{shown(number)} must be {ends if math.isfinite(low) else f'at most {_end(high)}'}")
     return number
+
+
+def _end(bound: float) -> str:
+    return str(int(bound)) if float(bound).is_integer() and abs(bound) < 1e12 else f"{bound:g}"
+
+
+def shown(value: Any) -> str:
+    """A value of any kind and size for a message."""
+    if isinstance(value, int) and value.bit_length() > 4 * MOST_DIGITS:
+        return "a whole number of thousands of digits"  # which Python does not print
+    return _short(_REPR.repr(value))
 
 
 def _short(text: str) -> str:

@@ -10,14 +10,38 @@ import torch
 
 from trnet import __version__
 
+CHECKOUT = Path(__file__).parents[1]
+
+CODE = ("*.py", "*.yaml", "*.sh", "*.cpp")  # untracked files that may decide a result
+ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")  # set where trnet runs inside a hook of another checkout
+PATIENCE_S = 20.0  # of a git that waits for a slow disk
+
 
 def commit() -> str:
-    """Short commit of the checkout that holds this package, marked where files differ from it; or the version."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=10"]
+    """Short commit of the checkout that holds this package; the version where there is none, or git cannot say.
+
+    ``-dirty`` stands behind it where tracked files differ from it, ``+untracked`` where there is code or configuration
+    that git does not know.
+    """
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
+        _git("ls-files", "--error-unmatch", "trnet/provenance.py")  # not a checkout around an installed package
+        described = _git("describe", "--always", "--dirty", "--abbrev=10")
+        untracked = _git("ls-files", "--others", "--exclude-standard", "--", *CODE)
+    except (OSError, subprocess.SubprocessError):
         return f"no checkout, version {__version__}"
+    return described + ("+untracked" if untracked else "")
+
+
+def _git(*words: str) -> str:
+    """What git says of the checkout.
+
+    Raises: OSError or SubprocessError if it is not there, refuses, or takes too long.
+    """
+    command = ["git", "-C", str(CHECKOUT), *words]
+    environment = {key: value for key, value in os.environ.items() if key not in ELSEWHERE}
+    environment["GIT_OPTIONAL_LOCKS"] = "0"
+    options = {"capture_output": True, "text": True, "errors": "replace", "check": True, "stdin": subprocess.DEVNULL}
+    return subprocess.run(command, env=environment, timeout=PATIENCE_S, **options).stdout.strip()
 
 
 def machine(device: torch.device) -> str:

@@ -12,14 +12,58 @@ from dataclasses import field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from trnet.errors import TrnetError, nearest
+from trnet.numbers import real, shown, whole
+from trnet.yaml_files import read_mapping
+
+KINDS = {bool: "true or false", str: "a text", list: "a list", dict: "a mapping", types.NoneType: "null"}
+MOST_BASES = 20  # below each other
 
 
-def later(default: Any) -> Any:
-    """A field that came after runs had been trained: with its default it is not part of what a run is made from."""
-    return field(default=default, metadata={"later": True})
+def within(default: Any, low: float, high: float, later: bool = False) -> Any:
+    """A field for a number, or a list of them, from `low` to `high`.
+
+    Args:
+        default: Its value where none is given; a list is copied.
+        low: Smallest value.
+        high: Largest value.
+        later: The field came after runs had been trained: with its default it is not part of what a run is made from.
+    """
+    metadata = {"within": (low, high), "later": later}
+    if isinstance(default, list):
+        return field(default_factory=lambda: list(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def one_of(default: Any, *others: Any, later: bool = False) -> Any:
+    """A field for one of a few values; `later` as in :func:`within`."""
+    return field(default=default, metadata={"one_of": (default, *others), "later": later})
+
+
+class Section:
+    """What dataclasses of settings have in common: values are held against the bounds of their fields.
+
+    A ValueError names the field; the name of the section is put before it by :func:`build_value`.
+    """
+
+    def __post_init__(self) -> None:
+        for each in dataclasses.fields(self):  # type: ignore[arg-type]
+            value = getattr(self, each.name)
+            if known := each.metadata.get("one_of"):
+                if value not in known:
+                    names = ", ".join(map(str, known))
+                    raise ValueError(f"{each.name}: {shown(value)} is not one of {names}{_near(value, known)}")
+            elif bounds := each.metadata.get("within"):
+                is_list = isinstance(value, list)
+                for index, number in enumerate(value if is_list else [value]):
+                    try:
+                        (whole if isinstance(number, int) else real)(number, *bounds)
+                    except ValueError as error:
+                        raise ValueError(f"{each.name}{f'[{index}]' if is_list else ''}: {error}") from None
+
+
+def _near(value: Any, known: tuple) -> str:
+    return nearest(value, known).partition(" Known:")[0].rstrip(".") if isinstance(value, str) else ""
 
 
 def merge(low: dict, high: dict) -> dict:
@@ -46,14 +90,9 @@ def read_yaml(path: Path, users: tuple[Path, ...] = ()) -> dict[str, Any]:
     path = Path(path)
     if path.resolve() in users:
         raise TrnetError(f"{path}: is its own base; mend the line 'base:' there")
-    try:
-        own = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (FileNotFoundError, IsADirectoryError):
-        raise TrnetError(f"{path}: no such configuration file; see --config") from None
-    except yaml.YAMLError as error:
-        raise TrnetError(f"{path}: is not YAML: {error}; mend it there") from None
-    if not isinstance(own, dict):
-        raise TrnetError(f"{path}: is not a YAML mapping; write 'key: value' lines")
+    if len(users) == MOST_BASES:
+        raise TrnetError(f"{path}: is the base of a base of a base..., {MOST_BASES} times; leave some out")
+    own = read_mapping(path, "configuration file")
     bases = own.pop("base", [])
     bases = [bases] if isinstance(bases, str) else bases
     if not isinstance(bases, list) or not all(isinstance(base, str) for base in bases):
@@ -67,31 +106,53 @@ def read_yaml(path: Path, users: tuple[Path, ...] = ()) -> dict[str, Any]:
 def build_value(kind: Any, value: Any, key: str) -> Any:
     """`value` as a `kind`, a dataclass, dict, list or scalar type; ValueError says which key is wrong."""
     if dataclasses.is_dataclass(kind):
-        if not isinstance(value, dict):
-            raise ValueError(f"{key}: must be a mapping, not {value!r}")
-        hints = typing.get_type_hints(kind)
-        for name in value:
-            if name not in hints:
-                dotted = f"{key}.{name}" if key else name
-                raise ValueError(f"unknown key '{dotted}'{nearest(str(name), list(hints))}")
-        return kind(**{n: build_value(hints[n], v, f"{key}.{n}" if key else n) for n, v in value.items()})
+        return _build_section(kind, value, key)
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        return _build_union(inner, value, key)
     if origin is dict and isinstance(value, dict):
         return {str(k): build_value(inner[1], v, f"{key}.{k}") for k, v in value.items()}
     if origin is list and isinstance(value, list):
         return [build_value(inner[0], v, f"{key}[{i}]") for i, v in enumerate(value)]
     if kind is Any:
         return value
-    if kind is float and isinstance(value, str):  # YAML 1.1 takes 1e-3 for a string
+    if kind in (int, float):
         try:
-            value = float(value)
-        except ValueError:
-            raise ValueError(f"{key}: must be of type float, not {value!r}") from None
-    accepted = (int, float) if kind is float else kind
-    is_bool_as_number = isinstance(value, bool) and kind is not bool
-    if origin is not None or isinstance(kind, types.UnionType) or is_bool_as_number or not isinstance(value, accepted):
-        raise ValueError(f"{key}: must be of type {getattr(kind, '__name__', kind)}, not {value!r}")
-    return float(value) if kind is float else value
+            return real(value) if kind is float else whole(value)
+        except ValueError as error:
+            raise ValueError(f"{key}: {error}") from None
+    if origin is None and type(value) is kind:
+        return value
+    wanted = KINDS.get(origin or kind, getattr(kind, "__name__", str(kind)))
+    raise ValueError(f"{key}: must be {wanted}, not {shown(value)}")
+
+
+def _build_section(kind: Any, value: Any, key: str) -> Any:
+    if not isinstance(value, dict):
+        raise ValueError(f"{key}: must be a mapping, not {shown(value)}; write 'key: value' lines, or leave it out")
+    hints = typing.get_type_hints(kind)
+    for name in value:
+        if name not in hints:
+            dotted = f"{key}.{name}" if key else name
+            raise ValueError(f"unknown key '{dotted}'{nearest(str(name), list(hints))}")
+    values = {n: build_value(hints[n], v, f"{key}.{n}" if key else n) for n, v in value.items()}
+    try:
+        return kind(**values)
+    except ValueError as error:
+        raise ValueError(f"{key}.{error}" if key else str(error)) from None
+
+
+def _build_union(kinds: tuple[Any, ...], value: Any, key: str) -> Any:
+    """`value` as the first of some kinds that takes it; what is wrong with it is said by the first."""
+    if value is None and types.NoneType in kinds:
+        return None
+    errors = []
+    for kind in kinds:
+        try:
+            return build_value(kind, value, key)
+        except ValueError as error:
+            errors.append(error)
+    raise errors[0]
 
 
 def build(kind: type, value: Any, key: str) -> Any:
@@ -101,7 +162,7 @@ def build(kind: type, value: Any, key: str) -> Any:
     """
     try:
         return build_value(kind, value, key)
-    except ValueError as error:
+    except (ValueError, TrnetError) as error:
         raise TrnetError(f"{error}; mend it there") from None
 
 

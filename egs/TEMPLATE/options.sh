@@ -1,7 +1,11 @@
+# shellcheck shell=bash disable=SC2154 # the templates set what is used here
 # Sourced by the templates: options on the command line set the variables named in $options; also fail, run, in_stage.
 # The template has set $options and the defaults, and defines usage; parse_options comes after path.sh.
 
-fail() { echo "error: $1" >&2; exit "${2:-1}"; }
+fail() { printf 'error: %s\n' "${1//[[:cntrl:]]/?}" >&2; exit "${2:-1}"; }
+
+((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 404)) || fail "bash $BASH_VERSION is too old; take 4.4 or later" 2
+set -f # a * in a list is no pattern
 
 # What every usage ends with: the options and what they are now.
 show_options() {
@@ -11,7 +15,7 @@ show_options() {
 
 # --max-epochs 3 sets max_epochs; an unknown option names the nearest one.
 parse_options() {
-    local help=false name
+    local help=false name line
     while [ $# -gt 0 ]; do
         case $1 in
             --help | -h) help=true; shift; continue ;;
@@ -20,16 +24,36 @@ parse_options() {
         esac
         case " ${options//$'\n'/ } " in
             *" $name "*) ;;
-            *) "$PYTHON" -c 'import sys; from trnet.errors import nearest
-print(f"error: unknown option {sys.argv[1]}" + nearest(sys.argv[1], ["--" + o.replace("_", "-") for o in sys.argv[2:]]),
-      file=sys.stderr)' "$1" $options || echo "error: unknown option $1" >&2
-               exit 2 ;;
+            *) line=$("$PYTHON" -c 'import sys; from trnet.errors import nearest
+print(nearest(sys.argv[1], ["--" + o.replace("_", "-") for o in sys.argv[2].split()]))' "$1" "$options" 2>/dev/null) ||
+                   line="; see --help"
+               fail "unknown option $1$line" 2 ;;
         esac
         [ $# -ge 2 ] || fail "$1 needs a value" 2
+        case $2 in --*) fail "$1 needs a value, and $2 looks like an option" 2 ;; esac
         printf -v "$name" '%s' "$2"
         shift 2
     done
     if $help; then usage; exit 0; fi
+    check_python
+}
+
+# check_words NAME...: what is set there becomes part of a folder's name.
+check_words() {
+    local name
+    for name in "$@"; do
+        case ${!name} in
+            [.-]* | *[!A-Za-z0-9._+-]*) fail "--${name//_/-} '${!name}': use letters, digits, '.', '_', '+' and '-' only" 2 ;;
+        esac
+    done
+}
+
+# check_choices NAME...: what is set there is true or false.
+check_choices() {
+    local name
+    for name in "$@"; do
+        case ${!name} in true | false) ;; *) fail "--${name//_/-} ${!name}: true or false" 2 ;; esac
+    done
 }
 
 # check_numbers LAST: stage, stop_stage, ngpu and nj are what they must be; LAST is the last stage, one digit.
@@ -39,8 +63,11 @@ check_numbers() {
         case ${!number} in [0-$1]) ;; *) fail "--${number//_/-} ${!number}: there are stages 0 to $1" 2 ;; esac
     done
     for number in ngpu nj; do
-        case ${!number} in '' | *[!0-9]*) fail "--$number ${!number}: must be a whole number" 2 ;; esac
+        case ${!number} in
+            '' | *[!0-9]* | ?????*) fail "--$number ${!number}: must be a whole number, at most 9999" 2 ;;
+        esac
     done
+    [ "$nj" -ge 1 ] || fail "--nj $nj: must be 1 or more" 2
     [ "$stage" -le "$stop_stage" ] || fail "--stage $stage is above --stop-stage $stop_stage" 2
 }
 

@@ -115,5 +115,5 @@ def test_audio_enhanced_elsewhere_with_a_delay_is_found(run, tmp_path, capsys):
 
 
 def test_what_cannot_be_tried_is_one_line(run, fails):
-    assert "--num 0: take at least 1" in fails(check_frontend.main, [*run("none", {}), "--num", "0"])
+    assert "argument --num: 0 must be from 1" in fails(check_frontend.main, [*run("none", {}), "--num", "0"])
     assert "unknown front-end 'nonne'" in fails(check_frontend.main, run("nonne", {}))

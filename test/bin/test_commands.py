@@ -95,18 +95,18 @@ def test_the_nearest_option_is_offered(tiny, fails):
     ("main", "options", "message"),
     [
         (train.main, ["--folds", "11"], "error: --folds 11: there are folds 1 to 6"),
-        (train.main, ["--folds", "1 0"], "error: --folds 0: there are folds 1 to 6"),
-        (train.main, ["--folds", "one"], "'one' is not a list of int values"),
-        (train.main, ["--seeds", "1 x"], "'1 x' is not a list of int values"),
+        (train.main, ["--folds", "1 0"], "argument --folds: 0 must be from 1"),
+        (train.main, ["--folds", "one"], "argument --folds: 'one' is no whole number"),
+        (train.main, ["--seeds", "1 x"], "argument --seeds: 'x' is no whole number"),
         (train.main, ["--systems", "trnett"], "error: --systems trnett: no such system; did you mean 'trnet'?"),
         (train.main, ["--frontend", "gtcrm"], "dump/gtcrm/tiny: has no features; run stages 2 to 4"),
-        (train.main, ["--max-epochs", "0"], "error: --max-epochs 0: train for at least 1 epoch"),
+        (train.main, ["--max-epochs", "0"], "argument --max-epochs: 0 must be from 1"),
         (
             train.main,
             ["--snrs", "7"],
             "tiny_esc_7db: has no features; run stages 2 to 4 with this noise, SNR",
         ),
-        (train.main, ["--snrs", "loud"], "'loud' is not a list of float values"),
+        (train.main, ["--snrs", "loud"], "argument --snrs: 'loud' is no number"),
         (train.main, ["--part", "teachers"], "invalid choice: 'teachers'"),
         (
             train.main,
@@ -115,7 +115,7 @@ def test_the_nearest_option_is_offered(tiny, fails):
         ),
         (score.main, ["--noises", "esc", "--systems", "x"], "error: --systems x: no such system"),
         (score.main, ["--noises", "esc", "--folds", "7"], "error: --folds 7: there are folds 1 to 6"),
-        (score.main, ["--noises", "my_noise"], "error: --noises my_noise: use letters and digits only"),
+        (score.main, ["--noises", "my_noise"], "argument --noises: noise set: 'my_noise'"),
         (score.main, [], "the following arguments are required: --noises"),
     ],
 )
@@ -144,8 +144,8 @@ def test_a_data_dir_that_is_not_there_is_named(tiny, fails):
         assert "data/nowhere: no such data directory; run the stage that makes it" in fails(main, [*args, *needed])
 
 
-def test_a_noise_set_that_was_not_prepared_is_named(broken, fails):
-    args = ["--config", str(broken / "conf.yaml"), "--corpus-data", str(broken / "data/tiny"), "--noises", "rain"]
+def test_a_noise_set_that_was_not_prepared_is_named(tiny, fails):
+    args = ["--config", str(tiny.config_path), "--corpus-data", str(tiny.data.path), "--noises", "rain"]
     assert "noise_rain: no such data directory" in fails(simulate.main, args)
 
 
@@ -158,7 +158,7 @@ def test_a_line_of_wav_scp_that_leads_nowhere_is_named_by_each_stage(broken, fai
         (enhance.main, sets),
     ):
         line = fails(main, args)
-        assert "S2F-neu_1.wav" in line and "mend the path in wav.scp" in line
+        assert "S2F-neu_1.wav" in line and "mend the path" in line
     out = broken / "dump/none/tiny"
     shutil.copytree(corpus, out, dirs_exist_ok=True)
     assert "S2F-neu_1.wav" in fails(make_fbank.main, sets)
@@ -181,12 +181,12 @@ def test_an_unknown_front_end_is_named(tiny, tmp_path, fails, name, message):
         ("nemo={0}/none", "none: nEMO is not there (no such folder); give its folder with --corpus-dir"),
         ("nemo={0}/..", "nEMO is not there (no data.tsv in it); give its folder with --corpus-dir"),
         ("nemmo={0}", "--folders nemmo: no such corpus; did you mean 'nemo'?"),
-        ("nonspeech={0}/.. esc={0}/none", "none: ESC-50 is not there (no such folder); give its folder with --esc-dir"),
-        ("nonspeech={0}/.. musan={0}/none", "openslr.org/17"),
+        ("nonspeech={0}/..+esc={0}/none", "none: ESC-50 is not there (no such folder); give its folder with --esc-dir"),
+        ("nonspeech={0}/..+musan={0}/none", "openslr.org/17"),
     ],
 )
 def test_check_setup_says_which_corpus_is_missing_and_where_it_is_to_be_had(tiny, tmp_path, fails, folders, message):
-    args = ["--config", str(tiny.config_path), "--folders", folders.format(tmp_path)]
+    args = ["--config", str(tiny.config_path), "--folders", *folders.format(tmp_path).split("+")]
     assert message in fails(check_setup.main, args)
 
 

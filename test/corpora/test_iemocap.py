@@ -119,6 +119,17 @@ def test_malformed_label_line_is_named(small_iemocap, tmp_path, iemocap_labels):
         prepare_iemocap(small_iemocap, tmp_path / "data", iemocap_labels)
 
 
+@pytest.mark.parametrize("what", ["empty", "UTF-16", "without brackets"])
+def test_a_label_file_that_says_nothing_is_named_also_without_a_contract(small_iemocap, tmp_path, iemocap_labels, what):
+    path = min(small_iemocap.glob("Session1/dialog/EmoEvaluation/Ses*.txt"))
+    text = path.read_text(encoding="utf-8")
+    path.write_bytes(
+        {"empty": b"", "UTF-16": text.encode("utf-16"), "without brackets": text.replace("[", "(").encode()}[what]
+    )
+    with pytest.raises(TrnetError, match=path.name):
+        prepare_iemocap(small_iemocap, tmp_path / "data", iemocap_labels)
+
+
 def test_turn_labelled_in_two_files_is_named(small_iemocap, tmp_path, iemocap_labels):
     folder = small_iemocap / "Session1/dialog/EmoEvaluation"
     shutil.copy(folder / "Ses01F_impro01.txt", folder / "Ses01F_impro01 copy.txt")

@@ -18,18 +18,20 @@ def test_label_map_keeps_what_is_written(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "is no label map"),
-        ("- ang\n", "is no label map"),
+        ("", "holds nothing"),
+        ("- ang\n", "no label map"),
         ("a: [b\n", "is not YAML"),
         ("a: {b: c}\n", "'a' must have one word or null"),
         ("a: two words\n", "one word"),
+        ("a: ../ang\n", "class of 'a': '../ang'"),
+        ("a: ang\na: hap\n", "'a' is there twice"),
         ("a: ang\nb: ang\nc: null\n", "fewer than two classes"),
     ],
 )
 def test_bad_label_map(tmp_path, text, message):
     path = tmp_path / "labels.yaml"
     path.write_text(text)
-    with pytest.raises(TrnetError, match=f"labels.yaml: .*{message}"):
+    with pytest.raises(TrnetError, match=f"labels.yaml:.*{message}"):
         read_label_map(path)
 
 
@@ -46,12 +48,22 @@ def test_no_contract():
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("S1: {ang: many}\n", "'S1 ang' must be a count, not 'many'"), ("S1: [1]\n", "must be a count"), ("x\n", "is no")],
+    [
+        ("S1: {ang: many}\n", "'S1 ang' must be a count: 'many'"),
+        ("S1: {ang: \u0663}\n", "'S1 ang' must be a count"),
+        ("S1: {ang: 1_0}\n", "'S1 ang' must be a count: '1_0'"),
+        ("S1: {ang: -1}\n", "'S1 ang' must be a count: -1 must be from 0"),
+        ("S1: {ang: 1, ang: 2}\n", "'ang' is there twice"),
+        (f"S1: {{ang: {'1' * 5000}}}\n", "'S1 ang' must be a count"),
+        ("S1: [1]\n", "must be a count"),
+        ("by: {a: b}\n", "'by: .*' is none of"),
+        ("x\n", "mapping"),
+    ],
 )
 def test_bad_contract(tmp_path, text, message):
     path = tmp_path / "contract.yaml"
     path.write_text(text)
-    with pytest.raises(TrnetError, match=f"contract.yaml: .*{message}"):
+    with pytest.raises(TrnetError, match=f"contract.yaml:.*{message}"):
         read_contract(path)
 
 

@@ -132,7 +132,7 @@ def test_foreign_folder_is_not_removed(args, capsys):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"--root": ""}, "IEMOCAP is not there (no such folder); give its folder with --corpus-dir"),
+        ({"--root": "nowhere"}, "IEMOCAP is not there (no such folder); give its folder with --corpus-dir"),
         ({"--labels": "no.yaml"}, "no.yaml: no such label map"),
         ({"--contract": "no.yaml"}, "no.yaml: no such contract"),
     ],

@@ -19,6 +19,8 @@ import pytest
 import soundfile
 import yaml
 
+from trnet.errors import TrnetError
+
 pytest.importorskip("espeakng_loader")
 
 RECIPE = Path(__file__).parents[2] / "egs" / "mini" / "ser1"
@@ -243,7 +245,7 @@ def test_made_once_keeps_what_is_not_its_own(makers: dict[str, ModuleType], tmp_
 
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "precious").write_text("text")
-    with pytest.raises(FileExistsError):
+    with pytest.raises(TrnetError):
         made_once(tmp_path / "other", {"seed": 1}, build)
     assert (tmp_path / "other" / "precious").is_file()
     assert made_once(tmp_path / "out", {"seed": 1}, build)

@@ -21,10 +21,13 @@ def history(*scores: float) -> list[dict]:
     [
         ({"training": {"learning_rate": 1}}, "unknown key 'training.learning_rate'"),
         ({"frontent": "dccrn"}, "unknown key 'frontent'; did you mean 'frontend'?"),
-        ({"training": {"batch_size": 1}}, "training.batch_size: 1 must be above 1"),
-        ({"training": {"optimizer": "sgd"}}, "training.optimizer: sgd is not one of adam, adamw"),
-        ({"validation": {"choose": "uar"}}, "validation.choose: uar is not one of pesq, si_sdr"),
-        ({"training": {"lr": "fast"}}, "training.lr: must be of type float"),
+        ({"training": {"batch_size": 1}}, "training.batch_size: 1 must be from 2"),
+        ({"training": {"optimizer": "sgd"}}, "training.optimizer: 'sgd' is not one of adam, adamw"),
+        ({"validation": {"choose": "uar"}}, "validation.choose: 'uar' is not one of si_sdr, pesq"),
+        ({"training": {"segment_s": math.nan}}, "training.segment_s: '.nan' is no number"),
+        ({"training": None}, "training: must be a mapping"),
+        ({"frontend": "../x"}, "frontend: '../x'"),
+        ({"training": {"lr": "fast"}}, "training.lr: 'fast' is no number"),
     ],
 )
 def test_mistakes_name_the_file_and_the_key(write_config, changes, message):
@@ -38,7 +41,7 @@ def test_recipes_settings_are_read():
     for path in sorted((Path(__file__).parents[2] / "egs").glob("*/enh1/conf/*.yaml")):
         if path.stem in ("cmgan", "dccrn", "dpt_fsnet"):
             assert load_enh_config(path).frontend == path.stem
-    with pytest.raises(TrnetError, match="--max-epochs 0"):
+    with pytest.raises(TrnetError, match="max_epochs: 0 must be from 1"):
         load_enh_config(path.parent / "cmgan.yaml", max_epochs=0)
 
 

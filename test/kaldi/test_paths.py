@@ -27,7 +27,7 @@ def test_beside_the_list_comes_first_then_the_working_directory(here):
     scp = Path("data/wav.scp")
     assert resolve("a.wav", scp).read_text() == "data/a.wav"
     assert resolve("b.wav", scp).read_text() == "b.wav"
-    assert resolve("none.wav", scp) == Path("none.wav")
+    assert resolve("none.wav", scp) == Path("data/none.wav")
     assert resolve(str(here / "b.wav"), scp) == here / "b.wav"
     assert resolve("data/a.wav", scp).read_text() == "data/a.wav"  # as older versions wrote it
 

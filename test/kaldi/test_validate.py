@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from trnet.bin import simulate, train
 from trnet.bin import validate_data_dir as command
-from trnet.kaldi.data_dir import write_data_dir
+from trnet.kaldi.data_dir import DataDir, write_data_dir, write_table
 from trnet.kaldi.validate import validate_data_dir
 
 UTTS = ("A-1", "A-2", "B-1")
 ROOT = Path(__file__).parents[2]
+NO_SECONDS = ("nan", "inf", "-1", "1e12", "1_0", "٣", "x", "1e400", "0x10")
 
 
 @pytest.fixture
@@ -74,7 +76,8 @@ def test_missing_things(data, tmp_path):
         ("utt2emo", "A-2 neu\n", "A-1 neu\nA-2 neu\n", "utt2emo:2: has key A-1 of line 1 again; delete one"),
         ("utt2emo", "A-2 neu", "A-2 neu\r", "utt2emo:2: has a carriage return"),
         ("utt2emo", "A-2 neu", "A-2 neu ", "utt2emo:2: ends in blanks"),
-        ("utt2emo", "A-2 neu", "A-2\tneu", "utt2emo:2: is not 'key value' with one blank"),
+        ("utt2emo", "A-1 neu", "\ufeffA-1 neu", "utt2emo:1: begins with a byte order mark"),
+        ("text", "yes", "y\0s", "text:3: holds a NUL byte"),
         ("utt2emo", "A-2 neu", "A-2  neu", "utt2emo:2: is not 'key value' with one blank"),
         ("utt2emo", "A-2 neu", "A-2", "utt2emo:2: has no value for A-2"),
         ("utt2emo", "A-2 neu", "A-2 very sad", "utt2emo:2: A-2: must be one word"),
@@ -82,7 +85,8 @@ def test_missing_things(data, tmp_path):
         ("text", "yes", "yes\x0bno", "text:3: holds a line break or control character"),
         ("utt2emo", "B-1 neu\n", "B-1 neu", "utt2emo:3: has no line end"),
         ("utt2dur", "A-2 1.25", "A-2 0", "utt2dur:2: A-2: '0' is no positive number"),
-        ("utt2dur", "A-2 1.25", "A-2 nan", "utt2dur:2: A-2: 'nan' is no positive number"),
+        *(("utt2dur", "A-2 1.25", f"A-2 {n}", f"utt2dur:2: A-2: '{n}' is no positive number") for n in NO_SECONDS),
+        ("utt2spk", "A-2 A", "A-2/../../x A", "utt2spk:2: A-2/../../x cannot be a file's name"),
         ("spk2gender", "A f", "A female", "spk2gender:1: A: 'female' is neither m nor f"),
         ("spk2gender", "B m\n", "", "utt2spk:3: speaker B is not in spk2gender"),
         ("spk2utt", "A A-1 A-2", "A A-1", "spk2utt:1: A differs from utt2spk in A-2"),
@@ -99,8 +103,49 @@ def test_breaches(data, name, old, new, message):
     path.write_bytes(text.replace(old, new, 1).encode())
     problems = validate_data_dir(data)
     assert any(re.search(message, problem) for problem in problems), problems
-    if name != "text" and "\t" not in new:
+    if name not in ("text", "utt2spk"):
         only(problems)
+
+
+def test_a_tab_between_key_and_value_is_a_blank(data):
+    (data / "utt2emo").write_text((data / "utt2emo").read_text().replace("A-2 neu", "A-2\tneu"))
+    assert validate_data_dir(data) == [] and DataDir(data)["utt2emo"]["A-2"] == "neu"
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_key(data):
+    (data / "wav.scp").write_text((data / "wav.scp").read_text(), encoding="utf-8-sig")
+    assert DataDir(data).utts == list(UTTS)
+
+
+def test_counts_are_plain_digits(data):
+    for value in ("1_0", "٣", "0", "1.0", "-1", "9" * 5000):
+        write_table(data / "utt2num_frames", dict.fromkeys(UTTS, value))
+        problems = validate_data_dir(data)
+        assert [problem.split(": ")[:2] for problem in problems] == [
+            [f"{data}/utt2num_frames:{number}", utt] for number, utt in enumerate(UTTS, 1)
+        ]
+        assert max(map(len, problems)) < 300
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("wav.scp", ""),
+        ("wav.scp", "A-1 a.wav\n"),
+        ("utt2dur", "A-1 -1\nA-2 1\nB-1 1\n"),
+        ("utt2dur", "A-1 1e12\nA-2 1\nB-1 1\n"),
+        ("utt2dur", "A-1 x\nA-2 1\nB-1 1\n"),
+        ("utt2group", "A-1 A\nA-2 A\n"),
+    ],
+)
+def test_stages_refuse_a_directory_that_breaks_the_rules(data, tmp_path, fails, name, lines):
+    (data / name).write_text(lines)
+    (tmp_path / "a.yaml").write_text("frontend: none\nsystems: {baseline_c: {input: noisy}}\n")
+    config = ["--config", str(tmp_path / "a.yaml")]
+    assert name in fails(simulate.main, [*config, "--corpus-data", str(data), "--noises", "esc"])
+    if name != "wav.scp":  # which training does without
+        assert name in fails(train.main, [*config, "--corpus-data", str(data)])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.wav", "a.yaml", "data"]
 
 
 def test_not_utf8(data):
@@ -169,7 +214,7 @@ def test_features(data):
     (data / "utt2num_frames").write_text("A-1 10\nA-2 0\nB-1 1.5\n")
     (data / "feats.scp").write_text("A-1 x.ark:4\nA-2 x.ark\nB-1 x.ark:4\n")
     problems = "\n".join(validate_data_dir(data))
-    assert "utt2num_frames:2: A-2: '0' is no positive whole number" in problems
+    assert "utt2num_frames:2: A-2: 0 must be 1 or more" in problems
     assert "feats.scp:1: A-1: x.ark does not exist" in problems
     assert "feats.scp:2: A-2: 'x.ark' is not ARCHIVE:OFFSET" in problems
 

@@ -2,17 +2,17 @@
 
 import json
 from argparse import Namespace
-from pathlib import Path
 from typing import Any
 
+from trnet.bin import option_types as types
 from trnet.bin.options import Parser
 from trnet.files import write_text
 
 
 def add_output_options(parser: Parser) -> None:
     """Where the numbers go."""
-    parser.add_argument("--json", type=Path, help="write the numbers there")
-    parser.add_argument("--markdown", type=Path, help="write the tables there")
+    parser.add_argument("--json", type=types.path, help="write the numbers there")
+    parser.add_argument("--markdown", type=types.path, help="write the tables there")
 
 
 def hand_out(said: dict[str, Any], text: str, opts: Namespace) -> None:

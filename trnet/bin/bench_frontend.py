@@ -11,7 +11,8 @@ import torch
 
 from trnet.bench.hand_out import add_output_options, hand_out
 from trnet.bench.measure import ALLOCATORS, Job, Measured, count_gflop, gpu_gflops, measure, peak_gflops
-from trnet.bin.options import Parser, add_device_option, device_from, list_of, make_parser
+from trnet.bin import option_types as types
+from trnet.bin.options import Parser, add_device_option, device_from, make_parser
 from trnet.errors import TrnetError, nearest, one_line_errors
 from trnet.frontend import FRONTENDS
 from trnet.frontend.cmgan.frontend import PRECISIONS
@@ -52,15 +53,23 @@ def on_gpu(clips: int) -> list[Way]:
 def get_parser() -> Parser:
     """Options."""
     parser = make_parser("bench_frontend", __doc__)
-    parser.add_argument("--frontends", type=list_of(str), default=list(FRONTENDS), help="names (default: all)")
-    parser.add_argument("--checkpoints", type=list_of(str), default=[], help='"NAME=FILE ..."; others are untrained')
-    parser.add_argument("--seconds", type=list_of(float), default=[5.0], help="lengths of clips")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of PyTorch")
-    parser.add_argument("--rounds", type=int, default=1, help="measure so often, each time in new processes")
+    parser.add_argument("--frontends", type=types.list_of(str), default=list(FRONTENDS), help="names (default: all)")
+    parser.add_argument(
+        "--checkpoints", type=types.list_of(str), default=[], help='"NAME=FILE ..."; others are untrained'
+    )
+    parser.add_argument(
+        "--seconds", type=types.list_of(types.amount(0.1, 3600)), default=[5.0], help="lengths of clips"
+    )
+    parser.add_argument("--threads", type=types.processes, default=torch.get_num_threads(), help="of PyTorch")
+    parser.add_argument(
+        "--rounds", type=types.count(1, 1000), default=1, help="measure so often, each time in new processes"
+    )
     parser.add_argument(
         "--compare-cmgan", action="store_true", help="also CMGAN as its authors compute it, by allocator or on the GPU"
     )
-    parser.add_argument("--clips", type=int, default=16, help="of each length, enhanced together, on a GPU")
+    parser.add_argument(
+        "--clips", type=types.count(1, 10_000), default=16, help="of each length, enhanced together, on a GPU"
+    )
     add_device_option(parser)
     add_output_options(parser)
     return parser
@@ -73,8 +82,6 @@ def main(args: list[str] | None = None) -> None:
     for name in opts.frontends:
         if name not in FRONTENDS:
             raise TrnetError(f"--frontends {name}: no such front-end{nearest(name, list(FRONTENDS))}")
-    if min([opts.threads, opts.rounds, opts.clips, *opts.seconds]) <= 0 or not opts.seconds:
-        raise TrnetError("--threads, --rounds, --clips and --seconds: give numbers over 0")
     device = device_from(opts)
     torch.set_num_threads(opts.threads)
     checkpoints = _checkpoints(opts.checkpoints)

@@ -23,8 +23,9 @@ from trnet.bench.train_speed import (
     make_trajectory,
     obvious_speed,
 )
+from trnet.bin import option_types as types
 from trnet.bin.options import Parser, add_config_options, add_device_option, config_from, device_from, make_parser
-from trnet.errors import TrnetError, one_line_errors
+from trnet.errors import one_line_errors
 from trnet.parallel import imap
 from trnet.provenance import commit, machine, versions
 
@@ -34,12 +35,20 @@ def get_parser() -> Parser:
     parser = make_parser("bench_train", __doc__)
     add_config_options(parser)
     parser.add_argument("--system", default="trnet", help="system of the YAML")
-    parser.add_argument("--utterances", type=int, default=256, help="utterances of an epoch, made of noise")
-    parser.add_argument("--seconds", type=float, default=5.015, help="length of each; 5.015 s are 500 frames")
-    parser.add_argument("--epochs", type=int, default=1, help="epochs counted, after one that is not")
-    parser.add_argument("--runs", type=int, default=os.cpu_count() or 1, help="runs at a time, beside one alone")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads of a run")
-    parser.add_argument("--workers", type=int, default=min(4, os.cpu_count() or 1), help="of the obvious way")
+    parser.add_argument(
+        "--utterances", type=types.count(1, 1_000_000), default=256, help="utterances of an epoch, made of noise"
+    )
+    parser.add_argument(
+        "--seconds", type=types.amount(0.1, 600), default=5.015, help="length of each; 5.015 s are 500 frames"
+    )
+    parser.add_argument("--epochs", type=types.count(1, 1000), default=1, help="epochs counted, after one that is not")
+    parser.add_argument(
+        "--runs", type=types.processes, default=os.cpu_count() or 1, help="runs at a time, beside one alone"
+    )
+    parser.add_argument("--threads", type=types.processes, default=1, help="CPU threads of a run")
+    parser.add_argument(
+        "--workers", type=types.processes, default=min(4, os.cpu_count() or 1), help="of the obvious way"
+    )
     parser.add_argument("--precision", choices=("float32", "bf16"), help="the YAML's if none is named")
     add_output_options(parser)
     add_device_option(parser)
@@ -52,8 +61,6 @@ def main(args: list[str] | None = None) -> None:
     opts = get_parser().parse_args(args)
     config, device = config_from(opts), device_from(opts)
     config.system(opts.system)
-    if min(opts.utterances, opts.epochs, opts.runs, opts.threads, opts.workers) < 1 or opts.seconds <= 0:
-        raise TrnetError("--utterances, --seconds, --epochs, --runs, --threads and --workers: give numbers over 0")
     if opts.precision:
         config = replace(config, training=replace(config.training, precision=opts.precision))
     _prepare(opts.threads)

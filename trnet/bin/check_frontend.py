@@ -1,8 +1,8 @@
 """Try a front-end on a few utterances: does it keep what stage 3 asks of it?"""
 
 import sys
-from pathlib import Path
 
+from trnet.bin import option_types as types
 from trnet.bin.options import (
     Parser,
     add_config_options,
@@ -11,7 +11,6 @@ from trnet.bin.options import (
     config_from,
     device_from,
     frontend_from,
-    list_of,
     make_parser,
 )
 from trnet.errors import TrnetError, one_line_errors
@@ -26,8 +25,10 @@ def get_parser() -> Parser:
     add_config_options(parser)
     add_device_option(parser)
     add_pipes_option(parser)
-    parser.add_argument("--sets", type=list_of(Path), required=True, help="data dirs to take utterances from")
-    parser.add_argument("--num", type=int, default=4, help="utterances of each, the first ones")
+    parser.add_argument(
+        "--sets", type=types.list_of(types.path), required=True, help="data dirs to take utterances from"
+    )
+    parser.add_argument("--num", type=types.count(), default=4, help="utterances of each, the first ones")
     return parser
 
 
@@ -39,8 +40,6 @@ def main(args: list[str] | None = None) -> None:
     """
     opts = get_parser().parse_args(args)
     config, device = config_from(opts), device_from(opts)
-    if opts.num < 1:
-        raise TrnetError(f"--num {opts.num}: take at least 1 utterance")
     sets = [DataDir(folder, opts.allow_pipes) for folder in opts.sets]
     utterances = [
         Utterance(utt, f"{data.path}: utterance {utt}", read_clip(data.clip(utt), config.features.sample_rate))

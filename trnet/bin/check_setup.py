@@ -1,15 +1,17 @@
 """Stage 0: is everything there that the recipe needs?"""
 
 import sys
+from argparse import ArgumentTypeError
 from pathlib import Path
 
+from trnet.bin import option_types as types
 from trnet.bin.options import (
     Parser,
     add_config_options,
     add_device_option,
+    check_systems,
     config_from,
     device_from,
-    list_of,
     make_parser,
 )
 from trnet.corpora import SOURCES
@@ -25,12 +27,20 @@ def get_parser() -> Parser:
     parser = make_parser("check_setup", __doc__)
     add_config_options(parser)
     add_device_option(parser)
-    parser.add_argument("--folders", type=list_of(str), required=True, help='"NAME=FOLDER ..." of corpora')
-    parser.add_argument("--systems", type=list_of(str), default=[], help="systems that will be trained")
+    parser.add_argument("--folders", type=corpus, nargs="+", required=True, metavar="NAME=FOLDER", help="corpora")
+    parser.add_argument("--systems", type=types.list_of(str), default=[], help="systems that will be trained")
     parser.add_argument(
         "--download", choices=("true", "false"), default="false", help="fetch what is missing and free to fetch"
     )
     return parser
+
+
+def corpus(text: str) -> tuple[str, Path]:
+    """``nemo=/corpora/nEMO`` as a name and a folder, which may have blanks."""
+    name, is_pair, folder = text.partition("=")
+    if not is_pair:
+        raise ArgumentTypeError(f"'{text}': write NAME=FOLDER")
+    return name, types.path(folder)
 
 
 @one_line_errors
@@ -38,13 +48,11 @@ def main(args: list[str] | None = None) -> None:
     """Check the configuration, the device, the corpora's folders and the front-end's weights."""
     opts = get_parser().parse_args(args)
     config, device = config_from(opts), device_from(opts)
-    for name in opts.systems:
-        config.system(name)
+    check_systems(config, opts)
     download = opts.download == "true"
-    for pair in opts.folders:
-        name, _, folder = pair.partition("=")
-        print(f"{name}: {find_corpus(name, Path(folder), download)}")
-    weights = Path(config.frontend_conf.get("checkpoint") or "")
+    for name, folder in opts.folders:
+        print(f"{name}: {find_corpus(name, folder, download)}")
+    weights = Path(str(config.frontend_conf.get("checkpoint") or ""))
     if download and weights.name in WEIGHTS and not weights.exists():
         fetch(WEIGHTS[weights.name], weights)
     frontend = build_frontend({"frontend": config.frontend, "frontend_conf": config.frontend_conf})

@@ -2,18 +2,19 @@
 
 import sys
 from collections import Counter
-from pathlib import Path
 
+from trnet.bin import option_types as types
 from trnet.bin.options import Parser, make_parser
 from trnet.corpora.contract import BY
 from trnet.errors import TrnetError, one_line_errors
 from trnet.kaldi.data_dir import DataDir
+from trnet.kaldi.validate import valid_data_dir
 
 
 def get_parser() -> Parser:
     """The command's options."""
     parser = make_parser("count_corpus", __doc__)
-    parser.add_argument("data", type=Path, help="data directory of speech, e.g. data/emodb")
+    parser.add_argument("data", type=types.path, help="data directory of speech, e.g. data/emodb")
     parser.add_argument("--by", choices=BY, default=BY[0], help="what the counts are of, beside the class")
     return parser
 
@@ -39,7 +40,7 @@ def contract_text(data: DataDir, by: str) -> str:
 def main(args: list[str] | None = None) -> None:
     """Print the contract."""
     opts = get_parser().parse_args(args)
-    print(contract_text(DataDir(opts.data), opts.by), end="")
+    print(contract_text(valid_data_dir(opts.data, ("utt2emo",), audio=False), opts.by), end="")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import sys
 
+from trnet.bin import option_types as types
 from trnet.bin.options import Parser, add_device_option, make_parser
 from trnet.errors import TrnetError, one_line_errors
 
@@ -11,7 +12,7 @@ def get_parser() -> Parser:
     parser = make_parser("demo", __doc__)
     parser.add_argument("model", help="a model file (the zip of stage 7 or trnet.bin.pack), or hf://org/name")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at; 0.0.0.0 lets others in")
-    parser.add_argument("--port", type=int, default=7860, help="port to listen at")
+    parser.add_argument("--port", type=types.count(1, 65_535), default=7860, help="port to listen at")
     parser.add_argument("--trust", action="store_true", help="run a front-end whose code is not trnet's")
     add_device_option(parser)
     return parser

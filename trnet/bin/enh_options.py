@@ -3,20 +3,23 @@
 from argparse import Namespace
 from pathlib import Path
 
-from trnet.bin.options import Parser, add_device_option, list_of
-from trnet.enh.config import load_enh_config
+from trnet.bin import option_types as types
+from trnet.bin.options import Parser, add_device_option
+from trnet.enh.config import MOST_EPOCHS, load_enh_config
 from trnet.enh.runs import TrainedFrontEnd
 from trnet.errors import TrnetError
 
 
 def add_run_options(parser: Parser) -> None:
     """What names the runs."""
-    parser.add_argument("--configs", type=list_of(Path), required=True, help="YAML of each front-end")
-    parser.add_argument("--data", type=Path, default=Path("data"), help="folder of train/, valid/ and test/")
-    parser.add_argument("--exp", type=Path, default=Path("exp"), help="folder of runs")
-    parser.add_argument("--seeds", type=list_of(int), default=[1], help="seeds")
-    parser.add_argument("--max-epochs", type=int, help="largest number of epochs")
-    parser.add_argument("--nj", type=int, default=1, help="processes that read segments and compute metrics")
+    parser.add_argument("--configs", type=types.list_of(types.path), required=True, help="YAML of each front-end")
+    parser.add_argument("--data", type=types.path, default=Path("data"), help="folder of train/, valid/ and test/")
+    parser.add_argument("--exp", type=types.path, default=Path("exp"), help="folder of runs")
+    parser.add_argument("--seeds", type=types.list_of(types.seed), default=[1], help="seeds")
+    parser.add_argument("--max-epochs", type=types.count(1, MOST_EPOCHS), help="largest number of epochs")
+    parser.add_argument(
+        "--nj", type=types.processes, default=1, help="processes that read segments and compute metrics"
+    )
     add_device_option(parser)
 
 
@@ -25,8 +28,6 @@ def runs_from(args: Namespace) -> list[TrainedFrontEnd]:
 
     Raises: TrnetError for anything wrong in a YAML, or two of them for one front-end.
     """
-    if not args.seeds or min(args.seeds) < 1:
-        raise TrnetError(f"--seeds {args.seeds}: seeds count from 1; name at least one")
     configs = {}
     for path in args.configs:
         config = load_enh_config(path, args.max_epochs)

@@ -4,6 +4,7 @@ import sys
 from argparse import ArgumentTypeError
 from pathlib import Path
 
+from trnet.bin import option_types as types
 from trnet.bin.options import (
     Parser,
     add_config_options,
@@ -12,12 +13,12 @@ from trnet.bin.options import (
     config_from,
     device_from,
     frontend_from,
-    list_of,
     make_parser,
 )
 from trnet.errors import one_line_errors
 from trnet.frontend.enhance import enhance_data_dirs
-from trnet.kaldi.data_dir import DataDir
+from trnet.kaldi.validate import valid_data_dir
+from trnet.numbers import whole
 
 
 def get_parser() -> Parser:
@@ -26,9 +27,9 @@ def get_parser() -> Parser:
     add_config_options(parser)
     add_device_option(parser)
     add_pipes_option(parser)
-    parser.add_argument("--sets", type=list_of(Path), required=True, help="data dirs to enhance")
-    parser.add_argument("--dump", type=Path, default=Path("dump"), help="folder of enhanced sets and features")
-    parser.add_argument("--nj", type=int, default=1, help="processes (one on a GPU)")
+    parser.add_argument("--sets", type=types.list_of(types.path), required=True, help="data dirs to enhance")
+    parser.add_argument("--dump", type=types.path, default=Path("dump"), help="folder of enhanced sets and features")
+    parser.add_argument("--nj", type=types.processes, default=1, help="processes (one on a GPU)")
     parser.add_argument(
         "--shard", type=shard_of, default=(1, 1), help="k/n: do part k of n, the others being done elsewhere"
     )
@@ -37,10 +38,12 @@ def get_parser() -> Parser:
 
 def shard_of(text: str) -> tuple[int, int]:
     """``2/8`` as (2, 8)."""
-    part, slash, parts = text.partition("/")
-    if not (slash and part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
-        raise ArgumentTypeError(f"'{text}' is not k/n with k from 1 to n")
-    return int(part), int(parts)
+    part, _, parts = text.partition("/")
+    try:
+        count = whole(parts, 1, 100_000)
+        return whole(part, 1, count), count
+    except ValueError:
+        raise ArgumentTypeError(f"'{text}' is not k/n with k from 1 to n") from None
 
 
 @one_line_errors
@@ -50,7 +53,13 @@ def main(args: list[str] | None = None) -> None:
     config, device = config_from(opts), device_from(opts)
     frontend_config = {"frontend": config.frontend, "frontend_conf": config.frontend_conf}
     fingerprint, nj = frontend_from(config, opts).fingerprint(), 1 if opts.ngpu else opts.nj
-    sets = [(DataDir(folder, opts.allow_pipes), opts.dump / config.frontend_name / folder.name) for folder in opts.sets]
+    sets = [
+        (
+            valid_data_dir(folder, ("wav.scp",), allow_pipes=opts.allow_pipes),
+            opts.dump / config.frontend_name / folder.name,
+        )
+        for folder in opts.sets
+    ]
     enhance_data_dirs(sets, frontend_config, fingerprint, config.features, nj, str(device), opts.shard)
 
 

@@ -2,26 +2,29 @@
 
 import sys
 
+from trnet.bin import option_types as types
 from trnet.bin.enh_options import add_run_options, runs_from
 from trnet.bin.options import Parser, device_from, make_parser
 from trnet.enh.dataset import drawn
 from trnet.enh.evaluate import score_test_set
-from trnet.enh.loop import FRONTEND, LAST
+from trnet.enh.loop import FRONTEND, read_last
 from trnet.enh.report import NOISY, write_report
 from trnet.enh.runs import TrainedFrontEnd
 from trnet.enh.schedule import best_epoch, score
 from trnet.errors import TrnetError, one_line_errors
-from trnet.kaldi.data_dir import DataDir
+from trnet.frontend.checkpoint import read_state
+from trnet.kaldi.validate import PAIR_TABLES, valid_data_dir
 from trnet.lock import only_one
 from trnet.provenance import commit, machine, versions
-from trnet.train.checkpoint import load_checkpoint
 
 
 def get_parser() -> Parser:
     """Options of stage 3."""
     parser = make_parser("evaluate_frontend", __doc__)
     add_run_options(parser)
-    parser.add_argument("--test-utts", type=int, default=0, help="score so many utterances, drawn once; 0: all")
+    parser.add_argument(
+        "--test-utts", type=types.count(0), default=0, help="score so many utterances, drawn once; 0: all"
+    )
     return parser
 
 
@@ -30,8 +33,8 @@ def main(args: list[str] | None = None) -> None:
     """Score every run that was asked for, then write the report of them."""
     opts = get_parser().parse_args(args)
     device, runs = device_from(opts), runs_from(opts)
-    data, nj = DataDir(opts.data / "test"), 1 if opts.ngpu else opts.nj
-    utts = drawn(data.utts, max(0, opts.test_utts), "test")
+    data, nj = valid_data_dir(opts.data / "test", PAIR_TABLES), 1 if opts.ngpu else opts.nj
+    utts = drawn(data.utts, opts.test_utts, "test")
     for run in runs:
         if not run.trained():
             raise TrnetError(f"{run.folder}: is not trained to its end with this configuration; run stage 2")
@@ -55,10 +58,10 @@ def main(args: list[str] | None = None) -> None:
 
 def about(run: TrainedFrontEnd) -> str:
     """How a run was trained."""
-    state, conf = load_checkpoint(run.folder / LAST), run.config.validation
+    state, conf = read_last(run.folder), run.config.validation
     history = state["history"]
     chosen = best_epoch(history, conf)
-    parameters = sum(tensor.numel() for tensor in state["method"]["modules"]["network"].values())
+    parameters = sum(tensor.numel() for tensor in read_state(run.folder / FRONTEND, "state_dict").values())
     what = {"pesq": "PESQ {:.3f}", "si_sdr": "SI-SDR {:.2f} dB"}[conf.choose].format(score(history[chosen - 1], conf))
     return (
         f"{parameters:,} values, epoch {chosen} of {len(history)} ({state['steps']} steps) by validation {what}, "

@@ -3,28 +3,32 @@
 from argparse import Namespace
 from pathlib import Path
 
+from trnet.bin import option_types as types
 from trnet.bin.options import (
     Parser,
     add_config_options,
     add_device_option,
+    check_systems,
     config_from,
     device_from,
-    list_of,
 )
-from trnet.errors import TrnetError
 from trnet.experiment import Experiment
-from trnet.kaldi.data_dir import DataDir
+from trnet.kaldi.validate import valid_data_dir
 
 
 def add_experiment_options(parser: Parser) -> None:
     """What names an experiment's runs."""
     add_config_options(parser)
-    parser.add_argument("--corpus-data", type=Path, required=True, help="clean data dir, e.g. data/nemo")
-    parser.add_argument("--dump", type=Path, default=Path("dump"), help="folder of features")
-    parser.add_argument("--exp", type=Path, default=Path("exp"), help="folder of runs")
-    parser.add_argument("--systems", type=list_of(str), default=[], help="systems (all in the YAML if none is named)")
-    parser.add_argument("--folds", type=list_of(int), default=[], help="folds, counted from 1 (all if none is named)")
-    parser.add_argument("--seeds", type=list_of(int), default=[1], help="seeds")
+    parser.add_argument("--corpus-data", type=types.path, required=True, help="clean data dir, e.g. data/nemo")
+    parser.add_argument("--dump", type=types.path, default=Path("dump"), help="folder of features")
+    parser.add_argument("--exp", type=types.path, default=Path("exp"), help="folder of runs")
+    parser.add_argument(
+        "--systems", type=types.list_of(str), default=[], help="systems (all in the YAML if none is named)"
+    )
+    parser.add_argument(
+        "--folds", type=types.list_of(types.fold), default=[], help="folds, counted from 1 (all if none is named)"
+    )
+    parser.add_argument("--seeds", type=types.list_of(types.seed), default=[1], help="seeds")
     add_device_option(parser)
 
 
@@ -33,8 +37,10 @@ RUNS_A_GPU = 4  # more would each hold a copy of the features and a context of i
 
 def add_share_options(parser: Parser) -> None:
     """How many runs share the machine."""
-    parser.add_argument("--nj", type=int, default=1, help=f"runs at a time; on a GPU at most {RUNS_A_GPU}")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads of a run; its last bits depend on it")
+    parser.add_argument("--nj", type=types.processes, default=1, help=f"runs at a time; on a GPU at most {RUNS_A_GPU}")
+    parser.add_argument(
+        "--threads", type=types.processes, default=1, help="CPU threads of a run; its last bits depend on it"
+    )
 
 
 def at_once(args: Namespace) -> int:
@@ -48,8 +54,6 @@ def experiment_from(args: Namespace) -> Experiment:
     Raises: TrnetError for an unknown system, anything wrong in the YAML, or a missing data dir.
     """
     config = config_from(args)
-    if not args.seeds or min(args.seeds) < 1:
-        raise TrnetError(f"--seeds {args.seeds}: seeds count from 1; name at least one")
-    for name in args.systems:
-        config.system(name)
-    return Experiment(config, DataDir(args.corpus_data), args.dump, args.exp, device_from(args))
+    check_systems(config, args)
+    data = valid_data_dir(args.corpus_data, ("utt2emo", "utt2group", "utt2dur"), audio=False)
+    return Experiment(config, data, args.dump, args.exp, device_from(args))

@@ -1,8 +1,8 @@
 """A packed model as ONNX, for trnet-predict, utils/onnx_predict.py or any other runtime."""
 
 import sys
-from pathlib import Path
 
+from trnet.bin import option_types as types
 from trnet.bin.options import Parser, make_parser
 from trnet.deploy.archive import FRONTEND_GRAPH
 from trnet.deploy.hub import read_pretrained
@@ -15,7 +15,9 @@ def get_parser() -> Parser:
     """Options of the export."""
     parser = make_parser("export", __doc__)
     parser.add_argument("model", help="a model file (the zip of stage 7 or trnet.bin.pack), or hf://org/name")
-    parser.add_argument("--out", type=Path, required=True, help="folder for ser.onnx, frontend.onnx and config.json")
+    parser.add_argument(
+        "--out", type=types.path, required=True, help="folder for ser.onnx, frontend.onnx and config.json"
+    )
     parser.add_argument("--trust", action="store_true", help="build a front-end whose code is not trnet's")
     return parser
 

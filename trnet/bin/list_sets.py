@@ -1,9 +1,9 @@
 """Print the data dirs of a corpus under all conditions, clean first."""
 
 import sys
-from pathlib import Path
 
-from trnet.bin.options import Parser, add_config_options, config_from, list_of, make_parser
+from trnet.bin import option_types as types
+from trnet.bin.options import Parser, add_config_options, config_from, make_parser
 from trnet.conditions import CLEAN, noisy_conditions
 from trnet.errors import one_line_errors
 
@@ -12,8 +12,8 @@ def get_parser() -> Parser:
     """Options."""
     parser = make_parser("list_sets", __doc__)
     add_config_options(parser)
-    parser.add_argument("--corpus-data", type=Path, required=True, help="clean data dir, e.g. data/nemo")
-    parser.add_argument("--noises", type=list_of(str), required=True, help='noise sets, e.g. "esc musan"')
+    parser.add_argument("--corpus-data", type=types.path, required=True, help="clean data dir, e.g. data/nemo")
+    parser.add_argument("--noises", type=types.list_of(types.noise), required=True, help='noise sets, e.g. "esc musan"')
     return parser
 
 

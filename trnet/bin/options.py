@@ -1,23 +1,47 @@
 """Options that several entry points share."""
 
+import io
 import os
 import sys
-from argparse import ArgumentTypeError, Namespace
-from collections.abc import Callable
+from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import configargparse
 
-from trnet.config import Config, load_config
-from trnet.errors import TrnetError, nearest
-from trnet.kaldi.data_dir import MEAN, channel_of
+from trnet.bin import option_types as types
+from trnet.config import MOST_EPOCHS, Config, load_config
+from trnet.errors import TrnetError, nearest, printable
+from trnet.kaldi.data_dir import MEAN
+from trnet.yaml_files import read_mapping
 
 if TYPE_CHECKING:
     import torch
 
     from trnet.frontend import FrontEnd
+
+
+class OptionsFile(configargparse.YAMLConfigFileParser):
+    """Options in a YAML file, the same words as on the command line."""
+
+    def parse(self, stream: io.StringIO) -> dict[str, str | list[str]]:
+        """The options of a file that `_open` read; a key without a value is left to its default."""
+        options = {}
+        for key, value in stream.options.items():
+            if isinstance(value, dict) or (isinstance(value, list) and not all(isinstance(v, str) for v in value)):
+                raise configargparse.ConfigFileParserException(
+                    f"{stream.name}: {key}: must be a text or a list of them"
+                )
+            if value not in ("", "null", "~"):
+                options[key] = value
+        return options
+
+
+def _open(path: str) -> io.StringIO:
+    stream = io.StringIO()
+    stream.name, stream.options = str(path), read_mapping(Path(path), "file of options", words=True)
+    return stream
 
 
 class Parser(configargparse.ArgumentParser):
@@ -30,7 +54,7 @@ class Parser(configargparse.ArgumentParser):
             stray = message.removeprefix(prefix).split()[0]
             known = [o for action in self._actions for o in action.option_strings if o.startswith("--")]
             message = f"unknown option {stray}{nearest(stray, known)}"
-        print(f"error: {self.prog}: {message}", file=sys.stderr)
+        print(f"error: {self.prog}: {printable(' '.join(message.split()))}", file=sys.stderr)
         sys.exit(2)
 
 
@@ -39,71 +63,46 @@ def make_parser(verb: str, description: str) -> Parser:
     parser = Parser(
         prog=f"python -m trnet.bin.{verb}",
         description=description,
-        config_file_parser_class=configargparse.YAMLConfigFileParser,
-        args_for_setting_config_path=["--options"],
-        config_arg_help_message="read options from this YAML file; the command line has the last word",
+        config_file_parser_class=OptionsFile,
+        config_file_open_func=_open,
         allow_abbrev=False,
     )
+    last_word = "read options from this YAML file; the command line has the last word"
+    parser.add_argument("--options", is_config_file=True, type=types.path, metavar="FILE", help=last_word)
     return parser
-
-
-def list_of(kind: Callable[[str], Any]) -> Callable[[str], list[Any]]:
-    """Type of a quoted list: ``--folds "1 2"``."""
-
-    def parse(text: str) -> list[Any]:
-        try:
-            return list(dict.fromkeys(kind(word) for word in text.replace(",", " ").split()))
-        except ValueError:
-            raise ArgumentTypeError(f"'{text}' is not a list of {kind.__name__} values") from None
-
-    return parse
 
 
 def add_config_options(parser: Parser) -> None:
     """The experiment's YAML and what the command line may change in it."""
-    parser.add_argument("--config", type=Path, required=True, help="the experiment's YAML")
-    parser.add_argument("--frontend", help="front-end instead of the one in the YAML")
-    parser.add_argument("--frontend-checkpoint", help="weights of the front-end, in its authors' format")
-    parser.add_argument("--snrs", type=list_of(float), help='SNRs in dB, e.g. "20 15 10 5 0"')
-    parser.add_argument("--max-epochs", type=int, help="largest number of epochs")
+    parser.add_argument("--config", type=types.path, required=True, help="the experiment's YAML")
+    parser.add_argument("--frontend", type=types.frontend, help="front-end instead of the one in the YAML")
+    help_text = "weights of the front-end, in its authors' format"
+    parser.add_argument("--frontend-checkpoint", type=types.path_text, help=help_text)
+    parser.add_argument("--snrs", type=types.list_of(types.decibels), help='SNRs in dB, e.g. "20 15 10 5 0"')
+    parser.add_argument("--max-epochs", type=types.count(1, MOST_EPOCHS), help="largest number of epochs")
 
 
 def add_device_option(parser: Parser) -> None:
     """CPU or GPU."""
-    parser.add_argument("--ngpu", type=int, default=0, help="0: CPU; N: GPUs")
+    parser.add_argument("--ngpu", type=types.count(0, types.MOST_PROCESSES), default=0, help="0: CPU; N: GPUs")
 
 
 def add_channel_option(parser: Parser) -> None:
     """Which channel is taken of recordings that have several."""
-    parser.add_argument(
-        "--channel", type=channel, default=MEAN, help="channel of recordings that have several: 0, 1, ... or mean"
-    )
-
-
-def channel(text: str) -> int | None:
-    """``0`` as 0, ``mean`` as None."""
-    try:
-        return channel_of(text)
-    except ValueError as error:
-        raise ArgumentTypeError(str(error)) from None
+    help_text = "channel that is taken of recordings that have several: 0, 1, ... or mean"
+    parser.add_argument("--channel", type=types.channel, default=MEAN, help=help_text)
 
 
 def add_pipes_option(parser: Parser) -> None:
     """Whether a wav.scp may name programs."""
     parser.add_argument(
         "--allow-pipes",
-        type=_true_or_false,
+        type=types.true_or_false,
         default=False,
         metavar="{true,false}",
         help="true: entries 'program arguments |' of a wav.scp are read as Kaldi does, without a shell. WARNING: the "
         "programs that the list names are run; leave it false for lists that you have not written yourself",
     )
-
-
-def _true_or_false(text: str) -> bool:
-    if text not in ("true", "false"):
-        raise ArgumentTypeError(f"'{text}' is neither true nor false")
-    return text == "true"
 
 
 def add_wandb_option(parser: Parser) -> None:
@@ -120,11 +119,17 @@ def config_from(args: Namespace) -> Config:
     if args.snrs:
         overrides["simulation"] = {"snrs": args.snrs}
     if args.max_epochs is not None:
-        if args.max_epochs < 1:
-            raise TrnetError(f"--max-epochs {args.max_epochs}: train for at least 1 epoch")
         overrides["training"] = {"max_epochs": args.max_epochs}
     config = load_config(args.config, overrides)
     return with_frontend(config, args.frontend, args.frontend_checkpoint)
+
+
+def check_systems(config: Config, args: Namespace) -> None:
+    """Raises: TrnetError if the configuration has no systems, or not those that the command line names."""
+    if not config.systems:
+        raise TrnetError(f"{args.config}: has no systems; begin it with 'base: PATH/egs/TEMPLATE/ser1/conf/paper.yaml'")
+    for name in args.systems:
+        config.system(name)
 
 
 def with_frontend(config: Config, name: str | None, checkpoint: str | None) -> Config:
@@ -145,9 +150,16 @@ def device_from(args: Namespace) -> "torch.device":
 
     from trnet.device import gpu
 
+    check_gpus(args)
+    return gpu(int(os.environ.get("LOCAL_RANK", 0))) if args.ngpu else torch.device("cpu")
+
+
+def check_gpus(args: Namespace) -> None:
+    """Raises: TrnetError if more GPUs are asked for than there are."""
+    import torch
+
     if args.ngpu > torch.cuda.device_count():
         raise TrnetError(f"--ngpu {args.ngpu}: PyTorch sees {torch.cuda.device_count() or 'no'} GPU here; use fewer")
-    return gpu(int(os.environ.get("LOCAL_RANK", 0))) if args.ngpu else torch.device("cpu")
 
 
 def frontend_from(config: Config, args: Namespace) -> "FrontEnd":

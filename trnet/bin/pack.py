@@ -2,8 +2,8 @@
 
 import sys
 from argparse import Namespace
-from pathlib import Path
 
+from trnet.bin import option_types as types
 from trnet.bin.experiment_options import add_experiment_options, experiment_from
 from trnet.bin.options import Parser, make_parser
 from trnet.deploy.model_file import write_model
@@ -18,7 +18,9 @@ def get_parser() -> Parser:
     parser = make_parser("pack", __doc__)
     add_experiment_options(parser)
     parser.set_defaults(systems=["trnet"])
-    parser.add_argument("--out", type=Path, help="the file; exp/<frontend>/<system>_fold<k>_seed<s>.zip if not given")
+    parser.add_argument(
+        "--out", type=types.path, help="the file; exp/<frontend>/<system>_fold<k>_seed<s>.zip if not given"
+    )
     parser.add_argument("--if-possible", action="store_true", help="what cannot be packed is said, and no error")
     return parser
 

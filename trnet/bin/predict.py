@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from trnet.bin import option_types as types
 from trnet.bin.options import Parser, add_channel_option, add_device_option, add_pipes_option, make_parser
 from trnet.deploy.answering import Answering
 from trnet.deploy.formats import FORMATS
@@ -37,11 +38,17 @@ def get_parser() -> Parser:
     )
     parser.add_argument("--format", choices=("table", "jsonl", "csv"), default="table", help="what is written")
     parser.add_argument("--windows", action="store_true", help="say what each window of a recording was taken for, too")
-    parser.add_argument("--window", type=float, help="seconds of a window; the longest the model hears if not given")
-    parser.add_argument("--hop", type=float, help="seconds from one window to the next; --window if not given")
+    parser.add_argument(
+        "--window", type=types.amount(0, 1e9), help="seconds of a window; the longest the model hears if not given"
+    )
+    parser.add_argument(
+        "--hop", type=types.amount(0, 1e9), help="seconds from one window to the next; --window if not given"
+    )
     add_channel_option(parser)
     add_pipes_option(parser)
-    parser.add_argument("--batch-size", type=int, default=8, help="windows that are computed together")
+    parser.add_argument(
+        "--batch-size", type=types.count(1, 10_000), default=8, help="windows that are computed together"
+    )
     parser.add_argument("--engine", choices=("auto", "torch", "onnx"), default="auto", help=ENGINE_HELP)
     parser.add_argument("--trust", action="store_true", help="run a front-end whose code is not trnet's")
     add_device_option(parser)

@@ -2,8 +2,8 @@
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
+from trnet.bin import option_types as types
 from trnet.bin.options import Parser, add_channel_option, make_parser
 from trnet.corpora import FILES, SPEECH
 from trnet.corpora.build import build_data_dir
@@ -18,11 +18,11 @@ def get_parser() -> Parser:
     """The command's options."""
     parser = make_parser("prepare_corpus", __doc__)
     parser.add_argument("--corpus", required=True, choices=list(SPEECH), help="how the corpus is laid out")
-    parser.add_argument("--root", required=True, help="folder of the corpus")
-    parser.add_argument("--out", required=True, type=Path, help="data directory to write, e.g. data/iemocap")
-    parser.add_argument("--labels", required=True, type=Path, help="YAML: corpus label -> class, or null")
+    parser.add_argument("--root", required=True, type=types.path, help="folder of the corpus")
+    parser.add_argument("--out", required=True, type=types.path, help="data directory to write, e.g. data/iemocap")
+    parser.add_argument("--labels", required=True, type=types.path, help="YAML: corpus label -> class, or null")
     parser.add_argument("--contract", required=True, help="YAML: speaker -> class -> utterances; or none")
-    parser.add_argument("--nj", type=int, default=1, help="processes that decode the recordings")
+    parser.add_argument("--nj", type=types.processes, default=1, help="processes that decode the recordings")
     add_channel_option(parser)
     return parser
 
@@ -32,7 +32,7 @@ def main(args: Sequence[str] | None = None) -> int:
     """Prepare the corpus; nothing is done if that was done before."""
     options = get_parser().parse_args(args)
     label_map, contract = read_label_map(options.labels), read_contract(options.contract)
-    root = Path(options.root or "(no folder given)")
+    root = options.root
     made_from = {
         "corpus": options.corpus,
         "root": str(root),

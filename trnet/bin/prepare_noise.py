@@ -2,8 +2,8 @@
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
+from trnet.bin import option_types as types
 from trnet.bin.options import Parser, add_channel_option, make_parser
 from trnet.corpora import FILES, NOISE
 from trnet.corpora.build import build_data_dir
@@ -17,10 +17,10 @@ def get_parser() -> Parser:
     """The command's options."""
     parser = make_parser("prepare_noise", __doc__)
     parser.add_argument("--noise", required=True, choices=list(NOISE), help="how the corpus is laid out")
-    parser.add_argument("--root", required=True, help="folder of the noise corpus")
-    parser.add_argument("--out", required=True, type=Path, help="data directory to write, e.g. data/noise_esc")
+    parser.add_argument("--root", required=True, type=types.path, help="folder of the noise corpus")
+    parser.add_argument("--out", required=True, type=types.path, help="data directory to write, e.g. data/noise_esc")
     parser.add_argument("--contract", default=NO_CONTRACT, help="YAML: clips and sources of a whole copy; or none")
-    parser.add_argument("--nj", type=int, default=1, help="processes that decode the recordings")
+    parser.add_argument("--nj", type=types.processes, default=1, help="processes that decode the recordings")
     add_channel_option(parser)
     return parser
 
@@ -30,7 +30,7 @@ def main(args: Sequence[str] | None = None) -> int:
     """Prepare the noise; nothing is done if that was done before."""
     options = get_parser().parse_args(args)
     contract = read_contract(options.contract)
-    root = Path(options.root or "(no folder given)")
+    root = options.root
     made_from = {
         "noise": options.noise,
         "root": str(root),

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from trnet.bin import option_types as types
 from trnet.bin.options import Parser, make_parser
 from trnet.corpora.build import build_data_dir
 from trnet.corpora.contract import NO_CONTRACT, read_contract
@@ -27,11 +28,13 @@ def get_parser() -> Parser:
     """The command's options."""
     parser = make_parser("prepare_pairs", __doc__)
     parser.add_argument("--corpus", required=True, choices=list(READ), help="how the pairs are laid out")
-    parser.add_argument("--root", required=True, help="folder of the corpus, or of the recipe that made noisy sets")
-    parser.add_argument("--out", type=Path, default=Path("data"), help="folder for train/, valid/ and test/")
-    parser.add_argument("--split", type=Path, required=True, help="YAML: sets and speakers of each part")
+    parser.add_argument(
+        "--root", required=True, type=types.path, help="folder of the corpus, or of the recipe that made noisy sets"
+    )
+    parser.add_argument("--out", type=types.path, default=Path("data"), help="folder for train/, valid/ and test/")
+    parser.add_argument("--split", type=types.path, required=True, help="YAML: sets and speakers of each part")
     parser.add_argument("--contract", default=NO_CONTRACT, help="YAML: pairs of each set of a whole copy; or none")
-    parser.add_argument("--nj", type=int, default=1, help="processes that decode the recordings")
+    parser.add_argument("--nj", type=types.processes, default=1, help="processes that decode the recordings")
     return parser
 
 
@@ -40,7 +43,7 @@ def main(args: Sequence[str] | None = None) -> int:
     """Prepare the parts; nothing is done for one that is as it was."""
     options = get_parser().parse_args(args)
     split, contract = read_split(options.split), read_contract(options.contract)
-    root = Path(options.root or "(no folder given)")
+    root = options.root
     sets = {name: READ[options.corpus](root, name) for name in split.sets}
     if contract is not None:
         contract.check({name: len(pairs) for name, pairs in sets.items()}, root)

@@ -4,10 +4,10 @@ import sys
 from collections import Counter
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
+from trnet.bin import option_types as types
 from trnet.bin.experiment_options import add_experiment_options, add_share_options, at_once, experiment_from
-from trnet.bin.options import Parser, list_of, make_parser
+from trnet.bin.options import Parser, make_parser
 from trnet.conditions import Condition, noisy_conditions
 from trnet.errors import TrnetError, one_line_errors
 from trnet.eval.material import Material, gather
@@ -19,8 +19,8 @@ from trnet.experiment import Experiment
 from trnet.folds import Fold, pick_folds
 from trnet.jobs import do_all
 from trnet.provenance import commit, machine, versions
-from trnet.train.checkpoint import load_checkpoint
 from trnet.train.history import best_epoch
+from trnet.train.kept import read_last
 
 
 def get_parser() -> Parser:
@@ -28,12 +28,25 @@ def get_parser() -> Parser:
     parser = make_parser("score", __doc__)
     add_experiment_options(parser)
     add_share_options(parser)
-    parser.add_argument("--noises", type=list_of(str), required=True, help='noise sets to test on, e.g. "esc musan"')
-    parser.add_argument("--test-corpus", type=Path, help="another recipe's data dir, e.g. ../../emodb/ser1/data/emodb")
-    parser.add_argument("--reference", type=Path, help="CSV of published figures to print beside")
-    parser.add_argument("--report-seed", type=int, default=0, help="seed of resampling, t-SNE, choice of audio")
-    parser.add_argument("--resamples", type=int, default=2000, help="bootstrap samples of an interval")
-    parser.add_argument("--permutations", type=int, default=9999, help="assignments of signs in a paired test")
+    parser.add_argument(
+        "--noises", type=types.list_of(types.noise), required=True, help='noise sets to test on, e.g. "esc musan"'
+    )
+    parser.add_argument(
+        "--test-corpus", type=types.path, help="another recipe's data dir, e.g. ../../emodb/ser1/data/emodb"
+    )
+    parser.add_argument("--reference", type=types.path, help="CSV of published figures to print beside")
+    parser.add_argument(
+        "--report-seed",
+        type=types.count(0, types.LARGEST_SEED),
+        default=0,
+        help="seed of resampling, t-SNE, choice of audio",
+    )
+    parser.add_argument(
+        "--resamples", type=types.count(2, 1_000_000), default=2000, help="bootstrap samples of an interval"
+    )
+    parser.add_argument(
+        "--permutations", type=types.count(1, 10_000_000), default=9999, help="assignments of signs in a paired test"
+    )
     return parser
 
 
@@ -73,7 +86,8 @@ def main(args: list[str] | None = None) -> None:
     if other is None:
         material = gather(experiment, runs, predictions, conditions, opts.report_seed)
     else:
-        material = Material(missing=[f"audio and noise sets: see {other.recipe}; training: see {out.parent}"])
+        recipe = other.data.path.parent.parent
+        material = Material(missing=[f"audio and noise sets: see {recipe}; training: see {out.parent}"])
     write_report(
         out,
         predictions,
@@ -101,7 +115,7 @@ def header(
     folds = {fold.number: fold.test_speaker for _, fold, _ in runs}
     seeds = dict.fromkeys(seed for _, _, seed in runs)
     speakers = " ".join(f"{number}:{speaker}" for number, speaker in folds.items())
-    states = [load_checkpoint(experiment.run_folder(*run) / "last.pt") for run in runs]
+    states = [read_last(experiment.run_folder(*run)) for run in runs]
     trained_with = Counter(text for state in states for text in state["trained_with"])
     done = [len(state["history"]) for state in states]
     chosen = [best_epoch(state["history"]) for state in states]

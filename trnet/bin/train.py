@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from trnet.bin.experiment_options import add_experiment_options, add_share_options, at_once, experiment_from
-from trnet.bin.options import Parser, add_wandb_option, make_parser
+from trnet.bin.options import Parser, add_wandb_option, check_gpus, make_parser
 from trnet.errors import TrnetError, one_line_errors
 from trnet.experiment import TEACHER, Experiment, Group
 from trnet.folds import pick_folds
@@ -39,6 +39,7 @@ def main(args: list[str] | None = None) -> None:
     args = sys.argv[1:] if args is None else args
     opts = get_parser().parse_args(args)
     if opts.ngpu > 1 and "RANK" not in os.environ:
+        check_gpus(opts)
         torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(opts.ngpu))
         os.execv(sys.executable, [sys.executable, *torchrun, "-m", "trnet.bin.train", *args])
     experiment = replace(experiment_from(opts), wandb=opts.wandb or None)

@@ -2,8 +2,8 @@
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
+from trnet.bin import option_types as types
 from trnet.bin.options import Parser, add_pipes_option, make_parser
 from trnet.errors import one_line_errors
 from trnet.kaldi.data_dir import DataDir
@@ -13,7 +13,7 @@ from trnet.kaldi.validate import NOISE_TABLES, PAIR_TABLES, SPEECH_TABLES, valid
 def get_parser() -> Parser:
     """The command's options."""
     parser = make_parser("validate_data_dir", __doc__)
-    parser.add_argument("dirs", nargs="+", type=Path, metavar="DIR", help="data directories, e.g. data/iemocap")
+    parser.add_argument("dirs", nargs="+", type=types.path, metavar="DIR", help="data directories, e.g. data/iemocap")
     parser.add_argument("--noise", action="store_true", help="they hold noise: no text, emotions or groups")
     parser.add_argument("--pairs", action="store_true", help="they hold pairs of noisy and clean speech")
     parser.add_argument("--no-text", action="store_true", help="do not ask for text")
@@ -31,7 +31,7 @@ def main(args: Sequence[str] | None = None) -> int:
     for folder in options.dirs:
         # features alone are a data directory as well, as in Kaldi
         wanted = need - {"wav.scp"} if (folder / "feats.scp").is_file() else need
-        problems = validate_data_dir(folder, wanted, options.allow_pipes)
+        problems = validate_data_dir(folder, wanted, allow_pipes=options.allow_pipes)
         if problems:
             print("\n".join(problems), file=sys.stderr)
             status = 1

@@ -9,7 +9,7 @@ from typing import Any
 
 from trnet.corpora.source import shorten
 from trnet.errors import TrnetError
-from trnet.files import PARTIAL, flush_disks, new_folder
+from trnet.files import PARTIAL, flush, flush_disks, new_folder
 from trnet.kaldi.data_dir import DataDir
 from trnet.kaldi.validate import validate_data_dir
 from trnet.lock import only_one
@@ -60,6 +60,7 @@ def _build(out: Path, made_from: dict[str, Any], tables: Collection[str], prepar
         count, hours = len(data.utts), sum(map(float, data["utt2dur"].values())) / 3600
         flush_disks()
         os.replace(partial, out)
+        flush(out.parent)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     print(f"{out}: {count} utterances, {hours:.2f} h")

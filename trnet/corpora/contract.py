@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from trnet.corpora.labels import read_plain_yaml
 from trnet.corpora.source import shorten
 from trnet.errors import TrnetError
+from trnet.numbers import shown, whole
+from trnet.yaml_files import read_mapping
 
 NO_CONTRACT = "none"
 BY = ("speaker", "split", "corpus", "listed")
@@ -53,14 +54,15 @@ def read_contract(option: str | Path) -> Contract | None:
     if str(option) == NO_CONTRACT:
         return None
     counts: dict[str, int] = {}
-    tree = read_plain_yaml(Path(option), "contract")
+    tree = read_mapping(Path(option), "contract", words=True)
     by = tree.pop("by", BY[0])
     if by not in BY:
-        raise TrnetError(f"{option}: 'by: {by}' is none of {' '.join(BY)}; mend it there")
+        raise TrnetError(f"{option}: 'by: {shown(by)}' is none of {' '.join(BY)}; mend it there")
     for key, value in tree.items():
         inner = {f"{key} {name}": n for name, n in value.items()} if isinstance(value, dict) else {key: value}
         for cell, number in inner.items():
-            if not isinstance(number, str) or not number.isdecimal():
-                raise TrnetError(f"{option}: '{cell}' must be a count, not '{number}'; mend it there")
-            counts[cell] = int(number)
+            try:
+                counts[cell] = whole(number, 0, 1_000_000_000)
+            except ValueError as error:
+                raise TrnetError(f"{option}: '{cell}' must be a count: {error}; mend it there") from None
     return Contract(Path(option), counts, by)

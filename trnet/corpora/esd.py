@@ -11,6 +11,7 @@ from pathlib import Path
 
 from trnet.corpora.labelled import LabelledCorpus, Spoken, named
 from trnet.corpora.source import Source, audio_files
+from trnet.files import read_bytes
 
 EMOTIONS = ("Angry", "Happy", "Neutral", "Sad", "Surprise")
 MEN = {f"{number:04d}" for number in (4, 5, 6, 8, 10, 11, 12, 13, 14, 20)}
@@ -44,7 +45,7 @@ def _decoded(data: bytes, otherwise: str) -> str:
 
 def _texts(path: Path) -> dict[str, str]:
     """What is said in each utterance; the last word of a line is the emotion, some lines have blanks for tabs."""
-    text = _decoded(path.read_bytes(), "gb18030" if path.stem <= LAST_MANDARIN else "cp1252")
+    text = _decoded(read_bytes(path), "gb18030" if path.stem <= LAST_MANDARIN else "cp1252")
     lines = (LINE.fullmatch(line.strip()) for line in text.splitlines())
     return {match[1]: match[2] for match in lines if match}
 

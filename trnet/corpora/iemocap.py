@@ -63,7 +63,10 @@ def iemocap_files(root: Path) -> list[Path]:
 def _labelled_turns(session: Path) -> Iterator[_Turn]:
     """The majority votes of a session: lines that start with ``[``, third column; evaluators' lines are passed over."""
     for path in _visible(session / "dialog/EmoEvaluation"):
-        for number, line in enumerate(read_lines(path), 1):
+        lines = read_lines(path)
+        if not any(line.startswith("[") for line in lines):
+            raise TrnetError(f"{path}: has no labelled turn, a line '[...'; take the corpus's own file")
+        for number, line in enumerate(lines, 1):
             if not line.startswith("["):
                 continue
             cells = [cell.strip() for cell in line.split("\t")]

@@ -4,25 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from trnet.errors import TrnetError, nearest
-
-
-def read_plain_yaml(path: Path, what: str) -> dict[str, object]:
-    """A YAML mapping whose scalars stay the strings they are written as (``no``, ``001``).
-
-    Raises: TrnetError for a missing file, bad YAML, or anything but a mapping.
-    """
-    try:
-        tree = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
-    except (FileNotFoundError, IsADirectoryError):
-        raise TrnetError(f"{path}: no such {what}; see egs/*/ser1/conf") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise TrnetError(f"{path}: is not YAML: {error}; mend it there") from None
-    if not isinstance(tree, dict) or not tree:
-        raise TrnetError(f"{path}: is no {what}; write 'key: value' lines")
-    return tree
+from trnet.names import safe_name
+from trnet.numbers import shown
+from trnet.yaml_files import read_mapping
 
 
 @dataclass(frozen=True)
@@ -51,10 +36,10 @@ def read_label_map(path: Path) -> LabelMap:
     Raises: TrnetError for a missing or malformed file, or a map that keeps fewer than two classes.
     """
     classes: dict[str, str | None] = {}
-    for label, name in read_plain_yaml(path, "label map").items():
-        if not isinstance(name, str) or " " in name:
-            raise TrnetError(f"{path}: '{label}' must have one word or null, not {name}; mend it there")
-        classes[label] = None if name in ("", "null", "~") else name
+    for label, name in read_mapping(path, "label map", words=True).items():
+        if not isinstance(name, str) or len(name.split()) > 1:
+            raise TrnetError(f"{path}: '{label}' must have one word or null, not {shown(name)}; mend it there")
+        classes[label] = None if name in ("", "null", "~") else safe_name(name, f"{path}: class of '{label}'")
     if len(set(classes.values()) - {None}) < 2:
         raise TrnetError(f"{path}: keeps fewer than two classes; map labels to two or more")
     return LabelMap(Path(path), classes)

@@ -29,7 +29,7 @@ def read_noisy_set(recipe: Path, name: str) -> list[NoisyPair]:
     """The pairs of a noisy set: what was mixed, and the speech before it.
 
     Args:
-        recipe: folder of the recipe; paths in its tables start from there.
+        recipe: folder of the recipe.
         name: of the set, a folder of ``<recipe>/data``.
 
     Raises: TrnetError for a missing set, or speech that is a span of a recording.
@@ -40,8 +40,6 @@ def read_noisy_set(recipe: Path, name: str) -> list[NoisyPair]:
         clips = [noisy.clip(utt), speech.clip(noisy["utt2clean"][utt])]
         if any(clip.end_s is not None for clip in clips):
             raise TrnetError(f"{noisy.path}: {utt} is a span of a recording; pairs need files of their own")
-        # what is not found beside its table starts from the recipe's folder
-        paths = [clip.path if clip.path.exists() else recipe / clip.path for clip in clips]
         known = noisy["utt2noise"][utt], float(noisy["utt2snr"][utt])
-        pairs.append(NoisyPair(utt, noisy["utt2spk"][utt], *paths, *known))
+        pairs.append(NoisyPair(utt, noisy["utt2spk"][utt], *(clip.path for clip in clips), *known))
     return pairs

@@ -12,6 +12,7 @@ from trnet.corpora.source import shorten
 from trnet.errors import TrnetError
 from trnet.kaldi.data_dir import DataDir, write_data_dir
 from trnet.kaldi.paths import entry_for
+from trnet.names import safe_name
 from trnet.parallel import imap
 from trnet.sections import build, read_yaml
 
@@ -41,6 +42,8 @@ class Part:
     def __post_init__(self) -> None:
         if not self.sets:
             raise ValueError("sets: name at least one")
+        for name in (*self.sets, *self.speakers):
+            safe_name(name, "sets and speakers")
 
 
 @dataclass(frozen=True)

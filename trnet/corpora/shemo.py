@@ -10,6 +10,7 @@ from pathlib import Path
 from trnet.corpora.labelled import LabelledCorpus, Spoken, named, recordings
 from trnet.corpora.source import Source
 from trnet.errors import TrnetError
+from trnet.files import read_text
 
 TABLE = "shemo.json"
 
@@ -23,8 +24,8 @@ def _texts(path: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
     try:
-        return {row["id"]: row["transcript"].strip("\ufeff") for row in json.loads(path.read_text(encoding="utf-8"))}
-    except (ValueError, KeyError, TypeError):
+        return {row["id"]: row["transcript"].strip("\ufeff") for row in json.loads(read_text(path))}
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise TrnetError(f"{path}: is not a list of id and transcript; take the corpus's own file") from None
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from trnet.audio import is_audio
 from trnet.errors import TrnetError
+from trnet.files import read_bytes
 from trnet.stamp import digest, file_digest
 
 
@@ -67,12 +68,14 @@ def by_stem(paths: Iterable[Path]) -> dict[str, Path]:
 def read_lines(path: Path) -> list[str]:
     """Lines of a text file: UTF-8 with or without BOM, else Windows-1252; any line ends.
 
-    Raises: TrnetError if there is no such file.
+    Raises: TrnetError if there is no such file, or it is UTF-16 or no text.
     """
     try:
-        data = Path(path).read_bytes()
+        data = read_bytes(path)
     except FileNotFoundError:
         raise TrnetError(f"{path}: no such file; complete the copy of the corpus") from None
+    if b"\0" in data:
+        raise TrnetError(f"{path}: is UTF-16, or no text at all; convert it to UTF-8, or take the corpus's own file")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -96,6 +99,13 @@ def read_columns(path: Path, separator: str, columns: Sequence[str]) -> list[dic
         if len(cells) != len(header):
             raise TrnetError(f"{path}:{number}: {len(cells)} cells, the header has {len(header)}; mend the line")
         rows.append(dict(zip(header, cells, strict=True)))
+    return _some(rows, path)
+
+
+def _some(rows: list[dict[str, str]], path: Path) -> list[dict[str, str]]:
+    """Rows of a table, of which there must be some."""
+    if not rows:
+        raise TrnetError(f"{path}: has a header and no rows; take the corpus's own file")
     return rows
 
 
@@ -112,7 +122,7 @@ def read_csv(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
         if None in row or None in row.values():
             raise TrnetError(f"{path}:{rows.line_num}: not as many cells as the header has; mend the line")
         found.append(row)
-    return found
+    return _some(found, path)
 
 
 def listing_digest(files: Iterable[Path], root: Path) -> str:

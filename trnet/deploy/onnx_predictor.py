@@ -14,6 +14,7 @@ from trnet.deploy.archive import DAMAGED, GRAPHS, SER_GRAPH, read_entries
 from trnet.deploy.description import describe
 from trnet.errors import TrnetError
 from trnet.files import is_regular
+from trnet.sections import build_value
 
 AGAIN = "pack the model again, or give --engine torch"
 
@@ -57,7 +58,7 @@ class OnnxPredictor(Answering):
                 if GRAPHS + SER_GRAPH not in entries:
                     raise TrnetError(f"{path}: was packed without graphs; give --engine torch, or export it")
                 self.model = onnx_numpy.Model(lambda name: entries[GRAPHS + name], f"{path}: {GRAPHS}", AGAIN)
-            features = Features(**self.model.features)
+            features = build_value(Features, self.model.features, "features")
         except onnx_numpy.Unusable as error:
             raise TrnetError(str(error)) from None
         except (TypeError, ValueError) as error:

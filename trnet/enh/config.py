@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from trnet.errors import TrnetError
-from trnet.sections import build, later, read_yaml
+from trnet.names import frontend_id
+from trnet.sections import Section, build, one_of, read_yaml, within
 
-CHOOSE = ("pesq", "si_sdr")
-OPTIMIZERS = ("adam", "adamw")
-STARTS = ("random", "identity")
+MOST_EPOCHS = 100_000
 
 
 @dataclass(frozen=True)
-class Training:
+class Training(Section):
     """Segments, optimiser, learning rate, end.
 
     The learning rate of a step is ``lr``, times the step's share of ``warmup_steps`` while these last, times
@@ -23,48 +22,30 @@ class Training:
     epochs without a better validation score.
     """
 
-    start: str = later("random")  # random | identity: at first the network passes on what it hears
-    segment_s: float = 2.0  # longer speech is cut to so many seconds at a place drawn anew, shorter is repeated
-    batch_size: int = 8
-    utts_per_epoch: int = 0  # drawn anew for each epoch; 0: all
-    max_epochs: int = 100
-    patience: int = 0  # end after so many epochs without a better validation score; 0: never
-    optimizer: str = "adam"
-    lr: float = 1e-3
-    weight_decay: float = 0.0
-    grad_clip: float = 0.0  # largest norm of the gradient; 0: not clipped
-    warmup_steps: int = 0
-    decay_epochs: int = 0  # 0: no decay by epochs
-    decay_factor: float = 0.5
-    plateau_patience: int = 0  # 0: no decay by the validation score
-    plateau_factor: float = 0.5
-
-    def __post_init__(self) -> None:
-        _above("training", 0, segment_s=self.segment_s, max_epochs=self.max_epochs, lr=self.lr)
-        _above("training", 0, decay_factor=self.decay_factor, plateau_factor=self.plateau_factor)
-        _above("training", 1, batch_size=self.batch_size)  # batch norm needs two
-        counts = ("utts_per_epoch", "patience", "warmup_steps", "decay_epochs", "plateau_patience")
-        _above("training", -1, **{name: getattr(self, name) for name in counts})
-        if min(self.weight_decay, self.grad_clip) < 0:
-            raise ValueError("training: weight_decay and grad_clip must not be negative")
-        if self.start not in STARTS:
-            raise ValueError(f"training.start: {self.start} is not one of {', '.join(STARTS)}")
-        if self.optimizer not in OPTIMIZERS:
-            raise ValueError(f"training.optimizer: {self.optimizer} is not one of {', '.join(OPTIMIZERS)}")
+    start: str = one_of("random", "identity", later=True)  # identity: at first the network passes on its input
+    segment_s: float = within(2.0, 0.01, 600)  # longer speech is cut to so many seconds, shorter is repeated
+    batch_size: int = within(8, 2, 10_000)  # batch norm needs two
+    utts_per_epoch: int = within(0, 0, 100_000_000)  # drawn anew for each epoch; 0: all
+    max_epochs: int = within(100, 1, MOST_EPOCHS)
+    patience: int = within(0, 0, MOST_EPOCHS)  # end after so many epochs without a better validation score; 0: never
+    optimizer: str = one_of("adam", "adamw")
+    lr: float = within(1e-3, 1e-12, 100)
+    weight_decay: float = within(0.0, 0, 1000)
+    grad_clip: float = within(0.0, 0, 1e9)  # largest norm of the gradient; 0: not clipped
+    warmup_steps: int = within(0, 0, 1_000_000_000)
+    decay_epochs: int = within(0, 0, MOST_EPOCHS)  # 0: no decay by epochs
+    decay_factor: float = within(0.5, 1e-6, 1000)
+    plateau_patience: int = within(0, 0, MOST_EPOCHS)  # 0: no decay by the validation score
+    plateau_factor: float = within(0.5, 1e-6, 1000)
 
 
 @dataclass(frozen=True)
-class Validation:
+class Validation(Section):
     """What the epoch is chosen by."""
 
-    choose: str = "si_sdr"  # si_sdr | pesq: the epoch with the largest mean is kept
-    utts: int = 0  # so many utterances, drawn once; 0: all
-    audio: int = 3  # so many of them are put into TensorBoard
-
-    def __post_init__(self) -> None:
-        _above("validation", -1, utts=self.utts, audio=self.audio)
-        if self.choose not in CHOOSE:
-            raise ValueError(f"validation.choose: {self.choose} is not one of {', '.join(CHOOSE)}")
+    choose: str = one_of("si_sdr", "pesq")  # the epoch with the largest mean is kept
+    utts: int = within(0, 0, 100_000_000)  # so many utterances, drawn once; 0: all
+    audio: int = within(3, 0, 1000)  # so many of them are put into TensorBoard
 
 
 @dataclass(frozen=True)
@@ -77,11 +58,8 @@ class EnhConfig:
     training: Training = field(default_factory=Training)
     validation: Validation = field(default_factory=Validation)
 
-
-def _above(section: str, least: float, **values: float) -> None:
-    for key, value in values.items():
-        if value <= least:
-            raise ValueError(f"{section}.{key}: {value} must be above {least:g}")
+    def __post_init__(self) -> None:
+        frontend_id(self.frontend, "frontend")
 
 
 def load_enh_config(path: Path, max_epochs: int | None = None) -> EnhConfig:
@@ -90,11 +68,10 @@ def load_enh_config(path: Path, max_epochs: int | None = None) -> EnhConfig:
     Raises: TrnetError in one line for an unknown key (with the nearest one), a wrong type, or a wrong value.
     """
     raw = read_yaml(path)
-    if max_epochs is not None:
-        if max_epochs < 1:
-            raise TrnetError(f"--max-epochs {max_epochs}: train for at least 1 epoch")
-        raw = raw | {"training": {**(raw.get("training") or {}), "max_epochs": max_epochs}}
     try:
-        return build(EnhConfig, raw, "")
-    except TrnetError as error:
+        config = build(EnhConfig, raw, "")
+        return (
+            config if max_epochs is None else replace(config, training=replace(config.training, max_epochs=max_epochs))
+        )
+    except (ValueError, TrnetError) as error:
         raise TrnetError(f"{path}: {error}") from None

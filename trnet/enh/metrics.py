@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from trnet.errors import TrnetError
+from trnet.errors import missing_package
 
 RATE = 16000  # Hz
 METRICS = ("si_sdr", "pesq", "stoi")
@@ -100,4 +100,4 @@ def _package(name: str):
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError:
-        raise TrnetError(f"{name} is not installed; install it with: pip install 'trnet[enh]'") from None
+        raise missing_package(name, "enh") from None

@@ -1,50 +1,16 @@
 """Testing on another corpus than the one trained on: its data dir and features, made by a recipe of its own."""
 
-import io
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
-import kaldiio
-import numpy as np
-
-from trnet.conditions import Condition
 from trnet.errors import TrnetError
 from trnet.experiment import Experiment
-from trnet.kaldi.data_dir import DataDir, read_table
-from trnet.train.archives import Archives
-
-
-class RecipeArchives(Archives):
-    """Dumped features whose paths start from the folder of the recipe that made them."""
-
-    def __init__(self, recipe: Path, dump: Path, frontend: str, corpus: str) -> None:
-        super().__init__(dump, frontend, corpus)
-        self.recipe = recipe
-
-    def matrix(self, kind: str, utt: str, condition: Condition) -> np.ndarray:
-        """Features (frames, mels) float32, as in Archives."""
-        folder = self.folder(kind, condition)
-        scp = folder / "feats.scp"
-        if folder not in self._scp and scp.is_file():
-            lines = "".join(f"{key} {self.recipe / ark}\n" for key, ark in read_table(scp).items())
-            self._scp[folder] = kaldiio.load_scp(io.StringIO(lines), max_cache_fd=8)
-        return super().matrix(kind, utt, condition)
+from trnet.kaldi.validate import valid_data_dir
 
 
 @dataclass(frozen=True)
 class OtherCorpus(Experiment):
     """A corpus that is only tested on; its features are those that the configuration of the training asks for."""
-
-    @property
-    def recipe(self) -> Path:
-        """The folder that its paths start from: that of data/<corpus>."""
-        return self.data.path.parent.parent
-
-    @cached_property
-    def archives(self) -> RecipeArchives:
-        """The dumped features."""
-        return RecipeArchives(self.recipe, self.dump, self.config.frontend_name, self.corpus)
 
     def fold_name(self, number: int) -> str:
         """What a fold is called in results: the model of that fold, tested on this corpus."""
@@ -59,7 +25,8 @@ def other_corpus(trained: Experiment, data: Path) -> OtherCorpus:
     """
     data = Path(data)
     dump = data.parent.parent / data.parent.name.replace("data", "dump", 1)
-    other = OtherCorpus(trained.config, DataDir(data), dump, trained.exp, trained.device)
+    tables = valid_data_dir(data, ("utt2emo", "utt2group", "utt2dur"), audio=False)
+    other = OtherCorpus(trained.config, tables, dump, trained.exp, trained.device)
     if other.corpus == trained.corpus:
         raise TrnetError(f"--test-corpus {data}: is the corpus trained on, which stage 7 tests without this option")
     if unknown := sorted(set(other.classes) - set(trained.classes)):

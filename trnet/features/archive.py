@@ -1,26 +1,23 @@
 """Features of whole data dirs in Kaldi archives: feats.ark, feats.scp, utt2num_frames."""
 
 import contextlib
-import io
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-import kaldiio
 import numpy as np
 import torch
 
 from trnet.config import Features
 from trnet.errors import TrnetError
 from trnet.features.fbank import fbank
-from trnet.files import whole_file
 from trnet.heard import read_heard
-from trnet.kaldi.data_dir import Clip, DataDir, write_table
+from trnet.kaldi.ark import FILES, ArkReader, decode, encode, write_ark
+from trnet.kaldi.data_dir import Clip, DataDir
 from trnet.parallel import imap
 from trnet.sections import as_dict
 from trnet.stamp import Stamp, dir_digest, file_digest, read_stamp
 
-OWN_FILES = ("feats.scp", "feats.ark", "utt2num_frames", ".fbank.json")
+STAMP = ".fbank.json"
 
 
 def _features_of(job: tuple[str, Clip, Features]) -> np.ndarray:
@@ -45,7 +42,7 @@ def make_archives(sets: list[tuple[DataDir, Path]], features: Features, nj: int)
     """
     todo = []
     for data, out in sets:
-        made_from = {"data": dir_digest(data.path, ignore=OWN_FILES), "features": as_dict(features)}
+        made_from = {"data": dir_digest(data.path, ignore=(*FILES, STAMP)), "features": as_dict(features)}
         stamp = Stamp(out, "fbank", made_from)
         if stamp.done():
             print(f"{out}: features up to date")
@@ -58,33 +55,13 @@ def make_archives(sets: list[tuple[DataDir, Path]], features: Features, nj: int)
     with contextlib.closing(matrices):
         for data, out, stamp in todo:
             stamp.begin(clear=lambda out=out: clear_archive(out))
-            _write_archive(data, out, features, matrices)
+            write_ark(out, zip(data.utts, matrices, strict=False), features.compression)  # the other sets' come behind
             stamp.finish({"feats": file_digest(out / "feats.ark")})
-
-
-def _write_archive(data: DataDir, out: Path, features: Features, matrices: Iterator[np.ndarray]) -> None:
-    ark = out / "feats.ark"
-    scp, lengths = {}, {}
-    with whole_file(ark) as partial, open(partial, "wb") as stream:
-        for utt in data.utts:
-            matrix = next(matrices)
-            scp[utt] = f"{ark}:{stream.tell() + len(utt.encode()) + 1}"  # the matrix stands behind "<utt> "
-            lengths[utt] = str(len(matrix))
-            _save(stream, utt, matrix, features)
-    write_table(out / "feats.scp", scp)
-    write_table(out / "utt2num_frames", lengths)
-
-
-def _save(stream: BinaryIO, utt: str, matrix: np.ndarray, features: Features) -> None:
-    kaldiio.save_ark(stream, {utt: matrix}, compression_method=features.compression or None)
 
 
 def as_archived(matrix: np.ndarray, features: Features) -> np.ndarray:
     """What an archive gives back of features (frames, mels): compression rounds them, and networks heard them so."""
-    stream = io.BytesIO()
-    _save(stream, "utt", matrix, features)
-    stream.seek(0)
-    return next(kaldiio.load_ark(stream))[1]
+    return decode(encode(matrix, features.compression))
 
 
 def check_archive(out: Path, data: Path, features: Features, frontend: dict[str, Any] | None = None) -> None:
@@ -98,16 +75,18 @@ def check_archive(out: Path, data: Path, features: Features, frontend: dict[str,
 
     Raises: TrnetError if not.
     """
-    fbank, enhanced = read_stamp(out / ".fbank.json"), read_stamp(out / ".enhance.json")
-    if fbank.get("state") != "done":
+    stamps = [read_stamp(out / name) for name in (STAMP, ".enhance.json")]
+    fbank, enhanced = (stamp.get("made_from", {}) for stamp in stamps)
+    if stamps[0].get("state") != "done":
         raise TrnetError(f"{out}: has no features; run stages 2 to 4 with this noise, SNR and front-end")
-    if fbank["made_from"]["features"] != as_dict(features):
+    if fbank.get("features") != as_dict(features):
         raise TrnetError(f"{out}: has features of other settings; run stages 2 to 4 with this configuration")
-    source = enhanced["made_from"]["data"] if enhanced else fbank["made_from"]["data"]
-    if source != dir_digest(data):
+    if (enhanced or fbank).get("data") != dir_digest(data):
         raise TrnetError(f"{out}: was made from other audio than {data} now holds; run stages 3 and 4 again")
     if enhanced and frontend is not None:
-        old = enhanced["made_from"]["frontend"]
+        old = enhanced.get("frontend")
+        if not isinstance(old, dict):
+            raise TrnetError(f"{out}/.enhance.json: is damaged; run stages 3 and 4 again")
         if changed := sorted(k for k in old.keys() | frontend.keys() if old.get(k) != frontend.get(k)):
             raise TrnetError(
                 f"{out}: was enhanced by another front-end than this configuration's (other {', '.join(changed)}); "
@@ -120,13 +99,24 @@ def features_digest(out: Path) -> str:
 
     Raises: TrnetError if there are none.
     """
-    try:
-        return read_stamp(out / ".fbank.json")["results"]["feats"]
-    except KeyError:
-        raise TrnetError(f"{out}: has no features; run stages 2 to 4 with this noise, SNR and front-end") from None
+    found = read_stamp(out / STAMP).get("results", {}).get("feats")
+    if not isinstance(found, str):
+        raise TrnetError(f"{out}: has no features; run stages 2 to 4 with this noise, SNR and front-end")
+    return found
+
+
+def open_features(out: Path) -> ArkReader:
+    """The features of a folder, checked when they are read.
+
+    Raises: TrnetError if there are none.
+    """
+    if not (out / "feats.scp").is_file():
+        raise TrnetError(f"{out}/feats.scp: no such file; run stages 2 to 4 for this condition and front-end")
+    digest = read_stamp(out / STAMP).get("results", {}).get("feats")
+    return ArkReader(out, digest if isinstance(digest, str) else None)
 
 
 def clear_archive(out: Path) -> None:
     """Remove the features of a folder, and nothing else of it."""
-    for name in OWN_FILES[:3]:
+    for name in FILES:
         (out / name).unlink(missing_ok=True)

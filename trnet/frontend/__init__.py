@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import types
+import typing
 from typing import Any
 
 from trnet.errors import TrnetError, nearest
@@ -22,8 +24,11 @@ from trnet.frontend.espnet import EspnetFrontEnd
 from trnet.frontend.gtcrn import GtcrnFrontEnd
 from trnet.frontend.none import NoFrontEnd
 from trnet.frontend.nsnet2 import NsNet2FrontEnd
+from trnet.frontend.own_code import named_in_errors
 from trnet.frontend.rnnoise import RnnoiseFrontEnd
 from trnet.frontend.speechbrain import SpeechbrainFrontEnd
+from trnet.names import frontend_id
+from trnet.sections import build_value
 
 FRONTENDS: dict[str, type[FrontEnd]] = {
     "none": NoFrontEnd,
@@ -62,15 +67,17 @@ def build_frontend(config: dict[str, Any]) -> FrontEnd:
     if strays:
         raise TrnetError(f"config key {strays[0]!r} is unknown: a front-end is set by 'frontend' and 'frontend_conf'")
     name = config.get("frontend")
-    if not isinstance(name, str):
+    if not isinstance(name, str) or not name:
         raise TrnetError(f"config key 'frontend' is {name!r}: set it to one of {_names()} or to package.module:Class")
     conf = config.get("frontend_conf")
     conf = {} if conf is None else conf
     if not isinstance(conf, dict):
         raise TrnetError(f"frontend_conf of {name!r} is {conf!r}: give a mapping of options")
-    cls = _find(name)
+    cls = _find(frontend_id(name, "config key 'frontend'"))
     full = _options(name, cls, conf)
-    frontend = cls(**conf)
+    conf = _typed(name, cls, conf)
+    with named_in_errors(name, "be made"):
+        frontend = cls(**conf)
     frontend.name = name
     frontend.conf = full
     return frontend.requires_grad_(False).eval()
@@ -91,8 +98,8 @@ def _find(name: str) -> type[FrontEnd]:
     module_name, _, class_name = name.partition(":")
     try:
         module = importlib.import_module(module_name)
-    except (ImportError, ValueError, TypeError) as error:
-        reason = " ".join(str(error).split())
+    except Exception as error:  # of code that is not trnet's, anything
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise TrnetError(
             f"front-end {name!r}: module {module_name!r} does not import ({reason}): check its "
             "name and that it lies in the recipe's folder or on the Python path"
@@ -120,3 +127,30 @@ def _options(name: str, cls: type[FrontEnd], conf: dict[str, Any]) -> dict[str, 
     if absent:
         raise TrnetError(f"frontend_conf of {name!r}: {', '.join(absent)} must be given: add it")
     return {k: p.default for k, p in known.items() if k not in conf} | dict(conf)
+
+
+def _typed(name: str, cls: type[FrontEnd], conf: dict[str, Any]) -> dict[str, Any]:
+    """The options, each of a type that the class is annotated with, where that is a plain one."""
+    try:
+        hints = typing.get_type_hints(cls.__init__)
+    except Exception:  # annotations that only a type checker can read
+        return conf
+    typed = dict(conf)
+    for key, value in conf.items():
+        kind = hints.get(key, Any)
+        if not _is_plain(kind):
+            continue
+        try:
+            built = build_value(kind, value, key)
+        except ValueError as error:
+            raise TrnetError(f"frontend_conf of {name!r}: {error}: mend it there") from None
+        if isinstance(value, str):  # a number in quotes; others stay as written, as the fingerprint has them
+            typed[key] = built
+    return typed
+
+
+def _is_plain(kind: Any) -> bool:
+    """Whether `build_value` knows the type."""
+    if typing.get_origin(kind) in (types.UnionType, typing.Union, list, dict):
+        return all(map(_is_plain, typing.get_args(kind)))
+    return kind in (str, int, float, bool, types.NoneType, Any)

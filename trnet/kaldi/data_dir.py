@@ -7,12 +7,13 @@ and clean speech: wav.scp is noisy, clean.scp its clean partner, utt2spk spk2utt
 they are known.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from trnet.errors import TrnetError
-from trnet.files import write_text
+from trnet.files import read_text, write_text
 from trnet.kaldi.paths import PLACE_WORD, is_place, resolve
 from trnet.numbers import real, whole
 from trnet.pipes import check_allowed, is_pipe
@@ -33,25 +34,32 @@ def channel_of(value: str) -> int | None:
 
 
 def read_table(path: Path) -> Table:
-    """Read a ``key value...`` file.
+    """Read a ``key value...`` file; blanks or tabs stand between key and value.
 
-    Raises: TrnetError naming file and line for a missing file, a line without a value (but in `text`), a duplicate key.
+    Raises: TrnetError naming file and line for a missing file, a line without a value (but in `text`), a duplicate key,
+        a NUL byte.
     """
     table: Table = {}
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (FileNotFoundError, NotADirectoryError):
+        text = read_text(path)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         raise TrnetError(f"{path}: no such file; run the stage that writes it") from None
     except UnicodeDecodeError as error:
         raise TrnetError(f"{path}: is not UTF-8 ({error.reason} at byte {error.start}); convert it") from None
-    for number, line in enumerate(lines, 1):
-        key, _, value = line.strip().partition(" ")
-        if not key or (not value and Path(path).name != "text"):
+    for number, line in enumerate(text.removesuffix("\n").split("\n") if text else (), 1):
+        key, value = key_and_value(line)
+        if not key or (not value and Path(path).name != "text") or "\0" in line:
             raise TrnetError(f"{path}:{number}: '{line}' is not 'key value'; complete or delete the line")
         if key in table:
             raise TrnetError(f"{path}:{number}: key {key} stands there twice; delete one of the two lines")
-        table[key] = value.strip()
+        table[key] = value
     return table
+
+
+def key_and_value(line: str) -> tuple[str, str]:
+    """The two parts of a table's line, "" where there is none; blanks and tabs around them are left out."""
+    key, value, *_ = [*re.split("[ \t]+", line.strip(" \t\r"), maxsplit=1), ""]
+    return key, value
 
 
 def write_table(path: Path, table: Mapping[str, str]) -> None:
@@ -88,7 +96,7 @@ class Clip:
 class DataDir:
     """A data directory, its tables read when first asked for.
 
-    Paths in wav.scp are absolute, or relative to the data directory (where nothing is there, to the working directory).
+    Paths in wav.scp start where `trnet.kaldi.paths.resolve` says: in the directory itself, or where one is.
     """
 
     def __init__(self, path: Path, allow_pipes: bool = False) -> None:

@@ -1,27 +1,29 @@
-"""Paths in scp files: relative to the folder of the scp, so that a folder can be moved and read from anywhere."""
+"""Where the files lie that an scp names."""
 
 import os
 import re
 from pathlib import Path
 
-from trnet.errors import TrnetError
+from trnet.errors import TrnetError, printable
+from trnet.names import check_text
 from trnet.pipes import is_pipe
 
 PLACE_WORD = "is a place in an archive of audio, which is not read here; write the audio to a file and name that"
 
 
-def resolve(entry: str, scp: Path) -> Path:
-    """The file that an entry of an scp file names.
+def resolve(entry: str | Path, scp: Path) -> Path:
+    """The file of an entry of `scp`: relative to the folder of the scp, else to the working directory.
 
-    Args:
-        entry: a path, absolute or relative.
-        scp: the file that it stands in.
-
-    Returns: a relative path below the scp's folder; where nothing is there, relative to the working directory, as
-        Kaldi takes it and older versions of trnet wrote it.
+    The first lets a folder be moved and read from anywhere, the second is Kaldi's habit. Older versions of trnet wrote
+    paths that start in the folder of the recipe, one above the scp: it is found, too. Where nothing is there, the first
+    is what errors name.
     """
-    beside = Path(scp).parent / entry
-    return beside if beside.exists() else Path(entry)
+    beside = Path(scp).parent / entry  # an absolute path stays as it is
+    if not beside.exists():
+        for folder in (Path(), *Path(scp).absolute().parents[1:]):
+            if (folder / entry).exists():
+                return folder / entry
+    return beside
 
 
 def entry_for(path: Path, scp: Path) -> str:
@@ -29,6 +31,7 @@ def entry_for(path: Path, scp: Path) -> str:
 
     Raises: TrnetError for a path that no line can hold.
     """
+    check_text(path)
     name = str(path)
     if not path.is_absolute():
         folder = Path(scp).parent
@@ -36,7 +39,7 @@ def entry_for(path: Path, scp: Path) -> str:
         # behind a folder that is a link, .. leads elsewhere
         name = relative if (folder / relative).exists() or not path.exists() else name
     if name != " ".join(name.splitlines()).strip() or is_pipe(name):
-        raise TrnetError(f"{name!r}: starts or ends in a blank, ends in |, or holds a line break; rename it")
+        raise TrnetError(f"{printable(name)}: starts or ends in a blank, ends in |, or holds a line break; rename it")
     return name
 
 

@@ -1,8 +1,12 @@
 """The lines of a data directory's table, and whether they are well-formed."""
 
+import codecs
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from trnet.files import read_bytes
+from trnet.kaldi.data_dir import key_and_value
 
 
 @dataclass(frozen=True)
@@ -21,14 +25,16 @@ class Rows(dict[str, Row]):
         self.path = path
 
 
-def shown(names: Sequence[str], most: int = 3) -> str:
+def shown(names: Sequence[str], most: int = 3, separator: str = " ") -> str:
     """The first few names and how many more there are."""
-    return " ".join(names[:most]) + (f" (and {len(names) - most} more)" if len(names) > most else "")
+    return separator.join(names[:most]) + (f" (and {len(names) - most} more)" if len(names) > most else "")
 
 
 def _line_problem(line: str, may_be_empty: bool) -> str:
     """What is wrong with the form of a line, with its mend; "" if nothing is."""
-    key, _, value = line.partition(" ")
+    key, _, value = line.replace("\t", " ").partition(" ")
+    if "\0" in line:
+        return "holds a NUL byte, as if the file were damaged; write it anew"
     if "\r" in line:
         return "has a carriage return (CR); convert the file to Unix line ends"
     if line != line.rstrip():
@@ -37,8 +43,8 @@ def _line_problem(line: str, may_be_empty: bool) -> str:
         return "holds a line break or control character inside; replace it by a blank"
     if not line:
         return "is empty; delete it"
-    if not key or "\t" in line or value != value.lstrip():
-        return "is not 'key value' with one blank between; mend it"
+    if not key or value != value.lstrip():
+        return "is not 'key value' with one blank or tab between; mend it"
     if not value and not may_be_empty:
         return f"has no value for {key}; complete or delete it"
     return ""
@@ -48,7 +54,10 @@ def read_rows(path: Path) -> tuple[Rows, list[str]]:
     """Read a table; the problems of its lines: form, encoding, duplicates, order. Each kind is told once, counted."""
     rows = Rows(path)
     problems: dict[str, list[int]] = {}
-    data = path.read_bytes()
+    data = read_bytes(path)
+    if data.startswith(codecs.BOM_UTF8):
+        data = data.removeprefix(codecs.BOM_UTF8)
+        problems["begins with a byte order mark (BOM); write the file without one"] = [1]
     if not data:
         return rows, [f"{path}:1: is empty; run the stage that writes it again"]
     if not data.endswith(b"\n"):
@@ -61,7 +70,7 @@ def read_rows(path: Path) -> tuple[Rows, list[str]]:
         except UnicodeDecodeError:
             problems.setdefault("is not UTF-8; convert the file", []).append(number)
             continue
-        key, _, value = line.strip().partition(" ")
+        key, value = key_and_value(line)
         problem = _line_problem(line, may_be_empty=path.name == "text")
         if key and key in rows:
             problem = f"has key {key} of line {rows[key].number} again; delete one of the two"
@@ -70,7 +79,7 @@ def read_rows(path: Path) -> tuple[Rows, list[str]]:
         if problem:
             problems.setdefault(problem, []).append(number)
         if key:
-            rows.setdefault(key, Row(number, value.strip()))
+            rows.setdefault(key, Row(number, value))
             previous = key.encode()
     return rows, [_told(path, what, numbers) for what, numbers in problems.items()]
 

@@ -3,6 +3,8 @@
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
+from trnet.errors import TrnetError
+from trnet.kaldi.data_dir import DataDir
 from trnet.kaldi.rows import Rows, read_rows, shown
 from trnet.kaldi.value_rules import check_values, number_of
 
@@ -12,19 +14,36 @@ NOISE_TABLES = ("wav.scp", "utt2spk", "spk2utt", "utt2dur", "utt2src")
 
 PAIR_TABLES = ("wav.scp", "clean.scp", "utt2spk", "spk2utt", "utt2dur")
 
+AUDIO = ("wav.scp", "clean.scp")
 BY_UTTERANCE = (
     *("text", "utt2dur", "utt2emo", "utt2group", "utt2style", "utt2split", "utt2src", "utt2clean", "utt2noise"),
-    *("utt2snr", "feats.scp", "utt2num_frames", "clean.scp"),
+    *("utt2snr", "feats.scp", "utt2num_frames", "utt2checksum", "clean.scp"),
 )
 BY_RECORDING = ("wav.scp", "reco2dur", "reco2channel")
 ALL = ("utt2spk", "spk2utt", "spk2gender", "segments", *BY_UTTERANCE, *BY_RECORDING)
 
 
-def validate_data_dir(path: Path, need: Collection[str] = (), allow_pipes: bool = False) -> list[str]:
+def valid_data_dir(path: Path, need: Collection[str] = (), audio: bool = True, allow_pipes: bool = False) -> DataDir:
+    """A data directory that keeps Kaldi's rules; arguments as in `validate_data_dir`.
+
+    Raises: TrnetError with the first problems.
+    """
+    data = DataDir(path, allow_pipes)
+    if problems := validate_data_dir(path, need, audio, allow_pipes):
+        raise TrnetError(shown(problems, separator="; "))
+    return data
+
+
+def validate_data_dir(
+    path: Path, need: Collection[str] = (), audio: bool = True, allow_pipes: bool = False
+) -> list[str]:
     """All problems of a data directory, each ``file:line: what; mend``; [] if there are none.
 
-    `need` names the tables that must be there beside utt2spk, spk2utt, and wav.scp or feats.scp; `allow_pipes`: a
-    wav.scp may name commands.
+    Args:
+        path: The directory.
+        need: Tables that must be there beside utt2spk, spk2utt, and wav.scp or feats.scp.
+        audio: Whether the recordings must be there; features alone do without.
+        allow_pipes: Whether a wav.scp may name commands.
     """
     path = Path(path)
     if not path.is_dir():
@@ -42,8 +61,18 @@ def validate_data_dir(path: Path, need: Collection[str] = (), allow_pipes: bool 
             tables[name], found = read_rows(path / name)
             problems += found
     for name, rows in tables.items():
-        problems += check_values(name, rows, allow_pipes)
-    return problems + _check_keys(tables) + _check_speakers(tables)
+        if audio or name not in AUDIO:
+            problems += check_values(name, rows, allow_pipes)
+    return problems + _check_names(tables) + _check_keys(tables) + _check_speakers(tables)
+
+
+def _check_names(tables: dict[str, Rows]) -> list[str]:
+    """Ids of utterances become names of files."""
+    for utt, row in tables["utt2spk"].items() if "utt2spk" in tables else ():
+        if "/" in utt or utt in (".", ".."):
+            path = tables["utt2spk"].path
+            return [f"{path}:{row.number}: {utt} cannot be a file's name; take another id, without slashes"]
+    return []
 
 
 def _check_keys(tables: dict[str, Rows]) -> list[str]:

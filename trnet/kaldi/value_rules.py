@@ -2,22 +2,28 @@
 
 import functools
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 from trnet.errors import TrnetError
+from trnet.files import is_regular
+from trnet.kaldi.ark import ark_entry
 from trnet.kaldi.data_dir import channel_of
-from trnet.kaldi.paths import audio_problem
+from trnet.kaldi.paths import audio_problem, resolve
 from trnet.kaldi.rows import Rows
+from trnet.numbers import real, whole
 from trnet.pipes import check_allowed, is_pipe
+
+LONGEST_S = 1e6  # of a recording, twelve days
 
 Rule = Callable[[str], str]  # value -> what is wrong, with its mend; "" if nothing is
 
 
 def number_of(value: str) -> float:
-    """The number that `value` says; NaN if it says none."""
+    """The number that `value` says; NaN if it says none, or one that is not finite."""
     try:
-        return float(value)
+        return real(value)
     except ValueError:
         return math.nan
 
@@ -27,13 +33,16 @@ def _word(value: str) -> str:
 
 
 def _positive_seconds(value: str) -> str:
-    good = 0 < number_of(value) < math.inf
+    good = 0 < number_of(value) <= LONGEST_S
     return "" if good else f"'{value}' is no positive number of seconds; prepare the data anew"
 
 
 def _positive_count(value: str) -> str:
-    good = value.isdecimal() and int(value) > 0
-    return "" if good else f"'{value}' is no positive whole number; extract the features anew"
+    try:
+        whole(value, low=1)
+    except ValueError as error:
+        return f"{error}; extract the features anew"
+    return ""
 
 
 def _finite(value: str) -> str:
@@ -62,11 +71,17 @@ def _channel(value: str) -> str:
     return ""
 
 
-def _archive(value: str) -> str:
-    archive, _, offset = value.rpartition(":")
-    if not offset.isdecimal():
+def _archive(value: str, scp: Path) -> str:
+    try:
+        archive, _ = ark_entry(value)
+    except ValueError:
         return f"'{value}' is not ARCHIVE:OFFSET; extract the features anew"
-    return "" if Path(archive).is_file() else f"{archive} does not exist; extract the features anew"
+    return "" if is_regular(resolve(archive, scp)) else f"{archive} does not exist; extract the features anew"
+
+
+def _checksum(value: str) -> str:
+    good = re.fullmatch("[0-9]{1,11} [0-9a-f]{16}", value)
+    return "" if good else f"'{value}' is not 'BYTES XXH3'; extract the features anew"
 
 
 def _segment(value: str) -> str:
@@ -74,7 +89,7 @@ def _segment(value: str) -> str:
     if len(cells) != 3:
         return "is not 'utterance recording start end'; mend the line"
     start, end = number_of(cells[1]), number_of(cells[2])
-    return "" if 0 <= start < end < math.inf else f"{cells[1]} to {cells[2]} is no span of seconds; mend the line"
+    return "" if 0 <= start < end <= LONGEST_S else f"{cells[1]} to {cells[2]} is no span of seconds; mend the line"
 
 
 RULES: dict[str, Rule] = {
@@ -88,11 +103,16 @@ RULES: dict[str, Rule] = {
     "utt2dur": _positive_seconds,
     "reco2dur": _positive_seconds,
     "utt2num_frames": _positive_count,
+    "utt2checksum": _checksum,
     "utt2snr": _finite,
-    "spk2gender": _gender,
     "reco2channel": _channel,
-    "feats.scp": _archive,
+    "spk2gender": _gender,
     "segments": _segment,
+}
+
+
+FILE_RULES: dict[str, Callable[..., str]] = {  # also told which scp names the file
+    "feats.scp": _archive,
 }
 
 
@@ -104,6 +124,8 @@ def check_values(name: str, rows: Rows, allow_pipes: bool = False) -> list[str]:
     rule = RULES.get(name)
     if name in ("wav.scp", "clean.scp"):
         rule = functools.partial(_audio_file, scp=rows.path, allow_pipes=allow_pipes)
+    if name in FILE_RULES:
+        rule = functools.partial(FILE_RULES[name], scp=rows.path)
     if rule is None:
         return []
     found = [(key, row.number, rule(row.value)) for key, row in rows.items() if row.value]

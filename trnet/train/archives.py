@@ -1,22 +1,24 @@
 """The dumped features of a corpus: Kaldi archives by kind and condition."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
-import kaldiio
 import numpy as np
 
 from trnet.conditions import Condition
 from trnet.errors import TrnetError
+from trnet.features.archive import open_features
+from trnet.kaldi.ark import ArkReader
 from trnet.kaldi.data_dir import read_table
+from trnet.numbers import whole
 
 
 class Archives:
     """The dumped features of one corpus: unprocessed under ``<dump>/raw``, enhanced under ``<dump>/<frontend>``."""
 
-    def __init__(self, dump: Path, frontend: str, corpus: str) -> None:
-        self.dump, self.frontend, self.corpus = Path(dump), frontend, corpus
-        self._scp: dict[Path, Mapping[str, np.ndarray]] = {}
+    def __init__(self, dump: Path, frontend: str, corpus: str, dim: int | None = None) -> None:
+        """Name the folders; `dim`: what each frame must have (None: not looked at)."""
+        self.dump, self.frontend, self.corpus, self.dim = Path(dump), frontend, corpus, dim
+        self._readers: dict[Path, ArkReader] = {}
 
     def folder(self, kind: str, condition: Condition) -> Path:
         """Where the features of a kind (noisy or enhanced) and condition lie."""
@@ -28,20 +30,26 @@ class Archives:
         Raises: TrnetError if they were not dumped, or the archive is damaged.
         """
         folder = self.folder(kind, condition)
-        if folder not in self._scp:
-            scp = folder / "feats.scp"
-            if not scp.is_file():
-                raise TrnetError(f"{scp}: no such file; run stages 2 to 4 for this condition and front-end")
-            self._scp[folder] = kaldiio.load_scp(str(scp), max_cache_fd=8)
+        if folder not in self._readers:
+            self._readers[folder] = open_features(folder)
         key = condition.utt(utt)
         try:
-            return self._scp[folder][key]
+            matrix = self._readers[folder][key]
         except KeyError:
             raise TrnetError(f"{folder}/feats.scp: no features of {key}; run stage 4 again") from None
-        except (OSError, ValueError, AssertionError, RuntimeError) as error:
+        except (OSError, ValueError) as error:
             raise TrnetError(f"{folder}/feats.ark: cannot read {key} ({error}); run stage 4 again") from None
+        if self.dim not in (None, matrix.shape[1]):
+            raise TrnetError(f"{folder}: {key} has {matrix.shape[1]} values a frame, not {self.dim}; run stage 4 again")
+        return matrix
 
     def lengths(self, condition: Condition) -> dict[str, int]:
-        """Frames of each utterance, by its id under the condition."""
-        table = read_table(self.folder("noisy", condition) / "utt2num_frames")
-        return {utt: int(count) for utt, count in table.items()}
+        """Frames of each utterance, by its id under the condition.
+
+        Raises: TrnetError if the table is missing or malformed.
+        """
+        path = self.folder("noisy", condition) / "utt2num_frames"
+        try:
+            return {utt: whole(count, low=1) for utt, count in read_table(path).items()}
+        except ValueError as error:
+            raise TrnetError(f"{path}: {error}; run stage 4 again") from None

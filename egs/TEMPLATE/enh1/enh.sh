@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The recipe that trains speech-enhancement front-ends, stages 0 to 3. A recipe's run.sh sets what differs and calls this
 # with its own folder as the working directory; a recipe that makes its pairs itself has local/make_data.sh.
+[ -n "${BASH_VERSION-}" ] || { echo "error: run it with bash: ./enh.sh or bash enh.sh" >&2; exit 2; }
 set -euo pipefail
 
 # Settings, each an option of the same name (--max-epochs sets max_epochs).
@@ -45,6 +46,8 @@ template=$(dirname "${BASH_SOURCE[0]}")
 . "$template/../options.sh"
 parse_options "$@"
 check_numbers 3
+check_words corpus tag
+[ -n "$corpus" ] || fail "--corpus: is not set; call a recipe's run.sh" 2
 : "${corpus_dir:=downloads/$corpus}"
 if [ -z "$configs" ]; then
     for frontend in $frontends; do configs+="conf/$frontend.yaml "; done
@@ -52,8 +55,8 @@ fi
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-$(nproc 2>/dev/null || echo 1)}"
 
 data=data${tag:+_$tag} exp=exp${tag:+_$tag}
-runs=(--configs "$configs" --data "$data" --exp "$exp" --seeds "$seeds" --nj "$nj" --ngpu "$ngpu")
-[ -z "$max_epochs" ] || runs+=(--max-epochs "$max_epochs")
+runs=(--configs="$configs" --data="$data" --exp="$exp" --seeds="$seeds" --nj="$nj" --ngpu="$ngpu")
+[ -z "$max_epochs" ] || runs+=(--max-epochs="$max_epochs")
 
 if in_stage 0 "pairs"; then
     if [ -x local/make_data.sh ]; then
@@ -64,7 +67,7 @@ if in_stage 0 "pairs"; then
 fi
 
 if in_stage 1 "data dirs"; then
-    run prepare_pairs --corpus "$corpus" --root "$corpus_dir" --out "$data" --split "$split" --contract "$contract" --nj "$nj"
+    run prepare_pairs --corpus "$corpus" --root="$corpus_dir" --out "$data" --split "$split" --contract "$contract" --nj "$nj"
 fi
 
 if in_stage 2 "train"; then
@@ -72,5 +75,5 @@ if in_stage 2 "train"; then
 fi
 
 if in_stage 3 "score"; then
-    run evaluate_frontend "${runs[@]}" --test-utts "$test_utts"
+    run evaluate_frontend "${runs[@]}" --test-utts="$test_utts"
 fi

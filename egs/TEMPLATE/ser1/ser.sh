@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The recipe of every corpus, stages 0 to 7. A recipe's run.sh sets what differs and calls this with its own folder as
 # the working directory; a recipe that makes its corpora itself has local/make_data.sh.
+[ -n "${BASH_VERSION-}" ] || { echo "error: run it with bash: ./ser.sh or bash ser.sh" >&2; exit 2; }
 set -euo pipefail
 
 # Settings, each an option of the same name (--max-epochs sets max_epochs).
@@ -67,15 +68,24 @@ template=$(dirname "${BASH_SOURCE[0]}")
 . "$template/../options.sh"
 parse_options "$@"
 check_numbers 7
+check_words corpus layout tag
+check_choices noise_contracts download
+[ -n "$corpus" ] || fail "--corpus: is not set; call a recipe's run.sh" 2
 noises=${noises//,/ }
-case $noise_contracts in true | false) ;; *) fail "--noise-contracts $noise_contracts: true or false" 2 ;; esac
+[ -n "${noises// /}" ] || fail "--noises: names nothing; name the noise set that is trained on" 2
 declare -A own_noises=()
-for pair in $noise_dirs; do
-    case $pair in
-        esc=* | musan=* | demand=* | nonspeech=*) fail "--noise-dirs $pair: give it as --${pair%%=*}-dir ${pair#*=}" 2 ;;
-        [a-zA-Z]*=?*) own_noises[${pair%%=*}]=${pair#*=} ;;
-        *) fail "--noise-dirs $pair: write NAME=FOLDER" 2 ;;
+own=
+for word in $noise_dirs; do # a folder with blanks is several words
+    case $word in
+        esc=* | musan=* | demand=* | nonspeech=*) fail "--noise-dirs $word: give it as --${word%%=*}-dir ${word#*=}" 2 ;;
     esac
+    if [[ $word =~ ^[a-zA-Z0-9]+=. ]]; then
+        own=${word%%=*}
+        own_noises[$own]=${word#*=}
+    else
+        [ -n "$own" ] || fail "--noise-dirs $word: write NAME=FOLDER, the name in letters and digits" 2
+        own_noises[$own]+=" $word"
+    fi
 done
 known="esc musan demand nonspeech ${!own_noises[*]}"
 for noise in $noises; do
@@ -93,18 +103,20 @@ export OMP_NUM_THREADS="${OMP_NUM_THREADS:-$(nproc 2>/dev/null || echo 1)}"
 
 data=data${tag:+_$tag} dump=dump${tag:+_$tag}
 : "${exp:=exp${tag:+_$tag}}"
-setup=(--config "$config")
-[ -z "$frontend" ] || setup+=(--frontend "$frontend")
-[ -z "$frontend_checkpoint" ] || setup+=(--frontend-checkpoint "$frontend_checkpoint")
-[ -z "$snrs" ] || setup+=(--snrs "$snrs")
-[ -z "$max_epochs" ] || setup+=(--max-epochs "$max_epochs")
-runs=(--corpus-data "$data/$corpus" --dump "$dump" --exp "$exp" --systems "$systems" --folds "$folds" --seeds "$seeds" --ngpu "$ngpu")
+setup=(--config="$config")
+[ -z "$frontend" ] || setup+=(--frontend="$frontend")
+[ -z "$frontend_checkpoint" ] || setup+=(--frontend-checkpoint="$frontend_checkpoint")
+[ -z "$snrs" ] || setup+=(--snrs="$snrs")
+[ -z "$max_epochs" ] || setup+=(--max-epochs="$max_epochs")
+runs=(--corpus-data="$data/$corpus" --dump="$dump" --exp="$exp" --seeds="$seeds" --ngpu="$ngpu")
+[ -z "$systems" ] || runs+=(--systems="$systems")
+[ -z "$folds" ] || runs+=(--folds="$folds")
 
 if in_stage 0 "installation, corpora, weights"; then
     if [ -x local/make_data.sh ]; then local/make_data.sh "$corpus_dir" "$esc_dir" "$musan_dir"; fi
     folders=("${layout:-$corpus}=$corpus_dir")
     for noise in $noises; do folders+=("$(noise_layout "$noise")=$(noise_dir "$noise")"); done
-    run check_setup "${setup[@]}" --folders "${folders[*]}" --systems "$systems" --ngpu "$ngpu" \
+    run check_setup "${setup[@]}" --folders "${folders[@]}" ${systems:+--systems="$systems"} --ngpu "$ngpu" \
         --download "$download"
 fi
 

@@ -2,6 +2,7 @@
 # MELD (English, a television series, 4 of its 7 emotions), ESC-50 noise (matched) and MUSAN noise (unmatched).
 # Stage 0 takes the sound out of its films, into WAV files beside them: that needs ffmpeg.
 #   ./run.sh --stage 0 --stop-stage 7 --corpus-dir DIR --esc-dir ESC-50 --musan-dir MUSAN --frontend-checkpoint FILE
+[ -n "${BASH_VERSION-}" ] || { echo "error: run it with bash: ./run.sh or bash run.sh" >&2; exit 2; }
 set -euo pipefail
 cd "$(dirname "$0")"
 exec ../../TEMPLATE/ser1/ser.sh --corpus meld --noises "esc musan" "$@"

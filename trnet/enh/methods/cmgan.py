@@ -14,27 +14,27 @@ from trnet.enh.discriminator import MetricDiscriminator, normalised_pesq
 from trnet.enh.losses import magnitude
 from trnet.enh.methods.base import Method, PesqMap
 from trnet.frontend.cmgan.spectral import LARGEST_GAIN, compress, decompress, istft, pad_to_hop, stft, unit_rms
+from trnet.sections import Section, within
 
 
 @dataclass(frozen=True)
-class CmganLoss:
+class CmganLoss(Section):
     """Weights of the generator's losses (Cao et al. 2022, Section 2.3, and the authors' code), and the discriminator.
 
     The paper's L_TF is alpha L_Mag + (1 - alpha) L_RI with alpha = 0.9.
     """
 
-    ri: float = 0.1  # squared error of real plus that of imaginary parts, compressed
-    magnitude: float = 0.9  # squared error of the compressed magnitudes
-    time: float = 0.2  # L1 of the waveforms at RMS 1
-    gan: float = 0.05  # squared distance of the discriminator's guess from 1; 0: no discriminator
-    discriminator_channels: int = 16
-    discriminator_lr_factor: float = 2.0  # its learning rate over the generator's
+    ri: float = within(0.1, 0, 1e6)  # squared error of real plus that of imaginary parts, compressed
+    magnitude: float = within(0.9, 0, 1e6)  # squared error of the compressed magnitudes
+    time: float = within(0.2, 0, 1e6)  # L1 of the waveforms at RMS 1
+    gan: float = within(0.05, 0, 1e6)  # squared distance of the discriminator's guess from 1; 0: no discriminator
+    discriminator_channels: int = within(16, 1, 1024)
+    discriminator_lr_factor: float = within(2.0, 1e-6, 1e6)  # its learning rate over the generator's
 
     def __post_init__(self) -> None:
-        if min(self.ri, self.magnitude, self.time, self.gan) < 0 or not self.ri + self.magnitude + self.time:
-            raise ValueError("loss: ri, magnitude, time and gan must not be negative, and the first three not all 0")
-        if self.discriminator_channels < 1 or self.discriminator_lr_factor <= 0:
-            raise ValueError("loss: discriminator_channels and discriminator_lr_factor must be above 0")
+        super().__post_init__()
+        if not self.ri + self.magnitude + self.time:
+            raise ValueError("ri, magnitude, time: must not all of them be 0")
 
 
 class CmganMethod(Method):

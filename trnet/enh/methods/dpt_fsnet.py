@@ -9,23 +9,25 @@ from torch.nn import functional
 
 from trnet.enh.losses import complex_l1, magnitude_l1, spectrum
 from trnet.enh.methods.base import Method
+from trnet.sections import Section, within
 
 
 @dataclass(frozen=True)
-class DptFsnetLoss:
+class DptFsnetLoss(Section):
     """Weights: the squared error of the waveform; L1 of magnitudes; L1 of real and imaginary parts.
 
     The authors' code (github.com/dangf15/DPT-FSNet) adds the two of the spectrum, 512 points with hop 256, at weight 1
     each and has a loss of the waveform as an option, which is 0 by default here.
     """
 
-    time: float = 0.0
-    magnitude: float = 1.0
-    complex: float = 1.0
+    time: float = within(0.0, 0, 1e6)
+    magnitude: float = within(1.0, 0, 1e6)
+    complex: float = within(1.0, 0, 1e6)
 
     def __post_init__(self) -> None:
-        if min(self.time, self.magnitude, self.complex) < 0 or not self.time + self.magnitude + self.complex:
-            raise ValueError("loss: time, magnitude and complex must not be negative, and not all of them 0")
+        super().__post_init__()
+        if not self.time + self.magnitude + self.complex:
+            raise ValueError("time, magnitude, complex: must not all of them be 0")
 
 
 class DptFsnetMethod(Method):

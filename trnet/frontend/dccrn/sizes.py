@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from trnet.errors import nearest
+from trnet.sections import Section, within
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ part; ``none`` (UBD) is DCCRN-C.
 
 
 @dataclass(frozen=True)
-class DccrnSizes:
+class DccrnSizes(Section):
     """What a DCCRN is built from; the defaults are the paper's DCCRN-CL.
 
     Attributes:
@@ -46,14 +47,15 @@ class DccrnSizes:
     """
 
     architecture: str = "DCCRN-CL"
-    n_fft: int = 512
-    window: int = 400
-    hop: int = 100
+    n_fft: int = within(512, 1, 16_384)
+    window: int = within(400, 1, 16_384)
+    hop: int = within(100, 1, 16_384)
     mask_bound: str = "tanh"
     pad_ends: bool = True
     sample_rate: int = 16000
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name, known in (("architecture", sorted(ARCHITECTURES)), ("mask_bound", MASK_BOUNDS)):
             if (value := getattr(self, name)) not in known:
                 raise ValueError(f"{name} {value!r} is unknown{nearest(value, known)}")

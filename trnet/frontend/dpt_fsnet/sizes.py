@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from trnet.sections import Section, within
+
 
 @dataclass(frozen=True)
-class DptFsnetSizes:
+class DptFsnetSizes(Section):
     """What a DPT-FSNet is built from; the defaults have 879,460 parameters, the paper's 0.88 M.
 
     Attributes:
@@ -19,15 +21,16 @@ class DptFsnetSizes:
         sample_rate: Hz.
     """
 
-    n_fft: int = 512
-    hop: int = 256
-    channels: int = 64
-    depth: int = 4
-    blocks: int = 4
-    heads: int = 4
+    n_fft: int = within(512, 1, 16_384)
+    hop: int = within(256, 1, 16_384)
+    channels: int = within(64, 1, 4096)
+    depth: int = within(4, 1, 12)
+    blocks: int = within(4, 1, 64)
+    heads: int = within(4, 1, 256)
     sample_rate: int = 16000
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.n_fft % self.hop or self.n_fft < 2 * self.hop or self.n_fft % 2:
             raise ValueError(f"hop {self.hop} has to go twice or more into n_fft {self.n_fft} (even), without a rest")
         if self.channels % (2 * self.heads):

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # make_data.sh CORPUS_DIR ...: MELD's films as 16 kHz mono WAV files beside them, what is there already being kept.
+[ -n "${BASH_VERSION-}" ] || { echo "error: run it with bash: bash local/make_data.sh" >&2; exit 2; }
 set -euo pipefail
 
 for folder in "$1" "$1/MELD" "$1/MELD.Raw"; do

@@ -11,9 +11,15 @@ import ctypes
 from dataclasses import dataclass
 from types import TracebackType
 
-import espeakng_loader
 import numpy as np
-import soxr
+
+from trnet.errors import TrnetError, missing_package
+
+try:
+    import espeakng_loader
+    import soxr
+except ModuleNotFoundError as error:
+    raise SystemExit(f"error: {missing_package(error.name or 'espeakng-loader', 'mini')}") from None
 
 RATE = 16000  # sample rate of everything returned here, Hz
 CROWD_VOICES = ("en+m7", "en+m8", "en+adam", "en+max", "en-us+paul", "en+belinda", "en-us+linda",
@@ -35,7 +41,7 @@ _MAX_DATA_PATH = 150  # the library copies the path into a fixed buffer of 160 b
 _SYNTH_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
 
 
-class EspeakError(RuntimeError):
+class EspeakError(TrnetError):
     """eSpeak NG refused a call."""
 
 

@@ -23,7 +23,8 @@ from espeak import RATE as MUSAN_RATE
 from espeak import Espeak, crowd
 from tqdm import tqdm
 
-from trnet.errors import one_line_errors
+from trnet.errors import TrnetError, one_line_errors
+from trnet.stamp import read_stamp
 
 STAMP = ".made.json"
 VERSION = 2  # part of the stamp: raise it when the same options give other bytes
@@ -48,14 +49,14 @@ def made_once(out: Path, options: dict[str, object], build: Callable[[Path], obj
         True if the folder was made, False if it was there already.
 
     Raises:
-        FileExistsError: if ``out`` holds something that was not made here.
+        TrnetError: if ``out`` holds something that was not made here.
     """
     stamp = out / STAMP
-    if stamp.is_file() and json.loads(stamp.read_text(encoding="utf-8")) == options:
+    if read_stamp(stamp) == options:
         print(f"{out} is complete: nothing to do")
         return False
     if out.exists() and not stamp.is_file() and (not out.is_dir() or any(out.iterdir())):
-        raise FileExistsError(f"{out} was not made by this script: move it away or choose another")
+        raise TrnetError(f"{out}: was not made by this script; move it away, or choose another")
     partial = out.with_name(out.name + ".partial")
     if partial.exists():
         shutil.rmtree(partial)

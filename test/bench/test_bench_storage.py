@@ -1,0 +1,17 @@
+"""The benchmark of checksums and flushing prints its table and writes its numbers."""
+
+import json
+
+from trnet.bin import bench_storage
+
+
+def test_the_benchmark_measures_loading_and_writing(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(bench_storage, "FILES", {"a stamp": 200})
+    assert (
+        bench_storage.main(["--utts", "3", "--rounds", "1", "--folder", str(tmp_path), "--json", str(tmp_path / "j")])
+        == 0
+    )
+    said = json.loads((tmp_path / "j").read_text())
+    assert all(seconds > 0 for seconds in (*said["load"], *said["write"]["a stamp"]))
+    assert "| a stamp | 200 |" in capsys.readouterr().out
+    assert [path.name for path in tmp_path.iterdir()] == ["j"]

@@ -1,0 +1,64 @@
+"""What is recorded of the commit: changed and unknown code is marked."""
+
+import shutil
+import subprocess
+
+import pytest
+
+from trnet import provenance
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A checkout of one commit that holds trnet/provenance.py and conf.yaml."""
+    if shutil.which("git") is None:
+        pytest.skip("needs git")
+    (tmp_path / "trnet").mkdir()
+    (tmp_path / "trnet/provenance.py").write_text("")
+    (tmp_path / "conf.yaml").write_text("a: 1")
+    (tmp_path / ".gitignore").write_text("exp/\n")
+    who = ("-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false")
+    for words in (("init", "-q"), ("add", "."), (*who, "commit", "-qm", "first")):
+        subprocess.run(["git", "-C", tmp_path, *words], check=True)
+    monkeypatch.setattr(provenance, "CHECKOUT", tmp_path)
+    return tmp_path
+
+
+def test_what_git_does_not_know_is_marked(checkout):
+    clean = provenance.commit()
+    assert len(clean) == 10 and int(clean, 16)
+    (checkout / "notes.txt").write_text("decides nothing")
+    (checkout / "exp").mkdir()
+    (checkout / "exp/config.yaml").write_text("ignored")
+    assert provenance.commit() == clean
+    (checkout / "mine.yaml").write_text("a: 2")
+    assert provenance.commit() == f"{clean}+untracked"
+    (checkout / "conf.yaml").write_text("a: 3")
+    assert provenance.commit() == f"{clean}-dirty+untracked"
+    (checkout / "mine.yaml").unlink()
+    assert provenance.commit() == f"{clean}-dirty"
+
+
+@pytest.mark.parametrize("name", ["front_end.py", "a/local/run.sh", "kernel.cpp"])
+def test_code_of_any_kind_counts(checkout, name):
+    (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+    (checkout / name).write_text("")
+    assert provenance.commit().endswith("+untracked")
+
+
+def test_a_package_inside_another_checkout_is_not_of_its_commit(checkout, monkeypatch):
+    (checkout / "venv/trnet").mkdir(parents=True)
+    monkeypatch.setattr(provenance, "CHECKOUT", checkout / "venv")
+    assert provenance.commit().startswith("no checkout, version")
+
+
+@pytest.mark.parametrize(
+    "git", [None, "exit 128  # fatal: detected dubious ownership", "exec sleep 60"], ids=["missing", "refuses", "hangs"]
+)
+def test_a_git_that_cannot_say(tmp_path, monkeypatch, git):
+    if git:
+        (tmp_path / "git").write_text(f"#!/bin/sh\n{git}\n")
+        (tmp_path / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin" if git else str(tmp_path))
+    monkeypatch.setattr(provenance, "PATIENCE_S", 0.3)
+    assert provenance.commit().startswith("no checkout, version")
