@@ -1,4 +1,4 @@
-"""Sphinx: ``python -m sphinx -W docs docs/_build`` (``pip install 'trnet[docs]'``)."""
+"""Sphinx: ``python -m sphinx -W docs docs/_build`` (``pip install -e '.[docs]'``)."""
 
 import sys
 from pathlib import Path

@@ -41,11 +41,14 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
+def how_to_install(extra: str) -> str:
+    """The command that installs what belongs to an extra of trnet."""
+    return f"in trnet's checkout: tools/venv/bin/pip install -e '.[{extra}]'"
+
+
 def missing_package(package: str, extra: str) -> TrnetError:
     """That a package of an extra of trnet is not installed, and how to install it."""
-    return TrnetError(
-        f"the package {package} is not installed; in trnet's checkout: tools/venv/bin/pip install -e '.[{extra}]'"
-    )
+    return TrnetError(f"the package {package} is not installed; {how_to_install(extra)}")
 
 
 def one_line(error: BaseException) -> str | None:

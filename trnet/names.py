@@ -1,6 +1,7 @@
 """Names from outside that become names of files and folders: checked, so that none leads out of its folder."""
 
 import re
+from pathlib import Path
 
 from trnet.errors import TrnetError, printable
 
@@ -29,6 +30,17 @@ def safe_name(name: str, what: str) -> str:
     if len(name.encode()) > LONGEST:
         raise TrnetError(f"{what}: '{name[:40]}...' has more than {LONGEST} bytes; shorten it")
     return name
+
+
+def is_text(name: str) -> bool:
+    """Whether a name of a file or folder is UTF-8, as tables and messages are."""
+    return not any("\ud800" <= c <= "\udfff" for c in name)
+
+
+def check_text(path: Path) -> None:
+    """Raises: TrnetError for a file or folder whose name is no UTF-8."""
+    if not is_text(str(path)):
+        raise TrnetError(f"{printable(str(path))}: its name is no text in UTF-8; rename it")
 
 
 def setting_name(name: str, what: str) -> str:

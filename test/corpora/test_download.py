@@ -2,6 +2,8 @@
 
 import hashlib
 import shutil
+import socket
+import threading
 
 import pytest
 
@@ -46,6 +48,38 @@ def test_what_is_not_there_or_no_archive_leaves_nothing(tmp_path):
         with pytest.raises(TrnetError, match=f"{name}: .*fetch it by hand to .*downloads/x"):
             fetch(Download(f"file://{tmp_path}/{name}", "CC0"), tmp_path / "downloads/x")
     assert not list((tmp_path / "downloads").iterdir())
+
+
+def test_a_folder_that_holds_something_is_left_alone(tmp_path, archive):
+    target = tmp_path / "downloads/nemo"
+    target.mkdir(parents=True)
+    (target / "mine.txt").write_text("mine")
+    with pytest.raises(TrnetError, match="downloads/nemo: is there"):
+        fetch(Download(f"file://{archive}", "CC0"), target)
+    assert [path.name for path in target.iterdir()] == ["mine.txt"] and len(list(target.parent.iterdir())) == 1
+
+
+@pytest.mark.parametrize("says", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nPK", b"nonsense\r\n\r\n"])
+@pytest.mark.parametrize("goes", [True, False])
+def test_a_server_that_falls_silent_or_goes_away_is_given_up(tmp_path, monkeypatch, says, goes):
+    monkeypatch.setattr(download, "SILENT_S", 0.2)
+    done = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer():
+            talk, _ = server.accept()
+            with talk:
+                talk.recv(1000)
+                talk.sendall(says)
+                goes or done.wait(10)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(TrnetError, match="main.zip: .*fetch it by hand"):
+            fetch(Download(f"http://127.0.0.1:{server.getsockname()[1]}/main.zip", "CC0"), tmp_path / "x")
+        done.set()
+        thread.join()
+    assert not list(tmp_path.iterdir()) and socket.getdefaulttimeout() is None
 
 
 def test_stage_0_fetches_what_is_missing_when_asked_to(tiny, tmp_path, archive, fails, monkeypatch, capfd):

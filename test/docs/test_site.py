@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("sphinx", reason="pip install 'trnet[docs]'")
-pytest.importorskip("myst_parser", reason="pip install 'trnet[docs]'")
-pytest.importorskip("furo", reason="pip install 'trnet[docs]'")
+pytest.importorskip("sphinx", reason="pip install -e '.[docs]'")
+pytest.importorskip("myst_parser", reason="pip install -e '.[docs]'")
+pytest.importorskip("furo", reason="pip install -e '.[docs]'")
 
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_the_site_builds_without_a_warning(tmp_path):
     command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", ROOT / "docs", tmp_path]
     done = subprocess.run(command, capture_output=True, text=True)

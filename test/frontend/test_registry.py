@@ -91,6 +91,20 @@ def test_a_users_class_that_changes_the_length_is_refused(user_module):
             {"frontend": "gtcrn", "frontend_conf": {"init": "random", "level_dbfs": 3}},
             ["level_dbfs"],
         ),
+        ({"frontend": "gtcrn", "frontend_conf": {"checkpoint": 3}}, ["'gtcrn'", "checkpoint", "3"]),
+        ({"frontend": "gtcrn", "frontend_conf": {"checkpoint": ""}}, ["'gtcrn'", "checkpoint", "no path"]),
+        ({"frontend": "gtcrn", "frontend_conf": {"checkpoint": "a\0"}}, ["checkpoint", "no path"]),
+        ({"frontend": "enhanced_scp", "frontend_conf": {"scp": ["a", 3]}}, ["'enhanced_scp'", "scp"]),
+        ({"frontend": "enhanced_scp", "frontend_conf": {"scp": [""]}}, ["'enhanced_scp'", "scp", "no path"]),
+        ({"frontend": "enhanced_scp", "frontend_conf": {"scp": "a", "tolerance_s": 1e308}}, ["tolerance_s", "1e+308"]),
+        ({"frontend": "cmgan", "frontend_conf": {"init": "random", "window_s": ".nan"}}, ["window_s", ".nan"]),
+        ({"frontend": "cmgan", "frontend_conf": {"init": "random", "window_s": float("inf")}}, ["window_s", "inf"]),
+        ({"frontend": "cmgan", "frontend_conf": {"init": "random", "fast": "yes"}}, ["fast", "true or false"]),
+        ({"frontend": "cmgan", "frontend_conf": {"init": "random", "num_channel": 10**12}}, ["num_channel", "1024"]),
+        ({"frontend": "dpt_fsnet", "frontend_conf": {"init": "random", "depth": 60}}, ["depth", "from 1 to"]),
+        ({"frontend": "../../x:y"}, ["'../../x:y'", "package.module:Class"]),
+        ({"frontend": "a/b"}, ["'a/b'"]),
+        ({"frontend": ""}, ["'frontend' is ''"]),
         ({"frontend": "no_such_package.x:Y"}, ["no_such_package", "does not import"]),
         ({"frontend": "trnet.frontend.base:Nothing"}, ["'Nothing'", "no subclass"]),
     ],
@@ -101,6 +115,20 @@ def test_mistakes_are_named_in_one_line(config, words):
     message = str(caught.value)
     assert "\n" not in message
     assert [w for w in words if w not in message] == []
+
+
+@pytest.mark.parametrize("code", ["import no_such_package", "1 / 0", "def f(:", "raise KeyError('x')"])
+def test_a_users_module_that_does_not_import_is_named_with_the_reason(user_module, tmp_path, code):
+    (tmp_path / "frontend_of_a_user/broken.py").write_text(code)
+    with pytest.raises(TrnetError, match="frontend_of_a_user.broken.*does not import .*Error"):
+        build_frontend({"frontend": "frontend_of_a_user.broken:Halver"})
+
+
+def test_a_number_in_quotes_is_a_number_and_others_stay_as_written():
+    conf = {"init": "random", "level_dbfs": "-23"}
+    assert build_frontend({"frontend": "gtcrn", "frontend_conf": conf}).describe()["conf"]["level_dbfs"] == -23
+    conf = build_frontend({"frontend": "gtcrn", "frontend_conf": conf | {"level_dbfs": -23}}).describe()["conf"]
+    assert repr(conf["level_dbfs"]) == "-23"  # as dumps made earlier have it
 
 
 def test_a_class_that_is_no_frontend_is_refused(user_module):

@@ -6,6 +6,7 @@ from importlib.metadata import PackageNotFoundError
 
 import pytest
 import torch
+from near import WAVE
 
 from trnet.errors import TrnetError
 from trnet.frontend import build_frontend
@@ -55,7 +56,7 @@ def test_no_state_is_carried_and_batch_equals_alone(frontend, speech):
     out = frontend.enhance(wav, torch.tensor(sizes))
     for row, size in enumerate(sizes):
         alone = frontend.enhance(wav[row : row + 1, :size])[0]
-        assert (out[row, :size] - alone).abs().max() < 1e-6
+        assert (out[row, :size] - alone).abs().max() < WAVE
         assert not out[row, size:].any()
 
 
@@ -94,7 +95,7 @@ def test_missing_or_foreign_wheel_is_told_in_one_line(monkeypatch, tmp_path):
 
     monkeypatch.setattr(importlib.metadata, "distribution", absent)
     message = refusal()
-    assert "is not installed" in message and "pip install 'trnet[rnnoise]'" in message
+    assert "is not installed" in message and "pip install -e '.[rnnoise]'" in message
     monkeypatch.setattr(importlib.metadata, "distribution", lambda name: Foreign())
     assert "reinstall it" in refusal()
     (tmp_path / "pyrnnoise").mkdir()

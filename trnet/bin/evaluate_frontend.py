@@ -8,6 +8,7 @@ from trnet.bin.options import Parser, device_from, make_parser
 from trnet.enh.dataset import drawn
 from trnet.enh.evaluate import score_test_set
 from trnet.enh.loop import FRONTEND, read_last
+from trnet.enh.metrics import check_packages
 from trnet.enh.report import NOISY, write_report
 from trnet.enh.runs import TrainedFrontEnd
 from trnet.enh.schedule import best_epoch, score
@@ -32,6 +33,7 @@ def get_parser() -> Parser:
 def main(args: list[str] | None = None) -> None:
     """Score every run that was asked for, then write the report of them."""
     opts = get_parser().parse_args(args)
+    check_packages()
     device, runs = device_from(opts), runs_from(opts)
     data, nj = valid_data_dir(opts.data / "test", PAIR_TABLES), 1 if opts.ngpu else opts.nj
     utts = drawn(data.utts, opts.test_utts, "test")
@@ -52,8 +54,8 @@ def main(args: list[str] | None = None) -> None:
         "Scored with": f"commit {commit()} on {machine(device)}",
         "Versions": versions(),
     }
-    write_report(opts.exp, found, header)
-    print(f"{opts.exp}/RESULTS.md, results.csv")
+    suffix = write_report(opts.exp, found, header)
+    print(f"{opts.exp.absolute()}/RESULTS{suffix}.md, results{suffix}.csv")
 
 
 def about(run: TrainedFrontEnd) -> str:

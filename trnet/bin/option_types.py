@@ -7,7 +7,7 @@ from typing import Any
 
 from trnet.errors import TrnetError, printable
 from trnet.kaldi.data_dir import channel_of
-from trnet.names import frontend_id, noise_name
+from trnet.names import frontend_id, is_text, noise_name
 from trnet.numbers import real, whole
 
 MOST_PROCESSES = 1024
@@ -41,11 +41,7 @@ seed = count(1, LARGEST_SEED)
 decibels = amount(-100, 100)
 frontend = _checked(lambda text: frontend_id(text, "front-end"))
 noise = _checked(lambda text: noise_name(text, "noise set"))
-
-
-def channel(text: str) -> int | None:
-    """Type of a recording's channel: ``0`` is 0, ``mean`` None."""
-    return _checked(channel_of)(text)
+channel = _checked(channel_of)
 
 
 def true_or_false(text: str) -> bool:
@@ -59,7 +55,7 @@ def path(text: str) -> Path:
     """Type of a file or folder: not empty, and a name that tables and messages can hold."""
     if not text.strip():
         raise ArgumentTypeError("is empty; name a file or folder ('.' is the current one)")
-    if not _is_text(text):
+    if not is_text(text) or any(c in "\0\n\r" for c in text):
         raise ArgumentTypeError(f"'{printable(text)}' is no text in UTF-8, or holds a line break; rename it")
     return Path(text)
 
@@ -68,10 +64,6 @@ def path_text(text: str) -> str:
     """Type of a file's name that is kept as it is written."""
     path(text)
     return text
-
-
-def _is_text(name: str) -> bool:
-    return not any(c in "\0\n\r" or "\ud800" <= c <= "\udfff" for c in name)
 
 
 def list_of(kind: Callable[[str], Any]) -> Callable[[str], list[Any]]:

@@ -7,10 +7,11 @@ from trnet.bin import option_types as types
 from trnet.bin.experiment_options import add_experiment_options, experiment_from
 from trnet.bin.options import Parser, make_parser
 from trnet.deploy.model_file import write_model
-from trnet.deploy.pack import best_run, pack_run
+from trnet.deploy.pack import best_run, pack_inputs, pack_run
 from trnet.errors import TrnetError, one_line_errors
 from trnet.experiment import Experiment
 from trnet.folds import Fold, pick_folds
+from trnet.stamp import Stamp, file_digest, read_stamp
 
 
 def get_parser() -> Parser:
@@ -46,10 +47,18 @@ def _pack(experiment: Experiment, names: list[str], folds: list[Fold], opts: Nam
     for name in names:
         fold, seed = best_run(experiment, name, folds, opts.seeds)
         file = f"{name}_fold{fold.number}_seed{seed}.zip"
-        path = opts.out or experiment.exp / experiment.config.frontend_name / file
-        packed = pack_run(experiment, name, fold, seed, path)
-        write_model(packed)
-        print(f"{path}: epoch {packed.about['epoch']}, validation UAR {packed.about['valid_uar']:.2f} %")
+        place = experiment.exp / experiment.config.frontend_name / file
+        path = opts.out or place
+        stamp = Stamp(place.parent, place.name, pack_inputs(experiment, name, fold, seed))
+        results = read_stamp(stamp.path).get("results")
+        if not opts.out and stamp.done() and place.is_file() and results == {file: file_digest(place)}:
+            print(f"{place}: up to date")
+        else:
+            packed = pack_run(experiment, name, fold, seed, path)
+            write_model(packed)
+            if not opts.out:
+                stamp.finish({file: file_digest(place)})
+            print(f"{path}: epoch {packed.about['epoch']}, validation UAR {packed.about['valid_uar']:.2f} %")
         earlier = sorted(other.name for other in path.parent.glob(f"{name}_fold*_seed*.zip") if other != path)
         if earlier:
             print(f"{path.parent}: also holds what was packed earlier: {' '.join(earlier)}")

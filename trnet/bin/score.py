@@ -1,9 +1,13 @@
 """Stage 7: score the runs; results.csv, statistics.csv, predictions.csv, RESULTS.md, figures and report.html."""
 
 import sys
+from argparse import Namespace
 from collections import Counter
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
+
+import torch
 
 from trnet.bin import option_types as types
 from trnet.bin.experiment_options import add_experiment_options, add_share_options, at_once, experiment_from
@@ -13,14 +17,20 @@ from trnet.errors import TrnetError, one_line_errors
 from trnet.eval.material import Material, gather
 from trnet.eval.other_corpus import OtherCorpus, other_corpus, said_of_classes
 from trnet.eval.predictions import Predictions, read_predictions, write_predictions
-from trnet.eval.report import write_report
+from trnet.eval.report import place_beside, write_report
+from trnet.eval.report_stamp import digests_of, finished_report, report_inputs, report_stamp
 from trnet.eval.run_predictions import predict_run, predictions_path
 from trnet.experiment import Experiment
+from trnet.files import read_text
 from trnet.folds import Fold, pick_folds
 from trnet.jobs import do_all
+from trnet.lock import only_one
 from trnet.provenance import commit, machine, versions
+from trnet.stamp import digest
 from trnet.train.history import best_epoch
 from trnet.train.kept import read_last
+
+WAIT_S = 600  # for another process that writes a report in the same folder
 
 
 def get_parser() -> Parser:
@@ -35,6 +45,9 @@ def get_parser() -> Parser:
         "--test-corpus", type=types.path, help="another recipe's data dir, e.g. ../../emodb/ser1/data/emodb"
     )
     parser.add_argument("--reference", type=types.path, help="CSV of published figures to print beside")
+    parser.add_argument(
+        "--notes", type=types.path, help="text file of what is to be said of the results, in their header"
+    )
     parser.add_argument(
         "--report-seed",
         type=types.count(0, types.LARGEST_SEED),
@@ -63,7 +76,7 @@ def predict(
 
 @one_line_errors
 def main(args: list[str] | None = None) -> None:
-    """Predict with every run that was asked for, then write the report of them."""
+    """Predict with every run that was asked for, then write the report of them, unless it is there."""
     opts = get_parser().parse_args(args)
     experiment = experiment_from(opts)
     other = other_corpus(experiment, opts.test_corpus) if opts.test_corpus else None
@@ -73,36 +86,98 @@ def main(args: list[str] | None = None) -> None:
     folds = pick_folds(experiment.folds, opts.folds)
     conditions = noisy_conditions(opts.noises, experiment.config.simulation.snrs)
     runs = [(name, fold, seed) for name in names for fold in folds for seed in opts.seeds]
-    do_all(experiment, partial(predict, conditions=conditions, other=other), runs, at_once(opts), opts.threads, "score")
-    found = read_predictions([predictions_path(experiment.run_folder(*run), other) for run in runs])
-    # systems that hear no front-end are shared between experiments; here they are part of this one
-    rows = [replace(row, frontend=experiment.config.frontend) for row in found.rows]
     out = experiment.exp / experiment.config.frontend_name
     if other is not None:
         out = out / f"test_{other.corpus}"
-    write_predictions(out / "predictions.csv", rows, found.classes)
+    if _up_to_date(experiment, runs, conditions, other, out, opts):
+        return
+    do_all(experiment, partial(predict, conditions=conditions, other=other), runs, at_once(opts), opts.threads, "score")
+    torch.set_num_threads(opts.threads)  # as each run had: representations are the same, whoever computes them
+    with only_one(out / "report", WAIT_S):
+        report(experiment, runs, conditions, other, out, opts)
+
+
+def _up_to_date(
+    experiment: Experiment,
+    runs: list[tuple[str, Fold, int]],
+    conditions: list[Condition],
+    other: OtherCorpus | None,
+    out: Path,
+    opts: Namespace,
+) -> bool:
+    """Whether the very report is there, which is said; what is wrong with a run is left for scoring to find."""
+    try:
+        if not all(experiment.trained(*run) for run in runs):
+            return False
+        made_from = report_inputs(experiment, runs, conditions, other, report_options(opts))
+    except TrnetError:
+        return False
+    suffix, changed = finished_report(out, made_from)
+    for name in changed:
+        print(f"{out / name}: is gone or was changed; the report is written again")
+    if suffix is None or changed:
+        return False
+    print(f"{out.absolute()}/report{suffix}.html, RESULTS{suffix}.md: up to date")
+    return True
+
+
+def report_options(opts: Namespace) -> dict[str, object]:
+    """The settings of the report itself."""
+    files = {name: getattr(opts, name) for name in ("reference", "notes")}
+    numbers = {name: getattr(opts, name) for name in ("report_seed", "resamples", "permutations")}
+    return numbers | {name: digest(read_text(path)) for name, path in files.items() if path is not None}
+
+
+def report(
+    experiment: Experiment,
+    runs: list[tuple[str, Fold, int]],
+    conditions: list[Condition],
+    other: OtherCorpus | None,
+    out: Path,
+    opts: Namespace,
+) -> None:
+    """Write the report of runs that have their predictions; it is finished when all its files are there."""
+    made_from = report_inputs(experiment, runs, conditions, other, report_options(opts))
+    found = read_predictions([predictions_path(experiment.run_folder(*run), other) for run in runs])
+    asked = {("clean", None), *((condition.noise, condition.snr_db) for condition in conditions)}
+    # systems that hear no front-end are shared between experiments; here they are part of this one
+    frontend = experiment.config.frontend
+    rows = [replace(row, frontend=frontend) for row in found.rows if (row.noise, row.snr_db) in asked]
     predictions = Predictions(found.classes, rows)
+    suffix, _ = finished_report(out, made_from)  # whose files are gone or changed
+    if suffix is None:
+        suffix = place_beside(out, predictions)
+    stamp = report_stamp(out, made_from, suffix)
+    if changed := stamp.changed():
+        print(f"{out}/report{suffix}.html: made anew, changed: {', '.join(changed)}")
+    stamp.begin(clear=lambda: None, sweep=False)
+    write_predictions(out / f"predictions{suffix}.csv", rows, found.classes)
     tested = (other or experiment).data
     if other is None:
         material = gather(experiment, runs, predictions, conditions, opts.report_seed)
     else:
         recipe = other.data.path.parent.parent
         material = Material(missing=[f"audio and noise sets: see {recipe}; training: see {out.parent}"])
-    write_report(
+    folds = list(dict.fromkeys(fold.number for _, fold, _ in runs))
+    notes = {"Note": read_text(opts.notes)} if opts.notes else {}
+    written = write_report(
         out,
         predictions,
-        header(experiment, runs, other),
+        header(experiment, runs, other) | notes,
         opts.reference,
         tested["utt2style"] if tested.has("utt2style") else None,
-        folds=[str(f.number) if other is None else other.fold_name(f.number) for f in folds],
+        folds=[str(number) if other is None else other.fold_name(number) for number in folds],
         seeds=opts.seeds,
         speakers=tested["utt2spk"],
         material=material,
         resamples=opts.resamples,
         permutations=opts.permutations,
         seed=opts.report_seed,
+        suffix=suffix,
     )
-    print(f"{out}/report.html, RESULTS.md, results.csv, statistics.csv, predictions.csv, figures/")
+    stamp.finish(digests_of(out, [out / f"predictions{suffix}.csv", *written]))
+    names = ", ".join(f"{name}{suffix}.csv" for name in ("results", "statistics", "predictions"))
+    print(f"{out.absolute()}/report{suffix}.html, RESULTS{suffix}.md, {names}, figures{suffix}/")
 
 
 def header(

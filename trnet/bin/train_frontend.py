@@ -4,6 +4,7 @@ import sys
 
 from trnet.bin.enh_options import add_run_options, runs_from
 from trnet.bin.options import Parser, add_wandb_option, device_from, make_parser
+from trnet.enh.metrics import check_packages
 from trnet.errors import TrnetError, one_line_errors
 
 
@@ -19,6 +20,7 @@ def get_parser() -> Parser:
 def main(args: list[str] | None = None) -> None:
     """Train every run that is not finished yet; one that fails does not stop the others."""
     opts = get_parser().parse_args(args)
+    check_packages()
     device, failures = device_from(opts), []
     runs = runs_from(opts)
     for run in runs:

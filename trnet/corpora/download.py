@@ -1,17 +1,32 @@
 """Fetching what may be fetched freely: corpora as their authors give them out, and front-end weights."""
 
+import http.client
 import os
 import shutil
+import socket
+import ssl
 import tarfile
 import tempfile
 import urllib.error
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from trnet.errors import TrnetError
+
+SILENT_S = 60.0  # a server that gives nothing for so long is given up
+NETWORK = (
+    urllib.error.URLError,
+    http.client.HTTPException,
+    ConnectionError,
+    TimeoutError,
+    ssl.SSLError,
+    RuntimeError,  # PyTorch's, for another sha256
+)
 
 
 @dataclass(frozen=True)
@@ -46,23 +61,36 @@ WEIGHTS = {
 }
 
 
+@contextmanager
+def _patience(seconds: float) -> Iterator[None]:
+    """Give up servers that say nothing for so long; they are asked by libraries that take no such option."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
 def fetch(item: Download, target: Path) -> None:
     """Fetch a file to `target`, or unpack an archive (.zip, .tar.gz) into the folder `target`; whole or not at all.
 
-    Raises: TrnetError if it cannot be fetched, is not what was expected, or is no archive.
+    Raises: TrnetError if it cannot be fetched, is not what was expected, or is no archive; if `target` holds something.
     """
     name = item.url.rpartition("/")[2]
     unpack = name.endswith((".zip", ".tar.gz"))
+    if unpack and target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        raise TrnetError(f"{target}: is there, and is not what is to be fetched; move it away, or name another folder")
     target.parent.mkdir(parents=True, exist_ok=True)
     print(f"{target}: fetching {item.url} (licence: {item.licence})")
     with tempfile.TemporaryDirectory(prefix=".partial-", dir=target.parent) as partial:
         file = Path(partial) / name
         try:
-            torch.hub.download_url_to_file(item.url, str(file), hash_prefix=item.sha256)
-        except (urllib.error.URLError, OSError, RuntimeError) as error:
-            if isinstance(error, OSError) and not isinstance(error, urllib.error.URLError) and error.errno:
-                raise  # the disk, not the network
-            raise TrnetError(f"{item.url}: cannot be fetched ({error}); fetch it by hand to {target}") from None
+            with _patience(SILENT_S):
+                torch.hub.download_url_to_file(item.url, str(file), hash_prefix=item.sha256)
+        except NETWORK as error:  # other errors of the system are the disk's
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise TrnetError(f"{item.url}: cannot be fetched ({reason}); fetch it by hand to {target}") from None
         if not unpack:
             os.replace(file, target)
             return
@@ -72,6 +100,6 @@ def fetch(item: Download, target: Path) -> None:
             shutil.unpack_archive(file, folder, **({} if name.endswith(".zip") else {"filter": "data"}))
         except (shutil.ReadError, tarfile.TarError, zipfile.BadZipFile, EOFError, ValueError) as error:
             raise TrnetError(f"{item.url}: is no archive ({error}); fetch it by hand to {target}") from None
-        if target.is_dir() and not any(target.iterdir()):
+        if target.is_dir():
             target.rmdir()
         os.replace(folder, target)

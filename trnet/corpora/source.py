@@ -9,6 +9,7 @@ from pathlib import Path
 from trnet.audio import is_audio
 from trnet.errors import TrnetError
 from trnet.files import read_bytes
+from trnet.names import check_text
 from trnet.stamp import digest, file_digest
 
 
@@ -126,7 +127,13 @@ def read_csv(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
 
 
 def listing_digest(files: Iterable[Path], root: Path) -> str:
-    """Digest of what the corpus in `root` holds: each file's path below it and content (about 1 GB a second)."""
+    """Digest of what the corpus in `root` holds: each file's path below it and content (about 1 GB a second).
+
+    Raises: TrnetError for a name that is no UTF-8.
+    """
+    files = list(files)
+    for path in files:
+        check_text(path)
     return digest({str(path.relative_to(root)): file_digest(path) for path in files})
 
 

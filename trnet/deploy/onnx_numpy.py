@@ -40,6 +40,8 @@ FEATURES = {
     "window": str,
     "pad": str,
 }
+EXPORTED = ("none", "gtcrn", "dccrn", "cmgan", "dpt_fsnet")  # front-ends that python -m trnet.bin.export writes
+NEEDS_PYTORCH = "only trnet-predict with the packed model (trnet and PyTorch installed) answers by it"
 SILENCE_RMS = 1e-5  # -100 dB of full scale
 RATES = (1_000, 1_000_000)  # Hz, of recordings
 CANCELLED = 0.01  # of the power that channels without anything in common leave in their mean
@@ -169,7 +171,7 @@ class Model:
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise Unusable(f"{where}config.json: is damaged ({error!r}); {again}") from None
         if self.network is None and frontend not in (None, "none"):
-            raise Unusable(f"{where}config.json: front-end {frontend} was not exported; use the packed model")
+            raise Unusable(f"{where}config.json: the export is without the front-end {frontend}; {NEEDS_PYTORCH}")
         logits = self.ser.get_outputs()[0].shape[-1]
         if logits != len(self.classes):
             raise Unusable(f"{where}config.json: lists {len(self.classes)} classes for {logits} logits; {again}")
@@ -184,13 +186,18 @@ class Model:
             with zipfile.ZipFile(path) as packed:
                 files = {name[5:]: packed.read(name) for name in packed.namelist() if name.startswith("onnx/")}
                 listed = json.loads(packed.read("manifest.json"))["entries"]
+                frontend = json.loads(packed.read("model.json"))["frontend"] if not files else None
+                frontend = frontend["fingerprint"]["name"] if frontend else "none"
             whole = all(hashlib.sha256(body).hexdigest() == listed[f"onnx/{n}"]["sha256"] for n, body in files.items())
         except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
             raise Unusable(f"{path}: is neither an exported folder nor a packed model ({error})") from None
         if not whole:
             raise Unusable(f"{path}: its graphs are not what manifest.json says; fetch or pack it again")
         if not files:
-            raise Unusable(f"{path}: was packed without graphs; export it by python -m trnet.bin.export")
+            if frontend not in EXPORTED:
+                raise Unusable(f"{path}: its front-end {frontend} has no ONNX graph; {NEEDS_PYTORCH}")
+            advice = f"write them with: python -m trnet.bin.export {path} --out FOLDER, and give that FOLDER"
+            raise Unusable(f"{path}: was packed without graphs; {advice}")
         return cls(files.__getitem__, f"{path}: onnx/", "fetch or pack the model again")
 
     def session(self, name):

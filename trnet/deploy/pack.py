@@ -15,7 +15,8 @@ from trnet.eval.predictions import read_predictions, score
 from trnet.experiment import Experiment
 from trnet.folds import Fold
 from trnet.frontend import build_frontend
-from trnet.stamp import file_digest, read_stamp
+from trnet.sections import as_dict
+from trnet.stamp import digest, file_digest, read_stamp
 from trnet.train.checkpoint import way_out
 from trnet.train.history import best_epoch
 from trnet.train.kept import read_best, read_last
@@ -31,6 +32,26 @@ def best_run(experiment: Experiment, name: str, folds: Sequence[Fold], seeds: Se
     """
     runs = [(fold, seed) for fold in folds for seed in seeds]
     return max(runs, key=lambda run: _chosen(_history(experiment, name, *run))["valid_uar"])
+
+
+def pack_inputs(experiment: Experiment, name: str, fold: Fold, seed: int) -> dict[str, Any]:
+    """All that decides what the model file of a run holds, for a stamp.
+
+    Raises: TrnetError if features are missing, or the front-end cannot be built.
+    """
+    folder, config = experiment.run_folder(name, fold, seed), experiment.config
+    frontend = None
+    if config.system(name).hears_front_end:
+        frontend = build_frontend({"frontend": config.frontend, "frontend_conf": config.frontend_conf}).fingerprint()
+    made_from = {
+        "trnet": __version__,
+        "configuration": digest(as_dict(config)),
+        "run": digest(experiment.stamp(name, fold, seed).made_from),
+        "frontend": frontend,
+        "graphs": find_spec("onnx") is not None,
+    }
+    files = ("best.pt", "last.pt", "predictions.csv")
+    return made_from | {file: file_digest(folder / file) for file in files if (folder / file).is_file()}
 
 
 def pack_run(experiment: Experiment, name: str, fold: Fold, seed: int, path: Path) -> ModelFile:

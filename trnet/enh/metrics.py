@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterable, Sequence
+from importlib.util import find_spec
 from typing import NamedTuple
 
 import numpy as np
 
-from trnet.errors import missing_package
+from trnet.errors import TrnetError, missing_package
 
 RATE = 16000  # Hz
 METRICS = ("si_sdr", "pesq", "stoi")
+PESQ_IS_COMPILED = " (by a C compiler, with Python's headers; Debian: apt-get install gcc python3-dev)"
 
 
 class Scores(NamedTuple):
@@ -91,6 +93,16 @@ def mean_scores(scores: Iterable[Sequence[float]]) -> Scores:
     table = np.array([tuple(row) for row in scores], dtype=np.float64).reshape(-1, len(METRICS))
     columns = (column[np.isfinite(column)] for column in table.T)
     return Scores(*(float(column.mean()) if len(column) else math.nan for column in columns))
+
+
+def check_packages() -> None:
+    """Make sure, before the first hour is spent, that what scores are computed with is installed.
+
+    Raises: TrnetError if not.
+    """
+    for name, more in (("pesq", PESQ_IS_COMPILED), ("pystoi", "")):
+        if find_spec(name) is None:
+            raise TrnetError(f"{missing_package(name, 'enh')}{more}")
 
 
 def _package(name: str):

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from trnet.enh.evaluate import Row
 from trnet.enh.metrics import METRICS, Scores, mean_scores
+from trnet.eval.coverage import Score, lacking, suffix_beside
+from trnet.eval.csvfile import integer, read_rows
 from trnet.files import write_text
 
 COLUMNS = ("frontend", "seed", "snr_db", "n_utts", *METRICS)
@@ -97,7 +99,28 @@ def render(runs: Runs, header: Mapping[str, str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_report(out: Path, runs: Runs, header: Mapping[str, str]) -> None:
-    """Write results.csv and RESULTS.md below `out`, each whole."""
-    write_text(out / "results.csv", results_csv(runs))
-    write_text(out / "RESULTS.md", render(runs, header))
+def write_report(out: Path, runs: Runs, header: Mapping[str, str]) -> str:
+    """Write results.csv and RESULTS.md below `out`, each whole; beside a table of more runs under names with a suffix.
+
+    Returns: the suffix, empty where there is none.
+    Raises: TrnetError if the results.csv that is there is damaged.
+    """
+    suffix, there = "", out / "results.csv"
+    if there.is_file():
+        old, new = _runs_in(there), {_as_score(*run) for run in runs if run[1] is not None}
+        if suffix := suffix_beside(new, old):
+            print(f"{out}/RESULTS.md also has {lacking(new, old)}: it stays (to have it replaced, remove {there})")
+    write_text(out / f"results{suffix}.csv", results_csv(runs))
+    write_text(out / f"RESULTS{suffix}.md", render(runs, header))
+    return suffix
+
+
+def _as_score(name: str, seed: int) -> Score:
+    return (name, "", seed, "clean", None)
+
+
+def _runs_in(path: Path) -> set[Score]:
+    def parse(values: list[str], _: tuple[str, ...]) -> Score | None:
+        return _as_score(values[0], integer("seed", values[1])) if values[1] else None
+
+    return {score for _, score in read_rows(path, COLUMNS, parse)[1] if score is not None}

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import numpy as np
 import soundfile
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from trnet.audio import read_audio
@@ -122,11 +123,16 @@ def read_history(folder: Path, system: str, fold: str, seed: int) -> History:
 
 
 def tsne(h: np.ndarray, seed: int) -> np.ndarray:
-    """Points (N, 2) of representations (N, D)."""
+    """Points (N, 2) of representations (N, D).
+
+    With one thread: of so few points several are slower (they wait for each other), and give other last digits, which
+    t-SNE blows up.
+    """
     from sklearn.manifold import TSNE  # here, because it takes seconds to import
 
     perplexity = min(30.0, (len(h) - 1) / 3)
-    return TSNE(2, perplexity=perplexity, init="pca", max_iter=600, random_state=seed, n_jobs=1).fit_transform(h)
+    with threadpool_limits(1):
+        return TSNE(2, perplexity=perplexity, init="pca", max_iter=600, random_state=seed, n_jobs=1).fit_transform(h)
 
 
 def map_items(fold: Fold, conditions: Sequence[Condition], seed: int) -> list[tuple[str, Condition]]:

@@ -152,6 +152,7 @@ def render_page(
     board: Board,
     statistics: Statistics,
     material: Material,
+    suffix: str = "",
 ) -> str:
     """The whole of report.html; the same input always gives the same text.
 
@@ -162,6 +163,7 @@ def render_page(
         board: Their scores.
         statistics: Intervals and tests.
         material: What else is shown; parts that it lacks are left out, and named.
+        suffix: Of the names of the files beside it.
     """
     missing = list(material.missing)
     for name, part in (
@@ -178,6 +180,7 @@ def render_page(
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     return template.render(
         header=header,
+        suffix=suffix,
         sections=sections,
         galleries=galleries(predictions, board, statistics, material),
         confusions=confusions(predictions, board),

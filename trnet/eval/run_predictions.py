@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from trnet.conditions import CLEAN, Condition
 from trnet.errors import TrnetError
@@ -10,7 +11,7 @@ from trnet.eval.predictions import Prediction, write_predictions
 from trnet.experiment import Experiment
 from trnet.folds import Fold
 from trnet.lock import only_one
-from trnet.stamp import Stamp, digest, file_digest
+from trnet.stamp import Stamp, digest, file_digest, read_stamp
 from trnet.train.checkpoint import load_checkpoint, load_weights
 from trnet.train.data import BatchReader
 from trnet.train.decode import Answer, decode
@@ -35,6 +36,8 @@ def predict_run(
 ) -> None:
     """Write the predictions of one run, on clean test speech and under the conditions `noisy`.
 
+    What is there stays where it has these conditions, and others too.
+
     Raises: TrnetError if the run is not trained under this configuration, or features are missing.
     """
     folder = experiment.run_folder(name, fold, seed)
@@ -48,13 +51,21 @@ def predict_run(
         made_from["labels"] = digest(other.data["utt2emo"])
     path = predictions_path(folder, other)
     stamp = Stamp(folder, "score" if other is None else f"score_{other.corpus}", made_from)
-    if stamp.done() and path.is_file():
+    if path.is_file() and _covers(read_stamp(stamp.path), stamp.made_from):
         return
     with only_one(folder):
         stamp.begin(clear=lambda: None)
         rows = _predict(experiment, name, fold, seed, conditions, other)
         write_predictions(path, rows, experiment.classes)
         stamp.finish()
+
+
+def _covers(old: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    """Whether a finished stamp is of predictions under all conditions that are wanted."""
+    there = old.get("made_from", {})
+    features = there.get("features")
+    whole = old.get("state") == "done" and isinstance(features, dict)
+    return whole and {**there, "features": {**wanted["features"], **features}} == {**wanted, "features": features}
 
 
 def answers_of(

@@ -12,7 +12,7 @@ import types
 import typing
 from typing import Any
 
-from trnet.errors import TrnetError, nearest
+from trnet.errors import TrnetError, nearest, printable
 from trnet.frontend.asteroid import AsteroidFrontEnd
 from trnet.frontend.base import FrontEnd
 from trnet.frontend.cmgan import CmganFrontEnd
@@ -28,6 +28,7 @@ from trnet.frontend.own_code import named_in_errors
 from trnet.frontend.rnnoise import RnnoiseFrontEnd
 from trnet.frontend.speechbrain import SpeechbrainFrontEnd
 from trnet.names import frontend_id
+from trnet.numbers import shown
 from trnet.sections import build_value
 
 FRONTENDS: dict[str, type[FrontEnd]] = {
@@ -44,6 +45,8 @@ FRONTENDS: dict[str, type[FrontEnd]] = {
     "espnet": EspnetFrontEnd,
     "enhanced_scp": EnhancedScpFrontEnd,
 }
+
+LARGEST = 1e9  # number among a front-end's options
 
 __all__ = ["FRONTENDS", "FrontEnd", "build_frontend"]
 
@@ -142,11 +145,21 @@ def _typed(name: str, cls: type[FrontEnd], conf: dict[str, Any]) -> dict[str, An
             continue
         try:
             built = build_value(kind, value, key)
+            for each in built if isinstance(built, list) else [built]:
+                _check_sane(each, key, key in cls.path_options)
         except ValueError as error:
             raise TrnetError(f"frontend_conf of {name!r}: {error}: mend it there") from None
         if isinstance(value, str):  # a number in quotes; others stay as written, as the fingerprint has them
             typed[key] = built
     return typed
+
+
+def _check_sane(value: Any, key: str, is_path: bool) -> None:
+    """Raises: ValueError for a number beyond all sizes, and a path that cannot be one."""
+    if isinstance(value, int | float) and abs(value) > LARGEST:
+        raise ValueError(f"{key}: {shown(value)} must be from {-LARGEST:g} to {LARGEST:g}")
+    if is_path and isinstance(value, str) and not (value.strip() and value.isprintable()):
+        raise ValueError(f"{key}: '{printable(value)}' is no path; give one, or leave the option out")
 
 
 def _is_plain(kind: Any) -> bool:

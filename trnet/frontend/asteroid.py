@@ -33,7 +33,7 @@ class AsteroidFrontEnd(PretrainedFrontEnd):
 
     def load(self, model: str) -> tuple[nn.Module, float | None]:
         """The network and its rate, Hz."""
-        models = import_package("asteroid", "asteroid.models", "asteroid", "pip install 'trnet[asteroid]'")
+        models = import_package("asteroid", "asteroid.models", "asteroid", "asteroid")
         with safe_globals(HARMLESS):
             network = models.BaseModel.from_pretrained(model)
         return network, network.sample_rate

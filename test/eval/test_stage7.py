@@ -1,0 +1,135 @@
+"""Stage 7 is finished when it is finished, and what is there is never replaced by less."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from trnet.bin import pack, score, train
+from trnet.eval.predictions import read_results
+from trnet.eval.report_stamp import finished_report
+from trnet.stamp import read_stamp
+
+SYSTEMS = ("baseline_c", "trnet")
+QUICK = ("--resamples", "100", "--permutations", "100")
+
+
+@pytest.fixture(scope="module")
+def options(tiny, tmp_path_factory) -> list[str]:
+    """Options of stage 7 over two systems on two folds, trained for an epoch."""
+    exp = tmp_path_factory.mktemp("stage7") / "exp"
+    runs = [*tiny.folders(), "--exp", str(exp), "--max-epochs", "1"]
+    chosen = ["--systems", " ".join(SYSTEMS), "--folds", "1 2"]
+    assert train.main([*runs, *chosen, "--part", "teacher"]) == train.main([*runs, *chosen, "--part", "others"]) == 0
+    return [*runs, "--noises", "esc", *QUICK]
+
+
+@pytest.fixture(scope="module")
+def out(options) -> Path:
+    return Path(options[options.index("--exp") + 1]) / "none"
+
+
+def stage7(options: list[str], systems=SYSTEMS, folds="1 2", *more: str) -> None:
+    assert score.main([*options, "--systems", " ".join(systems), "--folds", folds, *more]) == 0
+
+
+def state(out: Path) -> dict[str, tuple[int, bytes]]:
+    """When each file was written, and what it holds."""
+    files = [path for path in out.rglob("*") if path.is_file() and not path.is_relative_to(out / "trnet")]
+    return {str(path.relative_to(out)): (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
+
+
+@pytest.fixture
+def whole(options, out, capfd) -> dict[str, tuple[int, bytes]]:
+    """The folder when all is scored and nothing else was asked for."""
+    stage7(options)
+    capfd.readouterr()
+    return state(out)
+
+
+def test_a_second_call_does_nothing(options, out, whole, capfd, monkeypatch):
+    monkeypatch.setattr(score, "do_all", None)
+    monkeypatch.setattr(score, "gather", None)
+    stage7(options)
+    assert f"{out}/report.html, RESULTS.md: up to date" in capfd.readouterr().out
+    assert state(out) == whole
+
+
+@pytest.mark.parametrize("name", ["report.html", "figures/c_vs_snr.png", "results.csv"])
+def test_what_is_gone_or_changed_is_made_again(options, out, whole, name, capfd):
+    if name == "report.html":
+        (out / name).unlink()
+    else:
+        (out / name).write_bytes(b"damaged")
+    stage7(options)
+    assert f"{out / name}: is gone or was changed" in capfd.readouterr().out
+    assert {name: body for name, (_, body) in state(out).items()} == {name: body for name, (_, body) in whole.items()}
+
+
+def test_other_settings_make_it_again_and_say_which(options, out, whole, capfd, tmp_path):
+    notes = tmp_path / "notes.md"
+    notes.write_text("Two lines\nof it.\n")
+    stage7(options, SYSTEMS, "1 2", "--notes", str(notes))
+    said = capfd.readouterr().out
+    assert "made anew, changed: options" in said
+    assert "- Note: Two lines of it.\n" in (out / "RESULTS.md").read_text()
+    assert "Two lines" in (out / "report.html").read_text()
+
+
+def test_the_runs_and_their_files_are_part_of_what_it_is_made_from(options, out, whole):
+    made_from = read_stamp(out / ".report.json")["made_from"]
+    assert set(made_from["runs"]) == {f"{name}/fold{fold}_seed1" for name in SYSTEMS for fold in (1, 2)}
+    changed = {**made_from["runs"], "trnet/fold1_seed1": "other"}
+    assert finished_report(out, made_from) == ("", [])
+    assert finished_report(out, made_from | {"runs": changed}) == (None, [])
+
+
+def test_a_narrower_table_is_written_beside(options, out, whole, capfd):
+    stage7(options, ("trnet",))
+    said = capfd.readouterr().out
+    assert "RESULTS.md also has systems baseline_c: it stays" in said and "RESULTS_trnet.md" in said
+    now = state(out)
+    assert {name: now[name] for name in whole} == whole
+    beside = {"RESULTS_trnet.md", "results_trnet.csv", "statistics_trnet.csv", "predictions_trnet.csv"}
+    beside |= {"report_trnet.html", "figures_trnet/c_vs_snr.png", ".report_trnet.json"}
+    assert beside <= set(now) - set(whole)
+    assert "](figures_trnet/c_vs_snr.png)" in (out / "RESULTS_trnet.md").read_text()
+    assert "results_trnet.csv" in (out / "report_trnet.html").read_text()
+    assert {row.system for row in read_results(out / "results_trnet.csv")} == {"trnet"}
+    stage7(options, ("trnet",))
+    assert "RESULTS_trnet.md: up to date" in capfd.readouterr().out
+    stage7(options)
+    assert "RESULTS.md: up to date" in capfd.readouterr().out
+
+
+def test_a_table_of_more_takes_the_place(tiny, options, out, whole, tmp_path, capfd):
+    options = [*options]
+    options[options.index("--exp") + 1] = str(tmp_path / "exp")
+    os.makedirs(tmp_path / "exp/none")
+    for name in ("raw", "none/trnet"):
+        (tmp_path / "exp" / name).symlink_to(out.parent / name)
+    stage7(options, SYSTEMS, "1")
+    stage7(options, SYSTEMS, "1 2")
+    assert "stays" not in capfd.readouterr().out
+    assert {row.fold for row in read_results(tmp_path / "exp/none/results.csv")} == {"1", "2"}
+    assert not list((tmp_path / "exp/none").glob("RESULTS_*"))
+
+
+def test_a_damaged_table_is_not_replaced_in_silence(options, out, whole, fails):
+    (out / "results.csv").write_text("system\n")
+    assert "results.csv:1" in fails(score.main, [*options, "--systems", "trnet", "--folds", "1"])
+    assert (out / "results.csv").read_text() == "system\n"
+    (out / "results.csv").unlink()
+
+
+def test_what_is_packed_is_not_packed_again(options, out, whole, capfd):
+    asked = [option for option in options if option not in ("--noises", "esc", *QUICK)] + ["--folds", "1 2"]
+    assert pack.main(asked) == 0
+    (model,) = out.glob("trnet_fold*_seed1.zip")
+    before = model.stat().st_mtime_ns
+    capfd.readouterr()
+    assert pack.main(asked) == 0
+    assert f"{model}: up to date" in capfd.readouterr().out and model.stat().st_mtime_ns == before
+    model.write_bytes(b"cut")
+    assert pack.main(asked) == 0
+    assert model.stat().st_size > 1000 and "up to date" not in capfd.readouterr().out
