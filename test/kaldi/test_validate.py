@@ -93,7 +93,7 @@ def test_missing_things(data, tmp_path):
         ("spk2utt", "A A-1 A-2", "A A-1 A-1 A-2", "spk2utt:1: A differs from utt2spk in an utterance listed twice"),
         ("spk2utt", "B B-1\n", "", "spk2utt: speaker B of utt2spk is not in it"),
         ("wav.scp", "a.wav\nB", "gone.wav\nB", "wav.scp:2: A-2: .*gone.wav does not exist; mend"),
-        ("wav.scp", "a.wav\nB", "a.wav |\nB", "wav.scp:2: A-2: is a pipe; write the audio to a file"),
+        ("wav.scp", "a.wav\nB", "a.wav |\nB", "wav.scp:2: A-2: is a pipe; give --allow-pipes true"),
     ],
 )
 def test_breaches(data, name, old, new, message):
