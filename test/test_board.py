@@ -1,6 +1,9 @@
 """Curves: TensorBoard always, Weights & Biases where a project is named."""
 
+import os
+import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -51,5 +54,68 @@ def test_a_project_gets_the_curves_and_a_folder_is_always_the_same_run_there(tmp
 
 def test_a_project_without_the_package_is_said(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", None)
-    with pytest.raises(TrnetError, match=r"--wandb: the package is not installed; pip install 'trnet\[wandb\]'"):
+    with pytest.raises(TrnetError, match=r"--wandb: the package wandb is not installed"):
         Board(tmp_path, 0, "", "ser")
+
+
+@pytest.mark.parametrize("file_exists", [False, True])
+def test_training_goes_on_where_curves_cannot_be_written(tiny, tmp_path, monkeypatch, capfd, file_exists):
+    """A full disk, that of /dev/full; or a file where the folder should be."""
+    experiment = tiny.experiment(tmp_path, max_epochs=2)
+    fold = experiment.folds[0]
+    folder = experiment.run_folder("baseline_c", fold, 1)
+    whole = Board._open
+
+    def on_full_disk(self, purge_step):
+        if file_exists:
+            folder.joinpath("tensorboard").write_text("")
+        else:
+            whole(self, purge_step)
+            self._stream = open("/dev/full", "wb")
+
+    if not file_exists and not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    if file_exists:
+        monkeypatch.setattr(Board, "_open", lambda self, step: (on_full_disk(self, step), whole(self, step)))
+    else:
+        monkeypatch.setattr(Board, "_open", on_full_disk)
+    experiment.train("baseline_c", fold, 1)
+    said = capfd.readouterr()
+    assert experiment.trained("baseline_c", fold, 1) and "Traceback" not in said.err
+    assert said.out.count(f"{folder}/tensorboard: no more curves are written") == 1
+
+
+LIMITED = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from trnet.board import Board
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))  # as ulimit -f: EFBIG
+with Board(Path(sys.argv[1]), 0) as board:
+    for epoch in range(3):
+        board.audio("noisy", "utt", np.zeros(16000, np.float32), epoch)
+        board.scalars({"loss": 1.0}, epoch)
+print("trained")
+"""
+
+
+def test_a_limit_on_the_size_of_files_is_said_once_and_no_thread_shows_a_traceback(tmp_path):
+    command = [sys.executable, "-c", LIMITED, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ, timeout=120)
+    assert done.returncode == 0 and "Traceback" not in done.stderr and "trained" in done.stdout
+    assert done.stdout.count("no more curves are written (File too large); training goes on") == 1
+
+
+def test_a_project_that_cannot_be_reached_is_said_and_does_not_stop_a_training(tmp_path, monkeypatch, capsys):
+    def fails(*_args, **_options):
+        raise RuntimeError("no network\nat all")
+
+    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=fails))
+    with pytest.raises(TrnetError, match=r"--wandb ser: cannot begin \(no network\)"):
+        Board(tmp_path, 0, "", "ser")
+    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=lambda **_: SimpleNamespace(log=fails)))
+    with Board(tmp_path, 0, "", "ser") as board:
+        board.scalars({"loss": 1.0}, 1)
+        board.scalars({"loss": 1.0}, 2)
+    assert capsys.readouterr().out.count("no more curves are sent (no network)") == 1

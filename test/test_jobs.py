@@ -128,6 +128,23 @@ def test_a_run_without_the_memory_does_not_stop_the_others(command, tmp_path, mo
     assert set(weights(tmp_path / "exp")) == {"fold6_seed1"}
 
 
+def test_a_run_that_fails_as_nobody_expected_does_not_stop_the_others(command, tmp_path, monkeypatch, capsys):
+    begin = loop.Trajectory._begin
+
+    def broken(self):
+        if self.runs[0].fold.number == 1:
+            raise ZeroDivisionError("a bug\nof ours")
+        begin(self)
+
+    monkeypatch.setattr(loop.Trajectory, "_begin", broken)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    assert train.main(command("exp", "--folds", "1 6", "--nj", "1")) == 1
+    error = capsys.readouterr().err
+    assert "unexpected ZeroDivisionError: a bug (1 of 2 runs failed" in error and "Traceback" not in error
+    assert list(tmp_path.glob("trnet-*/error-*.log")) and set(weights(tmp_path / "exp")) == {"fold6_seed1"}
+
+
 def test_features_of_all_runs_are_read_once(tiny, tmp_path, monkeypatch):
     """Not again for each fold, whose speakers differ, nor for each system."""
     experiment = tiny.experiment(tmp_path, max_epochs=1)

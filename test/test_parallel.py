@@ -9,7 +9,12 @@ import sys
 import time
 from pathlib import Path
 
-from trnet.parallel import imap
+import pytest
+
+from trnet.enh.loop import read_ahead
+from trnet.enh.pool import mapping
+from trnet.errors import TrnetError
+from trnet.parallel import imap, sendable
 
 LONG = """
 import os
@@ -40,6 +45,48 @@ if __name__ == "__main__":
 def test_results_come_in_order_whatever_the_number_of_processes():
     twice = functools.partial(operator.mul, 2)
     assert list(imap(twice, range(9), 1, "twice")) == list(imap(twice, range(9), 2, "twice")) == list(range(0, 18, 2))
+
+
+def test_a_worker_that_dies_is_one_line(capfd):
+    with pytest.raises(TrnetError, match="die: a worker process was killed"):
+        list(imap(os._exit, [3] * 4, 2, "die"))
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_worker_that_cannot_begin_says_why(capfd):
+    """Not that the pool is broken, with the traceback of the worker on the screen."""
+    with pytest.raises(ValueError, match="invalid literal for int"):
+        list(imap(abs, [1] * 4, 2, "begin", initializer=int, initargs=("x",)))
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_an_exception_that_no_other_process_can_read_says_the_same():
+    class Local(Exception):
+        pass
+
+    error = TrnetError("a line")
+    assert sendable(error) is error
+    sent = sendable(Local("why"))
+    assert type(sent) is RuntimeError and str(sent) == "Local: why"
+
+
+def test_scoring_processes_that_die_are_one_line():
+    with pytest.raises(TrnetError, match="a worker process was killed"), mapping(2) as apply:
+        apply(os._exit, [3, 3])
+
+
+def test_what_a_reading_process_raised_is_its_message_alone():
+    def broken(error):
+        yield 1
+        raise error
+
+    told = "Caught TrnetError in DataLoader worker process 0.\nOriginal Traceback (most recent call last):\n  File x\n"
+    with pytest.raises(TrnetError, match=r"^a\.wav: is cut; fetch it again$"):
+        list(read_ahead(broken(TrnetError(f"{told}trnet.errors.TrnetError: a.wav: is cut; fetch it again\n"))))
+    with pytest.raises(TrnetError, match="was killed"):
+        list(read_ahead(broken(RuntimeError("DataLoader worker (pid(s) 7) exited unexpectedly"))))
+    with pytest.raises(RuntimeError, match="else"):
+        list(read_ahead(broken(RuntimeError("something else"))))
 
 
 def test_ctrl_c_breaks_off_what_is_at_work_and_ends_without_a_traceback(tmp_path):

@@ -9,7 +9,7 @@ import contextlib
 import os
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,11 +27,12 @@ from trnet.sections import made_of
 from trnet.stamp import Stamp, digest, file_digest
 from trnet.train.archives import Archives
 from trnet.train.aside import make_way
-from trnet.train.checkpoint import load_checkpoint
+from trnet.train.checkpoint import check_weights
 from trnet.train.ctc import Targets, make_targets
 from trnet.train.data import BatchReader
 from trnet.train.forward import input_kinds, make_model
-from trnet.train.history import ends_at, goes_too_far
+from trnet.train.history import History, ends_at, goes_too_far, is_finished
+from trnet.train.kept import check_best, read_best, read_last, say_done
 from trnet.train.loop import train_runs
 from trnet.train.pieces import fold_pieces
 from trnet.train.run import Run
@@ -189,21 +190,51 @@ class Experiment:
     def teacher_checkpoint(self, fold: Fold, seed: int) -> Path:
         """The teacher's chosen epoch.
 
-        Raises: TrnetError if it was not trained to its end under this configuration.
+        Raises: TrnetError if it was not trained to its end under this configuration, or is damaged.
         """
-        path = self.run_folder(TEACHER, fold, seed) / "best.pt"
+        folder = self.run_folder(TEACHER, fold, seed)
+        path = folder / "best.pt"
         if not (path.is_file() and self.stamp(TEACHER, fold, seed).done()):
             run = f"fold {fold.number}, seed {seed}"
             raise TrnetError(f"{path}: no teacher for {run} that is trained to its end; run stage 5 first")
+        read_best(folder)  # before anything is made from it
         return path
 
     def trained(self, name: str, fold: Fold, seed: int) -> bool:
-        """Whether a run is finished under this very configuration."""
+        """Whether a run is finished under this very configuration.
+
+        Raises: TrnetError if one of its checkpoints is damaged.
+        """
+        return self._finished(name, fold, seed) is not None
+
+    def _finished(self, name: str, fold: Fold, seed: int) -> History | None:
+        """The history of a run that is finished under this very configuration, None for any other."""
         folder = self.run_folder(name, fold, seed)
         there = all((folder / file).is_file() for file in ("best.pt", "last.pt"))
         if not (there and self.stamp(name, fold, seed).done()):
-            return False
-        return ends_at(load_checkpoint(folder / "last.pt")["history"], self.config.training)
+            return None
+        history = read_last(folder)["history"]
+        if not ends_at(history, self.config.training):
+            return None
+        check_best(folder, history)
+        return history
+
+    def _waiting(self, name: str, fold: Fold, seed: int) -> Stamp | None:
+        """The stamp of a run that is to be trained, what is in its way moved aside; None if it is finished.
+
+        Raises: TrnetError if it cannot be taken up where it stopped.
+        """
+        folder, stamp = self.run_folder(name, fold, seed), self.stamp(name, fold, seed)
+        too_far = partial(goes_too_far, conf=self.config.training)
+        make_way(stamp, folder / "last.pt", folder / "best.pt", too_far, ("valid_uar",))
+        history = self._finished(name, fold, seed)
+        if history is not None:
+            say_done(folder, history)
+            return None
+        if (folder / "last.pt").exists():
+            history = read_last(folder)["history"]
+            check_best(folder, history, stopped=not is_finished(history, self.config.training))
+        return stamp
 
     def groups(self, names: Iterable[str], folds: Sequence[Fold], seeds: Iterable[int]) -> list[Group]:
         """All runs of systems, folds and seeds, those together that share a trajectory of weights.
@@ -237,14 +268,14 @@ class Experiment:
         found = []
         for group in groups:
             try:
-                done = all(self.trained(group.name, fold, group.seed) for fold in group.folds)
+                histories = [self._finished(group.name, fold, group.seed) for fold in group.folds]
             except TrnetError:  # for the run itself to say
-                done = False
-            if not done:
+                histories = [None]
+            if None in histories:
                 found.append(group)
                 continue
-            for fold in group.folds:
-                print(f"{self.run_folder(group.name, fold, group.seed)}: up to date")
+            for fold, history in zip(group.folds, histories, strict=True):
+                say_done(self.run_folder(group.name, fold, group.seed), history)
         return found
 
     def _sets(self, name: str) -> set[Set]:
@@ -260,32 +291,35 @@ class Experiment:
         """Train those runs of a group that are not up to date; `position`: line of the progress bar.
 
         Raises: TrnetError for missing features or teacher, a class that a fold does not train on, a loss that is not
-            finite, or a run that another process trains.
+            finite, or a run that another process trains; after the others were trained, for one that is damaged.
         """
         name, folds, seed = group
         with contextlib.ExitStack() as locks:
             for fold in folds:
                 locks.enter_context(only_one(self.run_folder(name, fold, seed)))
-            stamps = {}
+            stamps, damaged = {}, []
             for fold in folds:
-                folder, stamp = self.run_folder(name, fold, seed), self.stamp(name, fold, seed)
-                make_way(stamp, folder / "last.pt", lambda history: goes_too_far(history, self.config.training))
-                if self.trained(name, fold, seed):
-                    print(f"{folder}: up to date")
-                    continue
-                stamps[fold] = stamp
-            if not stamps:
-                return
-            group = Group(name, tuple(stamps), seed)
-            self._check_classes(group.folds[0])
-            self.hold([group])
-            task = self._task(group)
-            for stamp in stamps.values():
-                stamp.begin()
-            runs = [Run(task, fold, self.run_folder(name, fold, seed)) for fold in stamps]
-            train_runs(task, runs, position, self.wandb)
-            for stamp in stamps.values():
-                stamp.finish()
+                try:
+                    stamps[fold] = self._waiting(name, fold, seed)
+                except TrnetError as error:
+                    damaged.append(error)
+            self._train({fold: stamp for fold, stamp in stamps.items() if stamp is not None}, name, seed, position)
+            if damaged:
+                raise damaged[0]
+
+    def _train(self, stamps: dict[Fold, Stamp], name: str, seed: int, position: int | None) -> None:
+        if not stamps:
+            return
+        group = Group(name, tuple(stamps), seed)
+        self._check_classes(group.folds[0])
+        self.hold([group])
+        task = self._task(group)
+        for stamp in stamps.values():
+            stamp.begin()
+        runs = [Run(task, fold, self.run_folder(name, fold, seed)) for fold in stamps]
+        train_runs(task, runs, position, self.wandb)
+        for stamp in stamps.values():
+            stamp.finish()
 
     def _task(self, group: Group) -> Task:
         system, fold = self.config.system(group.name), group.folds[0]
@@ -319,7 +353,10 @@ class Experiment:
         return teacher_representations(teacher, self.teacher_checkpoint(fold, seed), reader, fold.train)
 
     def _teacher_weights(self, fold: Fold, seed: int) -> dict[str, torch.Tensor]:
-        return load_checkpoint(self.teacher_checkpoint(fold, seed))["model"]
+        path = self.teacher_checkpoint(fold, seed)
+        weights = read_best(path.parent)["model"]
+        check_weights(make_model(self.config, self.config.system(TEACHER), len(self.classes)), weights, path)
+        return weights
 
     def _ctc_targets(self, fold: Fold) -> Targets:
         transcripts = transcripts_of(self.data, fold.train, self.config.features)

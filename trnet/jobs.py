@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from trnet.allocator import keep_freed_memory
 from trnet.device import gpu
-from trnet.errors import TrnetError, first_line
+from trnet.errors import TrnetError, first_line, one_line, report_unexpected
 from trnet.experiment import Experiment
 from trnet.parallel import imap
 
@@ -64,6 +64,13 @@ def _failure(experiment: Experiment, work: Work, job: T, position: int | None) -
         return str(error)
     except torch.OutOfMemoryError as error:
         return f"{first_line(error)} Lower training.batch_size, or --nj"
+    except OSError:  # a full disk, say, is one for the others, too
+        raise
+    except Exception as error:
+        if (line := one_line(error)) is None:
+            report_unexpected(error)
+            line = f"unexpected {type(error).__name__}: {first_line(error)}"
+        return line
     return None
 
 

@@ -5,6 +5,7 @@ import contextlib
 import multiprocessing
 import multiprocessing.connection
 import os
+import pickle
 import signal
 import sys
 import threading
@@ -23,16 +24,24 @@ Result = TypeVar("Result")
 # in a worker
 _at_work = False  # on an item
 _stopped = False  # asked to end
+_not_begun: BaseException | None = None  # what the initializer raised
 
 
 def _start_worker(initializer: Callable[..., None] | None, args: tuple[Any, ...]) -> None:
-    """One thread a worker; a worker ends when its parent does, however it does."""
+    """One thread a worker; a worker ends when its parent does, however it does.
+
+    What `initializer` raises is kept for the first item: the pool would write a traceback and say that it is broken.
+    """
+    global _not_begun
     end_with_parent()
     os.environ["OMP_NUM_THREADS"] = "1"  # for libraries that are loaded from here on
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
-    if initializer is not None:
-        initializer(*args)
+    try:
+        if initializer is not None:
+            initializer(*args)
+    except Exception as error:
+        _not_begun = error
     signal.signal(signal.SIGTERM, _stop)  # before, there is nothing to clean up
 
 
@@ -56,9 +65,25 @@ class _UnlessStopped(Generic[Item, Result]):
             raise KeyboardInterrupt
         _at_work = True
         try:
+            if _not_begun is not None:
+                raise _not_begun
             return self.function(item)
+        except Exception as error:
+            sent = sendable(error)
+            if sent is error:
+                raise
+            raise sent from None
         finally:
             _at_work = False
+
+
+def sendable(error: Exception) -> Exception:
+    """An exception that another process can read: itself, or one that says the same."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:  # a class that is local, or wants other arguments than it keeps
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
 
 
 def end_with_parent() -> None:

@@ -6,6 +6,7 @@ Work goes on where it stopped only under the same stamp.
 """
 
 import hashlib
+import itertools
 import json
 import shutil
 from collections.abc import Callable, Collection
@@ -78,12 +79,12 @@ class Stamp:
     def shelve(self, suffix: str = "") -> Path:
         """Move a folder aside that was made from something else, or more than is wanted.
 
-        Returns: where it now lies, beside its old place: its name, the digest of what it was made from, and `suffix`.
+        Returns: where it now lies, beside its old place: its name, the digest of what it was made from, `suffix`, and
+            a number where another lies there already.
         """
-        shelf = self._shelf(self._read().get("made_from", {}))  # nothing is known where the stamp is gone
-        shelf = shelf.with_name(shelf.name + suffix)
-        if shelf.exists():
-            shutil.rmtree(shelf)
+        name = self._shelf(self._read().get("made_from", {})).name + suffix  # nothing is known where the stamp is gone
+        names = itertools.chain([name], (f"{name}.{number}" for number in itertools.count(2)))
+        shelf = next(path for path in map(self.folder.with_name, names) if not path.exists())
         self.folder.rename(shelf)
         return shelf
 

@@ -1,6 +1,8 @@
-"""Weights that must fit a network key by key, shape by shape."""
+"""Weights that must fit a network key by key, shape by shape, and come from a whole file."""
 
-from collections.abc import Iterable
+import zipfile
+from collections.abc import Iterable, Mapping
+from typing import IO, Any
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +17,15 @@ def listed(names: Iterable[str]) -> str:
     return f"{text} and {len(names) - LISTED} more" if len(names) > LISTED else text
 
 
-def misfits(module: nn.Module, state: dict[str, Tensor]) -> str:
-    """What keeps a state_dict from being this network's: missing, extra or misshapen keys, weights that are not finite.
+def misfits(module: nn.Module, state: Mapping[str, Any], exact: bool = True) -> str:
+    """What keeps a state_dict from being this network's.
+
+    That is missing, extra or misshapen keys, what is no tensor or of another type, and weights that are not finite.
+
+    Args:
+        module: The network; it may lie on the meta device.
+        state: What should be its state_dict.
+        exact: Whether float64 or float16 for float32 is a fault, too, not only whole numbers for real ones.
 
     Returns: One line; empty if all is well.
     """
@@ -24,11 +33,37 @@ def misfits(module: nn.Module, state: dict[str, Tensor]) -> str:
     faults = []
     if missing := [k for k in wanted if k not in state]:
         faults.append(f"missing {listed(missing)}")
-    if extra := [k for k in state if k not in wanted]:
+    if extra := [str(k) for k in state if k not in wanted]:
         faults.append(f"extra {listed(extra)}")
     shared = [k for k in wanted if k in state]
+    if odd := [k for k in shared if not isinstance(state[k], Tensor) or state[k].layout is not torch.strided]:
+        faults.append(f"no tensors {listed(odd)}")
+    shared = [k for k in shared if k not in odd]
     if bent := [k for k in shared if state[k].shape != wanted[k].shape]:
         faults.append("misshapen " + listed(f"{k} {tuple(state[k].shape)} for {tuple(wanted[k].shape)}" for k in bent))
-    if wild := [k for k in shared if not bool(torch.isfinite(state[k]).all())]:
+    if other := [k for k in shared if not _same_type(state[k], wanted[k], exact)]:
+        faults.append("of another type " + listed(f"{k} {state[k].dtype} for {wanted[k].dtype}" for k in other))
+    if wild := [k for k in shared if k not in other and not bool(torch.isfinite(state[k]).all())]:
         faults.append(f"not finite {listed(wild)}")
     return "; ".join(faults)
+
+
+def _same_type(mine: Tensor, wanted: Tensor, exact: bool) -> bool:
+    if exact or mine.dtype == wanted.dtype:
+        return mine.dtype == wanted.dtype
+    return mine.is_floating_point() and wanted.is_floating_point()
+
+
+def damage_of(stream: IO[bytes]) -> str:
+    """What is wrong with a file that ``torch.save`` wrote: `torch.load` itself does not look at its checksums.
+
+    Returns: A few words; empty if it is a whole zip, nothing in it packed, whose checksums are right.
+    """
+    try:
+        with zipfile.ZipFile(stream) as archive:
+            if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
+                return "it is compressed"
+            broken = archive.testzip()
+    except Exception as error:  # zipfile raises some ten types on what is damaged
+        return " ".join(str(error).split()) or type(error).__name__
+    return f"the checksum of {broken} is wrong" if broken else ""

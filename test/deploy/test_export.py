@@ -33,6 +33,7 @@ from trnet.deploy.onnx_export import frontend_graph, graphs_of
 from trnet.errors import TrnetError
 from trnet.features.fbank import fbank
 from trnet.frontend import build_frontend
+from trnet.model.pooling import AttentionPooling
 from trnet.train.forward import make_model
 
 pytest.importorskip("onnx", reason="needs the package onnx: pip install 'trnet[export]'")
@@ -251,7 +252,7 @@ def test_another_front_end_is_not_exported_and_said(packed, tmp_path, fails, cap
     assert script.main([str(tmp_path), "a.wav"]) == 1
     assert "without the front-end nsnet2; only trnet-predict with the packed model" in capfd.readouterr().err
     monkeypatch.setattr("trnet.deploy.onnx_export.find_spec", lambda name: None)
-    assert "pip install 'trnet[export]'" in fails(export.main, [str(packed.model), "--out", str(tmp_path)])
+    assert "the package onnx is not installed" in fails(export.main, [str(packed.model), "--out", str(tmp_path)])
 
 
 def test_a_model_file_answers_by_its_graphs_without_pytorch(packed_gtcrn, exported, tmp_path, capfd):
@@ -325,6 +326,21 @@ def test_without_the_package_onnx_a_model_is_packed_without_graphs(packed, tmp_p
     monkeypatch.setattr("trnet.deploy.pack.find_spec", lambda name: None)
     assert pack.main([*packed.options, "--out", str(tmp_path / "m.zip")]) == 0
     assert read_model(tmp_path / "m.zip").graphs == {} != read_model(packed.model).graphs
+
+
+def test_what_onnx_cannot_express_is_named_and_packed_without_graphs(packed, tmp_path, monkeypatch, fails, capfd):
+    """An operator that ONNX lacks, in a part of somebody's own."""
+    whole = AttentionPooling.forward
+    odd = torch.special.bessel_j0
+    monkeypatch.setattr(AttentionPooling, "forward", lambda *args: whole(*args) + odd(args[1]).mean())
+    said = fails(export.main, [str(packed.model), "--out", str(tmp_path / "out")])
+    assert "ONNX cannot express the network TRNet of trnet" in said and "special_bessel_j0" in said
+    assert not (tmp_path / "out").exists()
+    capfd.readouterr()
+    assert pack.main([*packed.options, "--out", str(tmp_path / "m.zip")]) == 0
+    told = capfd.readouterr().out
+    assert "m.zip: is packed without graphs: ONNX cannot express" in told and "graph(" not in told
+    assert read_model(tmp_path / "m.zip").graphs == {}
 
 
 def test_what_a_graph_cannot_compute_is_one_line(exported, tmp_path, script, capfd):

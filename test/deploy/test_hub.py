@@ -67,6 +67,38 @@ def test_a_model_goes_into_a_folder_with_its_card_and_comes_back(packed, tmp_pat
     assert ours == trnet.Predictor.from_pretrained(packed.model)(wav, RATE)
 
 
+def test_push_overwrites_what_it_wrote_and_nothing_else(packed, tmp_path, fails, monkeypatch):
+    folder = tmp_path / "folder"
+    for license_id in ("cc-by-4.0", "mit"):  # again with another licence: its own card is replaced
+        assert push.main([str(packed.model), str(folder), "--license", license_id]) == 0
+    card = folder / "README.md"
+    assert "license: mit" in card.read_text()
+    for changed in (card.read_text().replace("Trained on", "We trained it on"), "# My notes\n", ""):
+        card.write_text(changed)
+        said = fails(push.main, [str(packed.model), str(folder)])
+        assert f"{card}: is there already" in said and "--overwrite" in said and card.read_text() == changed
+    assert push.main([str(packed.model), str(folder), "--overwrite"]) == 0 and "Trained on" in card.read_text()
+    (folder / "trnet.zip").write_text("mine")
+    assert f"{folder}/trnet.zip: is there already" in fails(push.main, [str(packed.model), str(folder)])
+    (folder / "trnet.zip").unlink()
+    (folder / "trnet.zip").symlink_to(tmp_path / "elsewhere.zip")
+    assert f"{folder}/trnet.zip: is there already" in fails(push.main, [str(packed.model), str(folder)])
+    (folder / "trnet.zip").unlink()
+    (folder / "more.txt").write_text("mine")  # which is in nobody's way
+    assert push.main([str(packed.model), str(folder)]) == 0 and (folder / "more.txt").read_text() == "mine"
+    monkeypatch.chdir(folder)
+    assert ".: is the folder you are in, which holds more.txt" in fails(push.main, [str(packed.model), "."])
+
+
+@pytest.mark.parametrize("where", ["", " ", "file"])
+def test_what_is_no_folder_is_refused(packed, tmp_path, fails, monkeypatch, where):
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_text("mine")
+    said = fails(push.main, [str(packed.model), where])
+    assert ("names no folder" if not where.strip() else "file: is a file") in said
+    assert [path.name for path in Path().iterdir()] == ["file"] and Path("file").read_text() == "mine"
+
+
 def test_a_model_goes_to_the_hub_and_comes_back(packed, tmp_path, our_hub, capfd):
     assert push.main([str(packed.model), "hf://org/name", "--private"]) == 0
     assert "https://huggingface.co/org/name/commit/1" in capfd.readouterr().out
@@ -118,5 +150,5 @@ def test_the_real_client_has_what_is_called():
 
 def test_a_missing_client_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(TrnetError, match=r"pip install 'trnet\[hub\]'"):
+    with pytest.raises(TrnetError, match="the package huggingface_hub is not installed"):
         hub.locate("hf://org/name")

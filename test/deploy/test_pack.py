@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import sys
 import zipfile
 from dataclasses import replace
 from importlib.util import find_spec
@@ -22,6 +23,7 @@ from trnet.deploy.pack import best_run
 from trnet.deploy.tensors import read_tensors, write_tensors
 from trnet.errors import TrnetError
 from trnet.frontend import build_frontend
+from trnet.frontend.clips import enhance_clips
 from trnet.train.checkpoint import load_checkpoint, save_checkpoint
 
 GRAPHS = [f"onnx/{name}" for name in ("config.json", "frontend.onnx", "ser.onnx")]
@@ -110,7 +112,7 @@ def test_what_does_not_match_is_not_packed(packed, tmp_path, fails):
     save_checkpoint(run / "best.pt", best | {"trained_with": ["something else"]})
     assert "predictions.csv: is of another checkpoint; run stage 7 again" in fails(pack.main, options)
     save_checkpoint(run / "best.pt", best | {"epoch": 7})
-    assert "is not of this run's chosen epoch" in fails(pack.main, options)
+    assert "best.pt: is of epoch 7, but" in fails(pack.main, options)
     stamp = json.loads((run / ".train.json").read_text())
     stamp["made_from"]["seed"] = 9
     (run / ".train.json").write_text(json.dumps(stamp))
@@ -252,7 +254,7 @@ def test_another_format_or_version_is_named(packed, tmp_path, monkeypatch):
         (lambda said: said["encoder"].update(channels=[8, 16]), "does not fit model.json"),
         (lambda said: said["encoder"].update(channels=[4_000_000, 4_000_000]), "does not fit model.json"),
         (lambda said: said["features"].update(max_frames=10**9), "hears more than 600 s at once"),
-        (lambda said: said["features"].update(frame_length=float("nan")), "is no JSON .NaN in it."),
+        (lambda said: said["features"].update(frame_length=float("nan")), "is no JSON .'NaN' is no number"),
         (lambda said: said["encoder"].update(chanels=3), "unknown key 'encoder.chanels'"),
         (lambda said: said["features"].update(num_mel_bins="many"), "features.num_mel_bins: must be of type int"),
         (lambda said: said.update(frontend=None), "system and front-end do not go together"),
@@ -285,6 +287,65 @@ def test_another_front_end_than_was_packed_is_refused(packed_gtcrn, tmp_path, ch
     path = changed(packed_gtcrn, tmp_path / "m.zip", MODEL, change)
     with pytest.raises(TrnetError, match=message):
         read_model(path).make_frontend()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        (MODEL, b'{"a": 1e999}', "no finite number"),
+        (MODEL, b'{"a": -Infinity}', "'-Infinity' is no number"),
+        (MODEL, b'{"a": ' + b"9" * 5000 + b"}", "is no whole number"),
+        (MODEL, b'{"a": 99999999999999999999}', "is no JSON"),
+        (MODEL, b"[" * 100_000, "is no JSON"),
+        (MODEL, b'{"a": 1, "a": 2}', "the key 'a' stands there twice"),
+        (MODEL, b'{"' + b"x" * 1_000_000 + b'": 1}', "missing or unknown"),
+        (ABOUT, b"[]", "is no JSON mapping"),
+        (ABOUT, b"\xff", "is no JSON"),
+    ],
+)
+def test_json_that_is_out_of_bounds_is_one_short_line(packed, tmp_path, name, content, message):
+    write_archive(tmp_path / "m.zip", entries_of(packed.model) | {name: content})
+    with pytest.raises(TrnetError, match=rf"m\.zip: {name}: .*{message}") as caught:
+        read_model(tmp_path / "m.zip")
+    assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize(
+    ("section", "changes"),
+    [
+        ("features", {"frame_length": 1e308}),
+        ("features", {"num_mel_bins": 10**9}),
+        ("encoder", {"channels": [10**12]}),
+        ("encoder", {"channels": [10**18, 10**18]}),
+        ("encoder", {"channels": [8] * 300_000}),
+        ("encoder", {"kernel": 10**9 + 1}),
+        ("pooling", {"attention": 10**18}),
+        ("classifier", {"hidden": 10**18}),
+        ("encoder", {"type": "x" * 1_000_000}),
+        ("encoder", {"x" * 1_000_000: 1}),
+    ],
+)
+def test_sizes_out_of_bounds_are_one_short_line_and_nothing_is_allocated(packed, tmp_path, section, changes):
+    path = changed(packed, tmp_path / "m.zip", MODEL, lambda said: said[section].update(changes))
+    with pytest.raises(TrnetError, match=r"m\.zip: .*model\.json") as caught:
+        read_model(path).make_network()
+    assert len(str(caught.value)) < 2000
+
+
+@pytest.mark.parametrize("conf", [{"level_dbfs": "loud"}, {"level_dbfs": 1e308}, {"level_dbfs": [1]}])
+def test_options_of_a_packed_front_end_out_of_bounds_are_one_line(packed_gtcrn, tmp_path, conf):
+    path = changed(packed_gtcrn, tmp_path / "m.zip", MODEL, lambda said: said["frontend"]["conf"].update(conf))
+    with pytest.raises(TrnetError, match="level_dbfs"):
+        read_model(path).make_frontend()
+
+
+def test_a_name_of_an_entry_of_any_length_is_one_short_line(packed, tmp_path):
+    with zipfile.ZipFile(packed.model) as opened:
+        good = [(name, opened.read(name)) for name in opened.namelist()]
+    zipped(tmp_path / "m.zip", [*good, ("\x1b[31m" + "x" * 60_000, b"")])
+    with pytest.raises(TrnetError, match="unknown entry") as caught:
+        read_model(tmp_path / "m.zip")
+    assert len(str(caught.value)) < 1000 and "\x1b" not in str(caught.value)
 
 
 def test_tensors_come_back_and_the_file_is_what_safetensors_reads():
@@ -390,3 +451,23 @@ def test_somebodys_own_front_end_asks_for_trust(packed, tmp_path, monkeypatch):
         unpack_frontend(section, weights, "m.zip")
     frontend = unpack_frontend(section, weights, "m.zip", trust=True)
     assert torch.equal(frontend.enhance(torch.ones(1, 8)), torch.full((1, 8), 0.5))
+
+
+@pytest.mark.parametrize("method", ["__init__", "enhance_equal", "fingerprint"])
+def test_whatever_somebodys_own_front_end_raises_is_one_line_that_names_it(tmp_path, monkeypatch, method):
+    source = (
+        "from trnet.frontend import FrontEnd\n"
+        "class Odd(FrontEnd):\n"
+        "    def enhance_equal(self, wav):\n"
+        "        return wav\n"
+        f"def broken(*args, **options):\n    raise ZeroDivisionError('in {method}\\nmore')\n"
+    )
+    (tmp_path / f"odd_{method}.py").write_text(source)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    name = f"odd_{method}:Odd"
+    section, weights = pack_frontend(build_frontend({"frontend": name}))
+    kind = type(build_frontend({"frontend": name}))
+    monkeypatch.setattr(kind, method, sys.modules[f"odd_{method}"].broken)
+    said = rf"front-end {name}: raised ZeroDivisionError: in {method}, when .* mend the class"
+    with pytest.raises(TrnetError, match=said):
+        enhance_clips(unpack_frontend(section, weights, "m.zip", trust=True), [np.ones(8, np.float32)], ["a.wav"])

@@ -105,6 +105,18 @@ def test_what_is_not_said_or_not_heard_whole_has_no_transcript(spoken, tmp_path)
         transcripts_of(DataDir(tmp_path / "tiny"), utts, Features())
 
 
+@pytest.mark.parametrize("told", [None, "nan", "long", "-1"])
+def test_a_duration_that_is_none_is_said(spoken, tmp_path, told):
+    data = spoken(tmp_path).data
+    utt = data.utts[3]
+    if told is None:
+        del data["utt2dur"][utt]
+    else:
+        data["utt2dur"][utt] = told
+    with pytest.raises(TrnetError, match=f"utt2dur: {utt}: "):
+        transcripts_of(data, data.utts, Features())
+
+
 # the pieces
 
 

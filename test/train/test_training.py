@@ -718,30 +718,16 @@ def test_runs_of_another_configuration_are_kept_and_come_back(tiny, trained, tmp
     assert second.trained("baseline_c", fold, 1) and not first.trained("baseline_c", fold, 1)
 
 
-@pytest.mark.parametrize("stamped", [True, False])
-def test_a_run_of_more_epochs_is_kept_where_fewer_are_wanted(tiny, tmp_path, capsys, stamped):
+def test_a_run_of_more_epochs_is_kept_where_fewer_are_wanted(tiny, tmp_path, capsys):
     longer, shorter = tiny.experiment(tmp_path, max_epochs=2), tiny.experiment(tmp_path, max_epochs=1)
     fold = longer.folds[0]
     longer.train("baseline_c", fold, 1)
     before = outcome(longer, "baseline_c")
-    if not stamped:
-        longer.stamp("baseline_c", fold, 1).path.unlink()
     shorter.train("baseline_c", fold, 1)
     assert "has 2 epochs, too many; what was there is kept as fold1_seed1." in capsys.readouterr().out
     assert len(outcome(shorter, "baseline_c")[1]["history"]) == 1
     (kept,) = tmp_path.glob("raw/baseline_c/fold1_seed1.*.2epochs/last.pt")
     assert same_weights(torch.load(kept, weights_only=True)["model"], before[1]["model"])
-
-
-def test_a_deleted_best_pt_is_said_and_nothing_is_lost(tiny, tmp_path):
-    experiment = tiny.experiment(tmp_path, max_epochs=1)
-    fold = experiment.folds[0]
-    experiment.train("baseline_c", fold, 1)
-    folder = experiment.run_folder("baseline_c", fold, 1)
-    (folder / "best.pt").unlink()
-    with pytest.raises(TrnetError, match="best.pt: is gone, but last.pt has 1 epochs; put it back"):
-        experiment.train("baseline_c", fold, 1)
-    assert (folder / "last.pt").exists()
 
 
 def test_the_target_may_be_clean_speech_that_the_front_end_has_heard(tiny, tmp_path, monkeypatch):

@@ -7,16 +7,16 @@ from trnet.bin.enh_options import add_run_options, runs_from
 from trnet.bin.options import Parser, device_from, make_parser
 from trnet.enh.dataset import drawn
 from trnet.enh.evaluate import score_test_set
-from trnet.enh.loop import FRONTEND, LAST
+from trnet.enh.loop import FRONTEND, read_last
 from trnet.enh.metrics import check_packages
 from trnet.enh.report import NOISY, write_report
 from trnet.enh.runs import TrainedFrontEnd
 from trnet.enh.schedule import best_epoch, score
 from trnet.errors import TrnetError, one_line_errors
+from trnet.frontend.checkpoint import read_state
 from trnet.kaldi.data_dir import DataDir
 from trnet.lock import only_one
 from trnet.provenance import commit, machine, versions
-from trnet.train.checkpoint import load_checkpoint
 
 
 def get_parser() -> Parser:
@@ -60,10 +60,10 @@ def main(args: list[str] | None = None) -> None:
 
 def about(run: TrainedFrontEnd) -> str:
     """How a run was trained."""
-    state, conf = load_checkpoint(run.folder / LAST), run.config.validation
+    state, conf = read_last(run.folder), run.config.validation
     history = state["history"]
     chosen = best_epoch(history, conf)
-    parameters = sum(tensor.numel() for tensor in state["method"]["modules"]["network"].values())
+    parameters = sum(tensor.numel() for tensor in read_state(run.folder / FRONTEND, "state_dict").values())
     what = {"pesq": "PESQ {:.3f}", "si_sdr": "SI-SDR {:.2f} dB"}[conf.choose].format(score(history[chosen - 1], conf))
     return (
         f"{parameters:,} values, epoch {chosen} of {len(history)} ({state['steps']} steps) by validation {what}, "

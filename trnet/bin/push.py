@@ -14,6 +14,9 @@ def get_parser() -> Parser:
     parser.add_argument("where", help="hf://org/name (log in first: hf auth login), or a folder")
     parser.add_argument("--license", help="the hub's word for the model's licence, e.g. cc-by-4.0")
     parser.add_argument("--private", action="store_true", help="make a new repository private")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace a README.md or trnet.zip that push did not write"
+    )
     return parser
 
 
@@ -23,7 +26,7 @@ def main(args: list[str] | None = None) -> None:
     opts = get_parser().parse_args(args)
     model = read_pretrained(opts.model)
     model.make_network()
-    print(push(model, opts.where, opts.license, opts.private))
+    print(push(model, opts.where, opts.license, opts.private, opts.overwrite))
 
 
 if __name__ == "__main__":

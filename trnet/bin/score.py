@@ -27,8 +27,8 @@ from trnet.jobs import do_all
 from trnet.lock import only_one
 from trnet.provenance import commit, machine, versions
 from trnet.stamp import digest
-from trnet.train.checkpoint import load_checkpoint
 from trnet.train.history import best_epoch
+from trnet.train.kept import read_last
 
 WAIT_S = 600  # for another process that writes a report in the same folder
 
@@ -189,7 +189,7 @@ def header(
     folds = {fold.number: fold.test_speaker for _, fold, _ in runs}
     seeds = dict.fromkeys(seed for _, _, seed in runs)
     speakers = " ".join(f"{number}:{speaker}" for number, speaker in folds.items())
-    states = [load_checkpoint(experiment.run_folder(*run) / "last.pt") for run in runs]
+    states = [read_last(experiment.run_folder(*run)) for run in runs]
     trained_with = Counter(text for state in states for text in state["trained_with"])
     done = [len(state["history"]) for state in states]
     chosen = [best_epoch(state["history"]) for state in states]

@@ -5,7 +5,7 @@ import sys
 from trnet.bin.enh_options import add_run_options, runs_from
 from trnet.bin.options import Parser, add_wandb_option, device_from, make_parser
 from trnet.enh.metrics import check_packages
-from trnet.errors import one_line_errors
+from trnet.errors import TrnetError, one_line_errors
 
 
 def get_parser() -> Parser:
@@ -18,12 +18,21 @@ def get_parser() -> Parser:
 
 @one_line_errors
 def main(args: list[str] | None = None) -> None:
-    """Train every run that is not finished yet."""
+    """Train every run that is not finished yet; one that fails does not stop the others."""
     opts = get_parser().parse_args(args)
     check_packages()
-    device = device_from(opts)
-    for run in runs_from(opts):
-        run.train(device, opts.nj, opts.wandb or None)
+    device, failures = device_from(opts), []
+    runs = runs_from(opts)
+    for run in runs:
+        try:
+            run.train(device, opts.nj, opts.wandb or None)
+        except TrnetError as error:
+            failures.append(error)
+            if len(runs) > 1:
+                print(f"failed: {error}")
+    if failures:
+        more = "" if len(runs) == 1 else f" ({len(failures)} of {len(runs)} runs failed; the others are done)"
+        raise TrnetError(f"{failures[0]}{more}")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from typing import Any
 
 from trnet.errors import TrnetError
 from trnet.files import write_bytes
+from trnet.numbers import real, whole
 
 MANIFEST = "manifest.json"
 MODEL, ABOUT, WEIGHTS, FRONTEND = "model.json", "about.json", "model.safetensors", "frontend.safetensors"
@@ -26,6 +27,8 @@ FORMAT = "trnet-model"
 VERSION = 1
 LARGEST = 4_000_000_000  # bytes of the zip
 LARGEST_JSON = 4_000_000  # bytes of a .json entry
+LARGEST_COUNT = 2**63  # of a whole number there
+LONGEST = 300  # characters of a file that go into a message
 DAMAGED = (zipfile.BadZipFile, OSError, EOFError, ValueError, struct.error, NotImplementedError, RuntimeError)
 
 
@@ -72,8 +75,10 @@ def read_archive(path: Path, needed: Collection[str], optional: Collection[str])
             manifest = _manifest(path, archive)
             _check_names(path, manifest, {info.filename for info in infos}, needed, optional)
             return {name: _entry(path, archive, name, said) for name, said in manifest.items()}
+    except PermissionError:
+        raise
     except DAMAGED as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = brief(error) or type(error).__name__
         raise TrnetError(f"{path}: is no whole zip of a model ({reason}); fetch or pack it again") from None
 
 
@@ -87,17 +92,34 @@ def read_json(content: bytes, name: str) -> dict[str, Any]:
 
     Raises: TrnetError if it is something else.
     """
+    if len(content) > LARGEST_JSON:
+        raise TrnetError(f"{name}: has {len(content)} bytes; pack the model again")
     try:
-        value = json.loads(content, parse_constant=_no_number)
+        value = json.loads(content, parse_constant=real, parse_float=real, parse_int=_count, object_pairs_hook=_mapping)
     except (ValueError, RecursionError) as error:
-        raise TrnetError(f"{name}: is no JSON ({error}); pack the model again") from None
+        raise TrnetError(f"{name}: is no JSON ({brief(error)}); pack the model again") from None
     if not isinstance(value, dict):
         raise TrnetError(f"{name}: is no JSON mapping; pack the model again")
     return value
 
 
-def _no_number(word: str) -> None:
-    raise ValueError(f"{word} in it")
+def brief(said: object) -> str:
+    """What an error says, or a value, in one line that is no longer than a terminal can show."""
+    text = " ".join(str(said).split())
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+
+
+def _count(text: str) -> int:
+    return whole(text, -LARGEST_COUNT, LARGEST_COUNT)
+
+
+def _mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON mapping; ValueError for a key that stands there twice, of which a reader would take the last."""
+    mapping = dict(pairs)
+    if len(mapping) < len(pairs):
+        twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
+        raise ValueError(f"the key {brief(twice)!r} stands there twice")
+    return mapping
 
 
 def _check_directory(path: Path, infos: list[zipfile.ZipInfo]) -> None:
@@ -105,15 +127,19 @@ def _check_directory(path: Path, infos: list[zipfile.ZipInfo]) -> None:
     counts = Counter(info.filename for info in infos)
     for info in infos:
         if counts[info.filename] > 1:
-            raise TrnetError(f"{path}: entry {info.filename!r} stands there twice; fetch or pack it again")
+            raise TrnetError(f"{path}: entry {brief(info.filename)!r} stands there twice; fetch or pack it again")
         if info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size or info.flag_bits & 1:
-            raise TrnetError(f"{path}: entry {info.filename!r} is compressed or encrypted; fetch or pack it again")
+            raise TrnetError(
+                f"{path}: entry {brief(info.filename)!r} is compressed or encrypted; fetch or pack it again"
+            )
     size, largest = sum(info.file_size for info in infos), min(path.stat().st_size, LARGEST)
     if size > largest:
         raise TrnetError(f"{path}: its entries claim {size} bytes, {largest} can be there; fetch or pack it again")
     for info in infos:
         if info.filename.endswith(".json") and info.file_size > LARGEST_JSON:
-            raise TrnetError(f"{path}: entry {info.filename!r} has {info.file_size} bytes; fetch or pack it again")
+            raise TrnetError(
+                f"{path}: entry {brief(info.filename)!r} has {info.file_size} bytes; fetch or pack it again"
+            )
 
 
 def _manifest(path: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
@@ -123,11 +149,13 @@ def _manifest(path: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
     except KeyError:
         raise TrnetError(f"{path}: is a zip without {MANIFEST}, no model of trnet; give one that it packed") from None
     if manifest.get("format") != FORMAT:
-        raise TrnetError(f"{path}: is of format {manifest.get('format')!r}, not {FORMAT}; give one that trnet packed")
+        raise TrnetError(
+            f"{path}: is of format {brief(manifest.get('format'))!r}, not {FORMAT}; give one that trnet packed"
+        )
     if manifest.get("version") != VERSION:
         raise TrnetError(
-            f"{path}: is of {FORMAT} version {manifest.get('version')!r}, this trnet reads {VERSION}; pack it again, "
-            "or use the trnet that packed it"
+            f"{path}: is of {FORMAT} version {brief(manifest.get('version'))}, this trnet reads {VERSION}; pack it "
+            "again, or use the trnet that packed it"
         )
     entries = manifest.get("entries")
     if not isinstance(entries, dict) or set(manifest) != {"format", "version", "entries"}:
@@ -140,11 +168,11 @@ def _check_names(
 ) -> None:
     found = found - {MANIFEST}
     if strays := sorted(found - {*needed, *optional}):
-        raise TrnetError(f"{path}: unknown entry {strays[0]!r}; fetch or pack it again")
+        raise TrnetError(f"{path}: unknown entry {brief(strays[0])!r}; fetch or pack it again")
     if missing := sorted(set(needed) - found):
         raise TrnetError(f"{path}: entry {missing[0]!r} is missing; fetch or pack it again")
     if odd := sorted(found ^ set(manifest)):
-        raise TrnetError(f"{path}: entry {odd[0]!r} and {MANIFEST} do not agree; fetch or pack it again")
+        raise TrnetError(f"{path}: entry {brief(odd[0])!r} and {MANIFEST} do not agree; fetch or pack it again")
 
 
 def _entry(path: Path, archive: zipfile.ZipFile, name: str, said: Any) -> bytes:

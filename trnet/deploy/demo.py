@@ -10,7 +10,7 @@ import numpy as np
 from trnet.deploy.answering import Answer
 from trnet.deploy.predictor import Predictor
 from trnet.deploy.recording import of_file
-from trnet.errors import TrnetError
+from trnet.errors import TrnetError, first_line, missing_package, report
 
 KINDS = ("noisy", "enhanced", "compensated")
 ZOOM = (3, 2)  # pixels a mel bin, pixels a frame
@@ -25,15 +25,16 @@ def make_demo(predictor: Predictor, name: str) -> Any:
     try:
         import gradio
     except ImportError:
-        raise TrnetError("the package gradio is not installed: pip install 'trnet[demo]'") from None
+        raise missing_package("gradio", "demo") from None
 
     def listen(path: str | None) -> list[Any]:
         if path is None:
             return [None] * (3 + len(KINDS))
         try:
             answer, pictures = hear_file(predictor, Path(path))
-        except TrnetError as error:
-            raise gradio.Error(str(error)) from None
+        except Exception as error:  # said on the page, and in one line where the page was started
+            report(error)
+            raise gradio.Error(first_line(error), print_exception=False) from None
         said = "this system has none" if answer.c is None else f"{answer.c:.3f}"
         return [answer.probabilities, said, rows_of(answer), *(pictures.get(kind) for kind in KINDS)]
 

@@ -7,12 +7,23 @@ from pathlib import Path
 from typing import Any
 
 from trnet.config import Classifier, Config, Encoder, Features, Gate, Pooling, System
-from trnet.deploy.archive import ABOUT, FRONTEND, GRAPH_CONFIG, GRAPHS, MODEL, json_bytes, origin_of, read_json
+from trnet.deploy.archive import (
+    ABOUT,
+    FRONTEND,
+    GRAPH_CONFIG,
+    GRAPHS,
+    MODEL,
+    brief,
+    json_bytes,
+    origin_of,
+    read_json,
+)
 from trnet.errors import TrnetError
 from trnet.sections import as_dict, build
 
 SECTIONS = {"features": Features, "encoder": Encoder, "pooling": Pooling, "classifier": Classifier, "gate": Gate}
 LONGEST_S = 600
+LONGEST_NAME = 200  # characters
 KEYS = {"name", "system", "classes", "frontend", *SECTIONS}
 FRONTEND_KEYS = {"conf", "fingerprint", "weights"}
 COMPARED = ("name", "revision", "sample_rate", "checkpoint_sha256", "weights_sha256", "package")
@@ -42,18 +53,21 @@ def describe(path: Path, entries: Mapping[str, bytes]) -> Description:
     """
     said, where = read_json(entries[MODEL], f"{path}: {MODEL}"), f"{path}: {MODEL}"
     if set(said) != KEYS:
-        raise TrnetError(f"{where}: missing or unknown {', '.join(sorted(KEYS ^ set(said)))}; pack the model again")
+        raise TrnetError(
+            f"{where}: missing or unknown {brief(', '.join(sorted(KEYS ^ set(said))))}; pack the model again"
+        )
     try:
         sections = {key: build(kind, said[key], key) for key, kind in SECTIONS.items()}
         system = build(System, said["system"], "system")
-    except TrnetError as error:
-        raise TrnetError(f"{where}: {error}") from None
-    if sections["features"].span > LONGEST_S * sections["features"].sample_rate:
+        too_long = sections["features"].span > LONGEST_S * sections["features"].sample_rate
+    except (TrnetError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
+        raise TrnetError(f"{where}: {brief(error)}") from None
+    if too_long:
         raise TrnetError(f"{where}: hears more than {LONGEST_S} s at once; pack a model of less")
     classes, frontend = said["classes"], said["frontend"]
-    if not (isinstance(classes, list) and all(isinstance(c, str) and c for c in classes) and len(classes) > 1):
+    if not (isinstance(classes, list) and all(map(_is_name, classes)) and len(classes) > 1):
         raise TrnetError(f"{where}: 'classes' is no list of names; pack the model again")
-    if len(set(classes)) != len(classes) or not isinstance(said["name"], str):
+    if len(set(classes)) != len(classes) or not _is_name(said["name"]):
         raise TrnetError(f"{where}: a class is listed twice, or 'name' is no name; pack the model again")
     if (frontend is not None) != system.hears_front_end:
         raise TrnetError(f"{where}: system and front-end do not go together; pack the model again")
@@ -65,6 +79,10 @@ def describe(path: Path, entries: Mapping[str, bytes]) -> Description:
     described = Description(said["name"], system, Config(**sections), tuple(classes), frontend, about)
     _check_graphs(path, entries, described)
     return described
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= LONGEST_NAME
 
 
 def check_section(section: Any, name: str) -> None:
@@ -79,7 +97,7 @@ def check_section(section: Any, name: str) -> None:
     ok = isinstance(section, dict) and set(section) == FRONTEND_KEYS
     ok = ok and isinstance(section["conf"], dict) and isinstance(section["fingerprint"], dict)
     ok = ok and all(key in section["fingerprint"] for key in COMPARED)
-    if not (ok and isinstance(section["fingerprint"]["name"], str)):
+    if not (ok and _is_name(section["fingerprint"]["name"])):
         raise TrnetError(f"{name}: the front-end's section is damaged; pack the model again")
 
 

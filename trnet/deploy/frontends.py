@@ -5,10 +5,12 @@ from typing import Any
 
 import torch
 
+from trnet.deploy.archive import brief
 from trnet.deploy.description import COMPARED, check_section
 from trnet.deploy.tensors import read_tensors, write_tensors
-from trnet.errors import TrnetError
+from trnet.errors import TrnetError, first_line
 from trnet.frontend import FRONTENDS, FrontEnd, build_frontend
+from trnet.frontend.own_code import named_in_errors
 from trnet.weights import misfits
 
 HARMLESS = ("none", "gtcrn", "cmgan", "dccrn", "dpt_fsnet", "nsnet2", "deepfilternet", "rnnoise")
@@ -61,8 +63,11 @@ def unpack_frontend(section: dict[str, Any], weights: bytes | None, name: str, t
     if weights is not None:
         config = {"frontend": kind, "frontend_conf": conf | {"init": "random"}}
         state = read_tensors(weights, f"{name}: {section['weights']}")
-        with torch.device("meta"):  # shapes alone: what the weights do not fill is not allocated
-            outline = build_frontend(config)
+        try:
+            with torch.device("meta"):  # shapes alone: what the weights do not fill is not allocated
+                outline = build_frontend(config)
+        except (RuntimeError, TypeError, ValueError, ArithmeticError) as error:  # sizes that PyTorch cannot count
+            raise TrnetError(f"{name}: no {kind} has such sizes ({brief(first_line(error))}); pack it again") from None
         if faults := misfits(outline, state):
             raise TrnetError(f"{name}: {section['weights']} does not fit {kind} ({faults}); pack it again")
         frontend = build_frontend(config)
@@ -70,11 +75,12 @@ def unpack_frontend(section: dict[str, Any], weights: bytes | None, name: str, t
         frontend.conf, frontend.checkpoint_sha256 = said["conf"], said["checkpoint_sha256"]
     else:
         frontend = build_frontend({"frontend": kind, "frontend_conf": conf})
-    now = frontend.fingerprint()
+    with named_in_errors(kind, "say what it is"):
+        now = frontend.fingerprint()
     if changed := [key for key in COMPARED if now[key] != said[key]]:
         key = changed[0]
         raise TrnetError(
-            f"{name}: was packed with another front-end {kind} than is to be had here ({key} {said[key]}, here "
+            f"{name}: was packed with another front-end {kind} than is to be had here ({key} {brief(said[key])}, here "
             f"{now[key]}); install what it names, or pack the model again"
         )
     return frontend

@@ -1,19 +1,24 @@
 """Packed models in folders and on the Hugging Face hub: one layout for both, ``trnet.zip`` and a model card."""
 
+import hashlib
 from pathlib import Path
 
 import yaml
 
-from trnet.deploy.archive import ABOUT
+from trnet.deploy.archive import ABOUT, read_entries
 from trnet.deploy.located import FILE, PREFIX, client, locate, repository, trouble
 from trnet.deploy.model_file import ModelFile, read_model
 from trnet.errors import TrnetError
-from trnet.files import write_bytes
+from trnet.files import read_text, write_bytes
 
 CARD = "README.md"
+MARK = "<!-- written by trnet push; sha256 of the text above: "
+LARGEST_CARD = 1 << 20  # bytes
 
 
-def push(model: ModelFile, where: str, license_id: str | None = None, private: bool = False) -> str:
+def push(
+    model: ModelFile, where: str, license_id: str | None = None, private: bool = False, overwrite: bool = False
+) -> str:
     """Put a model and its card into a folder, or into a repository on the hub, which is made where it is missing.
 
     Args:
@@ -21,11 +26,15 @@ def push(model: ModelFile, where: str, license_id: str | None = None, private: b
         where: a folder, or ``hf://org/name`` (log in first, by ``hf auth login``).
         license_id: the hub's word for the licence that its training corpus and front-end leave you, e.g. ``cc-by-4.0``.
         private: make a new repository private.
+        overwrite: replace files of a folder that were not written by this function, or changed since. (A repository
+            keeps what was there in its history.)
 
     Returns: where it is now.
 
-    Raises: TrnetError if it cannot be written there.
+    Raises: TrnetError if it cannot be written there, or files are in the way.
     """
+    if not where.startswith(PREFIX):
+        _check_folder(where, overwrite)
     try:
         text = card(model, where, license_id)
     except (TypeError, KeyError, ValueError, AttributeError) as error:
@@ -46,6 +55,47 @@ def push(model: ModelFile, where: str, license_id: str | None = None, private: b
     except Exception as error:
         raise trouble(where, error) from error
     return str(done.commit_url)
+
+
+def _check_folder(where: str, overwrite: bool) -> None:
+    """Refuse a folder in which something would be lost, or where a model is hardly meant to go."""
+    folder, again = Path(where), "name a new folder, or give --overwrite"
+    if not where.strip():
+        raise TrnetError(f"'{where}' names no folder; give a folder, or {PREFIX}org/name")
+    if folder.exists() and not folder.is_dir():
+        raise TrnetError(f"{folder}: is a file; name a folder")
+    if overwrite or not folder.is_dir():
+        return
+    strays = sorted(path.name for path in folder.iterdir() if path.name not in (FILE, CARD))
+    if strays and folder.samefile(Path.cwd()):
+        raise TrnetError(f"{where}: is the folder you are in, which holds {strays[0]} and more; {again}")
+    for path, is_ours in ((folder / FILE, _is_model), (folder / CARD, _is_own_card)):
+        if (path.exists() or path.is_symlink()) and not is_ours(path):
+            raise TrnetError(f"{path}: is there already, and not as trnet writes it; {again}")
+
+
+def _is_model(path: Path) -> bool:
+    """Whether a file is a packed model."""
+    try:
+        read_entries(path)
+    except (TrnetError, OSError):
+        return False
+    return not path.is_symlink()
+
+
+def _is_own_card(path: Path) -> bool:
+    """Whether a card is as `card` wrote it, to the letter."""
+    try:
+        text = read_text(path, LARGEST_CARD)
+    except (TrnetError, OSError, UnicodeDecodeError):
+        return False
+    body, mark, _ = text.rpartition(MARK)
+    return bool(mark) and text == _marked(body) and not path.is_symlink()
+
+
+def _marked(body: str) -> str:
+    """A card with a comment at its end, which is not shown, by which `_is_own_card` knows it."""
+    return f"{body}{MARK}{hashlib.sha256(body.encode()).hexdigest()} -->\n"
 
 
 def card(model: ModelFile, where: str, license_id: str | None = None) -> str:
@@ -77,7 +127,7 @@ def card(model: ModelFile, where: str, license_id: str | None = None) -> str:
             lines.append(
                 f"| {row['noise']} | {snr} | {row['n_utts']} | {_percent(row['uar'])} | {_percent(row['war'])} |"
             )
-    return f"---\n{yaml.safe_dump(head, sort_keys=True)}---\n\n" + "\n".join(lines) + "\n"
+    return _marked(f"---\n{yaml.safe_dump(head, sort_keys=True)}---\n\n" + "\n".join(lines) + "\n\n")
 
 
 def _percent(value: float | None) -> str:

@@ -4,7 +4,7 @@ import importlib
 from pathlib import Path
 from types import ModuleType
 
-from trnet.errors import TrnetError
+from trnet.errors import TrnetError, missing_package
 
 PREFIX = "hf://"
 FILE = "trnet.zip"
@@ -52,7 +52,7 @@ def client() -> ModuleType:
     try:
         return importlib.import_module("huggingface_hub")
     except ImportError:
-        raise TrnetError("the package huggingface_hub is not installed: pip install 'trnet[hub]'") from None
+        raise missing_package("huggingface_hub", "hub") from None
 
 
 def trouble(where: str, error: Exception) -> TrnetError:

@@ -20,6 +20,7 @@ from trnet.deploy.archive import (
     GRAPHS,
     MODEL,
     WEIGHTS,
+    brief,
     json_bytes,
     read_entries,
     write_archive,
@@ -27,7 +28,7 @@ from trnet.deploy.archive import (
 from trnet.deploy.description import SECTIONS, describe
 from trnet.deploy.frontends import unpack_frontend
 from trnet.deploy.tensors import read_tensors, write_tensors
-from trnet.errors import TrnetError
+from trnet.errors import TrnetError, first_line
 from trnet.frontend import FrontEnd
 from trnet.sections import as_dict
 from trnet.train.forward import make_model
@@ -73,8 +74,13 @@ class ModelFile:
 
         Raises: TrnetError if the weights are not this network's.
         """
-        with torch.device("meta"):  # shapes alone: what the weights do not fill is not allocated
-            outline = make_model(self.config, self.system, len(self.classes))
+        if len(self.config.encoder.channels) > len(self.weights):
+            raise TrnetError(f"{self.path}: {WEIGHTS} does not fit {MODEL} (too few weights); pack the model again")
+        try:
+            with torch.device("meta"):  # shapes alone: what the weights do not fill is not allocated
+                outline = make_model(self.config, self.system, len(self.classes))
+        except (RuntimeError, TypeError, ValueError, ArithmeticError) as error:  # sizes that PyTorch cannot count
+            raise TrnetError(f"{self.path}: {MODEL}: no network has such sizes ({brief(first_line(error))})") from None
         biases = [key for key in outline.state_dict() if "classifier." in key and key.endswith(".bias")]
         logits = self.weights.get(biases[-1])
         if logits is not None and logits.ndim == 1 and len(logits) != len(self.classes):

@@ -7,7 +7,11 @@ length of the example.
 
 import hashlib
 import io
+import os
+import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 
 import torch
@@ -17,13 +21,14 @@ from trnet.deploy.archive import FRONTEND_GRAPH, GRAPH_CONFIG, SER_GRAPH, json_b
 from trnet.deploy.description import of_graphs
 from trnet.deploy.model_file import ModelFile
 from trnet.deploy.onnx_frontends import graph_of
-from trnet.errors import TrnetError
+from trnet.errors import TrnetError, first_line, missing_package
 from trnet.frontend import FrontEnd
 from trnet.model.frames import ValidFrames
 from trnet.model.trnet import TRNet
 
 FORMAT, VERSION = "trnet-onnx", 2
 OPSET = 17
+STDOUT = 1  # its file descriptor
 
 
 class WholeFrames(ValidFrames):
@@ -87,19 +92,25 @@ class OneInput(nn.Module):
         return self.network.classifier(self.network.represent(features, WholeFrames.of(features)))
 
 
+class NoGraph(TrnetError):
+    """A network that ONNX cannot express."""
+
+
 def graphs_of(model: ModelFile, trust: bool = False) -> dict[str, bytes]:
     """``ser.onnx``, ``config.json`` and, where there is a graph of the front-end, ``frontend.onnx``.
 
-    Raises: TrnetError if a package is missing, or the model does not fit together.
+    Raises:
+        NoGraph: ONNX cannot express one of the two.
+        TrnetError: A package is missing, or the model does not fit together.
     """
     if find_spec("onnx") is None:
-        raise TrnetError("the package onnx is not installed: pip install 'trnet[export]'")
+        raise missing_package("onnx", "export")
     network, frontend = model.make_network(), model.make_frontend(trust)
     kinds = ("noisy", "enhanced") if model.system.input == "both" else (model.system.input,)
     example = tuple(torch.zeros(2, 61, model.config.features.num_mel_bins) for _ in kinds)
-    wrapped = BothInputs(network) if model.system.input == "both" else OneInput(network)
-    outputs = ("logits", "c") if model.system.input == "both" else ("logits",)
-    graphs = {SER_GRAPH: _graph(wrapped, example, kinds, "frames", outputs, ())}
+    wrap, outputs = (BothInputs, ("logits", "c")) if model.system.input == "both" else (OneInput, ("logits",))
+    with _said_of(f"the network {type(network).__name__} of {model.name}"):
+        graphs = {SER_GRAPH: _graph(wrap(network), example, kinds, "frames", outputs, ())}
     if (graph := frontend_graph(frontend, model.config.features.span)) is not None:
         graphs[FRONTEND_GRAPH] = graph
     name = None if frontend is None else frontend.name
@@ -117,11 +128,42 @@ def frontend_graph(frontend: FrontEnd | None, longest: int) -> bytes | None:
     """A front-end, ``wav`` (batch, samples) to ``enhanced`` (batch, samples); None where there is no graph for it.
 
     `longest`: samples of the longest clip that it is to enhance.
+
+    Raises: NoGraph if ONNX cannot express it.
     """
     module = graph_of(frontend, longest)
     if module is None:
         return None
-    return _graph(module, (torch.zeros(2, 4111),), ("wav",), "samples", ("enhanced",), ("enhanced",))
+    with _said_of(f"the front-end {frontend.name}"):
+        return _graph(module, (torch.zeros(2, 4111),), ("wav",), "samples", ("enhanced",), ("enhanced",))
+
+
+@contextmanager
+def _said_of(part: str) -> Iterator[None]:
+    """Turn whatever the exporter raises into one line about a part of the model."""
+    try:
+        yield
+    except Exception as error:  # its own, and what traced code raises
+        raise NoGraph(
+            f"ONNX cannot express {part} ({first_line(error)}); use the packed model without graphs, by PyTorch"
+        ) from None
+
+
+@contextmanager
+def _nothing_printed() -> Iterator[None]:
+    """Nothing goes to standard output, where PyTorch's C++ code writes all of a graph that it cannot express."""
+    if sys.stdout is None:  # it is closed
+        yield
+        return
+    sys.stdout.flush()
+    kept = os.dup(STDOUT)
+    try:
+        with open(os.devnull, "wb") as nothing:
+            os.dup2(nothing.fileno(), STDOUT)
+        yield
+    finally:
+        os.dup2(kept, STDOUT)
+        os.close(kept)
 
 
 def _graph(
@@ -136,7 +178,7 @@ def _graph(
     axes = {name: {0: "batch", 1: axis} for name in (*inputs, *lasting)}
     axes |= {name: {0: "batch"} for name in outputs if name not in lasting}
     file = io.BytesIO()
-    with warnings.catch_warnings(), torch.no_grad():
+    with warnings.catch_warnings(), torch.no_grad(), _nothing_printed():
         warnings.simplefilter("ignore")  # of tracing: checked against the network by tests at several lengths
         torch.onnx.export(
             module.eval(),

@@ -9,7 +9,7 @@ from typing import Any
 from trnet import __version__
 from trnet.deploy.frontends import pack_frontend, unpack_frontend
 from trnet.deploy.model_file import ModelFile
-from trnet.deploy.onnx_export import graphs_of
+from trnet.deploy.onnx_export import NoGraph, graphs_of
 from trnet.errors import TrnetError
 from trnet.eval.predictions import read_predictions, score
 from trnet.experiment import Experiment
@@ -17,8 +17,9 @@ from trnet.folds import Fold
 from trnet.frontend import build_frontend
 from trnet.sections import as_dict
 from trnet.stamp import digest, file_digest, read_stamp
-from trnet.train.checkpoint import load_checkpoint
+from trnet.train.checkpoint import way_out
 from trnet.train.history import best_epoch
+from trnet.train.kept import read_best, read_last
 
 QUICK = ("none", "gtcrn", "dccrn")
 """Front-ends whose graphs are packed: cmgan's is slower than PyTorch, dpt_fsnet's takes gigabytes."""
@@ -54,16 +55,17 @@ def pack_inputs(experiment: Experiment, name: str, fold: Fold, seed: int) -> dic
 
 
 def pack_run(experiment: Experiment, name: str, fold: Fold, seed: int, path: Path) -> ModelFile:
-    """What the model file of a run holds; `path` is where it is to be written; graphs where onnx is installed.
+    """What the model file of a run holds; `path` is where it is to be written; graphs where onnx is installed
+    and can express it.
 
     Raises: TrnetError if the run is not trained to its end under this configuration, its features are missing or of
         another front-end, its scores are of another checkpoint, or the front-end cannot be packed.
     """
     history = _history(experiment, name, fold, seed)
     folder, config = experiment.run_folder(name, fold, seed), experiment.config
-    best, system = load_checkpoint(folder / "best.pt"), config.system(name)
-    if best["classes"] != list(experiment.classes) or best["epoch"] != best_epoch(history):
-        raise TrnetError(f"{folder}/best.pt: is not of this run's chosen epoch and classes; train it again")
+    best, system = read_best(folder, "classes", "trained_with", "versions"), config.system(name)
+    if best["classes"] != list(experiment.classes):
+        raise TrnetError(f"{folder}/best.pt: is not of this run's classes; {way_out(folder / 'best.pt')}")
     section, frontend_weights = None, None
     if system.hears_front_end:
         frontend = build_frontend({"frontend": config.frontend, "frontend_conf": config.frontend_conf})
@@ -100,14 +102,23 @@ def pack_run(experiment: Experiment, name: str, fold: Fold, seed: int, path: Pat
     )
     packed.make_network()
     quick = section is None or section["fingerprint"]["name"] in QUICK
-    return replace(packed, graphs=graphs_of(packed)) if quick and find_spec("onnx") else packed
+    return replace(packed, graphs=_graphs(packed)) if quick and find_spec("onnx") else packed
+
+
+def _graphs(packed: ModelFile) -> dict[str, bytes]:
+    """The graphs of a model; none, which is said, where ONNX cannot express it."""
+    try:
+        return graphs_of(packed)
+    except NoGraph as error:
+        print(f"{packed.path}: is packed without graphs: {error}")
+        return {}
 
 
 def _history(experiment: Experiment, name: str, fold: Fold, seed: int) -> list[dict[str, Any]]:
     folder = experiment.run_folder(name, fold, seed)
     if not experiment.trained(name, fold, seed):
         raise TrnetError(f"{folder}: not trained (to the end, with this configuration); run stages 5 and 6")
-    return load_checkpoint(folder / "last.pt")["history"]
+    return read_last(folder)["history"]
 
 
 def _chosen(history: list[dict[str, Any]]) -> dict[str, Any]:
@@ -119,7 +130,7 @@ def _scores(folder: Path) -> list[dict[str, Any]]:
     stamp = read_stamp(folder / ".score.json")
     if stamp.get("state") != "done":
         return []
-    if stamp["made_from"]["checkpoint"] != file_digest(folder / "best.pt"):
+    if stamp.get("made_from", {}).get("checkpoint") != file_digest(folder / "best.pt"):
         raise TrnetError(f"{folder}/predictions.csv: is of another checkpoint; run stage 7 again")
     results = score(read_predictions(folder / "predictions.csv"))
     return [

@@ -4,6 +4,7 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from trnet.deploy.archive import brief
 from trnet.errors import TrnetError
 
 
@@ -24,5 +25,5 @@ def read_tensors(content: bytes, name: str) -> dict[str, Tensor]:
     try:
         return safetensors.torch.load(content)
     except (SafetensorError, KeyError, ValueError, OverflowError) as error:
-        reason = " ".join(str(error).split())
+        reason = brief(error)
         raise TrnetError(f"{name}: is no safetensors file ({reason}); pack the model again") from None

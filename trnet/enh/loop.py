@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,15 @@ from trnet.errors import TrnetError
 from trnet.files import write_text
 from trnet.frontend.clips import enhance_clips
 from trnet.provenance import commit, machine, versions
-from trnet.train.checkpoint import load_checkpoint, save_checkpoint
+from trnet.train.checkpoint import load_checkpoint, save_checkpoint, way_out
 from trnet.train.seeding import seed_torch
+from trnet.weights import damage_of
 
 BAR = "{desc}: {percentage:3.0f}%|{bar}| epoch {n:.1f}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
 WORTH = 1000  # utterances of an epoch for which it pays to start processes that read them
 FRONTEND, LAST = "frontend.pt", "last.pt"
+SCORES = tuple(f"valid_{name}" for name in METRICS)
+"""Columns of the history that an epoch may be chosen by."""
 
 
 @dataclass(frozen=True)
@@ -85,12 +88,15 @@ class Run:
         return is_finished(self.history, self.task.config.training, self.task.config.validation)
 
     def resume(self) -> None:
-        """Take up `last.pt` if it is there."""
+        """Take up `last.pt` if it is there.
+
+        Raises: TrnetError if it is damaged or of another network.
+        """
         path = self.folder / LAST
-        if not path.exists() or not (self.folder / FRONTEND).exists():
+        if not path.exists():
             return
-        state = load_checkpoint(path)
-        self.method.load(state["method"])
+        state = read_last(self.folder)
+        self.method.load(state["method"], path)
         self.history, self.steps = state["history"], state["steps"]
         self.trained_with = [*state["trained_with"], *self.trained_with]
 
@@ -117,7 +123,7 @@ class Run:
         count = len(groups)
         self.method.train(True)
         sums: dict[str, float] = {}
-        for done, (utts, (noisy, clean)) in enumerate(zip(groups, batches, strict=True), 1):
+        for done, (utts, (noisy, clean)) in enumerate(zip(groups, read_ahead(batches), strict=True), 1):
             self.steps += 1
             self.method.set_lr(lr := lr_at(self.steps, self.history, conf, self.task.config.validation))
             try:
@@ -153,10 +159,50 @@ class Run:
         state = {"method": self.method.state(), "history": self.history, "steps": self.steps, **about}
         save_checkpoint(self.folder / LAST, state)
         text = io.StringIO()
-        writer = csv.DictWriter(text, list(self.history[0]), lineterminator="\n")
+        columns = dict.fromkeys(name for row in self.history for name in row)
+        writer = csv.DictWriter(text, list(columns), lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.history)
         write_text(self.folder / "history.csv", text.getvalue())
+
+
+def read_ahead(batches: Iterator[Any]) -> Iterator[Any]:
+    """Batches that other processes read, whose failures come as one line.
+
+    Raises: TrnetError for audio that cannot be read (PyTorch puts the traceback of the process into the message), or a
+        process that was killed.
+    """
+    try:
+        yield from batches
+    except TrnetError as error:
+        raise TrnetError(str(error).rpartition("TrnetError: ")[2].strip()) from None
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise TrnetError("a process that reads segments was killed, perhaps for want of memory; lower --nj") from None
+
+
+def read_last(folder: Path) -> dict[str, Any]:
+    """The state of a run's last epoch, from ``last.pt``.
+
+    Raises: TrnetError if it is missing or damaged.
+    """
+    return load_checkpoint(folder / LAST, "method", "history", "steps", "trained_with", columns=SCORES)
+
+
+def check_chosen(folder: Path) -> None:
+    """Make sure that the front-end of the chosen epoch is there and whole.
+
+    Raises: TrnetError if it is not.
+    """
+    path = folder / FRONTEND
+    try:
+        with open(path, "rb") as stream:
+            damage = damage_of(stream)
+    except FileNotFoundError:
+        damage = f"gone, though {LAST} is there"
+    if damage:
+        raise TrnetError(f"{path}: is no readable checkpoint ({damage}); {way_out(path)}")
 
 
 def train_run(task: Task, folder: Path) -> None:

@@ -7,9 +7,11 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any
 
+from trnet.errors import TrnetError
 from trnet.parallel import end_with_parent
 
 
@@ -30,5 +32,7 @@ def mapping(nj: int) -> Iterator[Callable[[Callable[[Any], Any], Sequence[Any]],
     pool = concurrent.futures.ProcessPoolExecutor(nj, context, _start)
     try:
         yield lambda function, items: list(pool.map(function, items))
+    except BrokenProcessPool:
+        raise TrnetError("scoring: a worker process was killed, perhaps for want of memory; lower --nj") from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from trnet.enh.config import EnhConfig
 from trnet.enh.dataset import Pairs
-from trnet.enh.loop import FRONTEND, LAST, Task, train_run
+from trnet.enh.loop import FRONTEND, LAST, SCORES, Task, check_chosen, read_last, train_run
 from trnet.enh.schedule import ends_at, goes_too_far
+from trnet.errors import TrnetError
 from trnet.kaldi.data_dir import DataDir
 from trnet.lock import only_one
 from trnet.sections import as_dict, made_of
-from trnet.stamp import Stamp, dir_digest, file_digest
+from trnet.stamp import Stamp, dir_digest, file_digest, read_stamp
 from trnet.train.aside import make_way
-from trnet.train.checkpoint import load_checkpoint
+from trnet.train.checkpoint import way_out
 
 
 @dataclass(frozen=True)
@@ -47,24 +49,36 @@ class TrainedFrontEnd:
         return Stamp(self.folder, "train", made_from)
 
     def trained(self) -> bool:
-        """Whether it is finished under this very configuration."""
-        if not all((self.folder / name).is_file() for name in (FRONTEND, LAST)) or not self.stamp().done():
+        """Whether it is finished under this very configuration.
+
+        Raises: TrnetError if one of its checkpoints is damaged.
+        """
+        stamp, path = self.stamp(), self.folder / FRONTEND
+        if not all((self.folder / name).is_file() for name in (FRONTEND, LAST)) or not stamp.done():
             return False
-        history = load_checkpoint(self.folder / LAST)["history"]
-        return ends_at(history, self.config.training, self.config.validation)
+        if not ends_at(read_last(self.folder)["history"], self.config.training, self.config.validation):
+            return False
+        made = read_stamp(stamp.path).get("results", {}).get(FRONTEND)
+        if made is not None and made != file_digest(path):
+            raise TrnetError(f"{path}: is damaged, or not what was trained here; {way_out(path)}")
+        return True
 
     def train(self, device: torch.device, nj: int, wandb: str | None = None) -> None:
         """Train it, or say that it is up to date; `wandb`: project that gets the curves too.
 
-        Raises: TrnetError for missing data, a loss that is not finite, or a run that another process trains.
+        Raises: TrnetError for missing data, a loss that is not finite, a checkpoint that is damaged, or a run that
+            another process trains.
         """
         with only_one(self.folder):
             stamp = self.stamp()
             conf = self.config
-            make_way(stamp, self.folder / LAST, lambda history: goes_too_far(history, conf.training, conf.validation))
+            too_far = partial(goes_too_far, training=conf.training, validation=conf.validation)
+            make_way(stamp, self.folder / LAST, self.folder / FRONTEND, too_far, SCORES)
             if self.trained():
                 print(f"{self.folder}: up to date")
                 return
+            if (self.folder / LAST).exists():
+                check_chosen(self.folder)
             stamp.begin()
             pairs = [Pairs(DataDir(folder)) for folder in (self.train_data, self.valid_data)]
             train_run(Task(self.config, *pairs, self.seed, device, nj, wandb), self.folder)

@@ -84,7 +84,7 @@ def answers_of(
     system = experiment.config.system(name)
     checkpoint = experiment.run_folder(name, fold, seed) / "best.pt"
     model = make_model(experiment.config, system, len(experiment.classes))
-    load_weights(model, load_checkpoint(checkpoint)["model"], checkpoint)
+    load_weights(model, load_checkpoint(checkpoint, "model")["model"], checkpoint)
     tested = other or experiment
     reader = BatchReader(tested.store, tested.labels, input_kinds(system))
     return decode(model.to(experiment.device), system, reader, items, BATCH, with_h)

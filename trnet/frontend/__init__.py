@@ -24,6 +24,7 @@ from trnet.frontend.espnet import EspnetFrontEnd
 from trnet.frontend.gtcrn import GtcrnFrontEnd
 from trnet.frontend.none import NoFrontEnd
 from trnet.frontend.nsnet2 import NsNet2FrontEnd
+from trnet.frontend.own_code import named_in_errors
 from trnet.frontend.rnnoise import RnnoiseFrontEnd
 from trnet.frontend.speechbrain import SpeechbrainFrontEnd
 from trnet.names import frontend_id
@@ -78,7 +79,8 @@ def build_frontend(config: dict[str, Any]) -> FrontEnd:
     cls = _find(frontend_id(name, "config key 'frontend'"))
     full = _options(name, cls, conf)
     conf = _typed(name, cls, conf)
-    frontend = cls(**conf)
+    with named_in_errors(name, "be made"):
+        frontend = cls(**conf)
     frontend.name = name
     frontend.conf = full
     return frontend.requires_grad_(False).eval()

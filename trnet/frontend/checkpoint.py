@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from trnet.errors import TrnetError
-from trnet.weights import listed, misfits
+from trnet.weights import damage_of, listed, misfits
 
 FORMAT = "trnet-enh-1"
 """What the entry ``format`` of a checkpoint of a network trained with trnet says."""
@@ -49,18 +49,24 @@ def load_file(path: str | Path) -> Any:
     """Load a checkpoint with ``weights_only=True``, onto the CPU.
 
     Raises:
-        TrnetError: no such file, or not loadable with weights_only.
+        TrnetError: no such file, not loadable with weights_only, or trnet's own and damaged.
     """
     file = Path(path)
     if not file.is_file():
         raise TrnetError(f"checkpoint {file}: no such file: give the one of its authors by --frontend-checkpoint")
     try:
-        return torch.load(file, map_location="cpu", weights_only=True)
+        loaded = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load raises some ten unrelated types on foreign files
         raise TrnetError(
             f"checkpoint {file}: torch.load(weights_only=True) cannot read it "
             f"({type(error).__name__}): give the file its authors publish, fetched whole"
         ) from error
+    if isinstance(loaded, dict) and loaded.get("format") == FORMAT:  # others' checksums may be left out
+        with open(file, "rb") as stream:
+            damage = damage_of(stream)
+        if damage:
+            raise TrnetError(f"checkpoint {file}: is damaged ({damage}): put a whole copy of it back")
+    return loaded
 
 
 def state_of(
@@ -155,7 +161,7 @@ def load_strict(module: nn.Module, state: dict[str, Tensor], path: str | Path) -
         TrnetError: missing, extra or misshapen keys, or weights that are not finite; the module is
             untouched then.
     """
-    if faults := misfits(module, state):
+    if faults := misfits(module, state, exact=False):
         raise TrnetError(
             f"checkpoint {path} does not fit {type(module).__name__}: {faults}: give the checkpoint of this very model"
         )

@@ -6,6 +6,7 @@ import torch
 from trnet.audio import SILENCE_RMS
 from trnet.errors import TrnetError
 from trnet.frontend.base import FrontEnd
+from trnet.frontend.own_code import named_in_errors
 
 
 def enhance_clips(frontend: FrontEnd, clips: list[np.ndarray], names: list[str]) -> list[np.ndarray]:
@@ -26,7 +27,7 @@ def enhance_clips(frontend: FrontEnd, clips: list[np.ndarray], names: list[str])
     for row, clip, gain in zip(batch, clips, gains, strict=True):
         row[: len(clip)] = torch.from_numpy(clip / np.float32(gain))
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), named_in_errors(frontend.name, "enhance"):
             enhanced = frontend.enhance(batch.to(frontend.device), lengths.to(frontend.device)).cpu().numpy()
     except TrnetError as error:
         more = f" and {len(names) - 1} more, in a batch" if len(names) > 1 else ""
@@ -48,7 +49,7 @@ def enhance_utterance(frontend: FrontEnd, utt: str, clip: np.ndarray, name: str)
 
     Raises: TrnetError naming the utterance if the front-end gives another length, NaN, or silence for speech.
     """
-    with torch.inference_mode():
+    with torch.inference_mode(), named_in_errors(frontend.name, f"enhance {name}"):
         enhanced = frontend.enhance_utterance(utt, torch.from_numpy(clip).to(frontend.device)).cpu().numpy()
     if enhanced.shape != clip.shape:
         raise TrnetError(f"{name}: front-end made {enhanced.shape} of {clip.shape}; mend the front-end")

@@ -35,7 +35,7 @@ def ends_at(history: History, conf: Training) -> bool:
 def as_csv(history: History) -> str:
     """``history.csv``; the loss of CTC, where there is one, has the last column."""
     text = io.StringIO()
-    others = [name for name in (history[0] if history else {}) if name not in COLUMNS]
+    others = dict.fromkeys(name for row in history for name in row if name not in COLUMNS)
     writer = csv.DictWriter(text, [*COLUMNS, *others], lineterminator="\n")
     writer.writeheader()
     writer.writerows(history)

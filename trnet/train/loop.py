@@ -20,7 +20,7 @@ from trnet.board import Board
 from trnet.errors import TrnetError
 from trnet.train.average import MovingAverage
 from trnet.train.batch import Batch
-from trnet.train.checkpoint import load_weights
+from trnet.train.checkpoint import load_part, load_weights
 from trnet.train.ctc import make_head
 from trnet.train.data import BatchReader, draw_conditions, training_batches
 from trnet.train.forward import make_model
@@ -115,9 +115,9 @@ class Trajectory:
             load_weights(self.ctc, state.get("ctc", {}), path)
         if self.average is not None:
             load_weights(self.average, state.get("average", {}), path)
-        self.optimizer.load_state_dict(state["optimizer"])
+        load_part(self.optimizer, state["optimizer"], path, "optimizer")
         if self.scheduler is not None:
-            self.scheduler.load_state_dict(state["scheduler"])
+            load_part(self.scheduler, state.get("scheduler"), path, "scheduler")
         self.epoch = len(state["history"])
 
     def _parameter_groups(self) -> list[dict[str, Any]]:

@@ -7,15 +7,15 @@ from torch import Tensor, nn
 
 from trnet.board import Board
 from trnet.conditions import CLEAN
-from trnet.errors import TrnetError
 from trnet.eval.metrics import uar
 from trnet.files import write_text
 from trnet.folds import Fold
 from trnet.provenance import commit, machine, versions
-from trnet.train.checkpoint import check_weights, load_checkpoint, save_checkpoint
+from trnet.train.checkpoint import check_weights, save_checkpoint
 from trnet.train.data import draw_conditions
 from trnet.train.decode import decode
 from trnet.train.history import History, as_csv, best_epoch, is_finished
+from trnet.train.kept import check_best, read_last
 from trnet.train.task import Task
 
 BATCH = 64  # utterances a batch in validation
@@ -50,16 +50,9 @@ class Run:
         self.history, path = [], self.folder / "last.pt"
         if not path.exists():
             return None
-        state = load_checkpoint(path)
+        state = read_last(self.folder)
         check_weights(model, state["model"], path)
-        if not (self.folder / "best.pt").exists():
-            raise TrnetError(
-                f"{self.folder}/best.pt: is gone, but last.pt has {len(state['history'])} epochs; put it back, or "
-                "remove last.pt to train from the start"
-            )
-        next_epoch = len(state["history"]) + 1  # best.pt may be of it already: killed before last.pt was written
-        if load_checkpoint(self.folder / "best.pt")["epoch"] not in (best_epoch(state["history"]), next_epoch):
-            return None  # not of this history: from the start
+        check_best(self.folder, state["history"], stopped=True)
         self.history = state["history"]
         self.trained_with = list(dict.fromkeys([*state["trained_with"], *self.trained_with]))
         return state

@@ -24,7 +24,7 @@ def teacher_representations(
 
     Raises: TrnetError if the checkpoint is missing or of another model.
     """
-    load_weights(teacher, load_checkpoint(checkpoint)["model"], checkpoint)
+    load_weights(teacher, load_checkpoint(checkpoint, "model")["model"], checkpoint)
     teacher = teacher.to(reader.store.device).eval()
     h_s: dict[str, Tensor] = {}
     batches = list(scoring_batches([(utt, CLEAN) for utt in utts], reader.store.length, batch_size=32))

@@ -10,6 +10,7 @@ from trnet.config import Features
 from trnet.errors import TrnetError
 from trnet.heard import is_cut
 from trnet.kaldi.data_dir import DataDir
+from trnet.numbers import real
 
 EVENT = re.compile(r"\[[^\]]*\]")  # [LAUGHTER], [BREATHING]
 
@@ -51,10 +52,19 @@ def transcripts_of(data: DataDir, utts: Sequence[str], features: Features) -> Tr
     if not data.has("text"):
         raise TrnetError(f"{path}: no such file; CTC needs it: run stage 1, or set training.ctc_weight: 0")
     said = {utt: text for utt in utts if (text := normalise(data["text"].get(utt, "")))}
-    whole = {utt: text for utt, text in said.items() if not is_cut(float(data["utt2dur"][utt]), features)}
+    whole = {utt: text for utt, text in said.items() if not is_cut(_seconds(data, utt), features)}
     if not whole:
         raise TrnetError(
             f"{path}: of {len(utts)} training utterances {len(utts) - len(said)} have no transcript and {len(said)} "
             "are longer than features.max_frames; CTC needs some: complete the table, or set training.ctc_weight: 0"
         )
     return Transcripts(whole, len(utts) - len(said), len(said) - len(whole))
+
+
+def _seconds(data: DataDir, utt: str) -> float:
+    """Duration of an utterance; TrnetError if utt2dur does not say it."""
+    try:
+        return real(data["utt2dur"][utt], 0)
+    except (KeyError, ValueError) as error:
+        why = "no line" if isinstance(error, KeyError) else str(error)
+        raise TrnetError(f"{data.path}/utt2dur: {utt}: {why}; run stage 1 again") from None

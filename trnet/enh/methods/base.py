@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,6 +15,7 @@ from trnet.enh.config import EnhConfig
 from trnet.errors import TrnetError
 from trnet.frontend import build_frontend
 from trnet.sections import build
+from trnet.train.checkpoint import load_part, load_weights, way_out
 
 PesqMap = Callable[[Sequence[tuple[np.ndarray, np.ndarray]]], list[float]]
 """PESQ of pairs (estimate, clean) of signals (samples,) at 16 kHz."""
@@ -137,9 +139,16 @@ class Method:
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
         }
 
-    def load(self, state: dict[str, Any]) -> None:
-        """Take up what :meth:`state` gave."""
-        for name, module in self.modules().items():
-            module.load_state_dict(state["modules"][name])
-        for name, optimizer in self.optimizers.items():
-            optimizer.load_state_dict(state["optimizers"][name])
+    def load(self, state: dict[str, Any], path: Path) -> None:
+        """Take up what :meth:`state` gave.
+
+        Raises: TrnetError, which names `path`, if it is of another network, or damaged.
+        """
+        wanted = {"modules": self.modules(), "optimizers": self.optimizers}
+        for kind, parts in wanted.items():
+            if not isinstance(state.get(kind), dict) or state[kind].keys() != parts.keys():
+                raise TrnetError(f"{path}: entry 'method.{kind}' is missing or damaged; {way_out(path)}")
+        for name, module in wanted["modules"].items():
+            load_weights(module, state["modules"][name], path)
+        for name, optimizer in wanted["optimizers"].items():
+            load_part(optimizer, state["optimizers"][name], path, f"method.optimizers.{name}")
