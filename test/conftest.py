@@ -1,14 +1,16 @@
-"""What several folders of tests share: one thread, the tiny corpus, a disk that is full."""
+"""What several folders of tests share: how a test begins, the tiny corpus, a disk that is full."""
 
 from __future__ import annotations
 
 import os
+import random
 import re
 import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -19,15 +21,30 @@ from tiny import Tiny, make_tiny
 from trnet import files
 
 BROWSERS = ("chromium", "chromium-headless-shell", "google-chrome", "chrome", "chromium-browser")
+THREADS = int(os.environ.get("TRNET_TEST_THREADS", "1"))
 
 
 @pytest.fixture(scope="session", autouse=True)
-def one_thread():
-    """One thread: sums in the same order in every run, and nothing taken from others on the machine."""
+def thread_count():
+    """One thread, here and in commands that tests start: nothing is taken from others on the machine.
+
+    Another number by $TRNET_TEST_THREADS, to see that no verdict hangs on it.
+    """
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
+    torch.set_num_threads(THREADS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", str(THREADS))
+        yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def begun_alike(thread_count):
+    """Whatever ran before, a test draws the same random numbers, and has its threads (commands set their own)."""
+    torch.set_num_threads(THREADS)
+    torch.manual_seed(0)
+    np.random.seed(0)
+    random.seed(0)
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from trnet.bin import bench_train
 
 
+@pytest.mark.slow
 def test_every_row_has_a_rate_and_a_wait(tiny, tmp_path):
     out = tmp_path / "bench.json"
     options = ["--utterances", "16", "--seconds", "0.3", "--runs", "1", "--workers", "1", "--json", str(out)]

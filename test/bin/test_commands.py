@@ -250,6 +250,7 @@ def test_a_corpus_that_is_not_there_is_named(tmp_path, fails, option, main):
     assert "nowhere" in fails(main, args) and not out.exists()
 
 
+@pytest.mark.slow
 def test_from_features_to_scores_and_a_second_call_does_nothing(tiny, tmp_path, capsys, monkeypatch):
     """Two systems on fold 1: the teacher, then trnet, then results of every condition."""
     exp = tmp_path / "exp"
@@ -279,6 +280,7 @@ def test_from_features_to_scores_and_a_second_call_does_nothing(tiny, tmp_path, 
     assert capsys.readouterr().out.count("up to date") == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["trnet.eval.run_predictions.decode", "trnet.eval.report.draw_figures"])
 def test_scoring_stopped_by_ctrl_c_goes_on_to_the_very_same_files(tiny, tmp_path, where, capsys, monkeypatch, partials):
     """Stage 7, while it decodes and while it writes the report."""

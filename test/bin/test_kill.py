@@ -41,6 +41,7 @@ def killed_at(command: list[str], there: Path) -> bool:
     return process.wait() != 0
 
 
+@pytest.mark.slow
 def test_killed_in_each_stage_and_run_again_the_scores_are_the_same(stages, tmp_path):
     main = {"train": train.main, "score": score.main}
     whole, parts = tmp_path / "whole", tmp_path / "parts"

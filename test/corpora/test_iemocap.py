@@ -31,6 +31,7 @@ def test_tree_has_the_corpus_counts():
     assert Counter(t.label for t in turns)["exc"] == 1041
 
 
+@pytest.mark.slow
 def test_whole_corpus_has_5531_utterances(whole):
     assert len(whole.utts) == 5531
     assert Counter(whole["utt2emo"].values()) == {"ang": 1103, "hap": 1636, "neu": 1708, "sad": 1084}

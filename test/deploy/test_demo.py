@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 from pathlib import Path
 
@@ -62,6 +63,7 @@ def address(predictor):
     page.close()
 
 
+@pytest.mark.slow
 def test_a_browser_uploads_speech_and_sees_what_was_said(browser, address, predictor, tmp_path):
     wav = np.concatenate([tone("sad", 2, 30_000), hiss(5, 60_000)])
     path = write_wav(tmp_path / "speech.wav", wav)
@@ -75,11 +77,12 @@ def test_a_browser_uploads_speech_and_sees_what_was_said(browser, address, predi
     shown.locator("input[type=file]").first.set_input_files(path)
     emotion = shown.locator("#emotion")
     shown.wait_for_function("() => /\\d ?%/.test(document.querySelector('#emotion')?.innerText ?? '')", timeout=30_000)
-    assert (
-        expected.emotion in emotion.inner_text()
-        and f"{100 * max(expected.probabilities.values()):.0f}%" in emotion.inner_text().replace(" ", "")
-    )
-    assert shown.locator("#c textarea, #c input").first.input_value() == f"{expected.c:.3f}"
+    said = emotion.inner_text().replace(" ", "")
+    assert expected.emotion in said
+    percent = 100 * max(expected.probabilities.values())
+    assert min(abs(float(number) - percent) for number in re.findall(r"(\d+)%", said)) < 0.6  # shown in whole ones
+    c = float(shown.locator("#c textarea, #c input").first.input_value())
+    assert c == pytest.approx(expected.c, abs=6e-4)  # shown to three digits
     for kind in ("noisy", "enhanced", "compensated"):
         shown.wait_for_function(f"() => document.querySelector('#{kind} img')?.naturalWidth > 0", timeout=30_000)
         picture = imread(io.BytesIO(shown.locator(f"#{kind} img").screenshot()))
@@ -90,6 +93,7 @@ def test_a_browser_uploads_speech_and_sees_what_was_said(browser, address, predi
     shown.close()
 
 
+@pytest.mark.slow
 def test_a_browser_records_speech_and_sees_what_was_said(browser, address):
     page = browser.new_context(permissions=["microphone"]).new_page()
     complaints = []

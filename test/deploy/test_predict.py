@@ -20,6 +20,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from near import ANSWER, assert_near, assert_same_answer
 from shared import shared
 from tiny import RATE, hiss, tone, write_wav
 
@@ -57,12 +58,16 @@ def rows_of(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
 
 
-def said_of_fold(packed, tmp_path, capfd, *options) -> tuple[list[float], int]:
-    """Differences of every probability and c from stage 7's, over the whole test fold; how many labels differ."""
+def probabilities_of(row: dict[str, str]) -> dict[str, float]:
+    return {cls: float(row[cls]) for cls in CLASSES}
+
+
+def compare_fold(packed, tmp_path, capfd, *options) -> int:
+    """Every answer, probability and c of the whole test fold against stage 7's; how many there are."""
     with open(packed.predictions, newline="") as stream:
         expected = {(row["noise"], row["snr_db"], row["utt_id"]): row for row in csv.DictReader(stream)}
     assert len(expected) == 3 * 8
-    differences, others = [], 0
+    compared = 0
     for noise, snr in sorted({key[:2] for key in expected}):
         name = "tiny" if noise == "clean" else f"tiny_{noise}_{float(snr):g}db"
         wavs = DataDir(packed.tiny.root / "data" / name)["wav.scp"]
@@ -75,28 +80,31 @@ def said_of_fold(packed, tmp_path, capfd, *options) -> tuple[list[float], int]:
         assert status == 0 and [row["file"] for row in found] == utts
         for row in found:
             wanted = expected[noise, snr, row["file"]]
-            others += row["emotion"] != wanted["pred"]
-            differences += [abs(float(row[cls]) - float(wanted[cls])) for cls in CLASSES]
-            differences.append(abs(float(row["c"]) - float(wanted["c"])))
-    return differences, others
+            assert_same_answer(row["emotion"], probabilities_of(row), wanted["pred"], probabilities_of(wanted))
+            assert float(row["c"]) == pytest.approx(float(wanted["c"]), abs=ANSWER)
+            compared += 1
+    return compared
 
 
 @pytest.mark.parametrize("front_end", ["packed", "packed_gtcrn"])
-@pytest.mark.parametrize(("engine", "largest"), [("torch", 1e-5), ("onnx", 3e-4)])
-def test_a_whole_test_fold_is_answered_as_in_stage_7(front_end, engine, largest, tmp_path, capfd, request):
-    """Stage 3 keeps float samples, and the two bytes a value of stage 4 are gone through again: what is left is the
-    order of sums in batches. ONNX does not go through the two bytes."""
+@pytest.mark.parametrize("engine", ["torch", "onnx"])
+def test_a_whole_test_fold_is_answered_as_in_stage_7(front_end, engine, tmp_path, capfd, request):
+    """In other batches than there; ONNX does not go through the two bytes a value of stage 4."""
     packed = request.getfixturevalue(front_end)
-    differences, others = said_of_fold(packed, tmp_path, capfd, "--batch-size", "3", "--engine", engine)
-    assert others == 0 and len(differences) == 3 * 8 * 5 and max(differences) < largest, max(differences)
+    assert compare_fold(packed, tmp_path, capfd, "--batch-size", "3", "--engine", engine) == 3 * 8
 
 
 def test_features_are_rounded_as_the_archives_round_them(packed):
+    """To 65,535 steps from the least to the largest, the same ones but for features a step apart where they are
+    between two."""
     experiment, utt = packed.experiment, packed.experiment.data.utts[0]
     exact = fbank(torch.from_numpy(read_audio(experiment.data.clip(utt).path, RATE)), experiment.config.features)
     rounded = as_archived(exact.numpy(), experiment.config.features)
-    np.testing.assert_array_equal(rounded, experiment.archives.matrix("noisy", utt, CLEAN))
-    assert 1e-5 < np.abs(rounded - exact.numpy()).max() < 1e-3
+    archived = experiment.archives.matrix("noisy", utt, CLEAN)
+    step = float(exact.max() - exact.min()) / 65535
+    assert 0.1 * step < np.abs(rounded - exact.numpy()).max() < 0.6 * step
+    assert np.abs(rounded - archived).max() < 1.1 * step
+    assert (np.abs(rounded - archived) < 0.1 * step).mean() > 0.9
 
 
 def test_the_real_gtcrn_comes_back_from_its_file_with_its_weights():
@@ -113,20 +121,30 @@ def test_a_file_is_answered_alike_in_any_batch_format_and_from_python(packed_gtc
     model = packed_gtcrn.model
     by = ("--engine", "torch")
     alone = [rows_of(run(capfd, model, file, "--format", "csv", *by)[1])[0] for file in files]
-    status, out, err = run(capfd, model, *files, "--format", "jsonl", "--batch-size", "4", "--windows", *by)
+    by = ("--batch-size", "4", *by)
+    together = rows_of(run(capfd, model, *files, "--format", "csv", *by)[1])
+    status, out, err = run(capfd, model, *files, "--format", "jsonl", "--windows", *by)
     said = [json.loads(line) for line in out.splitlines()]
     assert status == 0 and "4 files, 1.8 s of audio in" in err and "real-time factor" in err
     table = run(capfd, model, *files, *by)[1].splitlines()
     assert table[0].split() == ["file", "start", "end", "emotion", "c", *CLASSES] and len(table) == 5
     ours = trnet.Predictor.from_pretrained(model)
-    for file, row, object_, line in zip(files, alone, said, table[1:], strict=True):
+    for file, row, object_, line, single in zip(files, together, said, table[1:], alone, strict=True):
+        # of the same batch: the same numbers, of as many digits as the format has
+        emotion, c, *shown = line.split()[3:]
+        assert row["file"] == object_["file"] == line.split()[0] == single["file"] == file
+        assert row["emotion"] == object_["emotion"] == emotion
+        assert float(row["c"]) == object_["c"] == pytest.approx(float(c), abs=6e-4)
+        assert probabilities_of(row) == object_["probabilities"]
+        assert list(map(float, shown)) == pytest.approx(list(probabilities_of(row).values()), abs=6e-4)
+        # of another batch, by the command and from Python
         answer = ours(*soundfile.read(file, dtype="float32"))
-        assert row["file"] == object_["file"] == line.split()[0] == file
-        assert row["emotion"] == object_["emotion"] == line.split()[3] == answer.emotion
-        assert float(row["c"]) == pytest.approx(object_["c"], abs=2e-6) == pytest.approx(answer.c, abs=2e-6)
-        for cls in CLASSES:
-            assert float(row[cls]) == pytest.approx(object_["probabilities"][cls], abs=2e-6)
-            assert answer.probabilities[cls] == pytest.approx(float(row[cls]), abs=2e-6)
+        for found, probabilities, its_c in (
+            (single["emotion"], probabilities_of(single), float(single["c"])),
+            (answer.emotion, answer.probabilities, answer.c),
+        ):
+            assert_same_answer(found, probabilities, row["emotion"], probabilities_of(row))
+            assert its_c == pytest.approx(object_["c"], abs=ANSWER)
         assert sum(answer.probabilities.values()) == pytest.approx(1, abs=1e-5)
         assert object_["windows"] == [
             {"start": 0.0, "end": object_["seconds"]}
@@ -140,7 +158,7 @@ def test_a_long_file_is_the_mean_of_its_windows_and_the_first_is_what_stage_7_he
     assert heard.longest == pytest.approx(5.015)
     assert [(w.start, w.end) for w in answer.windows] == [(0, 5.015), (5.015, 10.03), (pytest.approx(7.485), 12.5)]
     first = heard(wav[: heard.features.span], RATE)
-    assert first.windows[0].probabilities == pytest.approx(answer.windows[0].probabilities, abs=1e-6)
+    assert first.windows[0].probabilities == pytest.approx(answer.windows[0].probabilities, abs=ANSWER)
     for cls in CLASSES:
         assert answer.probabilities[cls] == pytest.approx(np.mean([w.probabilities[cls] for w in answer.windows]))
     assert answer.c == pytest.approx(np.mean([w.c for w in answer.windows]))
@@ -182,7 +200,7 @@ def test_reading_in_pieces_is_reading_at_once(rate, seconds, tmp_path):
     for size in (1 + len(mono) // 7, 100_000):
         blocks = [mono[i : i + size] for i in range(0, len(mono), size)]
         pieces = list(resampled(blocks, rate, RATE))
-        np.testing.assert_allclose(np.concatenate(pieces), whole, atol=1e-6)
+        assert_near(np.concatenate(pieces), whole)
     found_rate, found_seconds, blocks = of_file(tmp_path / "a.wav").blocks()
     assert found_rate == rate and found_seconds == pytest.approx(seconds, abs=1e-4)
     np.testing.assert_array_equal(np.concatenate(list(blocks)), mono)
@@ -194,8 +212,9 @@ def test_arrays_of_other_types_and_axes_are_the_same_audio(heard):
     stereo = np.stack([wav * 1.5, wav * 0.5], axis=1)
     sixteen = np.round(wav * 32768).astype(np.int16)
     for other in (stereo, stereo.T, torch.from_numpy(wav), wav.astype(np.float64)):
-        assert heard(other, RATE).probabilities == pytest.approx(expected, abs=1e-5)
-    assert heard(sixteen, RATE).probabilities == pytest.approx(expected, abs=1e-3)
+        assert heard(other, RATE).probabilities == pytest.approx(expected, abs=ANSWER)
+    # half a step of 16 bits is 1e-3 of the noise in the tone: some steps of the archives' in a log-mel
+    assert heard(sixteen, RATE).probabilities == pytest.approx(expected, abs=5 * ANSWER)
     for bad in (np.zeros((2, 2, 2)), wav.astype(np.uint8), np.array(["a"])):
         with pytest.raises(TrnetError, match="wav: is no audio"):
             heard(bad, RATE)
@@ -217,7 +236,7 @@ def test_silence_has_no_say(heard):
     speech = tone("ang", 1, heard.features.span)
     answer = heard(np.concatenate([speech, np.zeros(2 * heard.features.span, np.float32)]), RATE)
     assert [window.emotion is None for window in answer.windows] == [False, True, True]
-    assert answer.probabilities == pytest.approx(heard(speech, RATE).probabilities, abs=1e-6)
+    assert answer.probabilities == pytest.approx(heard(speech, RATE).probabilities, abs=ANSWER)
 
 
 @pytest.fixture
@@ -334,7 +353,7 @@ def test_a_stream_of_unknown_length_on_standard_input(packed, tmp_path):
     said = json.loads(done.stdout)
     assert said["file"] == "-" and said["seconds"] == pytest.approx(1.25)
     from_file = trnet.Predictor.from_pretrained(packed.model)((wav * 32767).astype(np.int16), RATE)
-    assert said["probabilities"] == pytest.approx(from_file.probabilities, abs=1e-5)
+    assert said["probabilities"] == pytest.approx(from_file.probabilities, abs=ANSWER)
 
 
 def test_what_is_wrong_with_the_call_is_one_line(packed, tmp_path, fails, monkeypatch):

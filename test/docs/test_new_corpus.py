@@ -65,6 +65,7 @@ def checkout(tmp_path) -> Path:
     return tmp_path
 
 
+@pytest.mark.recipe
 def test_the_page_from_its_first_step_to_its_last(checkout):
     *_, count, run = blocks("bash")
     script = "set -euo pipefail\n" + count + run

@@ -50,6 +50,7 @@ def recipe(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_the_class_runs_from_the_recipes_folder_in_several_processes(recipe):
     (module,) = blocks("python")
     note_process = "import os\nimport pathlib\n\npathlib.Path(f'imported-by-{os.getpid()}').touch()\n"

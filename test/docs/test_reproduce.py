@@ -42,6 +42,7 @@ def run(tmp_path):
     return do
 
 
+@pytest.mark.recipe
 def test_the_setup_is_found_and_every_option_is_known(run):
     first, *others = re.findall(r"^\./run\.sh .*$", PAGE, re.MULTILINE)
     done = run(first, "--stop-stage 0")

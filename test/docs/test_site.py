@@ -13,6 +13,7 @@ pytest.importorskip("furo", reason="pip install -e '.[docs]'")
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_the_site_builds_without_a_warning(tmp_path):
     command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", ROOT / "docs", tmp_path]
     done = subprocess.run(command, capture_output=True, text=True)

@@ -14,6 +14,8 @@ from trnet.kaldi.validate import PAIR_TABLES, validate_data_dir
 pytest.importorskip("pesq")
 pytest.importorskip("pystoi")
 
+pytestmark = pytest.mark.recipe
+
 SMALL = """
 base: dccrn.yaml
 sizes: {architecture: mini, n_fft: 128, window: 128, hop: 64}

@@ -21,6 +21,8 @@ import yaml
 
 pytest.importorskip("espeakng_loader")
 
+pytestmark = pytest.mark.recipe
+
 RECIPE = Path(__file__).parents[2] / "egs" / "mini" / "ser1"
 UTTERANCE = re.compile(r"^Ses(0[1-5])([FM])_(impro|script)(\d\d)(?:_(\d))?([a-z]?)_([FM])(\d{3})$")
 LABEL_LINE = re.compile(r"^\[(\d+\.\d{4}) - (\d+\.\d{4})\]\t(\w+)\t(\w{3})\t\[[\d., ]+\]$")

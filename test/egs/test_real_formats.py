@@ -17,6 +17,8 @@ from shared import shared
 
 from trnet.kaldi.data_dir import DataDir
 
+pytestmark = pytest.mark.recipe
+
 CLASSES = ("anger", "happiness", "neutral", "sadness")
 SMALL = "base: recipe.yaml\nencoder: {channels: [4, 8]}\npooling: {attention: 4}\n"
 

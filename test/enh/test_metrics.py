@@ -34,7 +34,7 @@ def test_si_sdr_by_hand():
 def test_si_sdr_where_it_is_not_defined():
     clean = speech_like(0.1)
     assert math.isnan(si_sdr(np.zeros_like(clean), clean)) and math.isnan(si_sdr(clean, np.zeros_like(clean)))
-    assert si_sdr(clean, clean) == math.inf
+    assert si_sdr(clean, clean) > 200  # what is left is of the size of float64's rounding, or nothing
 
 
 def test_clean_speech_scores_highest_and_noise_costs():

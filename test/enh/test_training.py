@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from near import WAVE
 
 from trnet.bin import enhance, evaluate_frontend, train_frontend
 from trnet.enh import loop
@@ -176,7 +177,7 @@ def test_every_network_trains_resumes_and_loads_with_its_sizes(name, pairs, tmp_
 
 
 def test_every_network_learns_a_batch_by_heart():
-    """Six steps on one batch lower each network's loss."""
+    """Six steps on one batch lower each network's loss, of 5 draws of weights by 20 % or by 5 dB at the least."""
     torch.manual_seed(0)
     clean = torch.sin(torch.arange(1600) * 0.3).repeat(2, 1) * 0.1
     noisy = clean + 0.05 * torch.randn(2, 1600)
@@ -239,7 +240,7 @@ def test_a_trained_front_end_enters_ser1_by_one_line_or_two_options(trained, tin
     noisy = soundfile.read(tiny.root / "data/tiny_esc_0db/wav" / first[0].name, dtype="float32")[0]
     wanted = frontend.enhance(torch.from_numpy(noisy)[None])[0].numpy()
     for path in (first[0], second[0]):
-        np.testing.assert_allclose(soundfile.read(path, dtype="float32")[0], wanted, atol=1e-5)
+        assert np.abs(soundfile.read(path, dtype="float32")[0] - wanted).max() < WAVE
 
 
 def test_curves_and_audio_are_in_tensorboard(trained):

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 import torch
+from near import WAVE, assert_near
 
 from trnet.errors import TrnetError
 from trnet.frontend import build_frontend
@@ -37,7 +38,7 @@ def test_what_lies_in_the_padding_does_not_matter(frontend):
     wav = torch.full((1, 900), float("nan"))
     wav[0, :600] = 0.1 * torch.randn(600)
     out = frontend.enhance(wav, torch.tensor([600]))
-    assert torch.allclose(out[0, :600], frontend.enhance(wav[:, :600])[0], atol=1e-7)
+    assert (out[0, :600] - frontend.enhance(wav[:, :600])[0]).abs().max() < WAVE
     assert not out[0, 600:].any()
 
 
@@ -96,4 +97,5 @@ def test_level_is_reached_without_clipping():
     scaled, gain = at_level(wav, -14.0)
     assert scaled[0].square().mean().sqrt().item() == pytest.approx(10 ** (-14 / 20), rel=1e-4)
     assert scaled[1].abs().max().item() == pytest.approx(1.0, rel=1e-4)
-    assert gain[2].item() == 1 and torch.allclose(scaled / gain, wav, atol=1e-7)
+    assert gain[2].item() == 1
+    assert_near(scaled / gain, wav)

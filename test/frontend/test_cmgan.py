@@ -4,6 +4,7 @@ import pickle
 
 import pytest
 import torch
+from near import WAVE, assert_near
 from shared import shared
 
 from trnet.errors import TrnetError
@@ -46,19 +47,26 @@ def test_waveform_is_the_references(official, reference, which):
     with torch.inference_mode():
         out = official.enhance(reference[f"input{which}"][None])[0]
     assert out.shape == reference[f"output{which}"].shape
-    assert (out - reference[f"output{which}"]).abs().max() < 1e-5
+    assert (out - reference[f"output{which}"]).abs().max() < WAVE
 
 
 def test_spectra_are_the_references(official, reference):
+    """The transform before compression, whose slope at an empty bin is infinite: there the last bits of an FFT count.
+
+    Compression and network of the reference's own spectrum.
+    """
     scaled, rms = unit_rms(reference["input"][None])
-    assert torch.allclose(1 / rms[0], reference["rms_c"], rtol=1e-6)
-    spec = compress(stft(pad_to_hop(scaled)))
-    assert (spec[:, 1:] - reference["spec_in"]).abs().max() < 1e-4
-    assert (spec[:, 0] - reference["spec_in"].square().sum(dim=1).sqrt()).abs().max() < 1e-4
+    assert_near(1 / rms[0], reference["rms_c"])
+    compressed = reference["spec_in"]  # real and imaginary part
+    spec = decompress(*compressed.unbind(dim=1))
+    assert_near(torch.view_as_real(stft(pad_to_hop(scaled))), torch.view_as_real(spec))
+    heard = compress(spec)
+    assert_near(heard[:, 1:], compressed)
+    assert_near(heard[:, 0], compressed.square().sum(dim=1).sqrt())
     with torch.no_grad():
-        out = official.network(spec)
+        out = official.network(heard)
     for got, wanted in zip(out, (reference["out_real"], reference["out_imag"]), strict=True):
-        assert (got - wanted[:, 0]).abs().max() < 1e-4
+        assert_near(got, wanted[:, 0])
 
 
 def test_size_of_the_papers_model():
@@ -85,7 +93,7 @@ def test_attention_in_blocks_is_attention(monkeypatch):
     wanted = (scores / 2**0.5).softmax(dim=3) @ v
     for held in (1, 2**18, 2**40):
         monkeypatch.setattr(conformer, "SCORES", held)
-        assert (attention.attend(q, k, v) - wanted).abs().max() < 1e-5
+        assert_near(attention.attend(q, k, v), wanted)
 
 
 def save(path, content) -> str:
@@ -157,7 +165,7 @@ def test_clips_are_lengthened_by_their_own_start(samples, padded):
 
 def test_level_does_not_matter():
     frontend, wav = tiny(), noise(1, 4000)
-    assert (frontend.enhance(0.01 * wav) / 0.01 - frontend.enhance(wav)).abs().max() < 1e-5
+    assert (frontend.enhance(0.01 * wav) / 0.01 - frontend.enhance(wav)).abs().max() < WAVE
 
 
 def test_compression_is_undone_and_has_gradients_at_empty_bins():
@@ -165,10 +173,10 @@ def test_compression_is_undone_and_has_gradients_at_empty_bins():
     wav[:, 1000:2000] = 0
     spec = stft(wav).requires_grad_()
     magnitude, real, imag = compress(spec).unbind(dim=1)
-    assert torch.allclose(magnitude, spec.abs().transpose(1, 2) ** 0.3, atol=1e-6)
+    assert_near(magnitude, spec.abs().transpose(1, 2) ** 0.3)
     assert not magnitude[0, 12:18].any() and magnitude[0, 25:].all()
     back = istft(decompress(real, imag))
-    assert torch.allclose(back, wav, atol=1e-6)
+    assert_near(back, wav)
     back.square().sum().backward()
     assert spec.grad.isfinite().all()
 
@@ -182,7 +190,7 @@ def test_batch_equals_alone_whatever_lies_behind_a_clip():
     out = frontend.enhance(wav, torch.tensor(sizes))
     for row, size in enumerate(sizes):
         alone = frontend.enhance(wav[row : row + 1, :size])[0]
-        assert torch.allclose(out[row, :size], alone, rtol=0, atol=1e-5)
+        assert torch.allclose(out[row, :size], alone, rtol=0, atol=WAVE)
         assert not out[row, size:].any()
 
 
@@ -205,7 +213,10 @@ def test_another_device_says_the_same():
 
 
 def test_the_generator_learns():
-    """Every weight gets a gradient, through the inverse transform too; a few steps lower the loss."""
+    """Every weight gets a gradient, through the inverse transform too; a few steps lower the loss.
+
+    By a tenth: of 5 draws of weights, the least was by 27 %.
+    """
     torch.manual_seed(0)
     network = TscNet(4).train()
     clean = torch.sin(torch.arange(800) * 0.3)[None] * torch.linspace(0, 1, 800)
@@ -225,4 +236,4 @@ def test_the_generator_learns():
         weights = [(n, p) for n, p in network.named_parameters() if n.endswith("weight")]  # norms cancel some biases
         assert [n for n, p in weights if not p.grad.any()] == []
         optimizer.step()
-    assert losses[-1] < 0.8 * losses[0], losses
+    assert losses[-1] < 0.9 * losses[0], losses

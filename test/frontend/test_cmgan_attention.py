@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from near import ROUNDINGS, assert_near
 from shared import needs_compiler
 
 from trnet.frontend.cmgan import attention
@@ -35,7 +36,10 @@ def way(request, monkeypatch):
 @pytest.mark.parametrize("loud", [1, 30])
 @pytest.mark.parametrize("steps", [1, 2, 5, 6, 7, 33, 113, 600])
 def test_attention_is_attention(way, steps, loud):
-    """All sizes of what is left of a block; 600 steps are past the farthest position with an embedding of its own."""
+    """All sizes of what is left of a block; 600 steps are past the farthest position with an embedding of its own.
+
+    A score of 100 is off by as many roundings of 1, and its exponential by as many of itself.
+    """
     layer = relative(64)
     q, k, v = torch.randn(3, 3, 4, steps, 16).unbind(0)
     q *= loud
@@ -43,7 +47,7 @@ def test_attention_is_attention(way, steps, loud):
     qkv = torch.stack([in_bits(q), k, v]).permute(1, 3, 0, 2, 4).contiguous()
     got = attention.attend(qkv, table).transpose(1, 2)
     wanted = layer.double().attend(q.double(), k.double(), v.double())
-    assert (got - wanted).abs().max() < 1e-5 * loud
+    assert_near(got, wanted, ROUNDINGS * loud)
 
 
 @pytest.mark.parametrize("loud", [1, 30])
@@ -56,7 +60,7 @@ def test_heads_of_another_width_are_pytorchs(steps, loud):
     assert steps == 1 or ((q @ k.transpose(2, 3)).abs().max() * 4**-0.5 > 128) == (loud > 1)
     qkv = torch.stack([in_bits(q), k, v]).permute(1, 3, 0, 2, 4).contiguous()
     got = attention.attend(qkv, attention.position_table(layer.rel_pos_emb.weight, steps)).transpose(1, 2)
-    assert (got - layer.attend(q, k, v)).abs().max() < 1e-5 * loud
+    assert_near(got, layer.attend(q, k, v), ROUNDINGS * loud)
 
 
 def test_what_is_not_finite_stays_so_and_where_it_is(way):
@@ -85,4 +89,4 @@ def test_fused_attention_is_attention(monkeypatch, steps):
     for rows, scores in ((256, 2**27), (7, 1), (64, 2**18)):
         monkeypatch.setattr(attention, "FUSED_ROWS", rows)
         monkeypatch.setattr(attention, "FUSED_SCORES", scores)
-        assert (attention.fused_attend(layer.rel_pos_emb.weight, q, k, v) - wanted).abs().max() < 1e-5
+        assert_near(attention.fused_attend(layer.rel_pos_emb.weight, q, k, v), wanted)

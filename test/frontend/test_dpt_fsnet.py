@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from near import assert_near
 
 from trnet.frontend.dpt_fsnet import DptFsnet, DptFsnetSizes
 from trnet.frontend.dpt_fsnet.network import DenseBlock
@@ -74,7 +75,7 @@ def test_transformer_is_that_of_torch_without_its_gru():
     with torch.no_grad():
         middle = ours.norm1(x + theirs(x, x, x, need_weights=False)[0])
         wanted = ours.norm2(middle + ours.linear(torch.relu(ours.gru(middle)[0])))
-        assert torch.allclose(ours(x), wanted, atol=1e-6)
+        assert_near(ours(x), wanted)
 
 
 @pytest.mark.parametrize("hop", [32, 16])

@@ -4,10 +4,14 @@ import math
 
 import pytest
 import torch
+from near import EPS, ROUNDINGS, assert_near
 
 from trnet.config import Gate
 from trnet.model.frames import ValidFrames
 from trnet.model.snr_gate import ReturningHardtanh, SNRGate, cosine_similarity
+
+OF_ONE = ROUNDINGS * EPS
+"""How far a similarity or c, both of size 1, may be off: see near.py."""
 
 
 def batch(lengths=(7, 4, 9), mels=5, seed=0, shift=10.0) -> tuple[torch.Tensor, torch.Tensor, ValidFrames]:
@@ -39,7 +43,7 @@ def test_equation_1_is_the_cosine_of_each_mel_bin_over_time(centred):
     d = cosine_similarity(x, x_e, frames, centred)
     assert d.shape == (3, 5)
     for b, length in enumerate((7, 4, 9)):
-        assert d[b].tolist() == pytest.approx(naive_d(x[b], x_e[b], length, centred), abs=1e-5)
+        assert d[b].tolist() == pytest.approx(naive_d(x[b], x_e[b], length, centred), abs=OF_ONE)
 
 
 def test_equation_1_by_hand():
@@ -47,7 +51,7 @@ def test_equation_1_by_hand():
     x = torch.tensor([[[3.0, 1.0, 2.0], [4.0, 1.0, -2.0]]])
     x_e = torch.tensor([[[4.0, 2.0, -1.0], [3.0, 2.0, 1.0]]])
     d = cosine_similarity(x, x_e, ValidFrames(torch.tensor([2]), 2), centred=False)
-    assert d[0].tolist() == pytest.approx([24 / 25, 1, -1], abs=1e-6)
+    assert d[0].tolist() == pytest.approx([24 / 25, 1, -1], abs=OF_ONE)
 
 
 @pytest.mark.parametrize("features", ["raw", "centred"])
@@ -63,9 +67,9 @@ def test_equations_2_to_4_from_the_similarities(features, gradient):
         d = naive_d(x[b], x_e[b], length, features == "centred")
         c_bar = sum(w * v for w, v in zip([0.9, -0.4, 0.3, 0.2, -0.1], d, strict=True)) - 0.2
         expected = min(max(0.0, c_bar), 1.0)
-        assert c[b].item() == pytest.approx(expected, abs=1e-5)
+        assert c[b].item() == pytest.approx(expected, abs=OF_ONE)
         mixed = expected * x[b] + (1 - expected) * x_e[b]
-        assert torch.allclose(compensated[b], mixed, atol=1e-4)
+        assert_near(compensated[b], mixed)
 
 
 @pytest.mark.parametrize(("bias", "expected"), [(-5.0, 0.0), (0.25, 0.25), (5.0, 1.0)])
@@ -78,7 +82,7 @@ def test_equation_3_keeps_c_in_0_to_1_and_equation_4_mixes_by_it(bias, expected,
         gate.fc.bias.fill_(bias)
     c, compensated = gate(x, x_e, frames)
     assert c.tolist() == [expected] * 3
-    assert torch.allclose(compensated, expected * x + (1 - expected) * x_e, atol=1e-5)
+    assert_near(compensated, expected * x + (1 - expected) * x_e)
     if bias > 1:
         assert torch.equal(compensated, x)
     if bias < 0:
@@ -89,7 +93,7 @@ def test_c_starts_as_the_mean_of_d():
     x, x_e, frames = batch()
     c, _ = SNRGate(5, Gate())(x, x_e, frames)
     d = [naive_d(x[b], x_e[b], length, True) for b, length in enumerate((7, 4, 9))]
-    assert c.tolist() == pytest.approx([sum(row) / 5 for row in d], abs=1e-5)
+    assert c.tolist() == pytest.approx([sum(row) / 5 for row in d], abs=OF_ONE)
     random = SNRGate(5, Gate(init="random"))
     assert random.fc.weight.std() > 0
 
@@ -97,7 +101,8 @@ def test_c_starts_as_the_mean_of_d():
 def test_c_is_1_where_the_front_end_changed_nothing():
     x, _, frames = batch()
     c, compensated = SNRGate(5, Gate())(x, x, frames)
-    assert c.tolist() == pytest.approx([1, 1, 1], abs=1e-6) and torch.allclose(compensated, x)
+    assert c.tolist() == pytest.approx([1, 1, 1], abs=OF_ONE)
+    assert_near(compensated, x)
 
 
 def test_centring_is_what_makes_the_similarity_see_the_noise():
@@ -115,7 +120,7 @@ def test_the_level_of_the_whole_utterance_is_no_matter_when_centred():
     """A louder recording adds a constant to all log-mels."""
     x, x_e, frames = batch()
     d = cosine_similarity(x, x_e, frames, True)
-    assert torch.allclose(cosine_similarity(x + 4.6, x_e + 4.6, frames, True), d, atol=1e-5)
+    assert_near(cosine_similarity(x + 4.6, x_e + 4.6, frames, True), d, of=1.0)
     assert not torch.allclose(cosine_similarity(x + 4.6, x_e + 4.6, frames, False), d, atol=1e-2)
 
 
@@ -129,8 +134,8 @@ def test_padding_moves_neither_d_nor_c_nor_the_compensated_features(features):
         alone = ValidFrames(torch.tensor([length]), length)
         parts = x[b : b + 1, :length], x_e[b : b + 1, :length]
         c_alone, compensated_alone = gate(*parts, alone)
-        assert c[b].item() == pytest.approx(c_alone.item(), abs=1e-6)
-        assert torch.allclose(compensated[b, :length], compensated_alone[0], atol=1e-6)
+        assert_near(c[b], c_alone[0], of=1.0)
+        assert_near(compensated[b, :length], compensated_alone[0])
 
 
 def test_frames_of_silence_do_not_divide_by_zero():

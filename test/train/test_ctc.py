@@ -12,6 +12,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from near import assert_near
 from tiny import SPEAKERS
 
 from trnet.bin import train
@@ -234,10 +235,10 @@ def test_ctc_sums_over_all_alignments_and_divides_by_pieces(scores):
     targets = [torch.tensor(t) for t in TARGETS]
     expected = [by_hand(s[:n], t) / len(t) for s, n, t in zip(scores, LENGTHS, TARGETS, strict=True)]
     loss = ctc_loss(scores, torch.tensor(LENGTHS), targets)
-    assert loss.item() == pytest.approx(sum(expected) / 4, rel=1e-5)
+    assert loss.item() == pytest.approx(sum(expected) / 4, rel=1e-4)
     # an item without a target adds zero, and is counted; a batch of such items is zero
     some = ctc_loss(scores, torch.tensor(LENGTHS), [targets[0], None, None, targets[3]])
-    assert some.item() == pytest.approx((expected[0] + expected[3]) / 4, rel=1e-5)
+    assert some.item() == pytest.approx((expected[0] + expected[3]) / 4, rel=1e-4)
     assert ctc_loss(scores, torch.tensor(LENGTHS), [None] * 4).item() == 0
 
 
@@ -248,7 +249,7 @@ def test_frames_behind_the_end_move_neither_loss_nor_gradient(scores):
     for row, length, target in zip(range(4), LENGTHS, targets, strict=True):
         alone = scores.detach()[row : row + 1, :length].requires_grad_()
         ctc_loss(alone, torch.tensor([length]), [target]).backward()
-        assert torch.allclose(scores.grad[row, :length], alone.grad[0] / 4, atol=1e-7)
+        assert_near(scores.grad[row, :length], alone.grad[0] / 4)
         assert not scores.grad[row, length:].any()
 
 
@@ -293,7 +294,7 @@ def test_the_gradient_reaches_the_blocks_before_the_tap_and_a_batch_is_its_items
 
     loss = loss_of(slice(0, 3), 43)
     alone = [loss_of(slice(i, i + 1), int(lengths[i])) for i in range(3)]
-    assert loss.item() == pytest.approx(sum(a.item() for a in alone) / 3, rel=1e-5) and alone[1].item() == 0
+    assert loss.item() == pytest.approx(sum(a.item() for a in alone) / 3, rel=1e-4) and alone[1].item() == 0
     loss.backward()
     reached = {name for name, p in model.named_parameters() if p.grad is not None and p.grad.any()}
     blocks = {int(name.partition("blocks.")[2][0]) for name in reached if "blocks." in name}
@@ -338,7 +339,7 @@ def test_every_system_learns_to_spell_and_says_so(trained, spoken, tmp_path, cap
         for row in rows:
             parts = row["task"] + 0.5 * row["low"] + 0.5 * row["high"] + 0.5 * row["ctc"]
             assert row["loss"] == pytest.approx(parts, rel=1e-5) and math.isfinite(row["ctc"])
-        assert rows[2]["ctc"] < rows[0]["ctc"]
+        assert rows[2]["ctc"] < rows[0]["ctc"] - 0.1  # of 20 runs with 5 seeds the least fell by 0.47
         assert table[0].endswith("valid_uar,c_clean,c_noisy,ctc") and table[1].endswith(f",{rows[0]['ctc']}")
         assert "ctc" not in best
     spoken(tmp_path, max_epochs=1).train("baseline_c", trained.folds[0], 1)

@@ -16,6 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from near import assert_near
 from tiny import CLASSES, SETS, SPEAKERS
 
 from trnet.bin import enhance, make_fbank
@@ -104,7 +105,8 @@ def test_a_run_leaves_the_chosen_epoch_the_last_one_and_its_history(trained):
         assert 0 <= row["c_clean"] <= 1 and 0 <= row["c_noisy"] <= 1
     _, teacher, _ = outcome(trained, "baseline_c")
     assert all(row["low"] == row["high"] == 0 and row["c_clean"] is None for row in teacher["history"])
-    assert teacher["history"][2]["loss"] < teacher["history"][0]["loss"]
+    # of 10 runs with 5 seeds the least fell by 0.2
+    assert teacher["history"][2]["loss"] < teacher["history"][0]["loss"] - 0.05
 
 
 @pytest.mark.parametrize(("name", "method"), [("trnet", "train_epoch"), ("trnet", "save"), ("trnet", "validate")])
@@ -209,20 +211,23 @@ def test_fewer_epochs_are_those_that_a_short_run_has(tiny, trained, tmp_path):
     assert same_outcome(outcome(again, "trnet"), outcome(short, "trnet"))
 
 
-def test_patience_says_where_a_run_ends_not_how_it_goes(tiny, trained, tmp_path):
-    uars = [row["valid_uar"] for row in outcome(trained, "baseline_c")[1]["history"]]
+def test_patience_says_where_a_run_ends_not_how_it_goes(tiny, trained, tmp_path, monkeypatch):
+    uars = [30.0, 20.0, 40.0, 40.0, 10.0]
+    whole = running.Run.validate
+    monkeypatch.setattr(
+        running.Run, "validate", lambda run, model: whole(run, model) | {"valid_uar": uars[len(run.history)]}
+    )
     fold, seed = trained.folds[0], 1
     impatient = tiny.experiment(tmp_path, max_epochs=9, patience=1)
     impatient.train("baseline_c", fold, seed)
     short = outcome(impatient, "baseline_c")[1]["history"]
-    rises = [i for i in range(1, len(short)) if short[i]["valid_uar"] > max(r["valid_uar"] for r in short[:i])]
-    assert len(short) == (rises[-1] if rises else 0) + 2  # one epoch after the last rise
+    assert [row["valid_uar"] for row in short] == uars[:2]  # one epoch after the last rise
     patient = tiny.experiment(tmp_path, max_epochs=len(short) + 1)
     assert not patient.trained("baseline_c", fold, seed)
     patient.train("baseline_c", fold, seed)
     long = outcome(patient, "baseline_c")[1]["history"]
     assert long[: len(short)] == short and len(long) == len(short) + 1  # went on
-    assert [row["valid_uar"] for row in long][:3] == uars[: len(long)][:3]
+    assert [row["valid_uar"] for row in long] == uars[:3]
     assert not impatient.trained("baseline_c", fold, seed)  # it would have ended before
 
 
@@ -317,13 +322,16 @@ def test_validation_uar_is_the_mean_recall_of_the_validation_speaker(trained):
     model = make_model(experiment.config, experiment.config.system("baseline_c"), 4)
     model.load_state_dict(best["model"])
     model.eval()
-    right = dict.fromkeys(CLASSES, 0)
+    surely, perhaps = 0, 0  # right, whichever of classes that are nearly as likely comes out
     for utt in fold.valid:
         x = torch.from_numpy(experiment.archives.matrix("noisy", utt, CLEAN).copy())
         with torch.inference_mode():
-            pred = CLASSES[model(x[None], torch.tensor([len(x)])).logits.argmax().item()]
-        right[utt[4:7]] += pred == utt[4:7]
-    assert last["history"][best["epoch"] - 1]["valid_uar"] == pytest.approx(sum(right.values()) / 2 / 4 * 100)
+            logits = model(x[None], torch.tensor([len(x)])).logits[0]
+        best_ones = {CLASSES[i] for i in (logits > logits.max() - 1e-3).nonzero().flatten().tolist()}
+        surely += best_ones == {utt[4:7]}
+        perhaps += utt[4:7] in best_ones
+    uar = last["history"][best["epoch"] - 1]["valid_uar"]  # 2 utterances of each of 4 classes
+    assert 100 / 8 * surely - 1e-6 < uar < 100 / 8 * perhaps + 1e-6
 
 
 def read_during(monkeypatch, work) -> set[tuple[str, str, str]]:
@@ -383,7 +391,7 @@ def test_h_s_is_what_the_teacher_makes_of_the_clean_speech(trained):
         with torch.inference_mode():
             out = teacher(x[None], torch.tensor([len(x)]))
         assert h_s[utt].dtype == torch.float32 and not h_s[utt].requires_grad
-        assert torch.allclose(h_s[utt], out.h[0], atol=1e-5)
+        assert_near(h_s[utt], out.h[0])
 
 
 def test_teacher_and_front_end_stand_still_while_trnet_trains(tiny, trained, tmp_path):
@@ -685,7 +693,7 @@ def test_the_average_of_the_weights_is_what_is_validated_and_kept(tiny, tmp_path
     average = steps[0][name]
     for weights in steps[1:]:
         average = 0.9 * average + 0.1 * weights[name]
-    assert torch.allclose(best["model"][name], average, atol=1e-6)
+    assert_near(best["model"][name], average)
     assert torch.equal(last["model"][name], steps[-1][name]) and not torch.allclose(
         best["model"][name], steps[-1][name]
     )
