@@ -80,7 +80,7 @@ def build_frontend(config: dict[str, Any]) -> FrontEnd:
     conf = _typed(name, cls, conf)
     frontend = cls(**conf)
     frontend.name = name
-    frontend.conf = full
+    frontend.conf = full | conf
     return frontend.requires_grad_(False).eval()
 
 
