@@ -51,6 +51,7 @@ def test_names_in_use_are_taken():
         (noise_name, "my_noise"),
         (noise_name, "\u017c1"),
         (frontend_id, "../../x:y"),
+        (frontend_id, "raw"),
         (frontend_id, "a..b:C"),
         (frontend_id, "a:b:c"),
         (frontend_id, "a:B.C"),

@@ -6,7 +6,7 @@ A condition is ``clean`` or a noise set at an SNR; its data dir is ``data/<corpu
 
 from dataclasses import dataclass
 
-from trnet.errors import TrnetError
+from trnet.names import noise_name
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,7 @@ def noisy_conditions(noises: list[str], snrs: list[float]) -> list[Condition]:
     Raises: TrnetError for a name that cannot be told apart in folder names.
     """
     for noise in noises:
-        if not noise.isalnum():
-            raise TrnetError(f"--noises {noise}: use letters and digits only")
+        noise_name(noise, "--noises")
     return [Condition(noise, snr) for noise in noises for snr in snrs]
 
 

@@ -7,6 +7,7 @@ from trnet.errors import TrnetError, printable
 
 LONGEST = 200  # bytes; file systems take 255, and suffixes come behind
 FRONTEND = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*(:[^\W\d]\w*)?")
+RESERVED = ("raw", "pieces")  # folders beside those of front-ends
 NOISE = re.compile(r"[A-Za-z0-9]+")
 SETTING = re.compile(r"\w[\w.+-]*")
 
@@ -62,4 +63,6 @@ def frontend_id(name: str, what: str) -> str:
     if not isinstance(name, str) or not FRONTEND.fullmatch(name) or len(name.encode()) > LONGEST:
         shown = printable(str(name)[:LONGEST])
         raise TrnetError(f"{what}: '{shown}' is no front-end; give a name of README.md's table or package.module:Class")
+    if name in RESERVED:
+        raise TrnetError(f"{what}: '{name}' is the name of a folder beside those of front-ends; give it another")
     return name

@@ -81,7 +81,7 @@ def test_tables_and_what_cannot_be_built(tmp_path, capsys):
     ("args", "message"),
     [
         (["--frontends", "gtcrm"], "--frontends gtcrm: no such front-end; did you mean 'gtcrn'?"),
-        (["--seconds", "0"], "give numbers over 0"),
+        (["--seconds", "0"], "argument --seconds: 0.0 must be from 0.1"),
         (["--checkpoints", "gtcrn=nowhere.tar"], "--checkpoints gtcrn=nowhere.tar"),
     ],
 )

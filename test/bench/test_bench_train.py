@@ -29,7 +29,10 @@ def test_every_row_has_a_rate_and_a_wait(tiny, tmp_path):
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [(["--system", "trnett"], "no such system; did you mean 'trnet'"), (["--runs", "0"], "give numbers over 0")],
+    [
+        (["--system", "trnett"], "no such system; did you mean 'trnet'"),
+        (["--runs", "0"], "argument --runs: 0 must be from 1"),
+    ],
 )
 def test_what_is_wrong_is_one_line(tiny, fails, options, message):
     assert message in fails(bench_train.main, ["--config", str(tiny.config_path), *options])

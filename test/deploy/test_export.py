@@ -383,7 +383,7 @@ def reverse_classes(said):
         ({"config": lambda said: said.pop("input")}, "do not agree (input)"),
         ({"model": lambda said: said["features"].update(pad="repeat")}, "do not agree (features)"),
         ({"model": lambda said: said.update(classes=["a"])}, "'classes' is no list of names"),
-        ({"model": lambda said: said["features"].update(max_frames=10**9)}, "hears more than 600 s at once"),
+        ({"model": lambda said: said["features"].update(max_frames=100_000)}, "hears more than 600 s at once"),
     ],
 )
 def test_a_forged_model_is_refused_by_both_engines(packed_gtcrn, tmp_path, fails, engine, changes, message):

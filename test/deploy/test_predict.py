@@ -370,9 +370,9 @@ def test_what_is_wrong_with_the_call_is_one_line(packed, tmp_path, fails, monkey
     model = str(packed.model)
     assert "unknown option --formt; did you mean '--format'?" in fails(predict.main, [model, file, "--formt", "csv"])
     assert "--window 9: the model hears up to 5.015 s" in fails(predict.main, [model, file, "--window", "9"])
-    assert "--window: nan is no finite number" in fails(predict.main, [model, file, "--window", "nan"])
-    assert "--hop: inf is no finite number" in fails(predict.main, [model, file, "--hop", "inf"])
-    assert "--batch-size: 0 must be 1 or more" in fails(predict.main, [model, file, "--batch-size", "0"])
+    assert "argument --window: 'nan'" in fails(predict.main, [model, file, "--window", "nan"])
+    assert "argument --hop: 'inf'" in fails(predict.main, [model, file, "--hop", "inf"])
+    assert "argument --batch-size: 0 must be from 1" in fails(predict.main, [model, file, "--batch-size", "0"])
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert "--ngpu 1: PyTorch sees no GPU here" in fails(predict.main, [model, file, "--ngpu", "1"])
 

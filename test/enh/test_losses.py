@@ -131,7 +131,7 @@ def test_cmgans_parts_are_nought_for_a_perfect_estimate(monkeypatch):
     ("frontend", "loss", "message"),
     [
         ("cmgan", {"magnitud": 1.0}, "unknown key 'loss.magnitud'; did you mean 'magnitude'?"),
-        ("cmgan", {"gan": -1.0}, "must not be negative"),
+        ("cmgan", {"gan": -1.0}, "gan: -1.0 must be from 0"),
         ("dccrn", {"time": 1.0}, "unknown key 'loss.time'"),
         ("dpt_fsnet", {"magnitude": 0.0, "complex": 0.0}, "not all of them 0"),
     ],

@@ -279,8 +279,11 @@ def test_the_gate_of_a_whole_network_is_float32_under_autocast():
         ({"model": "ser", "model_conf": PAPER | {"encodr": {}}}, "unknown key 'encodr'; did you mean 'encoder'"),
         ({"model": "ser", "model_conf": PAPER | {"encoder": {"kernal": 3}}}, "'encoder.kernal'; did you mean 'kernel'"),
         ({"model": "ser", "model_conf": {"num_mels": 80}}, "key 'num_classes' is missing"),
-        ({"model": "ser", "model_conf": PAPER | {"encoder": {"kernel": "5"}}}, "encoder.kernel: must be of type int"),
-        ({"model": "trnet", "model_conf": PAPER | {"gate": {"init": "zero"}}}, "gate.init: zero is not one of"),
+        (
+            {"model": "ser", "model_conf": PAPER | {"encoder": {"kernel": "five"}}},
+            "encoder.kernel: 'five' is no whole number",
+        ),
+        ({"model": "trnet", "model_conf": PAPER | {"gate": {"init": "zero"}}}, "gate.init: 'zero' is not one of"),
     ],
 )
 def test_what_is_wrong_in_a_model_config_is_said(config, message):

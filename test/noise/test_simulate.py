@@ -217,7 +217,7 @@ def test_names_of_conditions():
     ]
     assert Condition("esc", 5.0).data_name("nemo") == "nemo_esc_5db" and CLEAN.data_name("nemo") == "nemo"
     assert Condition("esc", 5).utt("u1") == "u1-esc_5db" and CLEAN.utt("u1") == "u1"
-    with pytest.raises(TrnetError, match="my_noise: use letters and digits only"):
+    with pytest.raises(TrnetError, match="--noises: 'my_noise'"):
         noisy_conditions(["my_noise"], [0])
 
 

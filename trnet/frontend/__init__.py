@@ -82,7 +82,7 @@ def build_frontend(config: dict[str, Any]) -> FrontEnd:
     with named_in_errors(name, "be made"):
         frontend = cls(**conf)
     frontend.name = name
-    frontend.conf = full
+    frontend.conf = full | conf
     return frontend.requires_grad_(False).eval()
 
 

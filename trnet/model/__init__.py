@@ -8,6 +8,7 @@ from trnet.config import Classifier, Encoder, Gate, Pooling
 from trnet.errors import TrnetError, nearest
 from trnet.model.ser import SER
 from trnet.model.trnet import TRNet
+from trnet.numbers import whole
 from trnet.sections import build
 
 MODELS = ("ser", "trnet")
@@ -30,9 +31,11 @@ def build_model(config: dict[str, Any]) -> nn.Module:
         if key not in KEYS:
             raise TrnetError(f"model_conf: unknown key '{key}'{nearest(key, KEYS)}")
     try:
-        num_mels, num_classes = int(conf["num_mels"]), int(conf["num_classes"])
+        num_mels, num_classes = (whole(conf[key], 1, 100_000) for key in ("num_mels", "num_classes"))
     except KeyError as error:
         raise TrnetError(f"model_conf: key {error} is missing; say how many there are") from None
+    except ValueError as error:
+        raise TrnetError(f"model_conf: num_mels, num_classes: {error}; say how many there are") from None
     encoder = build(Encoder, conf.get("encoder", {}), "encoder")
     pooling = build(Pooling, conf.get("pooling", {}), "pooling")
     ser = SER(num_mels, num_classes, encoder, pooling, build(Classifier, conf.get("classifier", {}), "classifier"))
