@@ -49,11 +49,13 @@ def one_by_one(command, tmp_path):
     return found
 
 
+@pytest.mark.slow
 def test_two_runs_at_a_time_give_the_bits_of_one_by_one(command, one_by_one, tmp_path):
     assert train.main(command("together", "--folds", "1 3", "--seeds", "1 2", "--nj", "2")) == 0
     assert_same(weights(tmp_path / "together"), one_by_one)
 
 
+@pytest.mark.slow
 def test_torchrun_splits_the_runs(command, one_by_one, tmp_path):
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     options = command("split", "--folds", "1 3", "--seeds", "1 2")
@@ -66,6 +68,7 @@ def test_torchrun_splits_the_runs(command, one_by_one, tmp_path):
     assert_same(weights(tmp_path / "split"), one_by_one)
 
 
+@pytest.mark.slow
 def test_under_torchrun_a_run_that_fails_does_not_stop_the_others(command, tiny, tmp_path, broken):
     """The first process has nothing but the failing run; the second one's run takes longer."""
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -100,6 +103,7 @@ def broken(tiny, tmp_path) -> Path:
     return dump
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nj", ["1", "2"])
 def test_a_run_that_fails_does_not_stop_the_others(command, broken, tmp_path, nj, capsys):
     assert train.main(command("exp", "--folds", "1 6", "--nj", nj, dump=broken)) == 1

@@ -29,6 +29,8 @@ from trnet.eval.predictions import read_predictions, read_results
 from trnet.eval.run_predictions import answers_of
 from trnet.kaldi.data_dir import DataDir
 
+pytestmark = pytest.mark.slow
+
 SYSTEMS = ["baseline_c", "baseline_e", "trnet"]
 
 

@@ -68,6 +68,7 @@ def test_fast_is_plain(channels, clips, samples):
     assert torch.is_inference(got) is False
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_compiled_and_not_enhance_alike(monkeypatch):
     """Also past the farthest position with an embedding of its own."""

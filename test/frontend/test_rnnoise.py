@@ -30,6 +30,7 @@ def test_si_sdr_of_noisy_speech_rises(frontend, speech, real_noise, mix, si_sdr)
     assert sum(gains) / len(gains) > 2, gains
 
 
+@pytest.mark.slow
 def test_output_is_aligned(frontend, speech, real_noise, mix, lag):
     for clean, noise in zip(speech, real_noise, strict=True):
         noisy = mix(clean, noise, 10.0)

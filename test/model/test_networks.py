@@ -170,6 +170,7 @@ for _ in range(20):
 """
 
 
+@pytest.mark.slow
 def test_an_encoder_of_few_channels_does_not_crash():
     """oneDNN writes out of bounds in a 1 x 1 convolution of stride 2 over fewer than 8 channels_last channels."""
     root = Path(__file__).parents[2]
