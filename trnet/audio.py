@@ -6,11 +6,12 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
-import soundfile
 
-from trnet.errors import TrnetError
+from trnet.containers import Damaged, check_container
+from trnet.decoding import open_sound
 from trnet.files import write_bytes
 
 SILENCE_RMS = 1e-5  # -100 dB of full scale: below this a recording holds no signal
@@ -70,46 +71,65 @@ def _resampled_by_scipy(samples: np.ndarray, old: int, new: int) -> np.ndarray:
     return scipy.signal.resample_poly(samples.astype(np.float64), new, old, window=taps).astype(np.float32)
 
 
-def _decode(path: Path, start_s: float = 0.0, end_s: float | None = None) -> tuple[np.ndarray, int, int]:
-    """Mono float32 samples, sampling rate in Hz, number of channels."""
-    try:
-        with soundfile.SoundFile(str(path)) as sound:
-            rate, channels = sound.samplerate, sound.channels
-            first = round(start_s * rate)
-            sound.seek(first)
-            count = -1 if end_s is None else round(end_s * rate) - first
-            samples = sound.read(frames=count, dtype="float32", always_2d=True)
-    except FileNotFoundError:
-        raise TrnetError(f"{path}: no such audio file; mend the path in wav.scp") from None
-    except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
-        hint = "replace the file" if Path(path).exists() else "no such file; mend the path in wav.scp"
-        raise TrnetError(f"{path}: cannot be read as audio ({error}); {hint}") from None
-    if len(samples) == 0:
-        raise TrnetError(f"{path}: holds no samples; replace the file or remove its utterance")
-    if not np.isfinite(samples).all():
-        raise TrnetError(f"{path}: holds NaN or infinite samples; replace the file")
-    return samples.mean(axis=1), rate, channels
+def decode(
+    file: Path | BinaryIO,
+    start_s: float = 0.0,
+    end_s: float | None = None,
+    channel: int | None = None,
+    where: str | None = None,
+) -> tuple[np.ndarray, int, int]:
+    """Mono samples (n,) float32, their rate in Hz, and the number of channels.
+
+    Args:
+        file: a path, or a seekable stream.
+        start_s: where to begin, seconds.
+        end_s: where to end; None: at the end.
+        channel: which one, from 0; None: the mean of all. A recording of one channel has no other.
+        where: what to call it in messages; its path if not given.
+
+    Raises: TrnetError if it cannot be decoded, is empty, cut short or holds NaN, or its channels cancel.
+    """
+    sound = open_sound(file, where)
+    blocks = list(sound.mono(channel, start_s, end_s))
+    return blocks[0] if len(blocks) == 1 else np.concatenate(blocks), sound.rate, sound.channels
 
 
-def inspect_audio(path: Path, start_s: float = 0.0, end_s: float | None = None) -> AudioInfo:
+def inspect_audio(
+    path: Path, start_s: float = 0.0, end_s: float | None = None, channel: int | None = None
+) -> AudioInfo:
     """Decode a recording to the end and say what it is.
 
-    Raises: TrnetError if it cannot be decoded, is empty, or holds NaN.
+    Raises: TrnetError as :func:`decode`.
     """
-    samples, rate, channels = _decode(path, start_s, end_s)
+    samples, rate, channels = decode(path, start_s, end_s, channel)
     rms = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
     return AudioInfo(rate, channels, len(samples) / rate, rms)
 
 
-def read_audio(path: Path, rate: int, start_s: float = 0.0, end_s: float | None = None) -> np.ndarray:
-    """Samples (n,) float32 at `rate` Hz: channels averaged, resampled where the file has another rate.
+def read_audio(
+    file: Path | BinaryIO,
+    rate: int,
+    start_s: float = 0.0,
+    end_s: float | None = None,
+    channel: int | None = None,
+    where: str | None = None,
+) -> np.ndarray:
+    """Samples (n,) float32 at `rate` Hz, resampled where the file has another; the rest as for :func:`decode`.
 
-    Raises: TrnetError if the file cannot be decoded, is empty, or holds NaN.
+    Raises: TrnetError as :func:`decode`.
     """
-    samples, own_rate, _ = _decode(path, start_s, end_s)
-    if own_rate != rate:
-        samples = resampler(own_rate, rate)(samples)
-    return samples
+    samples, own_rate, _ = decode(file, start_s, end_s, channel, where)
+    return samples if own_rate == rate else resampler(own_rate, rate)(samples)
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a WAV that `write_audio` wrote is there, and not cut as by a power loss; only its header is read."""
+    try:
+        with open(path, "rb") as stream:
+            check_container(stream)
+            return stream.read(4) == b"RIFF"
+    except (OSError, Damaged):
+        return False
 
 
 def write_audio(path: Path, samples: np.ndarray, rate: int) -> None:

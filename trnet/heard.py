@@ -4,9 +4,14 @@ import math
 
 import numpy as np
 
-from trnet.audio import read_audio
+from trnet.audio import decode, resampler
 from trnet.config import Features
+from trnet.errors import TrnetError
 from trnet.kaldi.data_dir import Clip
+from trnet.numbers import real
+from trnet.pipes import piped
+
+LONGER_S = 0.05  # audio may be so much longer than utt2dur, seconds
 
 
 def own_length(seconds: float, features: Features) -> int:
@@ -43,8 +48,35 @@ def heard_span(samples: np.ndarray, span: int, pad: str) -> np.ndarray:
 
 
 def read_clip(clip: Clip, sample_rate: int) -> np.ndarray:
-    """Samples (n,) of one utterance or noise clip, at `sample_rate` Hz."""
-    return read_audio(clip.path, sample_rate, clip.start_s, clip.end_s)
+    """Samples (n,) of one utterance or noise clip, at `sample_rate` Hz.
+
+    Raises: TrnetError if it cannot be read, or does not last as long as the data dir's utt2dur says.
+    """
+    source = piped(clip.command, clip.name) if clip.command else clip.path
+    where = clip.name if clip.command else str(clip.path)
+    samples, rate, _ = decode(source, clip.start_s, clip.end_s, clip.channel, where)
+    if clip.lasts:
+        _check_length(clip, len(samples), rate)
+    return samples if rate == sample_rate else resampler(rate, sample_rate)(samples)
+
+
+def _check_length(clip: Clip, samples: int, rate: int) -> None:
+    """Hold a clip against utt2dur: to a sample and the last digit that is written; it may be longer by two frames.
+
+    The two frames are for utt2dur made elsewhere, of counts of frames.
+    """
+    try:
+        stated = real(clip.lasts, 0)
+    except ValueError as error:
+        raise TrnetError(f"{clip.name}: utt2dur: {error}; prepare the data anew") from None
+    _, point, decimals = clip.lasts.partition(".")
+    digits = 0.5 * 10.0 ** -len(decimals) if point and decimals.isdecimal() else 0.0
+    slack, more = digits + 1.001 / rate, samples / rate - stated
+    if not -slack <= more <= max(slack, LONGER_S):
+        raise TrnetError(
+            f"{clip.name}: {clip.path} lasts {samples / rate:.6g} s, utt2dur says {stated:.6g} s; restore the file, or "
+            "run the stage that makes the data dir again"
+        )
 
 
 def read_heard(clip: Clip, features: Features) -> np.ndarray:

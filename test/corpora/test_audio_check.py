@@ -71,5 +71,5 @@ def test_silent_noise_is_a_warning_and_corrupt_noise_an_error(tmp_path, write_wa
 
 def test_recording_cut_off_inside_a_segment(tmp_path, write_wav):
     path = write_wav(tmp_path / "a.wav", 4.0)
-    with pytest.raises(TrnetError, match="ends 1.00 s before its header says"):
+    with pytest.raises(TrnetError, match="a.wav: ends after 4.00 s, before"):
         check_noise({"a-0": Clip(path, 0.0, 5.0)}, 1)

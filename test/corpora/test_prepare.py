@@ -176,4 +176,4 @@ def test_module_runs_from_the_recipe_folder(tmp_path, conf, monkeypatch):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert "data/mini: 9 utterances" in done.stdout and "checking speech" in done.stderr
     line = (tmp_path / "data/mini/wav.scp").read_text().splitlines()[0]
-    assert line.split(" ")[1].startswith("downloads/IEMOCAP_full_release/Session1/")
+    assert line.split(" ")[1].startswith("../../downloads/IEMOCAP_full_release/Session1/")

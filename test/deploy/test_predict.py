@@ -70,11 +70,11 @@ def compare_fold(packed, tmp_path, capfd, *options) -> int:
     compared = 0
     for noise, snr in sorted({key[:2] for key in expected}):
         name = "tiny" if noise == "clean" else f"tiny_{noise}_{float(snr):g}db"
-        wavs = DataDir(packed.tiny.root / "data" / name)["wav.scp"]
+        data = DataDir(packed.tiny.root / "data" / name)
         suffix = "" if noise == "clean" else f"-{noise}_{float(snr):g}db"
         scp = tmp_path / f"{name}.scp"
         utts = [utt for n, s, utt in expected if (n, s) == (noise, snr)]
-        scp.write_text("".join(f"{utt} {wavs[utt + suffix]}\n" for utt in utts))
+        scp.write_text("".join(f"{utt} {data.clip(utt + suffix).path}\n" for utt in utts))
         status, out, _ = run(capfd, packed.model, scp, "--format", "csv", *options)
         found = rows_of(out)
         assert status == 0 and [row["file"] for row in found] == utts
@@ -218,8 +218,11 @@ def test_arrays_of_other_types_and_axes_are_the_same_audio(heard):
     for bad in (np.zeros((2, 2, 2)), wav.astype(np.uint8), np.array(["a"])):
         with pytest.raises(TrnetError, match="wav: is no audio"):
             heard(bad, RATE)
-    for bad in ("16000", None, 0, -8000, 16000.5, float("nan"), float("inf")):
+    for bad in ("16000", None, 16000.5, float("nan"), float("inf")):
         with pytest.raises(TrnetError, match="wav: is no audio .*give samples .n,. and whole Hz"):
+            heard(wav, bad)
+    for bad in (0, -8000, 999, 1_000_001, 2**31 - 1):
+        with pytest.raises(TrnetError, match=f"wav: states {bad} Hz"):
             heard(wav, bad)
     assert heard(wav, np.float64(RATE)).probabilities == expected
     for bad, message in (
@@ -275,12 +278,12 @@ def test_what_fails_is_named_and_the_rest_goes_on(packed, mixed, capfd):
     expected = [
         ("empty.wav", "holds no samples"),
         ("nan.wav", "holds NaN or infinite samples (from 0.250 s on)"),
-        ("noise.flac", "is no audio that libsndfile reads"),
+        ("noise.flac", "cannot be read as audio"),
         ("short.wav", "shorter than a frame"),
         ("silent.wav", "is silent from beginning to end"),
-        ("zero.wav", "is no audio that libsndfile reads"),
+        ("zero.wav", "cannot be read as audio"),
         ("none.wav", "no such file"),
-        ("notes.txt", "is no audio that libsndfile reads"),
+        ("notes.txt", "cannot be read as audio"),
     ]
     assert len(lines) == len(expected) and "Traceback" not in err
     for line, (name, message) in zip(lines, expected, strict=True):
@@ -298,7 +301,7 @@ def test_lists_and_folders_that_name_nothing_are_named(packed, tmp_path, capfd):
     assert status == 1 and [json.loads(line)["file"] for line in out.splitlines()] == ["utt2", "utt4"]
     for message in (
         "error: utt1: ",
-        "names a pipe",
+        "is a pipe; give --allow-pipes true",
         f"error: utt3: {tmp_path}/none.wav: no such file",
         "bad.scp:1: 'only-an-id' is not 'id path'",
         "bad.scp:3: id utt4 stands there twice",
@@ -359,13 +362,17 @@ def test_a_stream_of_unknown_length_on_standard_input(packed, tmp_path):
 def test_what_is_wrong_with_the_call_is_one_line(packed, tmp_path, fails, monkeypatch):
     file = write_wav(tmp_path / "a.wav", tone("ang", 1, 9000))
     assert "none.zip: no such model" in fails(predict.main, [str(tmp_path / "none.zip"), file])
-    assert "a.wav: is no whole zip of a model" in fails(predict.main, [file, file])
+    assert "a.wav: is no model" in fails(predict.main, [file, file])
+    assert "a.wav: is no model" in fails(predict.main, [file])
+    shutil.copy(file, tmp_path / "a.zip")
+    assert "a.zip: is no whole zip of a model" in fails(predict.main, [str(tmp_path / "a.zip"), file])
+    assert "no audio is named" in fails(predict.main, [str(packed.model)])
     model = str(packed.model)
     assert "unknown option --formt; did you mean '--format'?" in fails(predict.main, [model, file, "--formt", "csv"])
     assert "--window 9: the model hears up to 5.015 s" in fails(predict.main, [model, file, "--window", "9"])
-    assert "--window nan: give seconds" in fails(predict.main, [model, file, "--window", "nan"])
-    assert "--hop inf: give seconds" in fails(predict.main, [model, file, "--hop", "inf"])
-    assert "--batch-size 0: must be 1 or more" in fails(predict.main, [model, file, "--batch-size", "0"])
+    assert "--window: nan is no finite number" in fails(predict.main, [model, file, "--window", "nan"])
+    assert "--hop: inf is no finite number" in fails(predict.main, [model, file, "--hop", "inf"])
+    assert "--batch-size: 0 must be 1 or more" in fails(predict.main, [model, file, "--batch-size", "0"])
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert "--ngpu 1: PyTorch sees no GPU here" in fails(predict.main, [model, file, "--ngpu", "1"])
 
@@ -385,7 +392,7 @@ def test_a_name_that_is_no_text_is_answered_and_the_rest_goes_on(packed, tmp_pat
     (tmp_path / os.fsdecode(b"y\xff.wav")).write_bytes(b"no audio")
     write_wav(tmp_path / "z.wav", tone("sad", 1, 9000))
     status, out, err = run(capfd, packed.model, tmp_path, "--engine", engine, "--format", "jsonl")
-    assert status == 1 and ".wav: is no audio" in err and "1 of 4 failed" in err
+    assert status == 1 and ".wav: cannot be read as audio" in err and "1 of 4 failed" in err
     assert [Path(json.loads(line)["file"]).name for line in out.splitlines()] == ["a.wav", odd.name, "z.wav"]
 
 
@@ -397,3 +404,116 @@ def test_closed_streams_and_empty_names_are_one_line(packed, monkeypatch, capfd,
     assert "standard input: is closed" in run(capfd, packed.model, "-")[2]
     monkeypatch.setattr(sys, "stdout", None)
     assert "standard output: is closed" in fails(predict.main, [str(packed.model), "a.wav"])
+
+
+def test_damage_channels_and_odd_files_are_one_line_each_and_the_rest_goes_on(packed, tmp_path, capfd):
+    wav = tone("ang", 1, 9000)
+    whole = Path(write_wav(tmp_path / "a.wav", wav))
+    for kind, options in (("flac", {}), ("mp3", {}), ("ogg", {}), ("w64", {"format": "W64"}), ("au", {})):
+        soundfile.write(tmp_path / f"whole.{kind}", wav, RATE, **options)
+        content = (tmp_path / f"whole.{kind}").read_bytes()
+        (tmp_path / f"cut.{kind}").write_bytes(content[: len(content) // 2])
+        (tmp_path / f"joined.{kind}").write_bytes(content + content)
+    write_wav(tmp_path / "cancels.wav", np.stack([wav, -0.999 * wav], axis=1))
+    os.mkfifo(tmp_path / "fifo.wav")
+    (tmp_path / "zero.wav").symlink_to("/dev/zero")
+    (tmp_path / "talk.m4a").write_bytes(b"\0\0\0\x1cftypM4A ")
+    status, out, err = run(capfd, packed.model, tmp_path, tmp_path / "talk.m4a", "/dev/zero", "--format", "csv")
+    answered = {Path(row["file"]).name for row in rows_of(out)}
+    assert status == 1 and answered == {whole.name, *(f"whole.{kind}" for kind in ("flac", "mp3", "ogg", "w64", "au"))}
+    errors = [line for line in err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 5 + 5 + 5
+    for kind in ("flac", "mp3", "ogg", "w64", "au"):
+        assert any(f"cut.{kind}: " in line for line in errors)
+        assert any(f"joined.{kind}: holds a second recording" in line for line in errors)
+    for message in (
+        "cancels.wav: its 2 channels cancel",
+        "fifo.wav: is a pipe or device",
+        "zero.wav: is a pipe or device",
+        f"talk.m4a: cannot be read as audio (Format not recognised); convert it: ffmpeg -i {tmp_path}/talk.m4a",
+        "error: /dev/zero: is a pipe or device",
+    ):
+        assert message in err
+    for number, level in ((0, 1.0), (1, -0.999)):
+        status, out, _ = run(capfd, packed.model, tmp_path / "cancels.wav", "--channel", number, "--format", "jsonl")
+        alone = trnet.Predictor.from_pretrained(packed.model)(level * wav, RATE)
+        assert status == 0 and json.loads(out)["probabilities"] == pytest.approx(alone.probabilities, abs=1e-4)
+    assert "has no channel 2" in run(capfd, packed.model, tmp_path / "cancels.wav", "--channel", 2)[2]
+
+
+def test_arrays_that_cancel_are_refused_and_a_channel_taken(heard):
+    wav = tone("hap", 1, 9000)
+    both = np.stack([wav, -wav])
+    with pytest.raises(TrnetError, match="wav: its 2 channels cancel"):
+        heard(both, RATE)
+    assert heard(both, RATE, channel=0).probabilities == heard(wav, RATE).probabilities
+    with pytest.raises(TrnetError, match="wav: has no channel 2"):
+        heard(both, RATE, channel=2)
+
+
+def test_a_list_is_read_from_any_folder_with_tabs_and_a_byte_order_mark(packed, tmp_path, capfd, monkeypatch):
+    write_wav(tmp_path / "set/wav/a.wav", tone("ang", 1, 9000))
+    write_wav(tmp_path / "here/b.wav", tone("sad", 1, 9000))
+    scp = tmp_path / "set/wav.scp"
+    lines = "u1 wav/a.wav\nu2\twav/a.wav\r\nu3 b.wav\nu4 wav\nu5 wav.scp\nu6 x.ark:12\nu7\n"
+    scp.write_bytes(b"\xef\xbb\xbf" + lines.encode())
+    monkeypatch.chdir(tmp_path / "here")
+    status, out, err = run(capfd, packed.model, scp, "--format", "csv")
+    assert status == 1 and [row["file"] for row in rows_of(out)] == ["u1", "u2", "u3"]
+    for message in ("u4: ", "u5: ", "u6: x.ark:12 is a place in an archive", "wav.scp:7: 'u7' is not"):
+        assert f"error: {message}" in err or message in err
+    assert "u4: " in err and "is a folder" in err and "is a list itself" in err
+
+
+def test_commands_of_a_list_run_where_they_are_allowed(packed, tmp_path, capfd):
+    file = write_wav(tmp_path / "a.wav", tone("ang", 1, 9000))
+    (tmp_path / "wav.scp").write_text(f"u1 cat {file} | cat |\nu2 cat {file}; touch x |\nu3 cat {tmp_path}/none |\n")
+    arguments = (packed.model, tmp_path / "wav.scp", "--format", "jsonl")
+    assert run(capfd, *arguments)[2].count("is a pipe; give --allow-pipes true") == 3
+    status, out, err = run(capfd, *arguments, "--allow-pipes", "true")
+    assert status == 1 and [json.loads(line)["file"] for line in out.splitlines()] == ["u1"]
+    assert "u2: " in err and "needs a shell" in err and "u3: cat failed (exit status 1" in err
+
+
+@pytest.mark.parametrize("style", ["table", "csv", "jsonl"])
+def test_line_breaks_and_control_characters_in_names(packed, tmp_path, capfd, style):
+    """A row is a row; of a table, and of what goes to stderr, no character moves the cursor."""
+    odd = tmp_path / "a\r\x1b[31mb\n1,2.wav"
+    write_wav(odd, tone("ang", 1, 9000))
+    (tmp_path / "bad\x1b[2J\n.wav").write_bytes(b"no audio")
+    status, out, err = run(capfd, packed.model, tmp_path, "--format", style)
+    assert status == 1 and "\x1b" not in err and "bad\\x1b[2J" in err
+    if style == "csv":
+        rows = list(csv.reader(io.StringIO(out, newline="")))
+        assert len(rows) == 2 and rows[1][0] == str(odd) and len(rows[1]) == len(rows[0])
+    elif style == "jsonl":
+        assert json.loads(out)["file"] == str(odd)
+    else:
+        assert "\x1b" not in out and len(out.splitlines()) == 2 and "a\\r\\x1b[31mb\\n1,2.wav" in out
+
+
+def test_pipes_and_devices_in_the_place_of_a_model_are_refused_at_once(packed, tmp_path, fails):
+    file = write_wav(tmp_path / "a.wav", tone("ang", 1, 9000))
+    os.mkfifo(tmp_path / "fifo.zip")
+    (tmp_path / "zero.zip").symlink_to("/dev/zero")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/ser.onnx").write_bytes(b"x")
+    os.mkfifo(tmp_path / "out/config.json")
+    for model in ("fifo.zip", "zero.zip", "out"):
+        assert str(tmp_path / model) in fails(predict.main, [str(tmp_path / model), file])
+
+
+def test_numbers_of_options_that_cannot_be(packed, tmp_path, fails):
+    call = [str(packed.model), write_wav(tmp_path / "a.wav", tone("ang", 1, 9000))]
+    for option, value in (("--window", "1e308"), ("--hop", "1e308"), ("--window", "-1"), ("--batch-size", "-1")):
+        assert option in fails(predict.main, [*call, f"{option}={value}"])
+    assert "--channel" in fails(predict.main, [*call, "--channel", "left"])
+
+
+def test_a_folder_of_many_files_is_answered_in_order(packed, tmp_path, capfd):
+    file = Path(write_wav(tmp_path / "a.wav", tone("ang", 1, 4000)))
+    (tmp_path / "many").mkdir()
+    for number in range(300):
+        (tmp_path / f"many/{number:03d}.wav").symlink_to(file)
+    status, out, _ = run(capfd, packed.model, tmp_path / "many", "--format", "csv")
+    assert status == 0 and [Path(row["file"]).stem for row in rows_of(out)] == [f"{n:03d}" for n in range(300)]

@@ -141,7 +141,7 @@ def test_an_utterance_that_is_not_listed_is_named_with_the_lists(recipe, fails):
     ("text", "message"),
     [
         (f"{CLEAN} b.wav\n", f"{CLEAN} is listed again"),
-        ("x sox a.wav -t wav - |\n", "x is a pipe"),
+        ("x sox a.wav -t wav - |\n", "x: is a pipe; give frontend_conf.allow_pipes: true"),
         ("x\n", "is not 'key value'"),
         (None, "no such file"),
     ],

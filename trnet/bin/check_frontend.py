@@ -7,6 +7,7 @@ from trnet.bin.options import (
     Parser,
     add_config_options,
     add_device_option,
+    add_pipes_option,
     config_from,
     device_from,
     frontend_from,
@@ -23,6 +24,7 @@ def get_parser() -> Parser:
     parser = make_parser("check_frontend", __doc__)
     add_config_options(parser)
     add_device_option(parser)
+    add_pipes_option(parser)
     parser.add_argument(
         "--sets", type=types.list_of(types.path), required=True, help="data dirs to take utterances from"
     )
@@ -38,7 +40,7 @@ def main(args: list[str] | None = None) -> None:
     """
     opts = get_parser().parse_args(args)
     config, device = config_from(opts), device_from(opts)
-    sets = [DataDir(folder) for folder in opts.sets]
+    sets = [DataDir(folder, opts.allow_pipes) for folder in opts.sets]
     utterances = [
         Utterance(utt, f"{data.path}: utterance {utt}", read_clip(data.clip(utt), config.features.sample_rate))
         for data in sets

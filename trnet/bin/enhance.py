@@ -9,6 +9,7 @@ from trnet.bin.options import (
     Parser,
     add_config_options,
     add_device_option,
+    add_pipes_option,
     config_from,
     device_from,
     frontend_from,
@@ -25,6 +26,7 @@ def get_parser() -> Parser:
     parser = make_parser("enhance", __doc__)
     add_config_options(parser)
     add_device_option(parser)
+    add_pipes_option(parser)
     parser.add_argument("--sets", type=types.list_of(types.path), required=True, help="data dirs to enhance")
     parser.add_argument("--dump", type=types.path, default=Path("dump"), help="folder of enhanced sets and features")
     parser.add_argument("--nj", type=types.processes, default=1, help="processes (one on a GPU)")
@@ -52,7 +54,11 @@ def main(args: list[str] | None = None) -> None:
     frontend_config = {"frontend": config.frontend, "frontend_conf": config.frontend_conf}
     fingerprint, nj = frontend_from(config, opts).fingerprint(), 1 if opts.ngpu else opts.nj
     sets = [
-        (valid_data_dir(folder, ("wav.scp",)), opts.dump / config.frontend_name / folder.name) for folder in opts.sets
+        (
+            valid_data_dir(folder, ("wav.scp",), allow_pipes=opts.allow_pipes),
+            opts.dump / config.frontend_name / folder.name,
+        )
+        for folder in opts.sets
     ]
     enhance_data_dirs(sets, frontend_config, fingerprint, config.features, nj, str(device), opts.shard)
 

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from trnet.bin import option_types as types
-from trnet.bin.options import Parser, add_config_options, config_from, make_parser
+from trnet.bin.options import Parser, add_config_options, add_pipes_option, config_from, make_parser
 from trnet.errors import one_line_errors
 from trnet.features.archive import make_archives
 from trnet.kaldi.validate import valid_data_dir
@@ -18,6 +18,7 @@ def get_parser() -> Parser:
     parser.add_argument("--sets", type=types.list_of(types.path), required=True, help="data dirs, clean and noisy")
     parser.add_argument("--dump", type=types.path, default=Path("dump"), help="folder of enhanced sets and features")
     parser.add_argument("--nj", type=types.processes, default=1, help="processes")
+    add_pipes_option(parser)
     return parser
 
 
@@ -29,7 +30,8 @@ def main(args: list[str] | None = None) -> None:
     sets = []
     for folder in opts.sets:
         enhanced = opts.dump / config.frontend_name / folder.name
-        sets.append((valid_data_dir(folder, ("wav.scp",)), opts.dump / "raw" / folder.name))
+        data = valid_data_dir(folder, ("wav.scp",), allow_pipes=opts.allow_pipes)
+        sets.append((data, opts.dump / "raw" / folder.name))
         sets.append((valid_data_dir(enhanced, ("wav.scp",)), enhanced))
     with only_one(opts.dump / "raw"), only_one(opts.dump / config.frontend_name):
         make_archives(sets, config.features, opts.nj)

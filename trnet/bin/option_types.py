@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from trnet.errors import TrnetError, printable
+from trnet.kaldi.data_dir import channel_of
 from trnet.names import frontend_id, is_text, noise_name
 from trnet.numbers import real, whole
 
@@ -40,6 +41,14 @@ seed = count(1, LARGEST_SEED)
 decibels = amount(-100, 100)
 frontend = _checked(lambda text: frontend_id(text, "front-end"))
 noise = _checked(lambda text: noise_name(text, "noise set"))
+channel = _checked(channel_of)
+
+
+def true_or_false(text: str) -> bool:
+    """Type of a switch."""
+    if text not in ("true", "false"):
+        raise ArgumentTypeError(f"'{text}' is neither true nor false")
+    return text == "true"
 
 
 def path(text: str) -> Path:

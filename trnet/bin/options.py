@@ -13,6 +13,7 @@ import configargparse
 from trnet.bin import option_types as types
 from trnet.config import MOST_EPOCHS, Config, load_config
 from trnet.errors import TrnetError, nearest, printable
+from trnet.kaldi.data_dir import MEAN
 from trnet.yaml_files import read_mapping
 
 if TYPE_CHECKING:
@@ -84,6 +85,24 @@ def add_config_options(parser: Parser) -> None:
 def add_device_option(parser: Parser) -> None:
     """CPU or GPU."""
     parser.add_argument("--ngpu", type=types.count(0, types.MOST_PROCESSES), default=0, help="0: CPU; N: GPUs")
+
+
+def add_channel_option(parser: Parser) -> None:
+    """Which channel is taken of recordings that have several."""
+    help_text = "channel that is taken of recordings that have several: 0, 1, ... or mean"
+    parser.add_argument("--channel", type=types.channel, default=MEAN, help=help_text)
+
+
+def add_pipes_option(parser: Parser) -> None:
+    """Whether a wav.scp may name programs."""
+    parser.add_argument(
+        "--allow-pipes",
+        type=types.true_or_false,
+        default=False,
+        metavar="{true,false}",
+        help="true: entries 'program arguments |' of a wav.scp are read as Kaldi does, without a shell. WARNING: the "
+        "programs that the list names are run; leave it false for lists that you have not written yourself",
+    )
 
 
 def add_wandb_option(parser: Parser) -> None:

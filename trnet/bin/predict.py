@@ -4,20 +4,22 @@ import os
 import sys
 import time
 from importlib.util import find_spec
+from pathlib import Path
 
 from tqdm import tqdm
 
 from trnet.bin import option_types as types
-from trnet.bin.options import Parser, add_device_option, make_parser
+from trnet.bin.options import Parser, add_channel_option, add_device_option, add_pipes_option, make_parser
 from trnet.deploy.answering import Answering
 from trnet.deploy.formats import FORMATS
-from trnet.deploy.located import locate
+from trnet.deploy.located import FILE, PREFIX, locate
 from trnet.deploy.onnx_predictor import OnnxPredictor, has_graphs, is_exported
 from trnet.deploy.sources import recordings_of
-from trnet.errors import TrnetError, one_line_errors
+from trnet.errors import TrnetError, one_line_errors, printable
 
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total_fmt} files [{elapsed}<{remaining}{postfix}]"
 
+CARD = "README.md"  # of a folder of trnet.bin.push
 MODEL_HELP = "a model file (of stage 7 or trnet.bin.pack), hf://org/name, or a folder of trnet.bin.export"
 ENGINE_HELP = (
     "what computes: torch, to the last digit as stage 7 does; onnx, ONNX Runtime by the model's graphs, whose first "
@@ -31,7 +33,7 @@ def get_parser() -> Parser:
     parser.add_argument("model", help=MODEL_HELP)
     parser.add_argument(
         "audio",
-        nargs="+",
+        nargs="*",
         help="audio files, folders (searched through), Kaldi lists (*.scp), or - for audio on standard input",
     )
     parser.add_argument("--format", choices=("table", "jsonl", "csv"), default="table", help="what is written")
@@ -42,6 +44,8 @@ def get_parser() -> Parser:
     parser.add_argument(
         "--hop", type=types.amount(0, 1e9), help="seconds from one window to the next; --window if not given"
     )
+    add_channel_option(parser)
+    add_pipes_option(parser)
     parser.add_argument(
         "--batch-size", type=types.count(1, 10_000), default=8, help="windows that are computed together"
     )
@@ -49,6 +53,13 @@ def get_parser() -> Parser:
     parser.add_argument("--trust", action="store_true", help="run a front-end whose code is not trnet's")
     add_device_option(parser)
     return parser
+
+
+def names_model(argument: str) -> bool:
+    """Whether trnet-predict's first argument is a model: a zip, one of the hub, or a folder that holds one."""
+    folder = Path(argument)
+    held = any((folder / name).is_file() for name in (FILE, CARD)) or is_exported(argument)
+    return argument.startswith(PREFIX) or folder.suffix == ".zip" or held
 
 
 def _predictor(model: str, engine: str, ngpu: int, trust: bool) -> Answering:
@@ -75,10 +86,14 @@ def main(args: list[str] | None = None) -> int:
     opts = get_parser().parse_args(args)
     if sys.stdout is None:
         raise TrnetError("standard output: is closed")
+    if not names_model(opts.model):
+        raise TrnetError(f"{opts.model}: is no model (a .zip, {PREFIX}org/name, a folder); name one before the audio")
+    if not opts.audio:
+        raise TrnetError(f"{opts.model}: no audio is named; name files, folders or lists behind the model, or -")
     predictor = _predictor(opts.model, opts.engine, opts.ngpu, opts.trust)
-    found = recordings_of(opts.audio)
+    found = recordings_of(opts.audio, opts.channel, opts.allow_pipes)
     recordings = [each for each in found if not isinstance(each, TrnetError)]
-    width = max((len(recording.name) for recording in recordings), default=0)
+    width = max((len(printable(recording.name)) for recording in recordings), default=0)
     lines = FORMATS[opts.format](predictor.classes, opts.windows, min(width, 60))
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may be no text
@@ -102,7 +117,7 @@ def main(args: list[str] | None = None) -> int:
             answer = each if isinstance(each, TrnetError) else next(answers)
             if isinstance(answer, TrnetError):
                 failed += 1
-                bar.write(f"error: {' '.join(str(answer).split())}", file=sys.stderr)
+                bar.write(f"error: {printable(' '.join(str(answer).split()))}", file=sys.stderr)
             else:
                 for line in lines.lines(answer):
                     _print(bar, line)
@@ -116,9 +131,9 @@ def main(args: list[str] | None = None) -> int:
 
 
 def _print(bar: tqdm, line: str) -> None:
-    """A line on stdout; where nobody reads any more (``| head``), the end."""
+    """A line on stdout, without control characters on a terminal; where nobody reads any more (``| head``), the end."""
     try:
-        bar.write(line, file=sys.stdout)
+        bar.write(printable(line) if sys.stdout.isatty() else line, file=sys.stdout)
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

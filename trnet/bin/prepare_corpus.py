@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 
 from trnet.bin import option_types as types
-from trnet.bin.options import Parser, make_parser
+from trnet.bin.options import Parser, add_channel_option, make_parser
 from trnet.corpora import FILES, SPEECH
 from trnet.corpora.build import build_data_dir
 from trnet.corpora.contract import read_contract
@@ -23,6 +23,7 @@ def get_parser() -> Parser:
     parser.add_argument("--labels", required=True, type=types.path, help="YAML: corpus label -> class, or null")
     parser.add_argument("--contract", required=True, help="YAML: speaker -> class -> utterances; or none")
     parser.add_argument("--nj", type=types.processes, default=1, help="processes that decode the recordings")
+    add_channel_option(parser)
     return parser
 
 
@@ -39,9 +40,14 @@ def main(args: Sequence[str] | None = None) -> int:
         "contract": contract.counts if contract else None,
         "files": listing_digest(FILES[options.corpus](root), root),
     }
+    if options.channel is not None:
+        made_from["channel"] = options.channel
     prepare = SPEECH[options.corpus]
     build_data_dir(
-        options.out, made_from, SPEECH_TABLES, lambda out: prepare(root, out, label_map, contract, options.nj)
+        options.out,
+        made_from,
+        SPEECH_TABLES,
+        lambda out: prepare(root, out, label_map, contract, options.nj, options.channel),
     )
     return 0
 

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 
 from trnet.bin import option_types as types
-from trnet.bin.options import Parser, make_parser
+from trnet.bin.options import Parser, add_channel_option, make_parser
 from trnet.corpora import FILES, NOISE
 from trnet.corpora.build import build_data_dir
 from trnet.corpora.contract import NO_CONTRACT, read_contract
@@ -21,6 +21,7 @@ def get_parser() -> Parser:
     parser.add_argument("--out", required=True, type=types.path, help="data directory to write, e.g. data/noise_esc")
     parser.add_argument("--contract", default=NO_CONTRACT, help="YAML: clips and sources of a whole copy; or none")
     parser.add_argument("--nj", type=types.processes, default=1, help="processes that decode the recordings")
+    add_channel_option(parser)
     return parser
 
 
@@ -36,8 +37,12 @@ def main(args: Sequence[str] | None = None) -> int:
         "contract": contract.counts if contract else None,
         "files": listing_digest(FILES[options.noise](root), root),
     }
+    if options.channel is not None:
+        made_from["channel"] = options.channel
     prepare = NOISE[options.noise]
-    build_data_dir(options.out, made_from, NOISE_TABLES, lambda out: prepare(root, out, contract, options.nj))
+    build_data_dir(
+        options.out, made_from, NOISE_TABLES, lambda out: prepare(root, out, contract, options.nj, options.channel)
+    )
     return 0
 
 

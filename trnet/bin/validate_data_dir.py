@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 
 from trnet.bin import option_types as types
-from trnet.bin.options import Parser, make_parser
+from trnet.bin.options import Parser, add_pipes_option, make_parser
 from trnet.errors import one_line_errors
 from trnet.kaldi.data_dir import DataDir
 from trnet.kaldi.validate import NOISE_TABLES, PAIR_TABLES, SPEECH_TABLES, validate_data_dir
@@ -17,6 +17,7 @@ def get_parser() -> Parser:
     parser.add_argument("--noise", action="store_true", help="they hold noise: no text, emotions or groups")
     parser.add_argument("--pairs", action="store_true", help="they hold pairs of noisy and clean speech")
     parser.add_argument("--no-text", action="store_true", help="do not ask for text")
+    add_pipes_option(parser)
     return parser
 
 
@@ -30,7 +31,7 @@ def main(args: Sequence[str] | None = None) -> int:
     for folder in options.dirs:
         # features alone are a data directory as well, as in Kaldi
         wanted = need - {"wav.scp"} if (folder / "feats.scp").is_file() else need
-        problems = validate_data_dir(folder, wanted)
+        problems = validate_data_dir(folder, wanted, allow_pipes=options.allow_pipes)
         if problems:
             print("\n".join(problems), file=sys.stderr)
             status = 1

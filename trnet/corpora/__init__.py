@@ -41,13 +41,13 @@ SOURCES = {
     **{name: corpus.source for name, corpus in LABELLED.items()},
 }
 
-# name -> prepare(root, out, label_map, contract, nj): writes the data directory
+# name -> prepare(root, out, label_map, contract, nj, channel): writes the data directory
 SPEECH = {
     **{"iemocap": prepare_iemocap, "nemo": prepare_nemo},
     **{name: corpus.prepare for name, corpus in LABELLED.items()},
 }
 
-# name -> prepare(root, out, contract, nj)
+# name -> prepare(root, out, contract, nj, channel)
 NOISE = {
     "esc": prepare_esc50,
     "musan": prepare_musan,

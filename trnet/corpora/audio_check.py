@@ -5,11 +5,10 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-import soundfile
-
 from trnet.audio import SILENCE_RMS, AudioInfo, inspect_audio
 from trnet.config import Features
 from trnet.corpora.source import shorten
+from trnet.decoding import open_sound
 from trnet.errors import TrnetError
 from trnet.kaldi.data_dir import Clip
 from trnet.parallel import imap
@@ -22,12 +21,9 @@ def _inspect(job: tuple[str, Clip]) -> tuple[str, AudioInfo | str]:
     """Utterance id, and what its audio is or why it cannot be used."""
     utt, clip = job
     try:
-        info = inspect_audio(clip.path, clip.start_s, clip.end_s)
+        return utt, inspect_audio(clip.path, clip.start_s, clip.end_s, clip.channel)
     except TrnetError as error:
         return utt, _reason(error)
-    if clip.end_s is not None and abs(info.seconds - (clip.end_s - clip.start_s)) * info.sample_rate > 1:
-        return utt, f"{clip.path}: ends {clip.end_s - clip.start_s - info.seconds:.2f} s before its header says"
-    return utt, info
 
 
 def _reason(error: TrnetError) -> str:
@@ -64,7 +60,9 @@ def _say_formats(infos: Mapping[str, AudioInfo], clips: Mapping[str, Clip]) -> N
     for channels, count in sorted(Counter(info.channels for info in recordings).items()):
         if channels > 1:
             kind = "stereo recordings" if channels == 2 else f"recordings of {channels} channels"
-            print(f"{count} {kind}: channels averaged")
+            chosen = {clips[utt].channel for utt in infos}
+            taken = "channels averaged" if chosen == {None} else f"channel {max(chosen)} taken"
+            print(f"{count} {kind}: {taken}")
 
 
 def _seconds(infos: Mapping[str, AudioInfo]) -> dict[str, str]:
@@ -112,9 +110,10 @@ def lengths_in_samples(paths: list[Path]) -> dict[Path, tuple[int, int]]:
     lengths, bad = {}, []
     for path in paths:
         try:
-            info = soundfile.info(str(path))
-            lengths[path] = (info.frames, info.samplerate)
-        except (soundfile.LibsndfileError, RuntimeError) as error:
-            bad.append(f"{path}: cannot be read as audio ({error})")
+            sound = open_sound(path)
+            lengths[path] = (sound.frames or 0, sound.rate)
+            sound.close()
+        except TrnetError as error:
+            bad.append(_reason(error))
     _refuse(bad, len(paths), "recordings")
     return lengths

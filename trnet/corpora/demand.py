@@ -28,10 +28,12 @@ def demand_files(root: Path) -> list[Path]:
     return sorted(DEMAND.locate(root).glob(DEMAND.layout))
 
 
-def prepare_demand(root: Path, out: Path, contract: Contract | None = None, nj: int = 1) -> DataDir:
+def prepare_demand(
+    root: Path, out: Path, contract: Contract | None = None, nj: int = 1, channel: int | None = None
+) -> DataDir:
     """Write the noise directory `out` of DEMAND in `root`; a segment is named ``DKITCHEN-0003``, counted from 0.
 
     Raises: TrnetError for a missing corpus, or unusable audio.
     """
     environments = {path.parent.name: path for path in demand_files(root)}
-    return write_noise(root, out, cut(environments), contract, nj)
+    return write_noise(root, out, cut(environments), contract, nj, channel)

@@ -26,7 +26,9 @@ def esc50_files(root: Path) -> list[Path]:
     return [folder / "meta/esc50.csv", *audio_files(folder / "audio")]
 
 
-def prepare_esc50(root: Path, out: Path, contract: Contract | None = None, nj: int = 1) -> DataDir:
+def prepare_esc50(
+    root: Path, out: Path, contract: Contract | None = None, nj: int = 1, channel: int | None = None
+) -> DataDir:
     """Write the noise directory `out` of ESC-50 in `root`; clips are matched by name without suffix.
 
     A clip is named ``<src_file>-<file name>``: several clips were cut from one recording of freesound.org.
@@ -48,4 +50,4 @@ def prepare_esc50(root: Path, out: Path, contract: Contract | None = None, nj: i
             f"{folder}: {len(missing)} clips of {table.name} have no recording "
             f"({shorten(missing, 3)}); complete the copy, or delete their lines"
         )
-    return write_noise(root, out, clips, contract, nj)
+    return write_noise(root, out, clips, contract, nj, channel)

@@ -113,7 +113,12 @@ def _session_utterances(session: Path, label_map: LabelMap, missing: list[str]) 
 
 
 def prepare_iemocap(
-    root: Path, out: Path, label_map: LabelMap, contract: Contract | None = None, nj: int = 1
+    root: Path,
+    out: Path,
+    label_map: LabelMap,
+    contract: Contract | None = None,
+    nj: int = 1,
+    channel: int | None = None,
 ) -> DataDir:
     """Write the data directory `out` of IEMOCAP in `root` (``IEMOCAP_full_release`` or the folder above it).
 
@@ -127,4 +132,4 @@ def prepare_iemocap(
     untold = sorted(u.utt for u in utterances if not u.text)
     if untold:
         print(f"warning: {len(untold)} utterances without transcription: {shorten(untold)}", file=sys.stderr)
-    return write_speech(root, out, utterances, contract, nj)
+    return write_speech(root, out, utterances, contract, nj, channel=channel)

@@ -59,7 +59,13 @@ class LabelledCorpus:
         return self.files(self.source.locate(root))
 
     def prepare(
-        self, root: Path, out: Path, label_map: LabelMap, contract: Contract | None = None, nj: int = 1
+        self,
+        root: Path,
+        out: Path,
+        label_map: LabelMap,
+        contract: Contract | None = None,
+        nj: int = 1,
+        channel: int | None = None,
     ) -> DataDir:
         """Write the data directory `out` of the corpus in `root`; utt2group is the speaker.
 
@@ -85,7 +91,7 @@ class LabelledCorpus:
                 said.utt, said.speaker, said.gender, said.speaker, emotion, said.text, said.audio, split=said.split
             )
         leave_out_missing(folder, missing, contract)
-        return write_speech(root, out, utterances.values(), contract, nj, listed)
+        return write_speech(root, out, utterances.values(), contract, nj, listed, channel)
 
 
 def recordings(pattern: str) -> Callable[[Path], list[Path]]:

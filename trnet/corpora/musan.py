@@ -24,10 +24,12 @@ def musan_files(root: Path) -> list[Path]:
     return audio_files(MUSAN.locate(root) / "noise/free-sound")
 
 
-def prepare_musan(root: Path, out: Path, contract: Contract | None = None, nj: int = 1) -> DataDir:
+def prepare_musan(
+    root: Path, out: Path, contract: Contract | None = None, nj: int = 1, channel: int | None = None
+) -> DataDir:
     """Write the noise directory `out` of MUSAN in `root`: floor(duration / 5 s) segments of each recording.
 
     A segment is named ``<recording>-0003``, counted from 0; what is left at a recording's end is not used.
     Raises: TrnetError for a missing or incomplete corpus, or unusable audio.
     """
-    return write_noise(root, out, cut(by_stem(musan_files(root))), contract, nj)
+    return write_noise(root, out, cut(by_stem(musan_files(root))), contract, nj, channel)

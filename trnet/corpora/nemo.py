@@ -39,7 +39,14 @@ def _utterance(row: dict[str, str], emotion: str, audio: Path, where: str) -> Ut
     return Utterance(utt, speaker, GENDERS[row["gender"]], speaker, emotion, row["normalized_text"], audio)
 
 
-def prepare_nemo(root: Path, out: Path, label_map: LabelMap, contract: Contract | None = None, nj: int = 1) -> DataDir:
+def prepare_nemo(
+    root: Path,
+    out: Path,
+    label_map: LabelMap,
+    contract: Contract | None = None,
+    nj: int = 1,
+    channel: int | None = None,
+) -> DataDir:
     """Write the data directory `out` of nEMO in `root` (the folder of data.tsv, or the one above it).
 
     Utterances keep nEMO's names (``EB0_anger_1``); samples are matched by name without suffix.
@@ -61,4 +68,4 @@ def prepare_nemo(root: Path, out: Path, label_map: LabelMap, contract: Contract 
         else:
             missing.append(stem)
     leave_out_missing(table.parent / "samples", missing, contract)
-    return write_speech(root, out, utterances.values(), contract, nj)
+    return write_speech(root, out, utterances.values(), contract, nj, channel=channel)

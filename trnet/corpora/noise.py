@@ -2,14 +2,14 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trnet.corpora.audio_check import check_noise, lengths_in_samples
 from trnet.corpora.contract import Contract
-from trnet.corpora.speech import scp_path
 from trnet.errors import TrnetError
 from trnet.kaldi.data_dir import Clip, DataDir, write_data_dir
+from trnet.kaldi.paths import entry_for
 
 SEGMENT_SECONDS = 5  # of long recordings
 
@@ -53,15 +53,24 @@ def cut(recordings: Mapping[str, Path]) -> dict[str, NoiseClip]:
     return clips
 
 
-def write_noise(root: Path, out: Path, clips: Mapping[str, NoiseClip], contract: Contract | None, nj: int) -> DataDir:
+def write_noise(
+    root: Path,
+    out: Path,
+    clips: Mapping[str, NoiseClip],
+    contract: Contract | None,
+    nj: int,
+    channel: int | None = None,
+) -> DataDir:
     """Count the clips, decode them all, write the tables; silent clips are counted but left out.
+
+    `channel`: the one that is taken where there are several; None: their mean.
 
     Raises: TrnetError if the counts are not the contract's, nothing is left, or recordings cannot be used.
     """
     if contract is not None:
         counts = {"clips": len(clips), "sources": len({c.source for c in clips.values()})}
         contract.check({cell: count for cell, count in counts.items() if cell in contract.counts}, root)
-    utt2dur = check_noise({utt: c.clip for utt, c in clips.items()}, nj)
+    utt2dur = check_noise({utt: replace(c.clip, channel=channel) for utt, c in clips.items()}, nj)
     if not utt2dur:
         raise TrnetError(f"{root}: no noise clip is left; give a folder with recordings that are not silent")
     utt2src = {utt: clips[utt].source for utt in utt2dur}
@@ -69,7 +78,10 @@ def write_noise(root: Path, out: Path, clips: Mapping[str, NoiseClip], contract:
     kept = {utt: clips[utt].clip for utt in sorted(utt2dur)}
     if any(clip.end_s is not None for clip in kept.values()):
         tables["segments"] = {utt: f"{utt2src[utt]} {c.start_s:.2f} {c.end_s:.2f}" for utt, c in kept.items()}
-        tables["wav.scp"] = {utt2src[utt]: scp_path(c.path) for utt, c in kept.items()}
+        paths = {utt2src[utt]: c.path for utt, c in kept.items()}
     else:
-        tables["wav.scp"] = {utt: scp_path(c.path) for utt, c in kept.items()}
+        paths = {utt: c.path for utt, c in kept.items()}
+    tables["wav.scp"] = {recording: entry_for(path, out / "wav.scp") for recording, path in paths.items()}
+    if channel is not None:
+        tables["reco2channel"] = dict.fromkeys(paths, str(channel))
     return write_data_dir(out, tables)

@@ -31,7 +31,9 @@ def noise_folder_files(root: Path) -> list[Path]:
     return files
 
 
-def prepare_noise_folder(root: Path, out: Path, contract: Contract | None = None, nj: int = 1) -> DataDir:
+def prepare_noise_folder(
+    root: Path, out: Path, contract: Contract | None = None, nj: int = 1, channel: int | None = None
+) -> DataDir:
     """Write the noise directory `out` of all recordings below `root`: each one clip and its own source.
 
     A clip is named by its file without suffix; where two folders hold files of one name, by its path below `root`.
@@ -45,4 +47,4 @@ def prepare_noise_folder(root: Path, out: Path, contract: Contract | None = None
         if same_stem[name] > 1:
             name = safe_id(str(path.relative_to(root).with_suffix("")))
         add_clip(clips, name, NoiseClip(name, Clip(path)))
-    return write_noise(root, out, clips, contract, nj)
+    return write_noise(root, out, clips, contract, nj, channel)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from trnet.audio import SILENCE_RMS, inspect_audio
 from trnet.corpora.source import shorten
-from trnet.corpora.speech import scp_path
 from trnet.errors import TrnetError
 from trnet.kaldi.data_dir import DataDir, write_data_dir
+from trnet.kaldi.paths import entry_for
 from trnet.names import safe_name
 from trnet.parallel import imap
 from trnet.sections import build, read_yaml
@@ -148,8 +148,8 @@ def write_pairs(out: Path, pairs: Iterable[NoisyPair], nj: int) -> DataDir:
         if rate != RATE:
             print(f"{count} pairs at {rate} Hz: resampled to {RATE} Hz when they are read")
     tables = {
-        "wav.scp": {utt: scp_path(pair.noisy) for utt, pair in by_utt.items()},
-        "clean.scp": {utt: scp_path(pair.clean) for utt, pair in by_utt.items()},
+        "wav.scp": {utt: entry_for(pair.noisy, out / "wav.scp") for utt, pair in by_utt.items()},
+        "clean.scp": {utt: entry_for(pair.clean, out / "clean.scp") for utt, pair in by_utt.items()},
         "utt2spk": {utt: pair.speaker for utt, pair in by_utt.items()},
         "utt2dur": utt2dur,
     }

@@ -9,9 +9,9 @@ from pathlib import Path
 from trnet.corpora.audio_check import check_speech
 from trnet.corpora.contract import NO_CONTRACT, Contract
 from trnet.corpora.source import shorten
-from trnet.errors import TrnetError, printable
+from trnet.errors import TrnetError
 from trnet.kaldi.data_dir import Clip, DataDir, write_data_dir
-from trnet.names import check_text
+from trnet.kaldi.paths import entry_for
 
 
 @dataclass(frozen=True)
@@ -41,18 +41,6 @@ class Utterance:
     split: str | None = None
 
 
-def scp_path(path: Path) -> str:
-    """A path as wav.scp holds it: as given, blanks inside kept (the first blank of a line ends its key).
-
-    Raises: TrnetError for a path that no line can hold.
-    """
-    check_text(path)
-    name = str(path)
-    if name != " ".join(name.splitlines()).strip() or name.endswith("|"):
-        raise TrnetError(f"{printable(name)}: starts or ends in a blank, ends in |, or holds a line break; rename it")
-    return name
-
-
 def leave_out_missing(folder: Path, missing: Sequence[str], contract: Contract | None) -> None:
     """Say which utterances of the label files have no recording: an error, or a warning where nothing is counted.
 
@@ -72,10 +60,12 @@ def write_speech(
     contract: Contract | None,
     nj: int,
     listed: Mapping[str, int] | None = None,
+    channel: int | None = None,
 ) -> DataDir:
     """Count the utterances, decode them all, write the tables.
 
-    `listed`: how many utterances the corpus lists in each of its parts, where it does.
+    `listed`: how many utterances the corpus lists in each of its parts, where it does. `channel`: the one that is taken
+    where a recording has several; None: their mean.
 
     Raises: TrnetError if the counts are not the contract's, nothing is left, or recordings cannot be used.
     """
@@ -88,9 +78,9 @@ def write_speech(
         contract.check(Counter(f"{_counted_by(contract, u)} {u.emotion}" for u in utts.values()), root)
     if not utts:
         raise TrnetError(f"{root}: no utterance is kept; complete the copy or widen the label map")
-    wav_scp = {name: scp_path(u.audio) for name, u in utts.items()}
+    wav_scp = {name: entry_for(u.audio, out / "wav.scp") for name, u in utts.items()}
     tables = {
-        "utt2dur": check_speech({name: Clip(u.audio) for name, u in utts.items()}, nj),
+        "utt2dur": check_speech({name: Clip(u.audio, channel=channel) for name, u in utts.items()}, nj),
         "wav.scp": wav_scp,
         "utt2spk": {name: u.speaker for name, u in utts.items()},
         "text": {name: " ".join(u.text.split()) for name, u in utts.items()},
@@ -103,6 +93,8 @@ def write_speech(
         print(f"the corpus does not tell the gender of {len(untold)} speakers: no spk2gender is written")
     else:
         tables["spk2gender"] = genders
+    if channel is not None:
+        tables["reco2channel"] = dict.fromkeys(utts, str(channel))
     for table, kept in (("utt2style", "style"), ("utt2split", "split")):
         values = {name: getattr(u, kept) for name, u in utts.items() if getattr(u, kept) is not None}
         if values:

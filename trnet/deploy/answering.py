@@ -1,6 +1,5 @@
 """From recordings to answers: windows, batches, silence and means, whatever says something of a window."""
 
-import math
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,6 +13,9 @@ from trnet.config import Features
 from trnet.deploy.recording import Piece, Recording, Resampler, of_samples, resampled, windows
 from trnet.errors import TrnetError
 from trnet.heard import num_frames
+from trnet.numbers import real, whole
+
+LONGEST_S = 1e6  # of --window and --hop, seconds
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,9 @@ class Answering(ABC):
         """Seconds of the longest window."""
         return self.features.span / self.features.sample_rate
 
-    def __call__(self, wav: Any, rate: int, window: float | None = None, hop: float | None = None) -> Answer:
+    def __call__(
+        self, wav: Any, rate: int, window: float | None = None, hop: float | None = None, channel: int | None = None
+    ) -> Answer:
         """What is said of audio in memory.
 
         Args:
@@ -94,10 +98,12 @@ class Answering(ABC):
             rate: sampling rate, Hz.
             window: seconds of a window, `longest` at most; None: `longest`.
             hop: seconds from one window to the next; None: `window`.
+            channel: which one is taken, from 0, where there are several; None: their mean.
 
-        Raises: TrnetError for audio that is empty, silent, shorter than a frame, or not finite.
+        Raises: TrnetError for audio that is empty, silent, shorter than a frame, or not finite, or whose channels
+            cancel in their mean.
         """
-        (answer,) = self.answers([of_samples(wav, rate)], window, hop)
+        (answer,) = self.answers([of_samples(wav, rate, channel=channel)], window, hop)
         if isinstance(answer, TrnetError):
             raise answer
         return answer
@@ -121,8 +127,10 @@ class Answering(ABC):
 
         Raises: TrnetError, before anything is read, for a window, hop or batch size that cannot be.
         """
-        if batch_size < 1:
-            raise TrnetError(f"--batch-size {batch_size}: must be 1 or more")
+        try:
+            whole(batch_size, 1)
+        except ValueError as error:
+            raise TrnetError(f"--batch-size: {error}") from None
         return self._answers(recordings, *self._samples(window, hop), batch_size, heard)
 
     def _answers(
@@ -160,8 +168,10 @@ class Answering(ABC):
     def _samples(self, window: float | None, hop: float | None) -> tuple[int, int]:
         rate, span = self.features.sample_rate, self.features.span
         for option, value in (("--window", window), ("--hop", hop)):
-            if value is not None and not math.isfinite(value):
-                raise TrnetError(f"{option} {value}: give seconds")
+            try:
+                real(0 if value is None else value, 0, LONGEST_S)
+            except ValueError as error:
+                raise TrnetError(f"{option}: {error}; give seconds") from None
         length = span if window is None else round(window * rate)
         if length > span or num_frames(length, self.features) < 1:
             raise TrnetError(f"--window {window:g}: the model hears up to {self.longest:.3f} s, and a frame at least")

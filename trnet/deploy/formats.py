@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from trnet.deploy.answering import Answer, WindowAnswer
+from trnet.errors import printable
 
 DIGITS = 6
 
@@ -37,7 +38,7 @@ class Table:
     def head(self) -> Iterator[str]:
         """The names of the columns."""
         columns = " ".join(f"{name:>6}" for name in self.classes)
-        yield f"{'file':{self.width}} {'start':>8} {'end':>8} {'emotion':{self.emotion}} {'c':>5} {columns}"
+        yield printable(f"{'file':{self.width}} {'start':>8} {'end':>8} {'emotion':{self.emotion}} {'c':>5} {columns}")
 
     def lines(self, answer: Answer) -> Iterator[str]:
         """A line for the recording, then one for each window if they were asked for."""
@@ -50,7 +51,7 @@ class Table:
         probs = said.probabilities or {}
         columns = " ".join(f"{probs[cls]:{max(6, len(cls))}.3f}" for cls in self.classes if probs)
         text = f"{name:{self.width}} {start:8.2f} {end:8.2f} {said.emotion or 'silent':{self.emotion}} {c:>5} {columns}"
-        return text.rstrip()
+        return printable(text).rstrip()
 
 
 class JsonLines:
@@ -104,8 +105,8 @@ class Csv:
     @staticmethod
     def _row(values: list[object]) -> str:
         text = io.StringIO()
-        csv.writer(text, lineterminator="").writerow(values)
-        return text.getvalue()
+        csv.writer(text, lineterminator="\r\n").writerow(values)  # both are quoted where a name holds them
+        return text.getvalue().removesuffix("\r\n")
 
 
 FORMATS: dict[str, type[Format]] = {"table": Table, "jsonl": JsonLines, "csv": Csv}

@@ -5,7 +5,9 @@
 
 One JSON object a file on stdout, as `trnet-predict --format jsonl` writes them; what fails is one line on stderr, and
 the exit status is 1. Needs numpy, onnxruntime and soundfile, and nothing of trnet: this file can be copied elsewhere. A
-file is read as a whole: for hours of audio there is trnet-predict.
+file is read as a whole: for hours of audio there is trnet-predict, which also notices more damage. Here a WAV that was
+cut short is, and a file that decodes to less than libsndfile says; not noticed are a cut file of another container,
+a second recording behind the first (of two files joined by cat), and a WAV header of a stream that states no length.
 """
 
 import argparse
@@ -41,6 +43,8 @@ FEATURES = {
 EXPORTED = ("none", "gtcrn", "dccrn", "cmgan", "dpt_fsnet")  # front-ends that python -m trnet.bin.export writes
 NEEDS_PYTORCH = "only trnet-predict with the packed model (trnet and PyTorch installed) answers by it"
 SILENCE_RMS = 1e-5  # -100 dB of full scale
+RATES = (1_000, 1_000_000)  # Hz, of recordings
+CANCELLED = 0.01  # of the power that channels without anything in common leave in their mean
 FLOOR = float(np.finfo(np.float32).eps)  # of mel energies
 
 
@@ -59,11 +63,12 @@ def resample(wav, rates):
     taps = np.arange(-width, width + 2)
     spans = np.lib.stride_tricks.sliding_window_view(np.pad(wav, (width, width + 1)).astype(np.float64), len(taps))
     out = np.empty(math.ceil(new * len(wav) / old), np.float32)
-    for start in range(0, len(out), 2**15):
-        place = np.arange(start, min(start + 2**15, len(out)), dtype=np.int64) * old
+    size = max(1, min(2**15, 2**22 // len(taps)))  # of a block, so that memory is bounded at any rate
+    for start in range(0, len(out), size):
+        place = np.arange(start, min(start + size, len(out)), dtype=np.int64) * old
         time = np.clip((taps - (place % new)[:, None] / new) * cutoff, -6, 6)
         kernel = np.sinc(time) * np.cos(time * np.pi / 12) ** 2 * cutoff
-        out[start : start + 2**15] = np.einsum("nt,nt->n", spans[place // new], kernel)
+        out[start : start + size] = np.einsum("nt,nt->n", spans[place // new], kernel)
     return out
 
 
@@ -109,6 +114,42 @@ def log_mels(wav, conf):
     return np.log(np.maximum(power @ mel_bank(conf, n_fft).T, FLOOR)).astype(np.float32)
 
 
+def read_mono(file):
+    """Samples (n,), the mean of all channels, and their rate in Hz."""
+    if not file.is_file():
+        raise Unusable("is no regular file" if file.exists() else "no such file")
+    try:
+        stated = soundfile.info(os.fsencode(file))
+        samples, rate = soundfile.read(os.fsencode(file), dtype="float32", always_2d=True)
+        cut = is_cut_wav(file)
+    except (soundfile.LibsndfileError, RuntimeError, TypeError, ValueError, OSError) as error:
+        raise Unusable(f"is no audio that libsndfile reads ({_line(error)})") from None
+    if not RATES[0] <= rate <= RATES[1]:
+        raise Unusable(f"states {rate} Hz, which no recording has")
+    if not len(samples) or not np.isfinite(samples).all():
+        raise Unusable("holds NaN or infinite samples" if len(samples) else "holds no samples")
+    if cut or (stated.format != "MP3" and len(samples) < stated.frames):
+        raise Unusable("holds less audio than its header states; fetch it again")
+    mono, channels = samples.mean(axis=1), samples.shape[1]
+    power = np.square(samples, dtype=np.float64).sum() / channels**2
+    if channels > 1 and np.square(mono, dtype=np.float64).sum() < CANCELLED * power:
+        raise Unusable(f"its {channels} channels cancel in their mean; give one of them")
+    return mono, rate
+
+
+def is_cut_wav(file):
+    """Whether a RIFF WAV holds less than its header states; lengths of 2 GiB and more are those of streams."""
+    size = file.stat().st_size
+    with open(file, "rb") as stream:
+        head = stream.read(12)
+        while head[:4] == b"RIFF" and head[8:] == b"WAVE" and len(chunk := stream.read(8)) == 8:
+            length = int.from_bytes(chunk[4:], "little")
+            if chunk[:4] == b"data":
+                return stream.tell() + length > size and length < 0x7FFF0000
+            stream.seek(length + length % 2, os.SEEK_CUR)
+    return False
+
+
 class Model:
     """The exported networks and their settings."""
 
@@ -139,8 +180,9 @@ class Model:
     def of(cls, path):
         """Of a folder that was exported, or of a packed model with graphs."""
         if path.is_dir():
-            return cls(lambda name: (path / name).read_bytes(), f"{path}/")
+            return cls(lambda name: _regular(path / name).read_bytes(), f"{path}/")
         try:
+            _regular(path)
             with zipfile.ZipFile(path) as packed:
                 files = {name[5:]: packed.read(name) for name in packed.namelist() if name.startswith("onnx/")}
                 listed = json.loads(packed.read("manifest.json"))["entries"]
@@ -203,15 +245,8 @@ class Model:
 
     def predict(self, file):
         """What is said of a file: the mean over its windows, the last of them moved back, silent ones left out."""
-        if not Path(file).exists():
-            raise Unusable("no such file")
-        try:
-            samples, rate = soundfile.read(os.fsencode(file), dtype="float32", always_2d=True)
-        except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
-            raise Unusable(f"is no audio that libsndfile reads ({error})") from None
-        if not len(samples) or not np.isfinite(samples).all():
-            raise Unusable("holds NaN or infinite samples" if len(samples) else "holds no samples")
-        wav, span = resample(samples.mean(axis=1), (rate, self.features["sample_rate"])), self.span()
+        samples, rate = read_mono(Path(file))
+        wav, span = resample(samples, (rate, self.features["sample_rate"])), self.span()
         starts = [*range(0, max(1, len(wav) - span), span), max(0, len(wav) - span)]
         pieces = [wav[start : start + span] for start in dict.fromkeys(starts)]
         said = [
@@ -228,6 +263,13 @@ class Model:
             "probabilities": {name: round(float(p), 6) for name, p in zip(classes, probs, strict=True)},
             "c": c if c is None else round(c, 6),
         }
+
+
+def _regular(path):
+    """The path, if no pipe or device is there, which might never end."""
+    if path.exists() and not path.is_file():
+        raise OSError("is no regular file")
+    return path
 
 
 def _line(error):
@@ -254,7 +296,8 @@ def main(args=None):
             print(json.dumps(model.predict(file)), flush=True)
         except Unusable as error:
             failed = 1
-            print(f"error: {file}: {error}", file=sys.stderr)
+            shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in file)
+            print(f"error: {shown}: {error}", file=sys.stderr)
     return failed
 
 

@@ -13,6 +13,7 @@ from trnet.deploy.answering import Answering, Said
 from trnet.deploy.archive import DAMAGED, GRAPHS, SER_GRAPH, read_entries
 from trnet.deploy.description import describe
 from trnet.errors import TrnetError
+from trnet.files import is_regular
 from trnet.sections import build_value
 
 AGAIN = "pack the model again, or give --engine torch"
@@ -25,6 +26,8 @@ def is_exported(path: str | Path) -> bool:
 
 def has_graphs(path: Path) -> bool:
     """Whether a model file was packed with graphs; False also for what is no model file."""
+    if not is_regular(path):
+        return False
     try:
         with zipfile.ZipFile(path) as packed:
             return GRAPHS + SER_GRAPH in packed.namelist()

@@ -5,24 +5,23 @@ The rules are those of `trnet.audio`: channels are averaged, other sampling rate
 """
 
 import math
-import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
-import soundfile
 
 from trnet.audio import filter_width, resampler
+from trnet.decoding import BLOCK, Mix, check_rate, finite, open_sound
 from trnet.errors import TrnetError
-
-BLOCK = 262_144  # samples of all channels that are decoded at once
+from trnet.pipes import piped
 
 Resampler = Callable[[int, int], Callable[[np.ndarray], np.ndarray]]
+Blocks = tuple[int, float | None, Iterable[np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class Recording:
     """
 
     name: str
-    blocks: Callable[[], tuple[int, float | None, Iterable[np.ndarray]]]
+    blocks: Callable[[], Blocks]
 
 
 @dataclass(frozen=True)
@@ -44,93 +43,74 @@ class Piece:
     samples: np.ndarray
 
 
-def of_file(path: Path, name: str | None = None) -> Recording:
-    """The recording in a file of any kind that libsndfile reads."""
+def of_file(path: Path, name: str | None = None, channel: int | None = None) -> Recording:
+    """The recording in a file of any kind that libsndfile reads; `channel`: which one, None: the mean of all."""
     name = str(path) if name is None else name
     where = name if name == str(path) else f"{name}: {path}"
-    return Recording(name, lambda: _decoded(path, where))
+    return Recording(name, lambda: _decoded(path, where, channel))
 
 
-def of_stdin() -> Recording:
+def of_stdin(channel: int | None = None) -> Recording:
     """The recording on standard input; it is put into a temporary file, as decoders seek."""
 
-    def blocks() -> tuple[int, float | None, Iterable[np.ndarray]]:
+    def blocks() -> Blocks:
         if sys.stdin is None:
             raise TrnetError("standard input: is closed")
         spool = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as the blocks are read)
         shutil.copyfileobj(sys.stdin.buffer, spool)
-        spool.seek(0)
-        return _decoded(spool, "standard input")
+        return _decoded(spool, "standard input", channel)
 
     return Recording("-", blocks)
 
 
-def of_samples(wav: Any, rate: int, name: str = "wav") -> Recording:
+def of_command(command: str, name: str, channel: int | None = None) -> Recording:
+    """What the programs of a Kaldi list's entry ``command |`` write; they run when it is read."""
+
+    def blocks() -> Blocks:
+        return _decoded(piped(command, name), name, channel)
+
+    return Recording(name, blocks)
+
+
+def of_samples(wav: Any, rate: int, name: str = "wav", channel: int | None = None) -> Recording:
     """The recording in an array: (n,), or two-dimensional with the shorter axis for the channels.
 
-    Floats are in [-1, 1], integers of their type's full scale.
+    Floats are in [-1, 1], integers of their type's full scale. `channel`: which one, None: the mean of all.
 
-    Raises: TrnetError for another shape or type, or samples that are not finite.
+    Raises: TrnetError for another shape or type, or a rate that no recording has.
     """
     samples = np.asarray(wav)
-    whole = isinstance(rate, int | float | np.number) and 1 <= rate < 1e9 and rate == int(rate)
+    whole = isinstance(rate, int | float | np.number) and math.isfinite(rate) and rate == int(rate)
     if samples.ndim not in (1, 2) or not whole or samples.dtype.kind not in "fi":
         raise TrnetError(
             f"{name}: is no audio (shape {samples.shape}, {samples.dtype}, rate {rate!r}); "
             "give samples (n,) and whole Hz"
         )
     rate = int(rate)
+    check_rate(rate, name)
     if samples.dtype.kind == "i":
         samples = samples / (np.iinfo(samples.dtype).max + 1.0)
     samples = samples.astype(np.float32)
-    if samples.ndim == 2:
-        samples = samples.mean(axis=int(samples.shape[1] <= samples.shape[0]))
+    if samples.ndim == 1 or not samples.size:
+        samples = samples.reshape(-1, 1)
+    elif samples.shape[0] < samples.shape[1]:
+        samples = samples.T
 
-    def blocks() -> tuple[int, float | None, Iterable[np.ndarray]]:
-        cut = (samples[start : start + BLOCK] for start in range(0, len(samples), BLOCK))
-        return rate, len(samples) / rate, _checked(cut, rate, name)
+    def blocks() -> Blocks:
+        mix = Mix(samples.shape[1], channel, name)
+
+        def cut() -> Iterator[np.ndarray]:
+            yield from (mix(samples[start : start + BLOCK]) for start in range(0, len(samples), BLOCK))
+            mix.check()
+
+        return rate, len(samples) / rate, finite(cut(), rate, name)
 
     return Recording(name, blocks)
 
 
-def _decoded(file: Any, name: str) -> tuple[int, float | None, Iterable[np.ndarray]]:
-    try:
-        sound = soundfile.SoundFile(os.fsencode(file) if isinstance(file, Path) else file)  # a name may be no text
-    except soundfile.LibsndfileError as error:
-        there = not isinstance(file, Path) or file.exists()
-        what = "is no audio that libsndfile reads" if there else "no such file"
-        raise TrnetError(f"{name}: {what} ({error.error_string})") from None
-    except (RuntimeError, TypeError, ValueError, OSError) as error:
-        raise TrnetError(f"{name}: is no audio that libsndfile reads ({error})") from None
-    rate = sound.samplerate
-    seconds = sound.frames / rate if 0 < sound.frames < 2**40 else None
-
-    def blocks() -> Iterator[np.ndarray]:
-        with sound:
-            frames = max(1, BLOCK // sound.channels)
-            while True:
-                try:
-                    block = sound.read(frames, dtype="float32", always_2d=True)
-                except (soundfile.LibsndfileError, RuntimeError) as error:
-                    raise TrnetError(f"{name}: cannot be decoded to its end ({error})") from None
-                if not len(block):
-                    return
-                yield block.mean(axis=1)
-
-    return rate, seconds, _checked(blocks(), rate, name)
-
-
-def _checked(blocks: Iterable[np.ndarray], rate: int, name: str) -> Iterator[np.ndarray]:
-    place = 0
-    for block in blocks:
-        finite = np.isfinite(block)
-        if not finite.all():
-            at = (place + int(np.argmin(finite))) / rate
-            raise TrnetError(f"{name}: holds NaN or infinite samples (from {at:.3f} s on)")
-        place += len(block)
-        yield block
-    if not place:
-        raise TrnetError(f"{name}: holds no samples")
+def _decoded(file: Path | BinaryIO, where: str, channel: int | None) -> Blocks:
+    sound = open_sound(file, where)
+    return sound.rate, sound.frames and sound.frames / sound.rate, sound.mono(channel)
 
 
 def resampled(

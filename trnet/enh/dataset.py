@@ -12,7 +12,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from trnet.audio import read_audio
 from trnet.errors import TrnetError
-from trnet.kaldi.data_dir import Clip, DataDir
+from trnet.heard import read_clip
+from trnet.kaldi.data_dir import DataDir
+from trnet.kaldi.paths import resolve
 from trnet.noise.assign import rng_for
 
 RATE = 16000  # Hz
@@ -37,9 +39,9 @@ class Pairs:
 
         Raises: TrnetError for audio that cannot be read, or a pair of unequal lengths.
         """
-        noisy = read_audio(self.data.clip(utt).path, RATE)
+        noisy = read_clip(self.data.clip(utt), RATE)
         try:
-            clean = read_audio(Clip(self.data["clean.scp"][utt]).path, RATE)
+            clean = read_audio(resolve(self.data["clean.scp"][utt], self.data.path / "clean.scp"), RATE)
         except KeyError:
             raise TrnetError(f"{self.data.path}/clean.scp: no partner of {utt}; prepare the data anew") from None
         if len(noisy) != len(clean):

@@ -1,9 +1,10 @@
 """Kaldi data directories: tables of ``key value`` lines, sorted as ``LC_ALL=C sort`` does.
 
 Speech: wav.scp utt2spk spk2utt text utt2dur utt2emo utt2group, and spk2gender, utt2style, utt2split where the corpus
-tells them. Noise: wav.scp utt2spk spk2utt utt2dur utt2src, and segments where one recording holds several clips. Noisy
-speech also: utt2clean utt2noise utt2snr. Pairs of noisy and clean speech: wav.scp is noisy, clean.scp its clean
-partner, utt2spk spk2utt utt2dur, utt2noise and utt2snr where they are known.
+tells them. Noise: wav.scp utt2spk spk2utt utt2dur utt2src, and segments where one recording holds several clips. Both:
+reco2channel where not the mean of all channels is taken. Noisy speech also: utt2clean utt2noise utt2snr. Pairs of noisy
+and clean speech: wav.scp is noisy, clean.scp its clean partner, utt2spk spk2utt utt2dur, utt2noise and utt2snr where
+they are known.
 """
 
 import re
@@ -13,9 +14,23 @@ from pathlib import Path
 
 from trnet.errors import TrnetError
 from trnet.files import read_text, write_text
-from trnet.kaldi.paths import resolve
+from trnet.kaldi.paths import PLACE_WORD, is_place, resolve
+from trnet.numbers import real, whole
+from trnet.pipes import check_allowed, is_pipe
 
+MEAN = "mean"  # of all channels
 Table = dict[str, str]
+
+
+def channel_of(value: str) -> int | None:
+    """A channel as tables and options name it: its number from 0; None for ``mean``.
+
+    Raises: ValueError for anything else.
+    """
+    try:
+        return None if value == MEAN else whole(value, 0, 1023)
+    except ValueError:
+        raise ValueError(f"'{value}' is no channel: 0, 1, ... or {MEAN}") from None
 
 
 def read_table(path: Path) -> Table:
@@ -62,11 +77,20 @@ def invert(utt2spk: Mapping[str, str]) -> Table:
 
 @dataclass(frozen=True)
 class Clip:
-    """Where an utterance's audio lies: a file, or the span [start_s, end_s) seconds of it."""
+    """Where an utterance's audio lies: a file, or the span [start_s, end_s) seconds of it.
+
+    channel: which one, from 0, where there are several; None: the mean of all. lasts: its seconds as utt2dur has them;
+    "": not told. command: where a Kaldi pipe ``programs |`` writes the audio, and `path` only says so. name: of the
+    utterance, for messages.
+    """
 
     path: Path
     start_s: float = 0.0
     end_s: float | None = None
+    channel: int | None = None
+    lasts: str = ""
+    command: str = ""
+    name: str = ""
 
 
 class DataDir:
@@ -75,11 +99,13 @@ class DataDir:
     Paths in wav.scp start where `trnet.kaldi.paths.resolve` says: in the directory itself, or where one is.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = Path(path)
+    def __init__(self, path: Path, allow_pipes: bool = False) -> None:
+        """`allow_pipes`: run the programs of ``command |`` entries of its wav.scp when their audio is read."""
+        self.path, self.allow_pipes = Path(path), allow_pipes
         if not self.path.is_dir():
             raise TrnetError(f"{self.path}: no such data directory; run the stage that makes it")
         self._tables: dict[str, Table] = {}
+        self._absent: set[str] = set()
 
     def __getitem__(self, name: str) -> Table:
         if name not in self._tables:
@@ -95,22 +121,39 @@ class DataDir:
         """Utterance ids in C order."""
         return sorted(self["segments"] if self.has("segments") else self["wav.scp"])
 
+    def _known(self, name: str) -> Table:
+        """A table that need not be there; {} if it is not."""
+        if name not in self._tables and name not in self._absent and not self.has(name):
+            self._absent.add(name)
+        return {} if name in self._absent else self[name]
+
     def clip(self, utt: str) -> Clip:
         """Where the audio of `utt` lies.
 
-        Raises: TrnetError for an unknown utterance, or a piped wav.scp entry.
+        Raises: TrnetError for an unknown utterance, a bad segment or channel, or a pipe that may not run.
         """
         start_s, end_s, recording = 0.0, None, utt
         try:
-            if self.has("segments"):
+            if self._known("segments"):
                 recording, start, end = self["segments"][utt].split()
-                start_s, end_s = float(start), float(end)
-            path = self["wav.scp"][recording]
+                start_s, end_s = real(start, 0), real(end, 0)
+            entry = self["wav.scp"][recording]
         except (KeyError, ValueError):
             raise TrnetError(f"{self.path}: no audio for '{utt}'; mend wav.scp (or segments)") from None
-        if path.endswith("|"):
-            raise TrnetError(f"{self.path}/wav.scp: {recording} is a pipe; write the audio to a file and name that")
-        return Clip(resolve(path, self.path / "wav.scp"), start_s, end_s)
+        if is_pipe(entry):
+            check_allowed(entry, self.allow_pipes, f"{self.path}/wav.scp: {recording}")
+        path, command = (Path(entry), entry) if is_pipe(entry) else (resolve(entry, self.path / "wav.scp"), "")
+        if not command and is_place(entry) and not path.exists():
+            raise TrnetError(f"{self.path}/wav.scp: {recording}: {entry} {PLACE_WORD}")
+        channel = self._channel(recording)
+        return Clip(path, start_s, end_s, channel, self._known("utt2dur").get(utt, ""), command, f"{self.path}: {utt}")
+
+    def _channel(self, recording: str) -> int | None:
+        value = self._known("reco2channel").get(recording, MEAN)
+        try:
+            return channel_of(value)
+        except ValueError as error:
+            raise TrnetError(f"{self.path}/reco2channel: {recording}: {error}; mend the line") from None
 
 
 def write_data_dir(path: Path, tables: Mapping[str, Mapping[str, str]]) -> DataDir:

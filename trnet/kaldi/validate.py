@@ -7,6 +7,7 @@ from trnet.errors import TrnetError
 from trnet.kaldi.data_dir import DataDir
 from trnet.kaldi.rows import Rows, read_rows, shown
 from trnet.kaldi.value_rules import check_values, number_of
+from trnet.names import safe_name
 
 # what directories of speech (spk2gender too, where the corpus tells), of noise, and of pairs of speech must hold
 SPEECH_TABLES = ("wav.scp", "utt2spk", "spk2utt", "text", "utt2dur", "utt2emo", "utt2group")
@@ -19,28 +20,31 @@ BY_UTTERANCE = (
     *("text", "utt2dur", "utt2emo", "utt2group", "utt2style", "utt2split", "utt2src", "utt2clean", "utt2noise"),
     *("utt2snr", "feats.scp", "utt2num_frames", "utt2checksum", "clean.scp"),
 )
-BY_RECORDING = ("wav.scp", "reco2dur")
+BY_RECORDING = ("wav.scp", "reco2dur", "reco2channel")
 ALL = ("utt2spk", "spk2utt", "spk2gender", "segments", *BY_UTTERANCE, *BY_RECORDING)
 
 
-def valid_data_dir(path: Path, need: Collection[str] = (), audio: bool = True) -> DataDir:
+def valid_data_dir(path: Path, need: Collection[str] = (), audio: bool = True, allow_pipes: bool = False) -> DataDir:
     """A data directory that keeps Kaldi's rules; arguments as in `validate_data_dir`.
 
     Raises: TrnetError with the first problems.
     """
-    data = DataDir(path)
-    if problems := validate_data_dir(path, need, audio):
+    data = DataDir(path, allow_pipes)
+    if problems := validate_data_dir(path, need, audio, allow_pipes):
         raise TrnetError(shown(problems, separator="; "))
     return data
 
 
-def validate_data_dir(path: Path, need: Collection[str] = (), audio: bool = True) -> list[str]:
+def validate_data_dir(
+    path: Path, need: Collection[str] = (), audio: bool = True, allow_pipes: bool = False
+) -> list[str]:
     """All problems of a data directory, each ``file:line: what; mend``; [] if there are none.
 
     Args:
         path: The directory.
         need: Tables that must be there beside utt2spk, spk2utt, and wav.scp or feats.scp.
         audio: Whether the recordings must be there; features alone do without.
+        allow_pipes: Whether a wav.scp may name commands.
     """
     path = Path(path)
     if not path.is_dir():
@@ -59,16 +63,17 @@ def validate_data_dir(path: Path, need: Collection[str] = (), audio: bool = True
             problems += found
     for name, rows in tables.items():
         if audio or name not in AUDIO:
-            problems += check_values(name, rows)
+            problems += check_values(name, rows, allow_pipes)
     return problems + _check_names(tables) + _check_keys(tables) + _check_speakers(tables)
 
 
 def _check_names(tables: dict[str, Rows]) -> list[str]:
     """Ids of utterances become names of files."""
     for utt, row in tables["utt2spk"].items() if "utt2spk" in tables else ():
-        if "/" in utt or utt in (".", ".."):
-            path = tables["utt2spk"].path
-            return [f"{path}:{row.number}: {utt} cannot be a file's name; take another id, without slashes"]
+        try:
+            safe_name(utt, f"{tables['utt2spk'].path}:{row.number}")
+        except TrnetError as error:
+            return [str(error)]
     return []
 
 

@@ -6,11 +6,14 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from trnet.errors import TrnetError
 from trnet.files import is_regular
 from trnet.kaldi.ark import ark_entry
-from trnet.kaldi.paths import resolve
+from trnet.kaldi.data_dir import channel_of
+from trnet.kaldi.paths import audio_problem, resolve
 from trnet.kaldi.rows import Rows
 from trnet.numbers import real, whole
+from trnet.pipes import check_allowed, is_pipe
 
 LONGEST_S = 1e6  # of a recording, twelve days
 
@@ -50,10 +53,22 @@ def _gender(value: str) -> str:
     return "" if value in ("m", "f") else f"'{value}' is neither m nor f; mend the line"
 
 
-def _audio_file(value: str, scp: Path) -> str:
-    if value.endswith("|"):
-        return "is a pipe; write the audio to a file and name that"
-    return "" if is_regular(resolve(value, scp)) else f"{value} does not exist; mend the path, or prepare the data anew"
+def _audio_file(value: str, scp: Path, allow_pipes: bool) -> str:
+    if not is_pipe(value):
+        return audio_problem(value, scp)
+    try:
+        check_allowed(value, allow_pipes, "")
+    except TrnetError as error:
+        return str(error).removeprefix(": ")
+    return ""
+
+
+def _channel(value: str) -> str:
+    try:
+        channel_of(value)
+    except ValueError as error:
+        return f"{error}; mend the line"
+    return ""
 
 
 def _archive(value: str, scp: Path) -> str:
@@ -90,21 +105,25 @@ RULES: dict[str, Rule] = {
     "utt2num_frames": _positive_count,
     "utt2checksum": _checksum,
     "utt2snr": _finite,
+    "reco2channel": _channel,
     "spk2gender": _gender,
     "segments": _segment,
 }
 
 
 FILE_RULES: dict[str, Callable[..., str]] = {  # also told which scp names the file
-    "wav.scp": _audio_file,
-    "clean.scp": _audio_file,
     "feats.scp": _archive,
 }
 
 
-def check_values(name: str, rows: Rows) -> list[str]:
-    """Problems of a table's values, the first five in full and the others counted."""
+def check_values(name: str, rows: Rows, allow_pipes: bool = False) -> list[str]:
+    """Problems of a table's values, the first five in full and the others counted.
+
+    `allow_pipes`: entries ``command |`` of a wav.scp are no problem.
+    """
     rule = RULES.get(name)
+    if name in ("wav.scp", "clean.scp"):
+        rule = functools.partial(_audio_file, scp=rows.path, allow_pipes=allow_pipes)
     if name in FILE_RULES:
         rule = functools.partial(FILE_RULES[name], scp=rows.path)
     if rule is None:

@@ -21,6 +21,8 @@ noises="esc musan"            # noise sets: the matched one and those only teste
 snrs=                         # e.g. "20 10 0" (dB); the YAML's if empty
 max_epochs=                   # the YAML's if empty
 contract=                     # utterances per speaker and class to expect; conf/contract.yaml if empty; none: do not check
+channel=mean                  # of recordings that have several: 0, 1, ... or their mean
+allow_pipes=false             # true: data dirs made elsewhere may name programs ('command |' in wav.scp), which are run
 noise_contracts=true          # false: take what there is of ESC-50 and MUSAN, whole or not
 corpus_dir=                   # where the corpus lies; downloads/<corpus> if empty
 esc_dir=                      # ESC-50; downloads/esc if empty
@@ -37,7 +39,8 @@ wandb=                        # project of Weights & Biases that gets the curves
 reference=                    # CSV of published figures to print beside ours
 
 options="corpus layout stage stop_stage ngpu nj config folds seeds systems frontend frontend_checkpoint noises snrs max_epochs
-contract noise_contracts corpus_dir esc_dir musan_dir demand_dir nonspeech_dir noise_dirs shard download tag exp test_corpus wandb reference"
+contract noise_contracts corpus_dir esc_dir musan_dir demand_dir nonspeech_dir noise_dirs shard download tag exp test_corpus wandb reference channel
+allow_pipes"
 
 usage() {
     cat <<EOF
@@ -66,7 +69,7 @@ template=$(dirname "${BASH_SOURCE[0]}")
 parse_options "$@"
 check_numbers 7
 check_words corpus layout tag
-check_choices noise_contracts download
+check_choices noise_contracts download allow_pipes
 [ -n "$corpus" ] || fail "--corpus: is not set; call a recipe's run.sh" 2
 noises=${noises//,/ }
 [ -n "${noises// /}" ] || fail "--noises: names nothing; name the noise set that is trained on" 2
@@ -120,18 +123,18 @@ fi
 if in_stage 1 "data dirs"; then
     if [ -z "$contract" ] && [ -f conf/contract.yaml ]; then contract=conf/contract.yaml; fi
     run prepare_corpus --corpus "${layout:-$corpus}" --root "$corpus_dir" --out "$data/$corpus" \
-        --labels conf/labels.yaml --contract "${contract:-none}" --nj "$nj"
+        --labels conf/labels.yaml --contract "${contract:-none}" --nj "$nj" --channel "$channel"
     for noise in $noises; do
         counts=conf/contract_$noise.yaml # of this recipe, or of all
         [ -f "$counts" ] || counts=$template/conf/contract_$noise.yaml
         if [ "$contract" = none ] || [ "$noise_contracts" = false ] || [ ! -f "$counts" ]; then counts=none; fi
         run prepare_noise --noise "$(noise_layout "$noise")" --root "$(noise_dir "$noise")" --out "$data/noise_$noise" \
-            --contract "$counts" --nj "$nj"
+            --contract "$counts" --nj "$nj" --channel "$channel"
     done
 fi
 
 if in_stage 2 "noisy sets"; then
-    run simulate "${setup[@]}" --corpus-data "$data/$corpus" --noises "$noises" --nj "$nj"
+    run simulate "${setup[@]}" --corpus-data "$data/$corpus" --noises "$noises" --nj "$nj" --allow-pipes "$allow_pipes"
 fi
 
 if [ "$stage" -le 4 ] && [ "$stop_stage" -ge 3 ]; then
@@ -140,11 +143,11 @@ fi
 
 if in_stage 3 "enhance"; then
     run enhance "${setup[@]}" --sets "$sets" --dump "$dump" --nj "$nj" --ngpu "$ngpu" \
-        --shard "$shard"
+        --shard "$shard" --allow-pipes "$allow_pipes"
 fi
 
 if in_stage 4 "features"; then
-    run make_fbank "${setup[@]}" --sets "$sets" --dump "$dump" --nj "$nj"
+    run make_fbank "${setup[@]}" --sets "$sets" --dump "$dump" --nj "$nj" --allow-pipes "$allow_pipes"
 fi
 
 if in_stage 5 "teacher"; then
