@@ -130,7 +130,7 @@ def test_a_full_disk_is_said_as_such_and_leaves_nothing(tmp_path, disk_full, nam
 def test_a_full_disk_is_one_line_on_stderr(tmp_path, disk_full, fails, name):
     disk_full(tmp_path / name)
     line = fails(one_line_errors(lambda args: WRITERS[name](tmp_path / name)), [])
-    assert "no space left on the disk" in line and "run the same command again" in line
+    assert f"{tmp_path / name}: no space left on the disk" in line and "run the same command again" in line
 
 
 WAV_ON_A_FULL_DISK = """

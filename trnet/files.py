@@ -44,6 +44,10 @@ def whole_file(path: Path, durable: bool = True) -> Iterator[Path]:
         os.replace(partial, path)
         if durable:
             flush(path.parent)
+    except OSError as error:
+        if error.filename in (None, str(partial)):  # what fails in writing does not say where: a full disk, a limit
+            error.filename = str(path)
+        raise
     finally:
         partial.unlink(missing_ok=True)
 

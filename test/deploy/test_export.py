@@ -341,6 +341,22 @@ def test_what_onnx_cannot_express_is_named_and_packed_without_graphs(packed, tmp
     assert read_model(tmp_path / "m.zip").graphs == {}
 
 
+@pytest.mark.parametrize("name", ["config.json", "ser.onnx"])
+def test_an_export_overwrites_exports_only(packed, tmp_path, fails, name):
+    (tmp_path / name).write_text('{"mine": 1}')
+    assert f"holds a {name} that no export wrote" in fails(export.main, [str(packed.model), "--out", str(tmp_path)])
+    assert (tmp_path / name).read_text() == '{"mine": 1}' and len(list(tmp_path.iterdir())) == 1
+    out = ["--out", str(tmp_path / "out")]
+    assert export.main([str(packed.model), *out]) == export.main([str(packed.model), *out]) == 0
+
+
+def test_a_pack_overwrites_models_only(packed, tmp_path, fails):
+    path = tmp_path / "notes.txt"
+    path.write_text("mine")
+    assert f"--out {path}: is there already" in fails(pack.main, [*packed.options, "--out", str(path)])
+    assert path.read_text() == "mine"
+
+
 def test_what_a_graph_cannot_compute_is_one_line(exported, tmp_path, script, capfd):
     folder = shutil.copytree(exported, tmp_path / "copy")
     config = json.loads((folder / "config.json").read_text())

@@ -254,12 +254,15 @@ def test_another_format_or_version_is_named(packed, tmp_path, monkeypatch):
         (lambda said: said["encoder"].update(channels=[8, 16]), "does not fit model.json"),
         (lambda said: said["encoder"].update(channels=[4_000_000, 4_000_000]), "encoder.channels.0.: 4000000 must be"),
         (lambda said: said["features"].update(max_frames=10**9), "features.max_frames: 1000000000 must be"),
+        (lambda said: said["encoder"].update(channels=[4096, 4096]), "does not fit model.json"),
+        (lambda said: said["features"].update(max_frames=100_000), "hears more than 600 s at once"),
         (lambda said: said["features"].update(frame_length=float("nan")), "is no JSON .'NaN' is no number"),
         (lambda said: said["encoder"].update(chanels=3), "unknown key 'encoder.chanels'"),
         (lambda said: said["features"].update(num_mel_bins="many"), "features.num_mel_bins: 'many' is no whole number"),
         (lambda said: said.update(frontend=None), "system and front-end do not go together"),
         (lambda said: said.update(frontend={"conf": {}}), "the front-end's section is damaged"),
         (lambda said: said["frontend"].update(weights=FRONTEND), "do not agree"),
+        (lambda said: said["frontend"].update(weights={"a": 1}), "the front-end's section is damaged"),
     ],
 )
 def test_a_model_that_does_not_fit_together_is_refused(packed, tmp_path, change, message):
@@ -314,6 +317,8 @@ def test_json_that_is_out_of_bounds_is_one_short_line(packed, tmp_path, name, co
     ("section", "changes"),
     [
         ("features", {"frame_length": 1e308}),
+        ("features", {"frame_length": 1e-9}),
+        ("features", {"sample_rate": 10**18}),
         ("features", {"num_mel_bins": 10**9}),
         ("encoder", {"channels": [10**12]}),
         ("encoder", {"channels": [10**18, 10**18]}),

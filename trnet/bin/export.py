@@ -1,14 +1,15 @@
 """A packed model as ONNX, for trnet-predict, utils/onnx_predict.py or any other runtime."""
 
 import sys
+from pathlib import Path
 
 from trnet.bin import option_types as types
 from trnet.bin.options import Parser, make_parser
-from trnet.deploy.archive import FRONTEND_GRAPH
+from trnet.deploy.archive import FRONTEND_GRAPH, GRAPH_CONFIG, LARGEST_JSON, SER_GRAPH, read_json
 from trnet.deploy.hub import read_pretrained
-from trnet.deploy.onnx_export import graphs_of
-from trnet.errors import one_line_errors
-from trnet.files import write_bytes
+from trnet.deploy.onnx_export import FORMAT, graphs_of
+from trnet.errors import TrnetError, one_line_errors
+from trnet.files import read_bytes, write_bytes
 
 
 def get_parser() -> Parser:
@@ -22,10 +23,22 @@ def get_parser() -> Parser:
     return parser
 
 
+def check_folder(folder: Path) -> None:
+    """Refuse a folder with files of these names that no export wrote."""
+    there = [name for name in (GRAPH_CONFIG, SER_GRAPH, FRONTEND_GRAPH) if (folder / name).exists()]
+    try:
+        ours = read_json(read_bytes(folder / GRAPH_CONFIG, LARGEST_JSON), GRAPH_CONFIG).get("format") == FORMAT
+    except (OSError, TrnetError):
+        ours = False
+    if there and not ours:
+        raise TrnetError(f"--out {folder}: holds a {there[0]} that no export wrote; name another folder")
+
+
 @one_line_errors
 def main(args: list[str] | None = None) -> None:
     """Write the networks, and say which front-end is not among them."""
     opts = get_parser().parse_args(args)
+    check_folder(opts.out)
     model = read_pretrained(opts.model)
     graphs = graphs_of(model, opts.trust)
     for name, body in graphs.items():

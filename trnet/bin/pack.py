@@ -6,6 +6,7 @@ from argparse import Namespace
 from trnet.bin import option_types as types
 from trnet.bin.experiment_options import add_experiment_options, experiment_from
 from trnet.bin.options import Parser, make_parser
+from trnet.deploy.archive import is_model
 from trnet.deploy.model_file import write_model
 from trnet.deploy.pack import best_run, pack_inputs, pack_run
 from trnet.errors import TrnetError, one_line_errors
@@ -35,6 +36,8 @@ def main(args: list[str] | None = None) -> None:
     names = opts.systems or ["trnet"]
     if opts.out and len(names) > 1:
         raise TrnetError(f"--out {opts.out}: takes one system, not {' '.join(names)}")
+    if opts.out and (opts.out.exists() or opts.out.is_symlink()) and not is_model(opts.out):
+        raise TrnetError(f"--out {opts.out}: is there already, and is no model; name another file, or remove it")
     try:
         _pack(experiment, names, folds, opts)
     except TrnetError as error:

@@ -54,6 +54,15 @@ def read_entries(path: Path) -> dict[str, bytes]:
     return read_archive(path, (MODEL, ABOUT, WEIGHTS), (FRONTEND, *graphs))
 
 
+def is_model(path: Path) -> bool:
+    """Whether a file, and no link to one, is a packed model."""
+    try:
+        read_entries(path)
+    except (TrnetError, OSError):
+        return False
+    return not path.is_symlink()
+
+
 def origin_of(entries: Mapping[str, bytes]) -> dict[str, str]:
     """What graphs are made from: the sha256 of the entries that decide what comes out."""
     return {name: hashlib.sha256(entries[name]).hexdigest() for name in (MODEL, WEIGHTS, FRONTEND) if name in entries}

@@ -97,6 +97,7 @@ def check_section(section: Any, name: str) -> None:
     ok = isinstance(section, dict) and set(section) == FRONTEND_KEYS
     ok = ok and isinstance(section["conf"], dict) and isinstance(section["fingerprint"], dict)
     ok = ok and all(key in section["fingerprint"] for key in COMPARED)
+    ok = ok and section["weights"] in (FRONTEND, section["fingerprint"]["package"])
     if not (ok and _is_name(section["fingerprint"]["name"])):
         raise TrnetError(f"{name}: the front-end's section is damaged; pack the model again")
 

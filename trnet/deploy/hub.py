@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from trnet.deploy.archive import ABOUT, read_entries
+from trnet.deploy.archive import ABOUT, is_model
 from trnet.deploy.located import FILE, PREFIX, client, locate, repository, trouble
 from trnet.deploy.model_file import ModelFile, read_model
 from trnet.errors import TrnetError
@@ -69,18 +69,9 @@ def _check_folder(where: str, overwrite: bool) -> None:
     strays = sorted(path.name for path in folder.iterdir() if path.name not in (FILE, CARD))
     if strays and folder.samefile(Path.cwd()):
         raise TrnetError(f"{where}: is the folder you are in, which holds {strays[0]} and more; {again}")
-    for path, is_ours in ((folder / FILE, _is_model), (folder / CARD, _is_own_card)):
+    for path, is_ours in ((folder / FILE, is_model), (folder / CARD, _is_own_card)):
         if (path.exists() or path.is_symlink()) and not is_ours(path):
             raise TrnetError(f"{path}: is there already, and not as trnet writes it; {again}")
-
-
-def _is_model(path: Path) -> bool:
-    """Whether a file is a packed model."""
-    try:
-        read_entries(path)
-    except (TrnetError, OSError):
-        return False
-    return not path.is_symlink()
 
 
 def _is_own_card(path: Path) -> bool:
