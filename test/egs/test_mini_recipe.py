@@ -122,7 +122,7 @@ def test_report_and_figures_are_there(recipe):
     text = (recipe / "exp/nsnet2/RESULTS.md").read_text()
     for heading in ("Table 1: mean over folds", "pooled", "UAR per SNR: esc", "UAR per SNR: musan"):
         assert heading in text
-    assert "improvised" in text and "scripted" in text
+    assert "improvised" in text and "scripted" in text and "ranks nothing" in text
     for name in ("c_vs_snr.png", "uar_vs_snr.png", "confusion_trnet.png"):
         assert (recipe / "exp/nsnet2/figures" / name).stat().st_size > 5000
     page = (recipe / "exp/nsnet2/report.html").read_text()
@@ -184,9 +184,10 @@ def test_front_end_improves_si_sdr_on_mini(recipe, monkeypatch):
 
 
 def test_a_second_call_does_nothing(recipe):
-    checkpoints = {p: p.stat().st_mtime_ns for p in recipe.rglob("*.pt")}
+    made = [*recipe.rglob("*.pt"), *recipe.glob("exp/nsnet2/*.*"), *recipe.glob("exp/nsnet2/figures/*")]
+    before = {path: path.stat().st_mtime_ns for path in made}
     output = run(recipe)
-    assert {p: p.stat().st_mtime_ns for p in recipe.rglob("*.pt")} == checkpoints
+    assert {path: path.stat().st_mtime_ns for path in made} == before and len(made) > 24
     assert output.count("up to date") >= 12 + 22 + 11 + 10 + 3
 
 

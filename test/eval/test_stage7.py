@@ -124,6 +124,14 @@ def test_a_damaged_table_is_not_replaced_in_silence(options, out, whole, fails):
     (out / "results.csv").unlink()
 
 
+@pytest.mark.parametrize("option", ["--reference", "--notes"])
+def test_a_file_that_is_not_there_or_no_text_is_named(options, option, fails, tmp_path):
+    (tmp_path / "bytes").write_bytes(b"\xff\xfe")
+    for name, why in (("absent", "No such file"), ("bytes", "not UTF-8")):
+        line = fails(score.main, [*options, option, str(tmp_path / name)])
+        assert f"{option} {tmp_path / name}: cannot be read" in line and why in line
+
+
 def test_what_is_packed_is_not_packed_again(options, out, whole, capfd):
     asked = [option for option in options if option not in ("--noises", "esc", *QUICK)] + ["--folds", "1 2"]
     assert pack.main(asked) == 0

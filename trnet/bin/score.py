@@ -86,10 +86,11 @@ def main(args: list[str] | None = None) -> None:
     folds = pick_folds(experiment.folds, opts.folds)
     conditions = noisy_conditions(opts.noises, experiment.config.simulation.snrs)
     runs = [(name, fold, seed) for name in names for fold in folds for seed in opts.seeds]
+    options = report_options(opts)
     out = experiment.exp / experiment.config.frontend_name
     if other is not None:
         out = out / f"test_{other.corpus}"
-    if _up_to_date(experiment, runs, conditions, other, out, opts):
+    if _up_to_date(experiment, runs, conditions, other, out, options):
         return
     do_all(experiment, partial(predict, conditions=conditions, other=other), runs, at_once(opts), opts.threads, "score")
     torch.set_num_threads(opts.threads)  # as each run had: representations are the same, whoever computes them
@@ -103,13 +104,13 @@ def _up_to_date(
     conditions: list[Condition],
     other: OtherCorpus | None,
     out: Path,
-    opts: Namespace,
+    options: dict[str, object],
 ) -> bool:
     """Whether the very report is there, which is said; what is wrong with a run is left for scoring to find."""
     try:
         if not all(experiment.trained(*run) for run in runs):
             return False
-        made_from = report_inputs(experiment, runs, conditions, other, report_options(opts))
+        made_from = report_inputs(experiment, runs, conditions, other, options)
     except TrnetError:
         return False
     suffix, changed = finished_report(out, made_from)
@@ -125,7 +126,16 @@ def report_options(opts: Namespace) -> dict[str, object]:
     """The settings of the report itself."""
     files = {name: getattr(opts, name) for name in ("reference", "notes")}
     numbers = {name: getattr(opts, name) for name in ("report_seed", "resamples", "permutations")}
-    return numbers | {name: digest(read_text(path)) for name, path in files.items() if path is not None}
+    return numbers | {name: digest(_text(name, path)) for name, path in files.items() if path is not None}
+
+
+def _text(option: str, path: Path) -> str:
+    """The text of a file that an option names."""
+    try:
+        return read_text(path)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "is not UTF-8"
+        raise TrnetError(f"--{option} {path}: cannot be read ({reason}); name a text file, or leave it out") from None
 
 
 def report(
@@ -159,7 +169,7 @@ def report(
         recipe = other.data.path.parent.parent
         material = Material(missing=[f"audio and noise sets: see {recipe}; training: see {out.parent}"])
     folds = list(dict.fromkeys(fold.number for _, fold, _ in runs))
-    notes = {"Note": read_text(opts.notes)} if opts.notes else {}
+    notes = {"Note": _text("notes", opts.notes)} if opts.notes else {}
     written = write_report(
         out,
         predictions,
