@@ -165,7 +165,8 @@ def test_a_long_file_is_the_mean_of_its_windows_and_the_first_is_what_stage_7_he
     assert answer.emotion == max(CLASSES, key=answer.probabilities.get) and answer.seconds == 12.5
     spans = [(round(w.start, 3), round(w.end, 3)) for w in heard(wav, RATE, window=4, hop=3).windows]
     assert spans == [(0, 4), (3, 7), (6, 10), (8.5, 12.5)]
-    for options in ({"window": 6}, {"window": 0.01}, {"hop": 0}, {"hop": 0.009}):
+    odd = ({"window": np.nan}, {"hop": np.inf}, {"window": 1e308}, {"hop": 1e308}, {"window": -1})
+    for options in ({"window": 6}, {"window": 0.01}, {"hop": 0}, {"hop": 0.009}, *odd):
         with pytest.raises(TrnetError, match="--window|--hop"):
             heard(wav, RATE, **options)
 
@@ -370,9 +371,9 @@ def test_what_is_wrong_with_the_call_is_one_line(packed, tmp_path, fails, monkey
     model = str(packed.model)
     assert "unknown option --formt; did you mean '--format'?" in fails(predict.main, [model, file, "--formt", "csv"])
     assert "--window 9: the model hears up to 5.015 s" in fails(predict.main, [model, file, "--window", "9"])
-    assert "--window: nan is no finite number" in fails(predict.main, [model, file, "--window", "nan"])
-    assert "--hop: inf is no finite number" in fails(predict.main, [model, file, "--hop", "inf"])
-    assert "--batch-size: 0 must be 1 or more" in fails(predict.main, [model, file, "--batch-size", "0"])
+    assert "--window: 'nan' is no number" in fails(predict.main, [model, file, "--window", "nan"])
+    assert "--hop: 'inf' is no number" in fails(predict.main, [model, file, "--hop", "inf"])
+    assert "--batch-size: 0 must be" in fails(predict.main, [model, file, "--batch-size", "0"])
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert "--ngpu 1: PyTorch sees no GPU here" in fails(predict.main, [model, file, "--ngpu", "1"])
 
