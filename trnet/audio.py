@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from trnet.containers import Damaged, check_container
 from trnet.decoding import open_sound
 from trnet.files import write_bytes
 
@@ -119,6 +120,16 @@ def read_audio(
     """
     samples, own_rate, _ = decode(file, start_s, end_s, channel, where)
     return samples if own_rate == rate else resampler(own_rate, rate)(samples)
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a WAV that `write_audio` wrote is there, and not cut as by a power loss; only its header is read."""
+    try:
+        with open(path, "rb") as stream:
+            check_container(stream)
+            return stream.read(4) == b"RIFF"
+    except (OSError, Damaged):
+        return False
 
 
 def write_audio(path: Path, samples: np.ndarray, rate: int) -> None:

@@ -10,6 +10,8 @@ from trnet.eval.predictions import read_results
 from trnet.eval.report_stamp import finished_report
 from trnet.stamp import read_stamp
 
+pytestmark = pytest.mark.slow
+
 SYSTEMS = ("baseline_c", "trnet")
 QUICK = ("--resamples", "100", "--permutations", "100")
 

@@ -15,7 +15,7 @@ import torch
 from tqdm import tqdm
 
 from trnet.allocator import keep_freed_memory
-from trnet.audio import write_audio
+from trnet.audio import is_whole, write_audio
 from trnet.config import Features
 from trnet.errors import TrnetError
 from trnet.files import flush_disks
@@ -54,7 +54,7 @@ class _Batch:
     features: Features
 
     def done(self) -> bool:
-        return all(job.target.exists() for job in self.jobs)
+        return all(is_whole(job.target) for job in self.jobs)
 
 
 def _load(config: dict[str, Any], device: str) -> None:

@@ -7,6 +7,7 @@ from trnet.errors import TrnetError
 from trnet.kaldi.data_dir import DataDir
 from trnet.kaldi.rows import Rows, read_rows, shown
 from trnet.kaldi.value_rules import check_values, number_of
+from trnet.names import safe_name
 
 # what directories of speech (spk2gender too, where the corpus tells), of noise, and of pairs of speech must hold
 SPEECH_TABLES = ("wav.scp", "utt2spk", "spk2utt", "text", "utt2dur", "utt2emo", "utt2group")
@@ -69,9 +70,10 @@ def validate_data_dir(
 def _check_names(tables: dict[str, Rows]) -> list[str]:
     """Ids of utterances become names of files."""
     for utt, row in tables["utt2spk"].items() if "utt2spk" in tables else ():
-        if "/" in utt or utt in (".", ".."):
-            path = tables["utt2spk"].path
-            return [f"{path}:{row.number}: {utt} cannot be a file's name; take another id, without slashes"]
+        try:
+            safe_name(utt, f"{tables['utt2spk'].path}:{row.number}")
+        except TrnetError as error:
+            return [str(error)]
     return []
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trnet.audio import write_audio
+from trnet.audio import is_whole, write_audio
 from trnet.conditions import Condition
 from trnet.config import Features, Simulation
 from trnet.errors import TrnetError
@@ -91,7 +91,7 @@ def simulate(
         seconds[utt] = span_length(float(speech["utt2dur"][utt]), features) / features.sample_rate
         clip, start = utt2noise[utt].split()
         targets = [(conditions[i].snr_db, folders[i] / "wav" / f"{conditions[i].utt(utt)}.wav") for i in todo]
-        waiting = tuple((snr, path) for snr, path in targets if not path.exists())
+        waiting = tuple((snr, path) for snr, path in targets if not is_whole(path))
         name = f"utterance {utt} of {speech.path} with noise {clip} of {noise.path}"
         if waiting:  # an earlier call that was stopped has made the others
             jobs.append(_Job(name, speech.clip(utt), noise.clip(clip), int(start), waiting, features))
