@@ -165,7 +165,8 @@ def test_a_long_file_is_the_mean_of_its_windows_and_the_first_is_what_stage_7_he
     assert answer.emotion == max(CLASSES, key=answer.probabilities.get) and answer.seconds == 12.5
     spans = [(round(w.start, 3), round(w.end, 3)) for w in heard(wav, RATE, window=4, hop=3).windows]
     assert spans == [(0, 4), (3, 7), (6, 10), (8.5, 12.5)]
-    for options in ({"window": 6}, {"window": 0.01}, {"hop": 0}, {"hop": 0.009}):
+    odd = ({"window": np.nan}, {"hop": np.inf}, {"window": 1e308}, {"hop": 1e308}, {"window": -1})
+    for options in ({"window": 6}, {"window": 0.01}, {"hop": 0}, {"hop": 0.009}, *odd):
         with pytest.raises(TrnetError, match="--window|--hop"):
             heard(wav, RATE, **options)
 
