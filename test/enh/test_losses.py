@@ -133,7 +133,7 @@ def test_cmgans_parts_are_nought_for_a_perfect_estimate(monkeypatch):
         ("cmgan", {"magnitud": 1.0}, "unknown key 'loss.magnitud'; did you mean 'magnitude'?"),
         ("cmgan", {"gan": -1.0}, "gan: -1.0 must be from 0"),
         ("dccrn", {"time": 1.0}, "unknown key 'loss.time'"),
-        ("dpt_fsnet", {"magnitude": 0.0, "complex": 0.0}, "not all of them 0"),
+        ("dpt_fsnet", {"magnitude": 0.0, "complex": 0.0}, "must not all be 0"),
     ],
 )
 def test_loss_weights_that_do_not_exist(frontend, loss, message):

@@ -34,7 +34,7 @@ class CmganLoss(Section):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.ri + self.magnitude + self.time:
-            raise ValueError("ri, magnitude, time: must not all of them be 0")
+            raise ValueError("ri, magnitude, time: must not all be 0")
 
 
 class CmganMethod(Method):

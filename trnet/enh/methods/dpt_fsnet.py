@@ -27,7 +27,7 @@ class DptFsnetLoss(Section):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.time + self.magnitude + self.complex:
-            raise ValueError("time, magnitude, complex: must not all of them be 0")
+            raise ValueError("time, magnitude, complex: must not all be 0")
 
 
 class DptFsnetMethod(Method):
