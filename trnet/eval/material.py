@@ -308,7 +308,7 @@ def gather(
         place = (name, str(fold.number), run_seed)
         attempt(what, lambda f=folder, p=place: read_history(f, *p), material.histories)
     mapped = {name: (fold, run_seed) for name, fold, run_seed in reversed(runs) if name in MAPPED}
-    for name in tqdm([name for name in MAPPED if name in mapped], desc="t-SNE", unit="system"):
+    for name in tqdm([name for name in MAPPED if name in mapped], desc="t-SNE", unit="system", disable=not mapped):
         place = (name, *mapped[name], [CLEAN, *conditions], seed)
         attempt(f"map of {name}", lambda p=place: make_map(experiment, *p), material.maps)
     simulation = experiment.config.simulation
