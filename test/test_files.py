@@ -199,6 +199,19 @@ def test_a_folder_or_a_place_that_takes_no_file_is_named(tmp_path, monkeypatch):
     assert caught.value.filename == str(tmp_path / "table")
 
 
+def test_closed_streams_are_no_failure_and_no_file_gets_their_number(tmp_path):
+    code = (
+        "import os, sys\nfrom trnet.errors import one_line_errors\n"
+        "def main():\n    print(os.open('file', os.O_CREAT))\n    print('told', file=sys.stderr)\n"
+        "    raise OSError(28, 'full')\nsys.exit(one_line_errors(main)())"
+    )
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    shell = 'exec "$@" <&- 2>&-'
+    command = ["bash", "-c", shell, "bash", sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert done.returncode == 1 and int(done.stdout) > 2 and not (tmp_path / "file").read_bytes()
+
+
 def test_the_nearest_name_is_offered_only_if_it_is_near():
     assert nearest("trnett", ["trnet", "baseline_c"]) == "; did you mean 'trnet'? Known: trnet baseline_c"
     assert nearest("xyz", ["trnet"]) == ". Known: trnet"

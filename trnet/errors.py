@@ -77,9 +77,9 @@ def one_line(error: BaseException) -> str | None:
 def _disk_line(error: OSError) -> str | None:
     where = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
     if error.errno in FULL:
-        return f"{where or os.getcwd()}: no space left on the disk; free some and run the same command again"
+        return f"{where or 'what is written'}: no space left on the disk; free some and run the same command again"
     if error.errno == errno.EFBIG:
-        return f"{where or os.getcwd()}: a file is larger than allowed here; raise the limit (ulimit -f), run again"
+        return f"{where or 'what is written'}: is larger than a file may be here; raise the limit (ulimit -f)"
     if error.errno in IN_THE_WAY and where:
         return f"{where}: {error.strerror}; name another place, or mend this one"
     if error.errno in (errno.EMFILE, errno.ENFILE):
@@ -148,6 +148,15 @@ def report(error: BaseException) -> int:
     return 1
 
 
+def _fill_closed_streams() -> None:
+    """Where standard streams are closed (``2>&-``), no file may get their number, which libraries write to."""
+    while (handle := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(handle)
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 (for as long as the process lives)
+
+
 def _give_up_stdout() -> None:
     """Nobody reads standard output any more: what is still in its buffer goes nowhere."""
     try:
@@ -164,6 +173,7 @@ def one_line_errors(main: Callable[..., int | None]) -> Callable[..., int]:
 
     @functools.wraps(main)
     def run(*args, **kwargs) -> int:
+        _fill_closed_streams()
         if threading.current_thread() is threading.main_thread():
             for stop in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(stop, signal.default_int_handler)  # KeyboardInterrupt, so that all is cleaned up

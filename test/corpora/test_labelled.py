@@ -376,6 +376,8 @@ def test_two_copies_of_one_utterance(grow, prepare, write_wav):
         ("meld", "test_sent_emo.csv", "1,No.,", "1,", "test_sent_emo.csv:2: not as many cells as the header has"),
         ("msp_podcast", "Labels/labels_consensus.csv", "SpkrID", "Speaker", "no column 'SpkrID'"),
         ("msp_podcast", "Labels/labels_consensus.csv", "Test1", "Held", "csv:2: unknown Split_Set 'Held'"),
+        ("meld", "test_sent_emo.csv", "1,No.,", f'1,"{"x" * 200_000}', "test_sent_emo.csv:1: field larger than"),
+        ("shemo", "shemo.json", '"transcript": "', '"transcript": 3, "": "', "is not a list of id and transcript"),
         ("shemo", "shemo.json", '"id"', '"name"', "shemo.json: is not a list of id and transcript"),
     ],
 )

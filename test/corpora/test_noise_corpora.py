@@ -11,6 +11,7 @@ from trnet.corpora.demand import demand_files, prepare_demand
 from trnet.corpora.esc50 import prepare_esc50
 from trnet.corpora.musan import prepare_musan
 from trnet.corpora.noise_folder import prepare_noise_folder
+from trnet.corpora.source import audio_files
 from trnet.corpora.speech import scp_path
 from trnet.errors import TrnetError
 from trnet.kaldi.validate import validate_data_dir
@@ -64,6 +65,21 @@ def musan(tmp_path, write_wav):
     write_wav(root / "noise/sound-bible/noise-sound-bible-0000.wav", 20)
     (root / "noise/free-sound/ANNOTATIONS").write_text("noise-free-sound-0000\n")
     return root
+
+
+def test_a_folder_that_may_not_be_read_is_not_passed_over(musan, monkeypatch):
+    (musan / "noise/deep").mkdir()
+    scandir = os.scandir
+
+    def look(path):
+        if str(path).endswith("deep"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", look)
+    assert len(audio_files(musan / "noise/free-sound")) == 3 and audio_files(musan / "nowhere") == []
+    with pytest.raises(PermissionError, match="deep"):
+        audio_files(musan / "noise", recursive=True)
 
 
 def test_musan_segments(musan, tmp_path):

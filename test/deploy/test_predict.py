@@ -29,6 +29,7 @@ from trnet.audio import read_audio
 from trnet.bin import predict
 from trnet.conditions import CLEAN
 from trnet.deploy import predictor as predicting
+from trnet.deploy import recording
 from trnet.deploy.frontends import pack_frontend, unpack_frontend
 from trnet.deploy.recording import of_file, resampled, windows
 from trnet.errors import TrnetError
@@ -450,6 +451,43 @@ def test_arrays_that_cancel_are_refused_and_a_channel_taken(heard):
     assert heard(both, RATE, channel=0).probabilities == heard(wav, RATE).probabilities
     with pytest.raises(TrnetError, match="wav: has no channel 2"):
         heard(both, RATE, channel=2)
+
+
+def test_what_may_not_be_looked_at_does_not_stop_the_others(packed, tmp_path, capfd, monkeypatch):
+    (tmp_path / "open/closed").mkdir(parents=True)
+    file = write_wav(tmp_path / "open/a.wav", hiss(1, RATE))
+    long = "x" * 300
+    (tmp_path / "l.scp").write_text(f"long {long}\nu {file}\n")
+    scandir = os.scandir
+
+    def look(path):
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", look)
+    asked = [str(tmp_path / "open"), long, str(tmp_path / "l.scp"), file]
+    assert predict.main([str(packed.model), *asked, "--format", "jsonl"]) == 1
+    out, err = capfd.readouterr()
+    assert [json.loads(line)["file"] for line in out.splitlines()] == [file, "u", file]
+    assert f"error: {tmp_path}/open/closed: Permission denied" in err
+    assert f"error: {long}: File name too long" in err and f"error: long: {long}: File name too long" in err
+
+
+def test_a_disk_that_fails_in_reading_does_not_stop_the_others(packed, tmp_path, capfd, monkeypatch):
+    bad, good = (write_wav(tmp_path / name, hiss(1, RATE)) for name in ("bad.wav", "good.wav"))
+    whole = recording.open_sound
+
+    def fail(file, where):
+        if str(file) == bad:
+            raise OSError(5, "Input/output error")
+        return whole(file, where)
+
+    monkeypatch.setattr(recording, "open_sound", fail)
+    assert predict.main([str(packed.model), bad, good, "--format", "jsonl"]) == 1
+    out, err = capfd.readouterr()
+    assert [json.loads(line)["file"] for line in out.splitlines()] == [good]
+    assert f"error: {bad}: Input/output error" in err
 
 
 def test_a_list_is_read_from_any_folder_with_tabs_and_a_byte_order_mark(packed, tmp_path, capfd, monkeypatch):

@@ -25,7 +25,7 @@ def _texts(path: Path) -> dict[str, str]:
         return {}
     try:
         return {row["id"]: row["transcript"].strip("\ufeff") for row in json.loads(read_text(path))}
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise TrnetError(f"{path}: is not a list of id and transcript; take the corpus's own file") from None
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,10 +48,20 @@ class Source:
 
 
 def audio_files(folder: Path, recursive: bool = False) -> list[Path]:
-    """The recordings of a folder in C order of their paths; nothing below hidden folders. [] for no such folder."""
-    found = Path(folder).rglob("*") if recursive else Path(folder).glob("*")
-    audio = [path for path in found if is_audio(path) and path.is_file()]
-    return sorted(p for p in audio if not any(part.startswith(".") for part in p.relative_to(folder).parts))
+    """The recordings of a folder in C order of their paths; nothing below hidden folders. [] for no such folder.
+
+    Raises: OSError for a folder that may not be read: what is in it would be missed in silence.
+    """
+
+    def fail(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError | NotADirectoryError):
+            raise error
+
+    found: list[Path] = []
+    for root, folders, names in os.walk(folder, onerror=fail):
+        folders[:] = [name for name in folders if recursive and not name.startswith(".")]
+        found += [path for path in (Path(root, name) for name in names) if is_audio(path) and path.is_file()]
+    return sorted(found)
 
 
 def by_stem(paths: Iterable[Path]) -> dict[str, Path]:
@@ -116,13 +127,16 @@ def read_csv(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     Raises: TrnetError for a missing file or column, or a row with another number of cells than the header.
     """
     rows = csv.DictReader(io.StringIO("\n".join(read_lines(path))))
-    if lacking := [name for name in columns if name not in (rows.fieldnames or ())]:
-        raise TrnetError(f"{path}:1: no column '{lacking[0]}'; take the corpus's own file")
     found = []
-    for row in rows:
-        if None in row or None in row.values():
-            raise TrnetError(f"{path}:{rows.line_num}: not as many cells as the header has; mend the line")
-        found.append(row)
+    try:
+        if lacking := [name for name in columns if name not in (rows.fieldnames or ())]:
+            raise TrnetError(f"{path}:1: no column '{lacking[0]}'; take the corpus's own file")
+        for row in rows:
+            if None in row or None in row.values():
+                raise TrnetError(f"{path}:{rows.line_num}: not as many cells as the header has; mend the line")
+            found.append(row)
+    except csv.Error as error:  # a cell without end, say
+        raise TrnetError(f"{path}:{rows.line_num}: {error}; mend the line, or take the corpus's own file") from None
     return _some(found, path)
 
 

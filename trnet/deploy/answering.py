@@ -160,6 +160,8 @@ class Answering(ABC):
                         batch = []
             except TrnetError as error:
                 opened.problem = error
+            except OSError as error:  # in reading: of a bad disk, say
+                opened.problem = TrnetError(f"{recording.name}: {error.strerror or error}; mend that")
             opened.read = True
             yield from self._finished(queue)
         self._answer(batch)

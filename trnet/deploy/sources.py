@@ -48,21 +48,25 @@ def recordings_of(
                 found.append(of_file(path, channel=channel))
         except TrnetError as error:
             found.append(error)
+        except OSError as error:  # a folder above it that may not be read, a name that is too long
+            found.append(TrnetError(f"{argument}: {error.strerror}; mend that, or name another"))
     return found
 
 
-def _of_folder(folder: Path, channel: int | None) -> list[Recording]:
+def _of_folder(folder: Path, channel: int | None) -> list[Recording | TrnetError]:
     files, seen = [], set()
-    for root, folders, names in os.walk(folder, followlinks=True):
+    closed: list[OSError] = []
+    for root, folders, names in os.walk(folder, followlinks=True, onerror=closed.append):
         if (real := os.path.realpath(root)) in seen:  # a link that leads back
             folders.clear()
             continue
         seen.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         files += [path for path in (Path(root, name) for name in names) if is_audio(path)]
-    if not files:
+    if not files and not closed:
         raise TrnetError(f"{folder}: holds no audio files (of a Kaldi data dir, name its wav.scp)")
-    return [of_file(file, channel=channel) for file in sorted(files, key=os.fsencode)]
+    unread = [TrnetError(f"{error.filename}: {error.strerror}; mend that") for error in closed]
+    return [*(of_file(file, channel=channel) for file in sorted(files, key=os.fsencode)), *unread]
 
 
 def _of_list(path: Path, channel: int | None, allow_pipes: bool) -> Iterator[Recording | TrnetError]:
@@ -86,6 +90,8 @@ def _of_list(path: Path, channel: int | None, allow_pipes: bool) -> Iterator[Rec
                 yield _of_entry(entry, utt, path, channel, allow_pipes)
             except TrnetError as error:
                 yield error
+            except OSError as error:
+                yield TrnetError(f"{utt}: {entry}: {error.strerror}; mend the line")
 
 
 def _of_entry(entry: str, utt: str, scp: Path, channel: int | None, allow_pipes: bool) -> Recording:
