@@ -57,3 +57,13 @@ def test_a_lock_that_fails_otherwise_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr(fcntl, "flock", broken)
     with pytest.raises(OSError), only_one(tmp_path / "exp"):
         pytest.fail("held")
+
+
+def test_a_pipe_or_a_link_in_the_place_of_the_lock_is_no_trap(tmp_path):
+    os.mkfifo(lock_of(tmp_path / "run1"))
+    with only_one(tmp_path / "run1"), pytest.raises(TrnetError), only_one(tmp_path / "run1"):
+        pytest.fail("two at a time")
+    lock_of(tmp_path / "run2").symlink_to(tmp_path / "victim")
+    with pytest.raises(OSError, match="symbolic links"), only_one(tmp_path / "run2"):
+        pytest.fail("held")
+    assert not (tmp_path / "victim").exists()

@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -35,7 +36,7 @@ def only_one(folder: Path, wait_s: float = 0) -> Iterator[None]:
     """
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with open(lock_of(folder), "a") as stream:
+    with _opened(lock_of(folder)) as stream:
         until = time.monotonic() + wait_s
         while True:
             if _try_lock(stream, folder):
@@ -44,6 +45,11 @@ def only_one(folder: Path, wait_s: float = 0) -> Iterator[None]:
                 raise TrnetError(f"{folder}: another process is at work there; wait until it ends, or stop it")
             time.sleep(0.1)
         yield
+
+
+def _opened(lock: Path) -> IO:
+    """The file of a lock, made if need be; a link is not followed, and a pipe in its place is not waited for."""
+    return open(os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666), "rb", buffering=0)
 
 
 def _try_lock(stream: IO, folder: Path) -> bool:
@@ -72,5 +78,5 @@ def lock_of(folder: Path) -> Path:
 
 def is_held(lock: Path) -> bool:
     """Whether another process holds such a file, or this one by another call."""
-    with open(lock, "a") as stream:
+    with _opened(lock) as stream:
         return not _try_lock(stream, lock)
