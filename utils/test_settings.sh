@@ -2,6 +2,7 @@
 # Run the tests that compute as on other processors, one setting after the other: utils/test_settings.sh [pytest's options]
 # PyTorch, oneDNN and MKL choose their code by the processor; each setting makes one of them take that of an older one.
 # A line for each setting; what failed stands above it. The Python is $PYTHON, else tools/venv's, else python3.
+[ -n "${BASH_VERSION-}" ] || { echo "error: run it with bash: ./test_settings.sh or bash test_settings.sh" >&2; exit 2; }
 set -euo pipefail
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$ROOT"
