@@ -25,6 +25,7 @@ def predictor(packed_gtcrn) -> trnet.Predictor:
     return trnet.Predictor.from_pretrained(packed_gtcrn.model)
 
 
+@pytest.mark.slow
 def test_pictures_show_the_first_window_that_is_not_silent(predictor, tmp_path):
     silence = np.zeros(predictor.features.span, np.float32)
     path = write_wav(tmp_path / "a.wav", np.concatenate([silence, tone("hap", 1, predictor.features.span)]))
