@@ -48,6 +48,7 @@ def test_low_frequencies_are_at_the_bottom_and_time_goes_right():
     assert bright.min(axis=0).tolist() == [9, 14] and bright.max(axis=0).tolist() == [11, 19]
 
 
+@pytest.mark.slow
 def test_a_missing_gradio_is_named(predictor, monkeypatch):
     monkeypatch.setitem(sys.modules, "gradio", None)
     with pytest.raises(TrnetError, match=r"pip install 'trnet\[demo\]'"):
