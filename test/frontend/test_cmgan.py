@@ -138,6 +138,7 @@ def test_channels_out_of_range(num_channel):
     assert "num_channel" in refusal(init="random", num_channel=num_channel)
 
 
+@pytest.mark.slow
 def test_odd_inputs_come_out_finite(odd_clips):
     frontend = tiny()
     for name, clip in odd_clips.items():

@@ -168,6 +168,7 @@ def test_on_a_gpu(precision, error):
         assert (got.cpu() - wanted).abs().max() < error
 
 
+@pytest.mark.slow
 def test_bf16_is_near_and_tf32_on_a_cpu_is_float32():
     wav = noise(1, 3000)
     wanted = build(num_channel=16).enhance(wav)
