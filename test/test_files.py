@@ -169,6 +169,9 @@ def test_commands_turn_whatever_is_raised_into_one_line(capsys, tmp_path, monkey
     assert "run the same command again to go on" in capsys.readouterr().err
     assert run(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nMore of it")) == 1
     assert capsys.readouterr().err.startswith("error: CUDA out of memory. Tried to allocate 2 GiB. Ask for less")
+    for number in (errno.ELOOP, errno.ENXIO, errno.ENOENT, errno.EISDIR):
+        assert run(OSError(number, os.strerror(number), "there")) == 1
+        assert capsys.readouterr().err.startswith(f"error: there: {os.strerror(number)}; ")
     for bug in (ValueError("bug"), RuntimeError("bug"), PermissionError(errno.EACCES, "no")):
         assert run(bug) == 1
         err = capsys.readouterr().err
@@ -179,6 +182,21 @@ def test_commands_turn_whatever_is_raised_into_one_line(capsys, tmp_path, monkey
     monkeypatch.setenv("TRNET_DEBUG", "1")
     assert run(ValueError("bug")) == 1 and "Traceback" in capsys.readouterr().err
     assert one_line_errors(lambda: None)() == 0 and one_line_errors(lambda: 3)() == 3
+
+
+def test_a_folder_or_a_place_that_takes_no_file_is_named(tmp_path, monkeypatch):
+    for read in (read_bytes, files.read_text):
+        with pytest.raises(IsADirectoryError) as caught:
+            read(tmp_path)
+        assert caught.value.filename == str(tmp_path)
+
+    def refuse(**_):
+        raise PermissionError(errno.EACCES, "Permission denied", "/partial-name")
+
+    monkeypatch.setattr(tempfile, "mkstemp", refuse)
+    with pytest.raises(PermissionError) as caught:
+        write_text(tmp_path / "table", "")
+    assert caught.value.filename == str(tmp_path / "table")
 
 
 def test_the_nearest_name_is_offered_only_if_it_is_near():

@@ -3,7 +3,7 @@
 import functools
 import io
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -130,6 +130,14 @@ def is_whole(path: Path) -> bool:
             return stream.read(4) == b"RIFF"
     except (OSError, Damaged):
         return False
+
+
+def lost(folder: Path, files: Sequence[Path]) -> bool:
+    """Whether one of the files that make up a finished folder is gone or cut short, which is said."""
+    count = sum(not is_whole(path) for path in files)
+    if count:
+        print(f"{folder}: {count} of {len(files)} files are gone or cut short; they are made again")
+    return count > 0
 
 
 def write_audio(path: Path, samples: np.ndarray, rate: int) -> None:

@@ -14,7 +14,10 @@ from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
-IN_THE_WAY = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
+IN_THE_WAY = (
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG),
+    *(errno.ENOENT, errno.ELOOP, errno.ENXIO, errno.ETXTBSY, errno.ENOTEMPTY),
+)
 FULL = (errno.ENOSPC, errno.EDQUOT)
 STOPPED = "stopped; run the same command again to go on"
 DEBUG = "TRNET_DEBUG"  # 1: tracebacks on the screen, too
@@ -39,6 +42,13 @@ def first_line(error: BaseException) -> str:
 def printable(text: str) -> str:
     """A text for a terminal: control characters and what is no text (of file names, say) as ``\\x1b``."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
+def of_runs(failures: Sequence[object], total: int) -> TrnetError:
+    """What was wrong with the first of the runs that failed, and how many of `total` did."""
+    done = "; the others are done" if len(failures) < total else ""
+    more = "" if total == 1 else f" ({len(failures)} of {total} runs failed{done})"
+    return TrnetError(f"{failures[0]}{more}")
 
 
 def how_to_install(extra: str) -> str:

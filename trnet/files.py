@@ -4,6 +4,7 @@ A file is written under another name in the same folder, flushed to the disk, an
 that no link that somebody left there is followed, and the folder is flushed after the renaming.
 """
 
+import errno
 import os
 import select
 import stat
@@ -36,7 +37,11 @@ def whole_file(path: Path, durable: bool = True) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = _new_file(path)
+    try:
+        partial = _new_file(path)
+    except OSError as error:
+        error.filename = str(path)
+        raise
     try:
         yield partial
         if durable:
@@ -73,10 +78,9 @@ def flush(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
-    except OSError as error:
+    except OSError:
         if not stat.S_ISDIR(os.fstat(handle).st_mode):
-            raise
-        del error  # some network file systems flush no folders: there is nothing more to do
+            raise  # of folders some network file systems flush none: there is nothing more to do
     finally:
         os.close(handle)
 
@@ -108,10 +112,10 @@ def read_bytes(path: Path, largest: int = LARGEST_TEXT) -> bytes:
         OSError: As `open` does.
         TrnetError: More than `largest` bytes, or a pipe that gives nothing.
     """
+    if os.path.isdir(path):  # opened, it would be named by the number of its handle
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(handle, "rb", buffering=0) as stream:
-        if stat.S_ISDIR(os.fstat(handle).st_mode):
-            raise IsADirectoryError(21, "Is a directory", str(path))
         pipe = stat.S_ISFIFO(os.fstat(handle).st_mode)
         parts, size = [], 0
         until, wrote = time.monotonic() + SILENT_S, False

@@ -74,8 +74,8 @@ def _check_length(clip: Clip, samples: int, rate: int) -> None:
     slack, more = digits + 1.001 / rate, samples / rate - stated
     if not -slack <= more <= max(slack, LONGER_S):
         raise TrnetError(
-            f"{clip.name}: {clip.path} lasts {samples / rate:.6g} s, utt2dur says {stated:.6g} s; restore the file, or "
-            "run the stage that makes the data dir again"
+            f"{clip.name}: {clip.path} lasts {samples / rate:.6g} s, utt2dur says {stated:.6g} s; put it back as it "
+            "was, or remove it and run the stage that makes it again"
         )
 
 

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from trnet.allocator import keep_freed_memory
 from trnet.device import gpu
-from trnet.errors import TrnetError, first_line, one_line, report_unexpected
+from trnet.errors import TrnetError, first_line, of_runs, one_line, report_unexpected
 from trnet.experiment import Experiment
 from trnet.parallel import imap
 
@@ -114,5 +114,4 @@ def do_all(experiment: Experiment, work: Work, jobs: Sequence[T], nj: int, threa
                 tqdm.write(f"failed: {failure}")
     _wait_for_others()
     if failures:
-        more = "" if len(jobs) == 1 else f" ({len(failures)} of {len(jobs)} runs failed; the others are done)"
-        raise TrnetError(f"{failures[0]}{more}")
+        raise of_runs(failures, len(jobs))

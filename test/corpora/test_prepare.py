@@ -91,6 +91,28 @@ def test_deleted_table_is_prepared_again(args, capsys):
     assert (args["--out"] / "utt2emo").is_file()
 
 
+def test_damaged_table_is_prepared_again(args, capsys):
+    assert run(args) == 0
+    path = args["--out"] / "utt2dur"
+    before = path.read_text()
+    path.write_text(before.replace(".", "\0", 1))
+    assert run(args) == 0
+    assert "utt2dur:1: holds a NUL byte" in capsys.readouterr().out
+    assert path.read_text() == before
+
+
+def test_a_link_to_a_folder_elsewhere_stays_one(args, tmp_path, capsys):
+    (tmp_path / "large").mkdir()
+    args["--out"].parent.mkdir(parents=True)
+    args["--out"].symlink_to(tmp_path / "large")
+    for _ in range(2):
+        assert run(args) == 0
+    assert "up to date" in capsys.readouterr().out
+    (args["--out"] / "utt2emo").unlink()
+    assert run(args) == 0
+    assert args["--out"].is_symlink() and (tmp_path / "large/utt2emo").is_file()
+
+
 def test_failure_leaves_nothing_to_take_for_whole(args, capsys, write_wav):
     assert run(args) == 0
     wav = next(args["--root"].rglob("Ses05M_script01_1b_M041.wav"))
@@ -124,8 +146,9 @@ def test_stopped_by_ctrl_c_it_leaves_nothing_and_goes_on(args, capsys, monkeypat
 def test_foreign_folder_is_not_removed(args, capsys):
     args["--out"].mkdir(parents=True)
     (args["--out"] / "thesis.tex").write_text("years of work")
+    (args["--out"] / "wav.scp").write_text("a data directory made elsewhere\n")
     assert run(args) == 1
-    assert "is there and is no data directory" in capsys.readouterr().err
+    assert "is there and was not made by stage 1" in capsys.readouterr().err
     assert (args["--out"] / "thesis.tex").is_file()
 
 

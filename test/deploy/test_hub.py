@@ -95,7 +95,7 @@ def test_what_is_no_folder_is_refused(packed, tmp_path, fails, monkeypatch, wher
     monkeypatch.chdir(tmp_path)
     Path("file").write_text("mine")
     said = fails(push.main, [str(packed.model), where])
-    assert ("names no folder" if not where.strip() else "file: is a file") in said
+    assert ("is empty" if not where.strip() else "file: is a file") in said
     assert [path.name for path in Path().iterdir()] == ["file"] and Path("file").read_text() == "mine"
 
 

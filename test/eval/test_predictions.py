@@ -1,13 +1,16 @@
 """Reading, writing and scoring predictions.csv and results.csv."""
 
+import os
 from dataclasses import replace
 
 import pytest
 
+from trnet import files
 from trnet.errors import TrnetError
 from trnet.eval.predictions import (
     Prediction,
     Predictions,
+    natural_key,
     read_predictions,
     read_results,
     score,
@@ -58,15 +61,18 @@ def test_a_refused_row_leaves_the_older_file(tmp_path):
     ("old", "new", "reason"),
     [
         (",0.75", "", "11 fields where the header has 12"),
-        (",7,", ",seven,", "seed is 'seven'"),
-        (",5,", ",loud,", "snr_db is 'loud'"),
+        (",7,", ",seven,", "seed: 'seven' is no whole number"),
+        (",7,", ",1_0,", "seed: '1_0' is no whole number"),
+        (",7,", f",{'9' * 5000},", "seed: '9{40}...' is no whole number"),
+        (",5,", ",\u0665,", "snr_db: '\u0665' is no number"),
+        (",5,", ",loud,", "snr_db: 'loud' is no number"),
         (",5,", ",,", "snr_db must be empty for clean"),
         ("esc,", "clean,", "snr_db must be empty for clean"),
         (",ang,", ",sad,", "label is 'sad' but the classes are ang,hap"),
         (",hap,", ",,", "pred is ''"),
         (",0.8,", ",1.2,", r"c is 1.2 but must lie in \[0, 1\]"),
-        (",0.8,", ",nan,", "c is 'nan'"),
-        (",0.75", ",inf", "hap is 'inf'"),
+        (",0.8,", ",nan,", "c: 'nan' is no number"),
+        (",0.75", ",inf", "hap: 'inf' is no number"),
         (",0.75", ",0.5", "sum to 0.75"),
         ("0.25,0.75", "-0.25,1.25", "are negative"),
         ("u1", "", "utt_id is empty"),
@@ -78,6 +84,20 @@ def test_malformed_row_names_file_and_line(tmp_path, old, new, reason):
     path = write(tmp_path / "p.csv", HEADER, good, GOOD.replace(old, new, 1))
     with pytest.raises(TrnetError, match=rf"p\.csv:3: .*{reason}.*: mend or remove the row"):
         read_predictions([path])
+
+
+def test_folds_are_sorted_by_number_whatever_its_length():
+    many = "9" * 5000
+    assert sorted(["fold10", "fold" + many, "fold9", "fold"], key=natural_key) == [
+        *("fold", "fold9", "fold10"),
+        "fold" + many,
+    ]
+
+
+def test_a_pipe_that_nobody_writes_to_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "SILENT_S", 0.1)
+    os.mkfifo(tmp_path / "p.csv")
+    assert "nobody writes" in failure(tmp_path / "p.csv")
 
 
 def test_header_errors(tmp_path):

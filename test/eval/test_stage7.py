@@ -127,9 +127,37 @@ def test_a_damaged_table_is_not_replaced_in_silence(options, out, whole, fails):
 @pytest.mark.parametrize("option", ["--reference", "--notes"])
 def test_a_file_that_is_not_there_or_no_text_is_named(options, option, fails, tmp_path):
     (tmp_path / "bytes").write_bytes(b"\xff\xfe")
-    for name, why in (("absent", "No such file"), ("bytes", "not UTF-8")):
+    for name, why in (("absent", "No such file"), ("bytes", "UTF-8")):
         line = fails(score.main, [*options, option, str(tmp_path / name)])
-        assert f"{option} {tmp_path / name}: cannot be read" in line and why in line
+        assert str(tmp_path / name) in line and why in line
+
+
+@pytest.mark.parametrize("figures", ["50,500", "nan,50", "50"])
+def test_a_bad_reference_is_refused_before_anything_is_written(options, out, whole, fails, tmp_path, figures):
+    reference = tmp_path / "table1.csv"
+    reference.write_text(f"system,noise,uar,war\ntrnet,esc,{figures}\n")
+    chosen = ["--systems", " ".join(SYSTEMS), "--folds", "1 2"]
+    assert "table1.csv:2" in fails(score.main, [*options, *chosen, "--reference", str(reference)])
+    assert state(out) == whole
+
+
+@pytest.mark.parametrize("harm", ["changed", "gone"])
+def test_predictions_of_a_run_that_are_not_what_was_written_are_made_again(options, out, whole, fails, capfd, harm):
+    file = out / "trnet/fold1_seed1/predictions.csv"
+    before = file.read_bytes()
+    file.unlink()
+    if harm == "changed":
+        file.write_bytes(before.replace(b",sad,", b",neu,"))
+    packing = [option for option in options if option not in ("--noises", "esc", *QUICK)] + ["--folds", "1"]
+    assert f"{file}: is gone or was changed; run stage 7 again" in fails(pack.main, [*packing, "--out", f"{out}/x.zip"])
+    stage7(options)
+    assert f"{file}: is gone or was changed" in capfd.readouterr().out
+    assert file.read_bytes() == before
+
+
+def test_too_few_resamples_are_refused_before_anything_is_done(options, fails):
+    for option in ("--resamples", "--permutations"):
+        assert f"{option}: 99 must be from 100" in fails(score.main, [*options, option, "99"])
 
 
 def test_what_is_packed_is_not_packed_again(options, out, whole, capfd):

@@ -128,6 +128,15 @@ def test_features_are_made_once_and_anew_when_settings_or_audio_change(tmp_path,
     assert (out / "of_others").exists()
 
 
+@pytest.mark.parametrize("name", ["feats.ark", "feats.scp", "utt2num_frames"])
+def test_what_is_gone_of_finished_features_is_made_again(tmp_path, data, name):
+    make_archive(data, tmp_path, Features())
+    before = (tmp_path / name).read_bytes()
+    (tmp_path / name).unlink()
+    make_archive(data, tmp_path, Features())
+    assert (tmp_path / name).read_bytes() == before
+
+
 def test_a_damaged_archive_is_named_with_the_utterance(tmp_path, data):
     """Cut in the middle, as by a copy that was stopped."""
     make_archive(data, tmp_path / "raw" / "clean", Features())
@@ -137,7 +146,7 @@ def test_a_damaged_archive_is_named_with_the_utterance(tmp_path, data):
     for keep in (len(whole) - 50, 20000, 20, 9, 0):
         ark.write_bytes(whole[:keep])
         archives = Archives(tmp_path, "none", "clean")
-        with pytest.raises(TrnetError, match="cannot read B-neu_2 .*run stage 4 again") as caught:
+        with pytest.raises(TrnetError, match="cannot read B-neu_2 .*remove that file and run stage 4") as caught:
             archives.matrix("noisy", "B-neu_2", CLEAN)
         reasons.append(str(caught.value))
     assert all("feats.ark" in reason for reason in reasons)

@@ -119,9 +119,10 @@ def test_the_audio_that_is_missing_or_cut_is_made_again_to_the_bit(options, tmp_
     assert enhance.main(options()) == 0
     for name in SETS[:2]:
         folder = tmp_path / "dump/mine.Smear" / name
-        stamp = folder / ".enhance.json"
-        stamp.write_text(stamp.read_text().replace('"done"', '"begun"'))
-        (folder / "wav.scp").unlink()
+        if name == SETS[0]:  # stopped; the other one is finished
+            stamp = folder / ".enhance.json"
+            stamp.write_text(stamp.read_text().replace('"done"', '"begun"'))
+            (folder / "wav.scp").unlink()
         paths = sorted((folder / "wav").iterdir())
         for path in paths[::5]:
             path.unlink()

@@ -32,6 +32,16 @@ def test_beside_the_list_comes_first_then_the_working_directory(here):
     assert resolve("data/a.wav", scp).read_text() == "data/a.wav"  # as older versions wrote it
 
 
+def test_not_all_folders_above_are_searched(here):
+    folder = here / "1/2/3/4"
+    folder.mkdir(parents=True)
+    (here / "1/c.wav").write_text("c.wav")
+    assert resolve("b.wav", here / "1/2/3/wav.scp").read_text() == "b.wav"  # from the working directory
+    assert resolve("c.wav", here / "1/2/3/4/wav.scp").read_text() == "c.wav"
+    deep = here / "1/2/3/4/5/wav.scp"
+    assert resolve("c.wav", deep) == deep.parent / "c.wav"
+
+
 def test_a_file_is_named_from_the_lists_folder_and_absolute_paths_stay(here):
     scp = Path("data/wav.scp")
     assert entry_for(Path("b.wav"), scp) == "../b.wav" and entry_for(Path("data/a.wav"), scp) == "a.wav"

@@ -158,6 +158,20 @@ def test_a_finished_call_is_not_redone_and_a_changed_one_is(tmp_path, data, caps
     assert not any(path.stat().st_mtime_ns == old for path, old in times.items() if path.suffix == ".wav")
 
 
+def test_what_is_gone_or_cut_of_a_finished_set_is_made_again(tmp_path, data, capsys):
+    folders = simulate(*data, "esc", tmp_path, SHORT, CONF, nj=1)
+    before = [wavs(folder) for folder in folders]
+    gone, cut, *others = sorted((folders[0] / "wav").iterdir())
+    times = {path: path.stat().st_mtime_ns for path in others}
+    gone.unlink()
+    os.truncate(cut, cut.stat().st_size - 2)
+    simulate(*data, "esc", tmp_path, SHORT, CONF, nj=1)
+    said = capsys.readouterr().out
+    assert f"{folders[0]}: 2 of {len(before[0])} files are gone or cut short" in said and said.count("up to date") == 2
+    assert [wavs(folder) for folder in folders] == before
+    assert times == {path: path.stat().st_mtime_ns for path in others}
+
+
 @pytest.mark.parametrize("stop", ["keys", "disk"])
 def test_a_stopped_call_leaves_whole_files_alone_and_the_next_goes_on(
     tmp_path, data, stop, monkeypatch, disk_full, partials

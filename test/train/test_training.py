@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from near import assert_near
 from tiny import CLASSES, SETS, SPEAKERS, change_features
 
-from trnet.bin import enhance, make_fbank
+from trnet.bin import enhance, make_fbank, train
 from trnet.conditions import CLEAN
 from trnet.errors import TrnetError
 from trnet.experiment import Experiment, Group
@@ -500,6 +500,14 @@ def test_a_run_whose_last_pt_was_removed_is_still_trained_or_trained_anew(tiny, 
     (experiment.run_folder("baseline_c", fold, 1) / "last.pt").unlink()
     experiment.train("baseline_c", fold, 1)
     assert (experiment.run_folder("baseline_c", fold, 1) / "best.pt").exists()
+
+
+def test_a_part_without_any_of_the_systems_says_so(tiny, tmp_path, capsys):
+    runs = [*tiny.folders(), "--exp", str(tmp_path)]
+    assert train.main([*runs, "--systems", "baseline_c"]) == 0
+    assert "nothing to train, baseline_c is trained by --part teacher" in capsys.readouterr().out
+    assert train.main([*runs, "--systems", "baseline_n", "--part", "teacher"]) == 0
+    assert "nothing to train, no system needs it" in capsys.readouterr().out
 
 
 def test_missing_features_are_named(tiny, tmp_path):

@@ -2,6 +2,7 @@
 
 import sys
 
+from trnet.bin import option_types as types
 from trnet.bin.options import Parser, make_parser
 from trnet.deploy.hub import push, read_pretrained
 from trnet.errors import one_line_errors
@@ -11,7 +12,7 @@ def get_parser() -> Parser:
     """Options of pushing."""
     parser = make_parser("push", __doc__)
     parser.add_argument("model", help="a model file: the zip of stage 7 or trnet.bin.pack")
-    parser.add_argument("where", help="hf://org/name (log in first: hf auth login), or a folder")
+    parser.add_argument("where", type=types.path_text, help="hf://org/name (log in first: hf auth login), or a folder")
     parser.add_argument("--license", help="the hub's word for the model's licence, e.g. cc-by-4.0")
     parser.add_argument("--private", action="store_true", help="make a new repository private")
     parser.add_argument(

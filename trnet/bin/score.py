@@ -19,7 +19,9 @@ from trnet.eval.other_corpus import OtherCorpus, other_corpus, said_of_classes
 from trnet.eval.predictions import Predictions, read_predictions, write_predictions
 from trnet.eval.report import place_beside, write_report
 from trnet.eval.report_stamp import digests_of, finished_report, report_inputs, report_stamp
-from trnet.eval.run_predictions import predict_run, predictions_path
+from trnet.eval.run_predictions import are_whole, predict_run, predictions_path
+from trnet.eval.statistics import FEWEST
+from trnet.eval.tables import read_reference
 from trnet.experiment import Experiment
 from trnet.files import read_text
 from trnet.folds import Fold, pick_folds
@@ -55,10 +57,13 @@ def get_parser() -> Parser:
         help="seed of resampling, t-SNE, choice of audio",
     )
     parser.add_argument(
-        "--resamples", type=types.count(2, 1_000_000), default=2000, help="bootstrap samples of an interval"
+        "--resamples", type=types.count(FEWEST, 1_000_000), default=2000, help="bootstrap samples of an interval"
     )
     parser.add_argument(
-        "--permutations", type=types.count(1, 10_000_000), default=9999, help="assignments of signs in a paired test"
+        "--permutations",
+        type=types.count(FEWEST, 10_000_000),
+        default=9999,
+        help="assignments of signs in a paired test",
     )
     return parser
 
@@ -86,6 +91,7 @@ def main(args: list[str] | None = None) -> None:
     folds = pick_folds(experiment.folds, opts.folds)
     conditions = noisy_conditions(opts.noises, experiment.config.simulation.snrs)
     runs = [(name, fold, seed) for name in names for fold in folds for seed in opts.seeds]
+    read_files(opts)
     options = report_options(opts)
     out = experiment.exp / experiment.config.frontend_name
     if other is not None:
@@ -108,7 +114,7 @@ def _up_to_date(
 ) -> bool:
     """Whether the very report is there, which is said; what is wrong with a run is left for scoring to find."""
     try:
-        if not all(experiment.trained(*run) for run in runs):
+        if not all(experiment.trained(*run) and are_whole(experiment.run_folder(*run), other) for run in runs):
             return False
         made_from = report_inputs(experiment, runs, conditions, other, options)
     except TrnetError:
@@ -122,20 +128,29 @@ def _up_to_date(
     return True
 
 
+def read_files(opts: Namespace) -> None:
+    """Put what the files of --reference and --notes hold in their place: once, and before anything is written.
+
+    Raises: TrnetError if one cannot be read, or the reference is no table of figures.
+    """
+    if opts.reference is not None:
+        opts.reference = read_reference(opts.reference)
+    if opts.notes is not None:
+        try:
+            opts.notes = read_text(opts.notes)
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "is not UTF-8"
+            raise TrnetError(f"{opts.notes}: cannot be read ({reason}); name a text file for --notes") from None
+
+
 def report_options(opts: Namespace) -> dict[str, object]:
     """The settings of the report itself."""
-    files = {name: getattr(opts, name) for name in ("reference", "notes")}
-    numbers = {name: getattr(opts, name) for name in ("report_seed", "resamples", "permutations")}
-    return numbers | {name: digest(_text(name, path)) for name, path in files.items() if path is not None}
-
-
-def _text(option: str, path: Path) -> str:
-    """The text of a file that an option names."""
-    try:
-        return read_text(path)
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "is not UTF-8"
-        raise TrnetError(f"--{option} {path}: cannot be read ({reason}); name a text file, or leave it out") from None
+    settings = {name: getattr(opts, name) for name in ("report_seed", "resamples", "permutations")}
+    if opts.reference is not None:
+        settings["reference"] = digest(sorted(opts.reference.items()))
+    if opts.notes is not None:
+        settings["notes"] = digest(opts.notes)
+    return settings
 
 
 def report(
@@ -169,7 +184,7 @@ def report(
         recipe = other.data.path.parent.parent
         material = Material(missing=[f"audio and noise sets: see {recipe}; training: see {out.parent}"])
     folds = list(dict.fromkeys(fold.number for _, fold, _ in runs))
-    notes = {"Note": _text("notes", opts.notes)} if opts.notes else {}
+    notes = {"Note": opts.notes} if opts.notes else {}
     written = write_report(
         out,
         predictions,

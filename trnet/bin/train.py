@@ -50,6 +50,9 @@ def main(args: list[str] | None = None) -> None:
         names = [TEACHER] if wanted else []
     else:
         names = [name for name in names if name != TEACHER]
+    if not names:
+        what = "no system needs it" if opts.part == "teacher" else f"{TEACHER} is trained by --part teacher"
+        print(f"--part {opts.part}: nothing to train, {what}")
     experiment.check_features(names)
     experiment.link_shared_systems(names)
     groups = experiment.pending(own_share(experiment.groups(names, folds, opts.seeds)))

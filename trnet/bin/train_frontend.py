@@ -5,7 +5,7 @@ import sys
 from trnet.bin.enh_options import add_run_options, runs_from
 from trnet.bin.options import Parser, add_wandb_option, device_from, make_parser
 from trnet.enh.metrics import check_packages
-from trnet.errors import TrnetError, one_line_errors
+from trnet.errors import TrnetError, of_runs, one_line_errors
 
 
 def get_parser() -> Parser:
@@ -31,8 +31,7 @@ def main(args: list[str] | None = None) -> None:
             if len(runs) > 1:
                 print(f"failed: {error}")
     if failures:
-        more = "" if len(runs) == 1 else f" ({len(failures)} of {len(runs)} runs failed; the others are done)"
-        raise TrnetError(f"{failures[0]}{more}")
+        raise of_runs(failures, len(runs))
 
 
 if __name__ == "__main__":

@@ -16,15 +16,15 @@ from trnet.lock import only_one
 from trnet.stamp import Stamp
 
 
-def _clear(out: Path) -> None:
-    """Remove an older data directory; a folder that is none is not touched.
+def _clear(out: Path, stamp: Path) -> None:
+    """Remove an older data directory; a folder that stage 1 did not make is not touched.
 
     Raises: TrnetError for a file, or a folder with other things in it.
     """
-    if out.is_dir() and ((out / ".prepare.json").exists() or (out / "wav.scp").exists() or not any(out.iterdir())):
+    if out.is_dir() and (stamp.is_file() or not any(out.iterdir())):
         shutil.rmtree(out)
-    elif out.exists():
-        raise TrnetError(f"{out}: is there and is no data directory; give another --out, or move it away")
+    elif os.path.lexists(out):
+        raise TrnetError(f"{out}: is there and was not made by stage 1; give another --out, or move it away")
 
 
 def build_data_dir(
@@ -32,18 +32,23 @@ def build_data_dir(
 ) -> None:
     """Let `prepare` write a data directory, validate it, and move it to `out` only when it is whole.
 
-    Nothing is done if `out` was made from the same (`made_from`) and has all its `tables`.
+    Nothing is done if `out` was made from the same (`made_from`), has all its `tables`, and they keep Kaldi's rules.
     Raises: TrnetError if the preparation fails, its result breaks Kaldi's rules, or another process is preparing it.
     """
+    out = Path(os.path.realpath(out)) if out.is_symlink() else out  # the folder on another disk, not the link
     with only_one(out):
         _build(out, made_from, tables, prepare)
 
 
 def _build(out: Path, made_from: dict[str, Any], tables: Collection[str], prepare: Callable[[Path], DataDir]) -> None:
-    if Stamp(out, "prepare", made_from).done() and all((out / name).is_file() for name in tables):
-        print(f"{out}: up to date")
-        return
-    _clear(out)
+    there = Stamp(out, "prepare", made_from)
+    if there.done():
+        problems = validate_data_dir(out, tables)
+        if not problems:
+            print(f"{out}: up to date")
+            return
+        print(f"{problems[0]} (it is prepared again)")
+    _clear(out, there.path)
     for left in out.parent.glob(f"{PARTIAL}*-{glob.escape(out.name)}"):  # by a process that was killed
         shutil.rmtree(left, ignore_errors=True)
     partial = new_folder(out)

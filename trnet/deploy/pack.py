@@ -12,6 +12,7 @@ from trnet.deploy.model_file import ModelFile
 from trnet.deploy.onnx_export import NoGraph, graphs_of
 from trnet.errors import TrnetError
 from trnet.eval.predictions import read_predictions, score
+from trnet.eval.run_predictions import are_whole
 from trnet.experiment import Experiment
 from trnet.folds import Fold
 from trnet.frontend import build_frontend
@@ -132,6 +133,8 @@ def _scores(folder: Path) -> list[dict[str, Any]]:
         return []
     if stamp.get("made_from", {}).get("checkpoint") != file_digest(folder / "best.pt"):
         raise TrnetError(f"{folder}/predictions.csv: is of another checkpoint; run stage 7 again")
+    if not are_whole(folder):
+        raise TrnetError(f"{folder}/predictions.csv: is gone or was changed; run stage 7 again")
     results = score(read_predictions(folder / "predictions.csv"))
     return [
         {"noise": r.noise, "snr_db": r.snr_db, "n_utts": r.n_utts, "uar": round(r.uar, 2), "war": round(r.war, 2)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import math
+import io
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -11,6 +11,8 @@ from sys import intern
 from typing import TypeVar
 
 from trnet.errors import TrnetError
+from trnet.files import read_text
+from trnet.numbers import real, whole
 
 PathLike = str | os.PathLike[str]
 _T = TypeVar("_T")
@@ -20,12 +22,11 @@ def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
     """(line number, fields) of a CSV file, the header first; blank lines are skipped."""
     line = 1
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            for values in reader:
-                line = reader.line_num
-                if values:
-                    yield line, values
+        reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
+        for values in reader:
+            line = reader.line_num
+            if values:
+                yield line, values
     except OSError as error:
         raise TrnetError(f"{path}: cannot be read ({error.strerror}): check the path") from error
     except (UnicodeDecodeError, csv.Error) as error:
@@ -74,17 +75,14 @@ def read_rows(
 def number(name: str, text: str) -> float:
     """The finite number that a field holds; raises ValueError with the reason."""
     try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise ValueError(f"{name} is {text!r} but must be a finite number")
-    return value
+        return real(text)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
 
 
 def integer(name: str, text: str) -> int:
     """The whole number that a field holds; raises ValueError with the reason."""
     try:
-        return int(text)
-    except ValueError:
-        raise ValueError(f"{name} is {text!r} but must be a whole number") from None
+        return whole(text)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None

@@ -70,10 +70,10 @@ PREDICTION_COLUMNS = tuple(field.name for field in fields(Prediction))[:-1]
 RESULT_COLUMNS = tuple(field.name for field in fields(Result))
 
 
-def natural_key(text: str) -> tuple[str | int, ...]:
-    """Sort key that puts fold 2 before fold 10."""
-    parts = re.split(r"([0-9]+)", text)
-    return tuple(int(part) if i % 2 else part for i, part in enumerate(parts))
+def natural_key(text: str) -> tuple[str | tuple[int, str], ...]:
+    """Sort key that puts fold 2 before fold 10, whatever the number of digits."""
+    parts = re.split(r"0*([0-9]+)", text)
+    return tuple((len(part), part) if i % 2 else part for i, part in enumerate(parts))
 
 
 def system_key(system: str) -> tuple[int, str]:

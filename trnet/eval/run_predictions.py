@@ -50,14 +50,27 @@ def predict_run(
     if other is not None:
         made_from["labels"] = digest(other.data["utt2emo"])
     path = predictions_path(folder, other)
-    stamp = Stamp(folder, "score" if other is None else f"score_{other.corpus}", made_from)
-    if path.is_file() and _covers(read_stamp(stamp.path), stamp.made_from):
-        return
+    stamp = Stamp(folder, _step(other), made_from)
+    if _covers(read_stamp(stamp.path), stamp.made_from):
+        if are_whole(folder, other):
+            return
+        print(f"{path}: is gone or was changed; the run is asked again")
     with only_one(folder):
         stamp.begin(clear=lambda: None)
         rows = _predict(experiment, name, fold, seed, conditions, other)
         write_predictions(path, rows, experiment.classes)
-        stamp.finish()
+        stamp.finish({path.name: file_digest(path)})
+
+
+def _step(other: OtherCorpus | None) -> str:
+    return "score" if other is None else f"score_{other.corpus}"
+
+
+def are_whole(folder: Path, other: OtherCorpus | None = None) -> bool:
+    """Whether a run's predictions are there as they were written; older versions kept no digest to tell that by."""
+    path = predictions_path(folder, other)
+    known = read_stamp(folder / f".{_step(other)}.json").get("results", {}).get(path.name)
+    return path.is_file() and known in (None, file_digest(path))
 
 
 def _covers(old: dict[str, Any], wanted: dict[str, Any]) -> bool:

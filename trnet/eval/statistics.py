@@ -33,6 +33,7 @@ from trnet.eval.summary import SYSTEM_NAMES, Group, count
 from trnet.files import write_text
 
 OURS = "trnet"  # the system that the others are compared with
+FEWEST = 100  # resamples or permutations that can give an interval or a p
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,8 +230,8 @@ def compute_statistics(
     Raises: TrnetError if resamples or permutations are too few to give an interval or a p.
     """
     for name, value in (("resamples", resamples), ("permutations", permutations)):
-        if value < 100:
-            raise TrnetError(f"--{name} {value}: give 100 or more")
+        if value < FEWEST:
+            raise TrnetError(f"--{name} {value}: give {FEWEST} or more")
     by_group: dict[Group, list[Prediction]] = {}
     for row in predictions.rows:
         by_group.setdefault((row.system, row.frontend), []).append(row)

@@ -31,6 +31,8 @@ def read_reference(path: PathLike) -> dict[tuple[str, str], tuple[float, float]]
 
     def parse(values: list[str], _extra: tuple[str, ...]) -> None:
         key, uar_war = (values[0], values[1]), (number("uar", values[2]), number("war", values[3]))
+        if not all(0 <= figure <= 100 for figure in uar_war):
+            raise ValueError("uar and war must lie in [0, 100]")
         if key in found:
             raise ValueError(f"{' '.join(key)} appears a second time")
         found[key] = uar_war

@@ -18,6 +18,7 @@ from trnet.sections import as_dict
 from trnet.stamp import Stamp, dir_digest, file_digest, read_stamp
 
 STAMP = ".fbank.json"
+NEEDED = [name for name in FILES if name != "utt2checksum"]  # which older versions did not write
 
 
 def _features_of(job: tuple[str, Clip, Features]) -> np.ndarray:
@@ -44,7 +45,7 @@ def make_archives(sets: list[tuple[DataDir, Path]], features: Features, nj: int)
     for data, out in sets:
         made_from = {"data": dir_digest(data.path, ignore=(*FILES, STAMP)), "features": as_dict(features)}
         stamp = Stamp(out, "fbank", made_from)
-        if stamp.done():
+        if stamp.done() and all((Path(out) / name).is_file() for name in NEEDED):
             print(f"{out}: features up to date")
             continue
         if changed := stamp.changed():

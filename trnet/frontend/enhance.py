@@ -15,7 +15,7 @@ import torch
 from tqdm import tqdm
 
 from trnet.allocator import keep_freed_memory
-from trnet.audio import is_whole, write_audio
+from trnet.audio import is_whole, lost, write_audio
 from trnet.config import Features
 from trnet.errors import TrnetError
 from trnet.files import flush_disks
@@ -210,7 +210,8 @@ def _begin(
     todo = []
     for data, out in sets:
         stamp = Stamp(out, "enhance", {"data": dir_digest(data.path), "frontend": fingerprint, "span": span})
-        if stamp.done():
+        each = _Set(data, out, stamp)
+        if stamp.done() and not lost(out, [each.target(utt) for utt in data.utts]):
             print(f"{out}: up to date")
             continue
         changed = stamp.changed()
@@ -220,7 +221,7 @@ def _begin(
         if changed:
             print(f"{out}: made anew, changed: {', '.join(changed)}")
         stamp.begin(sweep=alone)
-        todo.append(_Set(data, out, stamp))
+        todo.append(each)
     return todo
 
 

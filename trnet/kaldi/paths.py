@@ -10,17 +10,19 @@ from trnet.pipes import is_pipe
 
 PLACE_WORD = "is a place in an archive of audio, which is not read here; write the audio to a file and name that"
 
+ABOVE = 3  # dump/raw/<set>/feats.scp, data/<set>/wav.scp
+
 
 def resolve(entry: str | Path, scp: Path) -> Path:
     """The file of an entry of `scp`: relative to the folder of the scp, else to the working directory.
 
     The first lets a folder be moved and read from anywhere, the second is Kaldi's habit. Older versions of trnet wrote
-    paths that start in the folder of the recipe, one above the scp: it is found, too. Where nothing is there, the first
-    is what errors name.
+    paths that start in the folder of the recipe, up to `ABOVE` folders above the scp's: it is found, too. Where nothing
+    is there, the first is what errors name.
     """
     beside = Path(scp).parent / entry  # an absolute path stays as it is
     if not beside.exists():
-        for folder in (Path(), *Path(scp).absolute().parents[1:]):
+        for folder in (Path(), *Path(scp).absolute().parents[1 : 1 + ABOVE]):
             if (folder / entry).exists():
                 return folder / entry
     return beside

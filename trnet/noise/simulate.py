@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trnet.audio import is_whole, write_audio
+from trnet.audio import is_whole, lost, write_audio
 from trnet.conditions import Condition
 from trnet.config import Features, Simulation
 from trnet.errors import TrnetError
@@ -75,7 +75,11 @@ def simulate(
         Stamp(folder, "simulate", {**made_from, "seed": conf.seed, "snr_db": condition.snr_db})
         for folder, condition in zip(folders, conditions, strict=True)
     ]
-    todo = [i for i, stamp in enumerate(stamps) if not stamp.done()]
+
+    def target(i: int, utt: str) -> Path:
+        return folders[i] / "wav" / f"{conditions[i].utt(utt)}.wav"
+
+    todo = [i for i, s in enumerate(stamps) if not s.done() or lost(folders[i], [target(i, u) for u in speech.utts])]
     for i, stamp in enumerate(stamps):
         if i not in todo:
             print(f"{folders[i]}: up to date")
@@ -90,7 +94,7 @@ def simulate(
     for utt in speech.utts:
         seconds[utt] = span_length(float(speech["utt2dur"][utt]), features) / features.sample_rate
         clip, start = utt2noise[utt].split()
-        targets = [(conditions[i].snr_db, folders[i] / "wav" / f"{conditions[i].utt(utt)}.wav") for i in todo]
+        targets = [(conditions[i].snr_db, target(i, utt)) for i in todo]
         waiting = tuple((snr, path) for snr, path in targets if not is_whole(path))
         name = f"utterance {utt} of {speech.path} with noise {clip} of {noise.path}"
         if waiting:  # an earlier call that was stopped has made the others

@@ -11,6 +11,8 @@ from trnet.kaldi.ark import ArkReader
 from trnet.kaldi.data_dir import read_table
 from trnet.numbers import whole
 
+AGAIN = "remove that file and run stage 4 again"  # which leaves alone what is there
+
 
 class Archives:
     """The dumped features of one corpus: unprocessed under ``<dump>/raw``, enhanced under ``<dump>/<frontend>``."""
@@ -36,11 +38,11 @@ class Archives:
         try:
             matrix = self._readers[folder][key]
         except KeyError:
-            raise TrnetError(f"{folder}/feats.scp: no features of {key}; run stage 4 again") from None
+            raise TrnetError(f"{folder}/feats.scp: no features of {key}; {AGAIN}") from None
         except (OSError, ValueError) as error:
-            raise TrnetError(f"{folder}/feats.ark: cannot read {key} ({error}); run stage 4 again") from None
+            raise TrnetError(f"{folder}/feats.ark: cannot read {key} ({error}); {AGAIN}") from None
         if self.dim not in (None, matrix.shape[1]):
-            raise TrnetError(f"{folder}: {key} has {matrix.shape[1]} values a frame, not {self.dim}; run stage 4 again")
+            raise TrnetError(f"{folder}/feats.ark: {key} has {matrix.shape[1]} values a frame, not {self.dim}; {AGAIN}")
         return matrix
 
     def lengths(self, condition: Condition) -> dict[str, int]:
@@ -52,4 +54,4 @@ class Archives:
         try:
             return {utt: whole(count, low=1) for utt, count in read_table(path).items()}
         except ValueError as error:
-            raise TrnetError(f"{path}: {error}; run stage 4 again") from None
+            raise TrnetError(f"{path}: {error}; {AGAIN}") from None
