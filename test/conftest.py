@@ -38,9 +38,15 @@ def thread_count():
     torch.set_num_threads(before)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_fixture_setup():
+    """Every fixture, of whatever scope, begins with its threads: commands that ran before it set their own."""
+    torch.set_num_threads(THREADS)
+
+
 @pytest.fixture(autouse=True)
 def begun_alike(thread_count):
-    """Whatever ran before, a test draws the same random numbers, and has its threads (commands set their own)."""
+    """Whatever ran before, a test has its threads and draws the same random numbers."""
     torch.set_num_threads(THREADS)
     torch.manual_seed(0)
     np.random.seed(0)

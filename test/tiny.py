@@ -72,7 +72,7 @@ def speech_dir(root: Path, name: str, clips: dict[str, np.ndarray]) -> DataDir:
         "utt2spk": utt2spk,
         "text": dict.fromkeys(clips, "la la"),
         "utt2dur": {utt: f"{len(clip) / RATE:.6f}" for utt, clip in clips.items()},
-        "utt2emo": {utt: utt.partition("-")[2].partition("_")[0] for utt in clips},
+        "utt2emo": {utt: utt.partition("-")[2].partition("_")[0] or "neu" for utt in clips},
         "utt2group": {utt: spk[:2] for utt, spk in utt2spk.items()},
         "spk2gender": {spk: spk[-1].lower() if spk[-1] in "FM" else "f" for spk in utt2spk.values()},
     }

@@ -12,8 +12,8 @@ from trnet.corpora.esc50 import prepare_esc50
 from trnet.corpora.musan import prepare_musan
 from trnet.corpora.noise_folder import prepare_noise_folder
 from trnet.corpora.source import audio_files
-from trnet.corpora.speech import scp_path
 from trnet.errors import TrnetError
+from trnet.kaldi.paths import entry_for
 from trnet.kaldi.validate import validate_data_dir
 
 ESC_HEADER = "filename,fold,target,category,esc10,src_file,take"
@@ -155,7 +155,7 @@ def test_a_name_that_is_no_utf8_is_one_line(tmp_path, write_wav, fails):
     line = fails(prepare_noise.main, args)
     assert "rain\\udcff.wav: its name is no text in UTF-8; rename it" in line and not (tmp_path / "data").exists()
     with pytest.raises(TrnetError, match=r"rain\\udcff.wav"):
-        scp_path(Path(os.fsdecode(odd)))
+        entry_for(Path(os.fsdecode(odd)), Path("wav.scp"))
 
 
 def test_folder_names_that_collide(tmp_path, write_wav):

@@ -25,6 +25,7 @@ def predictor(packed_gtcrn) -> trnet.Predictor:
     return trnet.Predictor.from_pretrained(packed_gtcrn.model)
 
 
+@pytest.mark.slow
 def test_pictures_show_the_first_window_that_is_not_silent(predictor, tmp_path):
     silence = np.zeros(predictor.features.span, np.float32)
     path = write_wav(tmp_path / "a.wav", np.concatenate([silence, tone("hap", 1, predictor.features.span)]))
@@ -47,6 +48,7 @@ def test_low_frequencies_are_at_the_bottom_and_time_goes_right():
     assert bright.min(axis=0).tolist() == [9, 14] and bright.max(axis=0).tolist() == [11, 19]
 
 
+@pytest.mark.slow
 def test_a_missing_gradio_is_named(predictor, monkeypatch):
     monkeypatch.setitem(sys.modules, "gradio", None)
     with pytest.raises(TrnetError, match="the package gradio is not installed"):

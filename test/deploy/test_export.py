@@ -40,6 +40,8 @@ from trnet.train.forward import make_model
 pytest.importorskip("onnx", reason="needs the package onnx: pip install 'trnet[export]'")
 onnxruntime = pytest.importorskip("onnxruntime", reason="needs onnxruntime: pip install 'trnet[export]'")
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).parents[2] / "utils/onnx_predict.py"
 
 
@@ -115,7 +117,6 @@ FRONT_ENDS = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", FRONT_ENDS)
 def test_front_ends_enhance_the_same_at_any_length(name):
     torch.manual_seed(3)
@@ -129,7 +130,6 @@ def test_front_ends_enhance_the_same_at_any_length(name):
         assert np.abs(enhanced - wav).max() > 1e-3
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("conf", [{"window_s": 4.0}, {"precision": "bf16"}])
 def test_cmgan_has_no_graph_of_what_it_does_not_do_in_one_pass(conf):
     config = {"init": "random", "num_channel": 4, **conf}

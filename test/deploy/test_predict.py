@@ -117,6 +117,7 @@ def test_the_real_gtcrn_comes_back_from_its_file_with_its_weights():
     assert torch.equal(back.enhance(wav), frontend.enhance(wav)) and str(path.parent) not in json.dumps(section)
 
 
+@pytest.mark.slow
 def test_a_file_is_answered_alike_in_any_batch_format_and_from_python(packed_gtcrn, tmp_path, capfd):
     files = [write_wav(tmp_path / f"{k}.wav", tone(cls, k, 6000 + 900 * k)) for k, cls in enumerate(CLASSES)]
     model = packed_gtcrn.model

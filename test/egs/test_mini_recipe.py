@@ -7,7 +7,6 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-import kaldiio
 import numpy as np
 import pytest
 import torch
@@ -15,6 +14,7 @@ from recipes import copy_recipes, run, start
 
 from trnet.audio import read_audio
 from trnet.config import Features
+from trnet.features.archive import open_features
 from trnet.heard import read_heard
 from trnet.kaldi.data_dir import DataDir
 from trnet.kaldi.validate import SPEECH_TABLES, validate_data_dir
@@ -82,9 +82,9 @@ def test_d_falls_with_the_snr_on_seen_and_unseen_noise(recipe, monkeypatch):
     monkeypatch.chdir(recipe)
 
     def mean_d(name: str) -> float:
-        noisy, enhanced = (kaldiio.load_scp(f"dump/{kind}/{name}/feats.scp") for kind in ("raw", "nsnet2"))
+        noisy, enhanced = (open_features(Path("dump", kind, name)) for kind in ("raw", "nsnet2"))
         d = []
-        for utt in sorted(noisy)[::4]:
+        for utt in DataDir(Path("data", name)).utts[::4]:
             x, x_e = (torch.from_numpy(np.array(matrices[utt]))[None] for matrices in (noisy, enhanced))
             frames = ValidFrames(torch.tensor([x.shape[1]]), x.shape[1])
             d.append(float(cosine_similarity(x, x_e, frames, centred=True).mean()))

@@ -29,6 +29,8 @@ from trnet.train.checkpoint import load_checkpoint
 pytest.importorskip("pesq")
 pytest.importorskip("pystoi")
 
+pytestmark = pytest.mark.slow
+
 SMALL = {
     "cmgan": {"num_channel": 4},
     "dccrn": {"architecture": "mini", "n_fft": 128, "window": 128, "hop": 64},
@@ -80,7 +82,6 @@ def test_training_lowers_the_loss_and_keeps_the_best_epoch(trained):
     assert state["steps"] == 9 and len(state["trained_with"]) == 1
 
 
-@pytest.mark.slow
 def test_stopped_in_the_middle_and_resumed_it_comes_to_the_very_same_end(trained, pairs, tmp_path, monkeypatch):
     """Ctrl-C in the second epoch, then the same command again."""
     calls = []
@@ -104,7 +105,6 @@ def test_stopped_in_the_middle_and_resumed_it_comes_to_the_very_same_end(trained
     assert same_weights(run / "frontend.pt", reference / "frontend.pt")
 
 
-@pytest.mark.slow
 def test_more_epochs_go_on_and_fewer_start_anew(trained, pairs, tmp_path):
     config, exp = trained / "dccrn.yaml", tmp_path / "exp"
     for epochs in ("1", "3"):
@@ -158,7 +158,6 @@ def test_a_loss_that_is_not_finite_says_what_to_do(pairs, tmp_path, fails, write
     assert "lower training.lr" in said and re.search(r"dccrn seed 1: epoch 1, (S\S+ ){3}S\S+: loss", said)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["cmgan", "dccrn", "dpt_fsnet"])
 def test_every_network_trains_resumes_and_loads_with_its_sizes(name, pairs, tmp_path, write_config):
     """Two epochs at once, and the second one in another call."""
@@ -179,7 +178,6 @@ def test_every_network_trains_resumes_and_loads_with_its_sizes(name, pairs, tmp_
     assert bool(frontend.enhance(torch.randn(1, 4000) * 0.1).isfinite().all())
 
 
-@pytest.mark.slow
 def test_every_network_learns_a_batch_by_heart():
     """Six steps on one batch lower each network's loss, of 5 draws of weights by 20 % or by 5 dB at the least."""
     torch.manual_seed(0)
@@ -193,7 +191,6 @@ def test_every_network_learns_a_batch_by_heart():
         assert losses[-1] < losses[0], (name, losses)
 
 
-@pytest.mark.slow
 def test_scores_and_report(trained, pairs, capsys):
     args = options(trained / "dccrn.yaml", pairs, trained / "exp")
     assert evaluate_frontend.main(args) == 0
@@ -228,7 +225,6 @@ def test_scores_of_a_run_that_is_not_there(pairs, tmp_path, fails, write_config)
     assert "not trained to its end" in fails(evaluate_frontend.main, args)
 
 
-@pytest.mark.slow
 def test_a_trained_front_end_enters_ser1_by_one_line_or_two_options(trained, tiny, tmp_path):
     """Stage 3's entry point: the checkpoint alone says what to build."""
     checkpoint = trained / "exp/dccrn/seed1/frontend.pt"
@@ -267,7 +263,6 @@ def test_segments():
     assert segment_of(Pair(*pair), 13, 0.7).noisy.tolist() == [*range(10), 0, 1, 2]
 
 
-@pytest.mark.slow
 def test_an_epoch_is_the_same_whoever_reads_it(pairs):
     data = Pairs(DataDir(pairs / "train"))
     batches = [list(epoch_batches(data, 1600, 4, 8, workers, 1, 2)[1]) for workers in (0, 1)]
@@ -287,7 +282,6 @@ def test_unknown_networks_and_options(write_config):
             build_method(EnhConfig(frontend="dccrn", sizes=sizes), None)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["cmgan", "dpt_fsnet"])
 def test_a_network_that_starts_as_the_identity_passes_speech_on_and_learns(name):
     torch.manual_seed(0)

@@ -19,6 +19,8 @@ from trnet.eval.run_predictions import predict_run
 from trnet.experiment import Experiment
 from trnet.kaldi.data_dir import DataDir, write_table
 
+pytestmark = pytest.mark.slow
+
 SYSTEMS = "baseline_c baseline_e"
 
 

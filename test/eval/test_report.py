@@ -35,6 +35,7 @@ def files(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
+@pytest.mark.slow
 def test_report_is_written_whole_and_the_same_twice(tmp_path):
     predictions = make_predictions()
     reference = tmp_path / "ref.csv"

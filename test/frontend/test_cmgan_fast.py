@@ -168,6 +168,7 @@ def test_on_a_gpu(precision, error):
         assert (got.cpu() - wanted).abs().max() < error
 
 
+@pytest.mark.slow
 def test_bf16_is_near_and_tf32_on_a_cpu_is_float32():
     wav = noise(1, 3000)
     wanted = build(num_channel=16).enhance(wav)
@@ -193,5 +194,5 @@ def test_without_its_file_the_network_itself_is_used(monkeypatch):
 
 @pytest.mark.parametrize("conf", [{"fast": 1}, {"precision": "fp16"}, {"precision": None}, {"gpu_seconds": "all"}])
 def test_options_out_of_range(conf):
-    with pytest.raises(TrnetError, match=f"frontend_conf.{next(iter(conf))} is "):
+    with pytest.raises(TrnetError, match=next(iter(conf))):
         build(num_channel=4, **conf)

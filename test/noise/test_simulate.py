@@ -90,6 +90,7 @@ def test_all_snrs_of_an_utterance_share_clip_and_start_and_groups_share_no_sourc
     assert sources["A"] and sources["B"] and not sources["A"] & sources["B"]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_in_two_processes_too_another_seed_other_noise(tmp_path, data, monkeypatch):
     first = simulate(*data, "esc", tmp_path / "1", SHORT, CONF, nj=1)
     one = module.imap

@@ -9,8 +9,9 @@ import torch
 
 from trnet.bench.hand_out import add_output_options, hand_out
 from trnet.bench.storage import load_seconds, write_features, write_seconds
+from trnet.bin import option_types as types
 from trnet.bin.options import Parser, make_parser
-from trnet.errors import TrnetError, one_line_errors
+from trnet.errors import one_line_errors
 from trnet.provenance import commit, machine, versions
 
 FILES = {"a stamp": 2_000, "best.pt": 4_700_000, "last.pt": 14_000_000, "feats.ark": 150_000_000}  # bytes
@@ -19,9 +20,9 @@ FILES = {"a stamp": 2_000, "best.pt": 4_700_000, "last.pt": 14_000_000, "feats.a
 def get_parser() -> Parser:
     """Options."""
     parser = make_parser("bench_storage", __doc__)
-    parser.add_argument("--utts", type=int, default=1000, help="utterances of the features that are loaded")
-    parser.add_argument("--rounds", type=int, default=9, help="measure so often")
-    parser.add_argument("--folder", type=Path, help="on the disk to measure; the system's for temporary files if none")
+    parser.add_argument("--utts", type=types.count(), default=1000, help="utterances of the features that are loaded")
+    parser.add_argument("--rounds", type=types.count(), default=9, help="measure so often")
+    parser.add_argument("--folder", type=types.path, help="on the disk to measure (default: where temporary files go)")
     add_output_options(parser)
     return parser
 
@@ -30,8 +31,6 @@ def get_parser() -> Parser:
 def main(args: list[str] | None = None) -> None:
     """Measure in a temporary folder, and print a table."""
     opts = get_parser().parse_args(args)
-    if min(opts.utts, opts.rounds) < 1:
-        raise TrnetError("--utts, --rounds: give numbers over 0")
     torch.set_num_threads(1)
     said: dict[str, Any] = {"machine": machine(torch.device("cpu")), "commit": commit(), "versions": versions()}
     with tempfile.TemporaryDirectory(dir=opts.folder) as temporary:
