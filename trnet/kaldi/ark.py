@@ -97,7 +97,7 @@ class ArkReader:
         self._checksums = read_table(sums) if checked and sums.is_file() else {}
         self._ark_digest = None if self._checksums else ark_digest
         self._begins = {} if self._checksums else _begins(self._entries)
-        self._open: dict[Path, BinaryIO] = {}
+        self._open: dict[str, BinaryIO] = {}  # by the names in feats.scp
 
     def __contains__(self, utt: str) -> bool:
         """Whether feats.scp lists an utterance."""
@@ -112,7 +112,7 @@ class ArkReader:
             OSError: As `open` does.
         """
         name, offset = ark_entry(self._entries[utt])
-        stream = self._stream(self._ark(name))
+        stream = self._stream(name)
         size, checksum = self._expected(utt, name, offset)
         key = utt.encode() + KEY_END
         begin = offset - len(key)
@@ -129,15 +129,16 @@ class ArkReader:
         beside = self.folder / Path(name).name  # a folder of an older version that was moved
         return beside if not ark.exists() and beside.exists() else ark
 
-    def _stream(self, ark: Path) -> BinaryIO:
-        if ark not in self._open:
+    def _stream(self, name: str) -> BinaryIO:
+        if name not in self._open:
+            ark = self._ark(name)
             if not is_regular(ark):
                 raise ValueError(f"{ark}: {'is a folder, pipe or device' if ark.exists() else 'no such file'}")
             stream = open(ark, "rb", buffering=0)  # noqa: SIM115 (for as long as the reader lives)
             if self._ark_digest is not None and file_digest(ark) != self._ark_digest:
                 raise ValueError("the archive is not what was written")
-            self._open[ark] = stream
-        return self._open[ark]
+            self._open[name] = stream
+        return self._open[name]
 
     def _expected(self, utt: str, name: str, offset: int) -> tuple[int, str | None]:
         """Bytes of a stored matrix and its checksum; without one, as many bytes as there are up to the next key."""
