@@ -175,7 +175,7 @@ def test_histories(exp, tmp_path):
     found = read_history(exp / "none/trnet/fold1_seed1", "trnet", "1", 1)
     assert isinstance(found, History) and len(found.loss) == len(found.valid_uar) == 2
     (tmp_path / "history.csv").write_text("epoch,lr,loss,task,low,high,valid_uar\n1,0.1,x,1,1,1,50\n")
-    with pytest.raises(TrnetError, match=r"history\.csv:2: loss is 'x'"):
+    with pytest.raises(TrnetError, match=r"history\.csv:2: loss: 'x'"):
         read_history(tmp_path, "trnet", "1", 1)
 
 
