@@ -161,7 +161,7 @@ def test_paper_table_is_complete():
 def test_malformed_reference(tmp_path):
     path = tmp_path / "ref.csv"
     path.write_text("system,noise,uar,war\ntrnet,clean,high,1\n")
-    with pytest.raises(TrnetError, match=r"ref\.csv:2: uar is 'high'"):
+    with pytest.raises(TrnetError, match=r"ref\.csv:2: uar: 'high' is no number"):
         read_reference(path)
     path.write_text("system,noise,uar,war\ntrnet,clean,2,1\ntrnet,clean,2,1\n")
     with pytest.raises(TrnetError, match=r"ref\.csv:3: trnet clean appears a second time"):
