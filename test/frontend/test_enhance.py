@@ -8,12 +8,13 @@ import time
 from pathlib import Path
 
 import pytest
+import soundfile
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tiny import SETS
 
-from trnet.bin import enhance
+from trnet.bin import enhance, make_fbank
 from trnet.conditions import Condition
 from trnet.frontend import enhance as stage
 from trnet.kaldi.data_dir import DataDir
@@ -238,3 +239,11 @@ def test_a_gpu_batch_never_holds_more_seconds_than_said(tiny, tmp_path, monkeypa
     )
     padded = [len(batch.jobs) * batch.jobs[-1].seconds for batch in batches]
     assert max(padded) <= 2.0 and min(padded[:-1]) > 1.0
+
+
+def test_an_enhanced_file_that_is_whole_but_shorter_is_named_by_stage_4(options, tmp_path, fails):
+    assert enhance.main(options()) == 0
+    path = min((tmp_path / "dump/mine.Smear" / SETS[0] / "wav").iterdir())
+    samples, rate = soundfile.read(path, dtype="float32")
+    soundfile.write(path, samples[:-200], rate, subtype="FLOAT", format="WAV")
+    assert path.stem in fails(make_fbank.main, options())

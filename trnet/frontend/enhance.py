@@ -22,7 +22,7 @@ from trnet.files import flush_disks
 from trnet.frontend import build_frontend
 from trnet.frontend.base import FrontEnd
 from trnet.frontend.clips import enhance_clips, enhance_utterance
-from trnet.heard import heard_span, read_clip, read_heard
+from trnet.heard import heard_span, read_clip, read_heard, span_length
 from trnet.kaldi.data_dir import Clip, DataDir, write_data_dir
 from trnet.lock import is_held, lock_of, only_one
 from trnet.parallel import imap
@@ -117,6 +117,7 @@ class _Set:
     data: DataDir
     out: Path
     stamp: Stamp
+    features: Features
 
     def jobs(self) -> list[_Job]:
         seconds = self.data["utt2dur"] if self.data.has("utt2dur") else dict.fromkeys(self.data.utts, "0")
@@ -134,10 +135,19 @@ class _Set:
         if not all(self.target(utt).exists() for utt in self.data.utts):
             return False
         flush_disks()
-        paths = {utt: f"wav/{utt}.wav" for utt in self.data.utts}
-        write_data_dir(self.out, {"wav.scp": paths, "utt2spk": self.data["utt2spk"]})
+        tables = {
+            "wav.scp": {utt: f"wav/{utt}.wav" for utt in self.data.utts},
+            "utt2spk": self.data["utt2spk"],
+        }
+        if self.data.has("utt2dur"):  # by which stage 4 sees audio that was shortened
+            tables["utt2dur"] = {utt: self._seconds(seconds) for utt, seconds in self.data["utt2dur"].items()}
+        write_data_dir(self.out, tables)
         self.stamp.finish()
         return True
+
+    def _seconds(self, seconds: str) -> str:
+        """How long the enhanced span of an utterance of so many seconds is."""
+        return f"{span_length(float(seconds), self.features) / self.features.sample_rate:.6f}"
 
 
 def enhance_data_dirs(
@@ -210,7 +220,7 @@ def _begin(
     todo = []
     for data, out in sets:
         stamp = Stamp(out, "enhance", {"data": dir_digest(data.path), "frontend": fingerprint, "span": span})
-        each = _Set(data, out, stamp)
+        each = _Set(data, out, stamp, features)
         if stamp.done() and not lost(out, [each.target(utt) for utt in data.utts]):
             print(f"{out}: up to date")
             continue
