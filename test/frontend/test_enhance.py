@@ -218,8 +218,9 @@ def test_a_shard_that_is_none_is_refused(options, fails, text):
 
 
 def test_on_a_gpu_clips_of_one_length_of_all_sets_share_batches(tiny, tmp_path):
-    sets = [stage._Set(DataDir(tiny.root / "data" / name), tmp_path / name, None) for name in SETS]
-    batches = stage._batches(sets, tiny.config.features, "cuda")
+    features = tiny.config.features
+    sets = [stage._Set(DataDir(tiny.root / "data" / name), tmp_path / name, None, features) for name in SETS]
+    batches = stage._batches(sets, features, "cuda")
     jobs = [job for batch in batches for job in batch.jobs]
     assert len(jobs) == len({job.utt for job in jobs}) == 3 * 48
     assert [job.seconds for job in jobs] == sorted(job.seconds for job in jobs)
@@ -234,9 +235,8 @@ def test_on_a_gpu_clips_of_one_length_of_all_sets_share_batches(tiny, tmp_path):
 
 def test_a_gpu_batch_never_holds_more_seconds_than_said(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(stage, "GPU_SECONDS", 2.0)
-    batches = stage._batches(
-        [stage._Set(DataDir(tiny.root / "data/tiny"), tmp_path, None)], tiny.config.features, "cuda"
-    )
+    features = tiny.config.features
+    batches = stage._batches([stage._Set(DataDir(tiny.root / "data/tiny"), tmp_path, None, features)], features, "cuda")
     padded = [len(batch.jobs) * batch.jobs[-1].seconds for batch in batches]
     assert max(padded) <= 2.0 and min(padded[:-1]) > 1.0
 
