@@ -26,6 +26,8 @@ from trnet.frontend import build_frontend
 from trnet.frontend.clips import enhance_clips
 from trnet.train.checkpoint import load_checkpoint, save_checkpoint
 
+pytestmark = pytest.mark.slow  # the module as a whole
+
 GRAPHS = [f"onnx/{name}" for name in ("config.json", "frontend.onnx", "ser.onnx")]
 
 

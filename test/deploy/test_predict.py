@@ -38,6 +38,8 @@ from trnet.features.fbank import fbank
 from trnet.frontend import build_frontend
 from trnet.kaldi.data_dir import DataDir
 
+pytestmark = pytest.mark.slow  # the module as a whole
+
 ROOT = Path(__file__).parents[2]
 CLASSES = ["ang", "hap", "neu", "sad"]
 

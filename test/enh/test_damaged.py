@@ -13,6 +13,8 @@ from trnet.errors import TrnetError
 from trnet.frontend import build_frontend
 from trnet.train.checkpoint import load_checkpoint, save_checkpoint
 
+pytestmark = pytest.mark.slow  # the module as a whole
+
 pytest.importorskip("pesq")
 pytest.importorskip("pystoi")
 

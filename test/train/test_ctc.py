@@ -31,6 +31,8 @@ from trnet.train.ctc import make_targets
 from trnet.train.run import Run
 from trnet.train.transcripts import Transcripts, normalise, transcripts_of
 
+pytestmark = pytest.mark.slow  # the module as a whole
+
 WORDS = dict(zip(SPEAKERS, ("ako", "bako", "cedi", "dyfu", "egiz", "fuha"), strict=True))
 VOCAB = {"model": "char", "vocab": 40}
 

@@ -15,6 +15,8 @@ from trnet.experiment import Experiment, Group
 from trnet.train import loop
 from trnet.train.checkpoint import load_checkpoint, save_checkpoint
 
+pytestmark = pytest.mark.slow  # the module as a whole
+
 
 @pytest.fixture(scope="module")
 def finished(tiny, tmp_path_factory) -> Path:

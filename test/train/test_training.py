@@ -34,6 +34,8 @@ from trnet.train.forward import make_model
 from trnet.train.history import best_epoch, is_finished
 from trnet.train.store import FeatureStore
 
+pytestmark = pytest.mark.slow  # the module as a whole
+
 
 @pytest.fixture(scope="module")
 def trained(tiny, tmp_path_factory):
