@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # `test` itself is a package of 
 
 from tiny import Tiny, make_tiny
 
-from trnet import files
+from trnet.utils import files
 
 BROWSERS = ("chromium", "chromium-headless-shell", "google-chrome", "chrome", "chromium-browser")
 THREADS = int(os.environ.get("TRNET_TEST_THREADS", "1"))

@@ -8,12 +8,12 @@ import pytest
 import soundfile
 from tiny import RATE, hiss, speech_dir, write_wav
 
-from trnet.audio import inspect_audio, read_audio
-from trnet.decoding import open_sound
+from trnet.audio.crop import read_clip
+from trnet.audio.decoding import open_sound
+from trnet.audio.reading import inspect_audio, read_audio
 from trnet.deploy.recording import of_file, of_samples
-from trnet.errors import TrnetError
-from trnet.heard import read_clip
 from trnet.kaldi.data_dir import Clip, DataDir, write_table
+from trnet.utils.errors import TrnetError
 
 X = hiss(1, 16000)
 

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from trnet.board import Board
-from trnet.errors import TrnetError
+from trnet.train.experiment_logger import Board
+from trnet.utils.errors import TrnetError
 
 
 def test_a_run_writes_its_curves_for_tensorboard(tiny, tmp_path):
@@ -89,7 +89,7 @@ LIMITED = """
 import resource, sys
 from pathlib import Path
 import numpy as np
-from trnet.board import Board
+from trnet.train.experiment_logger import Board
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))  # as ulimit -f: EFBIG
 with Board(Path(sys.argv[1]), 0) as board:

@@ -8,10 +8,10 @@ import pytest
 import torch
 import yaml
 
-from trnet.config import Config, Features, System, load_config
-from trnet.errors import TrnetError
-from trnet.train.batch import Batch
+from trnet.config.experiment import Config, Features, System, load_config
+from trnet.model.batch import Batch
 from trnet.train.forward import input_kinds, make_model, run_model
+from trnet.utils.errors import TrnetError
 
 EGS = Path(__file__).parents[1] / "egs"
 PAPER = EGS / "TEMPLATE/ser1/conf/paper.yaml"

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from trnet.audio import inspect_audio, read_audio
-from trnet.containers import Damaged, check_container
-from trnet.errors import TrnetError
+from trnet.audio.containers import Damaged, check_container
+from trnet.audio.reading import inspect_audio, read_audio
+from trnet.utils.errors import TrnetError
 
 RATE = 16000
 KINDS = {

@@ -14,12 +14,12 @@ import pytest
 import soundfile
 import torch
 
-from trnet import files
-from trnet.audio import read_audio, write_audio
-from trnet.errors import TrnetError, nearest, one_line_errors
-from trnet.files import read_bytes, whole_file, write_text
-from trnet.heard import heard_span
-from trnet.train.checkpoint import save_checkpoint
+from trnet.audio.crop import heard_span
+from trnet.audio.reading import read_audio, write_audio
+from trnet.runs.checkpoint import save_checkpoint
+from trnet.utils import files
+from trnet.utils.errors import TrnetError, nearest, one_line_errors
+from trnet.utils.files import read_bytes, whole_file, write_text
 
 
 @pytest.mark.parametrize("stop", [RuntimeError, KeyboardInterrupt, SystemExit])
@@ -98,9 +98,7 @@ def test_reading_has_an_end(tmp_path, monkeypatch):
 
 
 def test_a_pipe_of_the_shell_is_read_to_its_end():
-    code = (
-        "import sys; from pathlib import Path; from trnet.files import read_text; print(read_text(Path(sys.argv[1])))"
-    )
+    code = "import sys, pathlib, trnet.utils.files as f; print(f.read_text(pathlib.Path(sys.argv[1])))"
     command = ["bash", "-c", f'"{sys.executable}" -c "{code}" <(echo one; sleep 0.2; echo two)']
     done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True)
     assert done.stdout.split() == ["one", "two"], done.stderr
@@ -137,9 +135,9 @@ WAV_ON_A_FULL_DISK = """
 import sys
 from pathlib import Path
 import numpy as np
-from trnet import files
-from trnet.audio import write_audio
-from trnet.errors import one_line_errors
+from trnet.utils import files
+from trnet.audio.reading import write_audio
+from trnet.utils.errors import one_line_errors
 path = Path(sys.argv[1])
 full = path.with_name("full")
 full.symlink_to("/dev/full")
@@ -201,7 +199,7 @@ def test_a_folder_or_a_place_that_takes_no_file_is_named(tmp_path, monkeypatch):
 
 def test_closed_streams_are_no_failure_and_no_file_gets_their_number(tmp_path):
     code = (
-        "import os, sys\nfrom trnet.errors import one_line_errors\n"
+        "import os, sys\nfrom trnet.utils.errors import one_line_errors\n"
         "def main():\n    print(os.open('file', os.O_CREAT))\n    print('told', file=sys.stderr)\n"
         "    raise OSError(28, 'full')\nsys.exit(one_line_errors(main)())"
     )

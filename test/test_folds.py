@@ -6,10 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trnet.config import Folds, load_config
+from trnet.config.experiment import Folds, load_config
 from trnet.corpora import LABELLED
 from trnet.corpora.contract import read_contract
-from trnet.errors import TrnetError
 from trnet.folds import (
     Fold,
     folds_of,
@@ -21,6 +20,7 @@ from trnet.folds import (
     text_folds,
 )
 from trnet.kaldi.data_dir import DataDir, write_data_dir
+from trnet.utils.errors import TrnetError
 
 IEMOCAP = [f"Ses0{session}{sex}" for session in range(1, 6) for sex in "FM"]
 

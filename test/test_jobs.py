@@ -14,8 +14,8 @@ from tiny import change_features
 sys.path.insert(0, str(Path(__file__).parent))
 
 from trnet.bin import train
-from trnet.jobs import own_share
 from trnet.train import loop
+from trnet.utils.jobs import own_share
 
 
 @pytest.fixture
@@ -161,6 +161,6 @@ def test_features_of_all_runs_are_read_once(tiny, tmp_path, monkeypatch):
 
 
 def test_what_is_finished_is_said_and_starts_no_process(command, one_by_one, capsys, monkeypatch):
-    monkeypatch.setattr("trnet.jobs.imap", lambda *_: pytest.fail("a process for nothing"))
+    monkeypatch.setattr("trnet.utils.jobs.imap", lambda *_: pytest.fail("a process for nothing"))
     assert train.main(command("alone", "--folds", "1 3", "--seeds", "1 2", "--nj", "2")) == 0
     assert capsys.readouterr().out.count("up to date") == 4

@@ -8,13 +8,13 @@ import sys
 
 import pytest
 
-from trnet.errors import TrnetError
-from trnet.lock import is_held, lock_of, only_one
+from trnet.utils.errors import TrnetError
+from trnet.utils.locks import is_held, lock_of, only_one
 
 HOLD = """
 import sys
 from pathlib import Path
-from trnet.lock import only_one
+from trnet.utils.locks import only_one
 with only_one(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

@@ -2,8 +2,8 @@
 
 import pytest
 
-from trnet.errors import TrnetError
-from trnet.names import frontend_id, noise_name, safe_name, setting_name
+from trnet.utils.errors import TrnetError
+from trnet.utils.names import frontend_id, noise_name, safe_name, setting_name
 
 OUT = [
     "",

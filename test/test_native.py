@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from shared import needs_compiler
 
-from trnet import native
+from trnet.utils import compiler as native
 
 SQUARE = 'extern "C" int square(int x) { return x * x; }\n'
 
@@ -50,7 +50,7 @@ def test_another_source_or_another_compiler_is_another_library(source, tmp_path,
 
 @needs_compiler
 def test_a_damaged_library_is_compiled_again(source, tmp_path):
-    code = "import sys, pathlib; from trnet import native; native.load(pathlib.Path(sys.argv[1]))"
+    code = "import sys, pathlib; from trnet.utils import compiler; compiler.load(pathlib.Path(sys.argv[1]))"
     subprocess.run([sys.executable, "-c", code, str(source)], check=True)  # this process would still have it
     (kept,) = (tmp_path / "cache/trnet").glob("*.so")
     kept.write_bytes(b"\x7fELF")

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from trnet.numbers import real, shown, whole
+from trnet.utils.numbers import real, shown, whole
 
 
 @pytest.mark.parametrize(

@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 
 from trnet.enh.loop import read_ahead
-from trnet.enh.pool import mapping
-from trnet.errors import TrnetError
-from trnet.parallel import imap, sendable
+from trnet.enh.workers import mapping
+from trnet.utils.errors import TrnetError
+from trnet.utils.workers import imap, sendable
 
 LONG = """
 import os
 import sys
 import time
-from trnet.parallel import imap
+from trnet.utils.workers import imap
 
 def say(text):
     log = os.open("log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
@@ -82,7 +82,7 @@ def test_what_a_reading_process_raised_is_its_message_alone():
 
     told = "Caught TrnetError in DataLoader worker process 0.\nOriginal Traceback (most recent call last):\n  File x\n"
     with pytest.raises(TrnetError, match=r"^a\.wav: is cut; fetch it again$"):
-        list(read_ahead(broken(TrnetError(f"{told}trnet.errors.TrnetError: a.wav: is cut; fetch it again\n"))))
+        list(read_ahead(broken(TrnetError(f"{told}trnet.utils.errors.TrnetError: a.wav: is cut; fetch it again\n"))))
     with pytest.raises(TrnetError, match="was killed"):
         list(read_ahead(broken(RuntimeError("DataLoader worker (pid(s) 7) exited unexpectedly"))))
     with pytest.raises(RuntimeError, match="else"):

@@ -11,13 +11,13 @@ import pytest
 import yaml
 from tiny import CONFIG, RATE, hiss, speech_dir, write_wav
 
-from trnet import pipes
+from trnet.audio import pipes
+from trnet.audio.crop import read_clip
+from trnet.audio.pipes import parse, piped
 from trnet.bin import make_fbank, simulate, validate_data_dir
-from trnet.errors import TrnetError
 from trnet.frontend import build_frontend
-from trnet.heard import read_clip
 from trnet.kaldi.data_dir import DataDir, write_table
-from trnet.pipes import parse, piped
+from trnet.utils.errors import TrnetError
 
 X = hiss(1, 8000)
 

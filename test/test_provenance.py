@@ -5,16 +5,16 @@ import subprocess
 
 import pytest
 
-from trnet import provenance
+from trnet.utils import provenance
 
 
 @pytest.fixture
 def checkout(tmp_path, monkeypatch):
-    """A checkout of one commit that holds trnet/provenance.py and conf.yaml."""
+    """A checkout of one commit that holds trnet/utils/provenance.py and conf.yaml."""
     if shutil.which("git") is None:
         pytest.skip("needs git")
-    (tmp_path / "trnet").mkdir()
-    (tmp_path / "trnet/provenance.py").write_text("")
+    (tmp_path / "trnet/utils").mkdir(parents=True)
+    (tmp_path / "trnet/utils/provenance.py").write_text("")
     (tmp_path / "conf.yaml").write_text("a: 1")
     (tmp_path / ".gitignore").write_text("exp/\n")
     who = ("-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false")

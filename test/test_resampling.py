@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from near import assert_near
 
-from trnet import audio
+from trnet.audio import reading as audio
 
 
 @pytest.mark.parametrize(("rate_in", "rate_out"), [(44100, 16000), (16000, 44100), (24000, 16000), (8000, 16000)])

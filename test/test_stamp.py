@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from trnet.stamp import Stamp, dir_digest
+from trnet.utils.stamp import Stamp, dir_digest
 
 
 def files(folder):

@@ -5,9 +5,9 @@ import threading
 
 import pytest
 
-from trnet.config import load_config
-from trnet.errors import TrnetError
-from trnet.yaml_files import MOST, parse_mapping, read_mapping
+from trnet.config.experiment import load_config
+from trnet.config.yaml_files import MOST, parse_mapping, read_mapping
+from trnet.utils.errors import TrnetError
 
 
 def bomb(levels: int) -> str:

@@ -16,10 +16,10 @@ import torch
 import yaml
 
 from trnet.bin import enhance, make_fbank, simulate
-from trnet.config import Config, load_config
-from trnet.experiment import Experiment
+from trnet.config.experiment import Config, load_config
 from trnet.kaldi.ark import ArkReader, write_ark
 from trnet.kaldi.data_dir import DataDir, read_table, write_data_dir
+from trnet.runs.experiment import Experiment
 
 RATE = 16000
 SPEAKERS = ("S1F", "S1M", "S2F", "S2M", "S3F", "S3M")

@@ -6,7 +6,7 @@ A condition is ``clean`` or a noise set at an SNR; its data dir is ``data/<corpu
 
 from dataclasses import dataclass
 
-from trnet.names import noise_name
+from trnet.utils.names import noise_name
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from trnet.config import Folds
-from trnet.errors import TrnetError
+from trnet.config.experiment import Folds
 from trnet.kaldi.data_dir import DataDir
+from trnet.utils.errors import TrnetError
 
 TEXTS = 10  # valid: texts validates on every tenth of them
 

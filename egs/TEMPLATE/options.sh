@@ -24,7 +24,7 @@ parse_options() {
         esac
         case " ${options//$'\n'/ } " in
             *" $name "*) ;;
-            *) line=$("$PYTHON" -c 'import sys; from trnet.errors import nearest
+            *) line=$("$PYTHON" -c 'import sys; from trnet.utils.errors import nearest
 print(nearest(sys.argv[1], ["--" + o.replace("_", "-") for o in sys.argv[2].split()]))' "$1" "$options" 2>/dev/null) ||
                    line="; see --help"
                fail "unknown option $1$line" 2 ;;

@@ -9,8 +9,8 @@ from near import WAVE
 from trnet.bench.cmgan_eager import EagerAttention, make_eager
 from trnet.bench.measure import Job, clip, count_gflop, measure, peak_gflops
 from trnet.bin import bench_frontend
-from trnet.errors import TrnetError
 from trnet.frontend import build_frontend
+from trnet.utils.errors import TrnetError
 
 TINY = {"frontend": "cmgan", "frontend_conf": {"init": "random", "num_channel": 4}}
 

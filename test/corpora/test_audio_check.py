@@ -5,8 +5,8 @@ import pytest
 import soundfile
 
 from trnet.corpora.audio_check import check_noise, check_speech
-from trnet.errors import TrnetError
 from trnet.kaldi.data_dir import Clip
+from trnet.utils.errors import TrnetError
 
 
 def test_all_bad_speech_is_told_in_one_line(tmp_path, write_wav):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from trnet.audio.crop import read_clip
 from trnet.bin import prepare_corpus, prepare_noise, validate_data_dir
-from trnet.heard import read_clip
 from trnet.kaldi.data_dir import DataDir
 
 RATE = 16000

@@ -11,7 +11,7 @@ from trnet.bin import check_setup
 from trnet.corpora import download
 from trnet.corpora.download import Download, fetch
 from trnet.corpora.nemo import NEMO
-from trnet.errors import TrnetError
+from trnet.utils.errors import TrnetError
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from iemocap_tree import whole_corpus
 from trnet.corpora.contract import read_contract
 from trnet.corpora.iemocap import TURN, prepare_iemocap
 from trnet.corpora.labels import read_label_map
-from trnet.errors import TrnetError
 from trnet.kaldi.data_dir import DataDir
 from trnet.kaldi.validate import validate_data_dir
+from trnet.utils.errors import TrnetError
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,9 @@ from trnet.corpora import LABELLED
 from trnet.corpora.contract import Contract, read_contract
 from trnet.corpora.labels import read_label_map
 from trnet.corpora.speech import write_speech
-from trnet.errors import TrnetError
 from trnet.kaldi.data_dir import DataDir
 from trnet.kaldi.validate import SPEECH_TABLES, validate_data_dir
+from trnet.utils.errors import TrnetError
 
 MELD_HEADER = "Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID,Season,Episode,StartTime,EndTime"
 MSP_HEADER = "FileName,EmoClass,EmoAct,EmoVal,EmoDom,SpkrID,Gender,Split_Set"

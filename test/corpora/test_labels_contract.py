@@ -6,7 +6,7 @@ import pytest
 
 from trnet.corpora.contract import read_contract
 from trnet.corpora.labels import read_label_map
-from trnet.errors import TrnetError
+from trnet.utils.errors import TrnetError
 
 
 def test_label_map_keeps_what_is_written(tmp_path):

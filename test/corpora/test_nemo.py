@@ -7,8 +7,8 @@ import pytest
 from trnet.corpora.contract import read_contract
 from trnet.corpora.labels import read_label_map
 from trnet.corpora.nemo import prepare_nemo
-from trnet.errors import TrnetError
 from trnet.kaldi.validate import validate_data_dir
+from trnet.utils.errors import TrnetError
 
 HEADER = "file_id\temotion\traw_text\tnormalized_text\tspeaker_id\tgender\tage"
 ROWS = [

@@ -12,9 +12,9 @@ from trnet.corpora.esc50 import prepare_esc50
 from trnet.corpora.musan import prepare_musan
 from trnet.corpora.noise_folder import prepare_noise_folder
 from trnet.corpora.source import audio_files
-from trnet.errors import TrnetError
 from trnet.kaldi.paths import entry_for
 from trnet.kaldi.validate import validate_data_dir
+from trnet.utils.errors import TrnetError
 
 ESC_HEADER = "filename,fold,target,category,esc10,src_file,take"
 

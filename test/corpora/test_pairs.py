@@ -12,10 +12,10 @@ import yaml
 from trnet.bin import prepare_pairs, validate_data_dir
 from trnet.corpora.noisy_sets import read_noisy_set
 from trnet.corpora.voicebank import read_voicebank
-from trnet.errors import TrnetError
 from trnet.kaldi.data_dir import DataDir
 from trnet.kaldi.validate import PAIR_TABLES
 from trnet.kaldi.validate import validate_data_dir as problems_of
+from trnet.utils.errors import TrnetError
 
 RECIPE = Path(__file__).parents[2] / "egs/voicebank_demand/enh1"
 SPEAKERS = {"trainset_28spk": ("p226", "p227", "p287"), "testset": ("p232", "p257")}

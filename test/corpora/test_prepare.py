@@ -9,7 +9,7 @@ from iemocap_tree import small_corpus, write_tree
 
 from trnet.bin import prepare_corpus, prepare_noise, validate_data_dir
 from trnet.corpora import audio_check
-from trnet.stamp import dir_digest
+from trnet.utils.stamp import dir_digest
 
 SMALL_CONTRACT = """\
 Ses01F: {neu: 1}

@@ -16,8 +16,8 @@ from tiny import SETS, Tiny
 from trnet.bin import enhance, make_fbank, pack, train
 from trnet.conditions import noisy_conditions
 from trnet.eval.run_predictions import predict_run
-from trnet.experiment import Experiment
 from trnet.frontend import build_frontend
+from trnet.runs.experiment import Experiment
 
 
 @dataclass(frozen=True)

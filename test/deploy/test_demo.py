@@ -17,7 +17,7 @@ from tiny import RATE, hiss, tone, write_wav
 
 import trnet
 from trnet.deploy.demo import hear_file, make_demo, picture_of, rows_of
-from trnet.errors import TrnetError
+from trnet.utils.errors import TrnetError
 
 
 @pytest.fixture(scope="module")

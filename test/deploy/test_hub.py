@@ -19,7 +19,7 @@ import trnet
 from trnet.bin import predict, push
 from trnet.deploy import hub
 from trnet.deploy.model_file import read_model
-from trnet.errors import TrnetError
+from trnet.utils.errors import TrnetError
 
 
 class Hub:

@@ -21,10 +21,10 @@ from trnet.deploy.frontends import pack_frontend, unpack_frontend
 from trnet.deploy.model_file import read_model, write_model
 from trnet.deploy.pack import best_run
 from trnet.deploy.tensors import read_tensors, write_tensors
-from trnet.errors import TrnetError
 from trnet.frontend import build_frontend
 from trnet.frontend.clips import enhance_clips
-from trnet.train.checkpoint import load_checkpoint, save_checkpoint
+from trnet.runs.checkpoint import load_checkpoint, save_checkpoint
+from trnet.utils.errors import TrnetError
 
 pytestmark = pytest.mark.slow  # the module as a whole
 

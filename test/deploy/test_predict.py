@@ -25,18 +25,18 @@ from shared import shared
 from tiny import RATE, hiss, tone, write_wav
 
 import trnet
-from trnet.audio import read_audio
+from trnet.audio.reading import read_audio
 from trnet.bin import predict
 from trnet.conditions import CLEAN
 from trnet.deploy import predictor as predicting
 from trnet.deploy import recording
 from trnet.deploy.frontends import pack_frontend, unpack_frontend
 from trnet.deploy.recording import of_file, resampled, windows
-from trnet.errors import TrnetError
 from trnet.features.archive import as_archived
 from trnet.features.fbank import fbank
 from trnet.frontend import build_frontend
 from trnet.kaldi.data_dir import DataDir
+from trnet.utils.errors import TrnetError
 
 pytestmark = pytest.mark.slow  # the module as a whole
 

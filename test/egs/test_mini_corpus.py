@@ -19,7 +19,7 @@ import pytest
 import soundfile
 import yaml
 
-from trnet.errors import TrnetError
+from trnet.utils.errors import TrnetError
 
 pytest.importorskip("espeakng_loader")
 

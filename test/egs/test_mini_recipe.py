@@ -12,10 +12,10 @@ import pytest
 import torch
 from recipes import copy_recipes, run, start
 
-from trnet.audio import read_audio
-from trnet.config import Features
+from trnet.audio.crop import read_heard
+from trnet.audio.reading import read_audio
+from trnet.config.experiment import Features
 from trnet.features.archive import open_features
-from trnet.heard import read_heard
 from trnet.kaldi.data_dir import DataDir
 from trnet.kaldi.validate import SPEECH_TABLES, validate_data_dir
 from trnet.model.frames import ValidFrames

@@ -7,7 +7,7 @@ import pytest
 
 from trnet.enh.config import Training, Validation, load_enh_config
 from trnet.enh.schedule import best_epoch, ends_at, goes_too_far, is_finished, lr_at, plateaus
-from trnet.errors import TrnetError
+from trnet.utils.errors import TrnetError
 
 SI_SDR = Validation(choose="si_sdr")
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from trnet.bin import evaluate_frontend, train_frontend
-from trnet.errors import TrnetError
 from trnet.frontend import build_frontend
-from trnet.train.checkpoint import load_checkpoint, save_checkpoint
+from trnet.runs.checkpoint import load_checkpoint, save_checkpoint
+from trnet.utils.errors import TrnetError
 
 pytestmark = pytest.mark.slow  # the module as a whole
 

@@ -10,8 +10,8 @@ from trnet.enh.config import EnhConfig
 from trnet.enh.discriminator import MetricDiscriminator, normalised_pesq
 from trnet.enh.losses import complex_l1, magnitude, magnitude_l1, si_snr_loss, spectrum
 from trnet.enh.methods import build_method
-from trnet.errors import TrnetError
 from trnet.frontend.cmgan.spectral import compress, istft, stft
+from trnet.utils.errors import TrnetError
 
 
 def test_si_snr_is_the_ratio_of_what_is_along_the_clean_speech_to_the_rest():

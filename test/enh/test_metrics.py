@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from trnet.enh.metrics import Scores, mean_scores, pesq_wb, scores_of, si_sdr, stoi
-from trnet.enh.pool import mapping
+from trnet.enh.workers import mapping
 
 pytest.importorskip("pesq")
 pytest.importorskip("pystoi")

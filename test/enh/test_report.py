@@ -5,7 +5,7 @@ import pytest
 from trnet.enh.evaluate import Row
 from trnet.enh.metrics import Scores
 from trnet.enh.report import NOISY, write_report
-from trnet.errors import TrnetError
+from trnet.utils.errors import TrnetError
 
 NOISY_ROWS = {(NOISY, None): [Row("u1", None, Scores(1.0, 2.0, 0.5))]}
 

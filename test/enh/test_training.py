@@ -20,11 +20,11 @@ from trnet.enh.config import EnhConfig, Training, load_enh_config
 from trnet.enh.dataset import Pair, Pairs, epoch_batches, epoch_order, segment_of
 from trnet.enh.methods import METHODS, build_method
 from trnet.enh.metrics import si_sdr
-from trnet.errors import TrnetError
 from trnet.frontend import build_frontend
 from trnet.kaldi.data_dir import DataDir
-from trnet.lock import only_one
-from trnet.train.checkpoint import load_checkpoint
+from trnet.runs.checkpoint import load_checkpoint
+from trnet.utils.errors import TrnetError
+from trnet.utils.locks import only_one
 
 pytest.importorskip("pesq")
 pytest.importorskip("pystoi")

@@ -14,7 +14,7 @@ from trnet.eval.intervals import (
     scores,
     sign_flip_p,
 )
-from trnet.eval.metrics import uar, war
+from trnet.metrics import uar, war
 
 
 def uneven(speakers, seed=0, utts=200):
@@ -39,7 +39,7 @@ def plain(labels, speakers, right):
 
 
 def by_metrics(labels, speakers, right):
-    """(2, 2) scores through trnet.eval.metrics: a wrong answer is class "x"."""
+    """(2, 2) scores through trnet.metrics: a wrong answer is class "x"."""
     words = [str(label) for label in labels]
     preds = [word if ok else "x" for word, ok in zip(words, right, strict=True)]
     each = []

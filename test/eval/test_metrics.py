@@ -2,8 +2,8 @@
 
 import pytest
 
-from trnet.errors import TrnetError
-from trnet.eval.metrics import mean_std, uar, war
+from trnet.metrics import mean_std, uar, war
+from trnet.utils.errors import TrnetError
 
 
 def test_uar_and_war_by_hand():

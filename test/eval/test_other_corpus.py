@@ -16,8 +16,8 @@ from trnet.conditions import noisy_conditions
 from trnet.eval import run_predictions
 from trnet.eval.other_corpus import other_corpus
 from trnet.eval.run_predictions import predict_run
-from trnet.experiment import Experiment
 from trnet.kaldi.data_dir import DataDir, write_table
+from trnet.runs.experiment import Experiment
 
 pytestmark = pytest.mark.slow
 

@@ -14,8 +14,8 @@ import soundfile
 
 from trnet.bin import score, train
 from trnet.conditions import CLEAN, Condition, noisy_conditions
-from trnet.errors import TrnetError
-from trnet.eval.material import (
+from trnet.eval.predictions import read_predictions, read_results
+from trnet.eval.report_data import (
     History,
     Material,
     choose_listening,
@@ -25,9 +25,9 @@ from trnet.eval.material import (
     read_history,
     summarise_noise,
 )
-from trnet.eval.predictions import read_predictions, read_results
 from trnet.eval.run_predictions import answers_of
 from trnet.kaldi.data_dir import DataDir
+from trnet.utils.errors import TrnetError
 
 pytestmark = pytest.mark.slow
 
@@ -150,7 +150,7 @@ def test_what_cannot_be_had_is_left_out_and_named(tiny, exp, tmp_path, monkeypat
     def no_map(*args):
         raise TrnetError("dump: is gone")
 
-    monkeypatch.setattr("trnet.eval.material.make_map", no_map)
+    monkeypatch.setattr("trnet.eval.report_data.make_map", no_map)
     predictions = read_predictions(exp / "none/predictions.csv")
     runs = [(name, experiment.folds[0], 1) for name in SYSTEMS]
     found = gather(experiment, runs, predictions, noisy_conditions(["esc", "wind"], [10.0, 0.0]))
@@ -165,7 +165,7 @@ def test_what_cannot_be_had_is_left_out_and_named(tiny, exp, tmp_path, monkeypat
 
 
 def test_audio_stops_where_the_file_would_become_too_large(tiny, exp, monkeypatch):
-    monkeypatch.setattr("trnet.eval.material.MOST_AUDIO", 100_000)
+    monkeypatch.setattr("trnet.eval.report_data.MOST_AUDIO", 100_000)
     predictions = read_predictions(exp / "none/predictions.csv")
     found, left_out = gather_listening(tiny.experiment(exp, max_epochs=2), predictions, 0)
     assert 0 < len(found) < 12 and f"{12 - len(found)} of 12 utterances" in left_out

@@ -5,8 +5,6 @@ from dataclasses import replace
 
 import pytest
 
-from trnet import files
-from trnet.errors import TrnetError
 from trnet.eval.predictions import (
     Prediction,
     Predictions,
@@ -17,6 +15,8 @@ from trnet.eval.predictions import (
     write_predictions,
     write_results,
 )
+from trnet.utils import files
+from trnet.utils.errors import TrnetError
 
 HEADER = "system,frontend,fold,seed,noise,snr_db,utt_id,label,pred,c,ang,hap"
 GOOD = "trnet,mmse,1,7,esc,5,u1,ang,hap,0.8,0.25,0.75"

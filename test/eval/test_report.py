@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from trnet.errors import TrnetError
-from trnet.eval.figures import draw_figures
+from trnet.eval.plots import draw_figures
 from trnet.eval.predictions import Prediction, Predictions, read_results, score
 from trnet.eval.report import write_report
+from trnet.utils.errors import TrnetError
 
 CLASSES = ("ang", "hap", "neu", "sad")
 FAST = {"resamples": 200, "permutations": 200}

@@ -8,7 +8,7 @@ import pytest
 from trnet.bin import pack, score, train
 from trnet.eval.predictions import read_results
 from trnet.eval.report_stamp import finished_report
-from trnet.stamp import read_stamp
+from trnet.utils.stamp import read_stamp
 
 pytestmark = pytest.mark.slow
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from trnet.errors import TrnetError
 from trnet.eval.predictions import Prediction, Predictions, score
 from trnet.eval.statistics import COLUMNS, compute_statistics, explain, write_statistics
 from trnet.eval.summary import make_board, summarise
 from trnet.eval.tables import make_sections, render_markdown
+from trnet.utils.errors import TrnetError
 
 CLASSES = ("ang", "hap")
 CONDITIONS = (("clean", None), ("esc", 0.0), ("esc", 10.0))

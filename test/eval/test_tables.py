@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from trnet.errors import TrnetError
 from trnet.eval.predictions import SYSTEMS, Prediction, Predictions, Result, score
 from trnet.eval.summary import make_board, summarise
 from trnet.eval.tables import make_sections, read_reference, render_markdown
+from trnet.utils.errors import TrnetError
 
 PAPER = Path(__file__).parents[2] / "egs/iemocap/ser1/conf/paper_table1.csv"
 CLASSES = ("ang", "hap")

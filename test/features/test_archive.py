@@ -16,13 +16,13 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from tiny import hiss, speech_dir
 
 from trnet.conditions import CLEAN
-from trnet.config import Features
-from trnet.errors import TrnetError
+from trnet.config.experiment import Features
 from trnet.features import archive
 from trnet.features.archive import make_archives, open_features
+from trnet.features.reader import Archives
 from trnet.kaldi import ark
 from trnet.kaldi.data_dir import read_table
-from trnet.train.archives import Archives
+from trnet.utils.errors import TrnetError
 
 CLIPS = {"A-ang_1": 16000, "A-neu_2": 400, "B-ang_1": 90000, "B-neu_2": 5000}  # samples
 FRAMES = {"A-ang_1": 98, "A-neu_2": 1, "B-ang_1": 500, "B-neu_2": 29}

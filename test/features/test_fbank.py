@@ -8,9 +8,9 @@ import torch
 import torchaudio
 from near import amplitudes, assert_near
 
-from trnet.config import Features
+from trnet.audio.crop import num_frames
+from trnet.config.experiment import Features
 from trnet.features.fbank import fbank
-from trnet.heard import num_frames
 
 
 def hiss(samples: int, seed: int = 0) -> torch.Tensor:

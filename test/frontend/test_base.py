@@ -7,9 +7,9 @@ import pytest
 import torch
 from near import WAVE, assert_near
 
-from trnet.errors import TrnetError
 from trnet.frontend import build_frontend
 from trnet.frontend.base import at_level
+from trnet.utils.errors import TrnetError
 
 
 @pytest.fixture

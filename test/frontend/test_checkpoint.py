@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from trnet.errors import TrnetError
 from trnet.frontend import build_frontend
 from trnet.frontend.gtcrn import Gtcrn
+from trnet.utils.errors import TrnetError
 
 
 class Payload:

@@ -7,11 +7,11 @@ import torch
 from near import WAVE, assert_near
 from shared import shared
 
-from trnet.errors import TrnetError
 from trnet.frontend import build_frontend
 from trnet.frontend.cmgan import TscNet, conformer
 from trnet.frontend.cmgan.conformer import RelativeAttention
 from trnet.frontend.cmgan.spectral import compress, decompress, istft, pad_to_hop, stft, unit_rms
+from trnet.utils.errors import TrnetError
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,10 @@ from near import WAVE, assert_near
 from shared import needs_compiler, shared
 
 import trnet.frontend.cmgan
-from trnet.errors import TrnetError
 from trnet.frontend import build_frontend
 from trnet.frontend.cmgan import CmganFrontEnd, TscNet, attention, fast
 from trnet.frontend.cmgan import frontend as module
+from trnet.utils.errors import TrnetError
 
 pytestmark = pytest.mark.usefixtures("compiled_anew")
 

@@ -6,10 +6,10 @@ from near import EPS, ROUNDINGS, assert_near
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from trnet.errors import TrnetError
 from trnet.frontend import build_frontend
 from trnet.frontend.cmgan.conformer import SCORES, RelativeAttention
 from trnet.frontend.cmgan.windows import over_windows, window_starts
+from trnet.utils.errors import TrnetError
 
 RATE = 16000
 HOP = 100

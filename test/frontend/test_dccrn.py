@@ -5,10 +5,10 @@ import torch
 from near import WAVE, assert_near
 from shared import shared
 
-from trnet.errors import TrnetError
 from trnet.frontend import build_frontend
 from trnet.frontend.dccrn import ARCHITECTURES, Dccrn, DccrnSizes
 from trnet.frontend.dccrn.network import bounded
+from trnet.utils.errors import TrnetError
 
 ARGS = {
     "architecture": "DCCRN-CL-div4",

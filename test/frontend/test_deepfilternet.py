@@ -8,9 +8,9 @@ import pytest
 import torch
 from near import WAVE
 
-from trnet.errors import TrnetError
 from trnet.frontend import build_frontend
 from trnet.frontend.deepfilternet import PACKAGE
+from trnet.utils.errors import TrnetError
 
 
 @pytest.fixture(scope="module")

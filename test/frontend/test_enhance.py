@@ -18,7 +18,7 @@ from trnet.bin import enhance, make_fbank
 from trnet.conditions import Condition
 from trnet.frontend import enhance as stage
 from trnet.kaldi.data_dir import DataDir
-from trnet.lock import only_one
+from trnet.utils.locks import only_one
 
 FRONT_ENDS = """
 import time

@@ -15,9 +15,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from tiny import CONFIG, RATE, hiss, speech_dir, write_wav
 
 from trnet.bin import enhance
-from trnet.errors import TrnetError
 from trnet.frontend import build_frontend
 from trnet.kaldi.data_dir import write_table
+from trnet.utils.errors import TrnetError
 
 CLEAN, NOISY = "S1F-ang_1", "S1F-ang_1-esc_0db"
 SPAN = 400 + 29 * 160  # samples of 30 frames

@@ -11,9 +11,9 @@ import pytest
 import torch
 from near import WAVE
 
-from trnet.errors import TrnetError
 from trnet.frontend import build_frontend, nsnet2
 from trnet.frontend.nsnet2 import PACKAGE
+from trnet.utils.errors import TrnetError
 
 
 @pytest.fixture(scope="module")

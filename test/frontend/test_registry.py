@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from trnet.errors import TrnetError
 from trnet.frontend import FRONTENDS, FrontEnd, build_frontend
+from trnet.utils.errors import TrnetError
 
 HALVER = """
 from trnet.frontend import FrontEnd

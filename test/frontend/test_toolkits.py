@@ -18,9 +18,9 @@ import yaml
 from near import WAVE
 from torch import nn
 
-from trnet.errors import TrnetError
 from trnet.frontend import build_frontend, pretrained
 from trnet.frontend.native_rate import fitted
+from trnet.utils.errors import TrnetError
 
 GAIN = -0.5
 TOOLKITS = ("asteroid", "speechbrain", "espnet")

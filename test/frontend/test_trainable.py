@@ -6,10 +6,10 @@ import pytest
 import torch
 from near import WAVE
 
-from trnet.errors import TrnetError
 from trnet.frontend import build_frontend
 from trnet.frontend.dccrn import Dccrn, DccrnSizes
 from trnet.frontend.dpt_fsnet import DptFsnet, DptFsnetSizes
+from trnet.utils.errors import TrnetError
 
 NETWORKS = {"dccrn": (Dccrn, DccrnSizes), "dpt_fsnet": (DptFsnet, DptFsnetSizes)}
 SMALL = {

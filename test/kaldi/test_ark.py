@@ -9,7 +9,7 @@ import pytest
 
 from trnet.kaldi.ark import ArkReader, decode, encode, write_ark
 from trnet.kaldi.data_dir import read_table, write_table
-from trnet.stamp import file_digest
+from trnet.utils.stamp import file_digest
 
 SHAPES = {"A-1": (3, 4), "A-2": (3, 4), "B-1": (700, 4)}
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trnet.errors import TrnetError
-from trnet.heard import read_clip
+from trnet.audio.crop import read_clip
 from trnet.kaldi.data_dir import DataDir, write_data_dir
 from trnet.kaldi.paths import audio_problem, entry_for, resolve
 from trnet.kaldi.validate import validate_data_dir
+from trnet.utils.errors import TrnetError
 
 
 @pytest.fixture

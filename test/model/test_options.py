@@ -4,12 +4,12 @@ import pytest
 import torch
 from near import assert_near
 
-from trnet.config import Encoder, Gate
+from trnet.config.experiment import Encoder, Gate
+from trnet.config.sections import made_of
 from trnet.model.encoder import ConvEncoder, normalised
 from trnet.model.frames import ValidFrames
 from trnet.model.snr_gate import SNRGate
 from trnet.model.spec_augment import SpecAugment
-from trnet.sections import made_of
 
 LENGTHS = torch.tensor([40, 25, 33])
 

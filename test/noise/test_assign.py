@@ -5,8 +5,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from trnet.errors import TrnetError
 from trnet.noise.assign import assign_clips, deal_sources, rng_for
+from trnet.utils.errors import TrnetError
 
 SEEDS = range(12)
 

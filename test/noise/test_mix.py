@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from trnet.config import Features
-from trnet.heard import span_length
+from trnet.audio.crop import span_length
+from trnet.config.experiment import Features
 from trnet.noise.assign import rng_for
 from trnet.noise.manifest import draw_start, mixture
 from trnet.noise.mix import is_silent, measured_snr, mix_at_snr, noise_segment

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from trnet.errors import TrnetError
-from trnet.train.checkpoint import load_checkpoint, load_part, load_weights, save_checkpoint
+from trnet.runs.checkpoint import load_checkpoint, load_part, load_weights, save_checkpoint
+from trnet.utils.errors import TrnetError
 
 
 def test_a_checkpoint_comes_back_to_the_bit(tmp_path):

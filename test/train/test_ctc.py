@@ -17,19 +17,20 @@ from tiny import SPEAKERS
 
 from trnet.bin import train
 from trnet.bin.score import header
-from trnet.config import CTC, Classifier, Encoder, Features, Gate, Pooling
-from trnet.errors import TrnetError
+from trnet.config.experiment import CTC, Classifier, Encoder, Features, Gate, Pooling
 from trnet.eval.run_predictions import predict_run
 from trnet.kaldi.data_dir import DataDir
-from trnet.lock import only_one
 from trnet.model import build_model
 from trnet.model.ctc import CTCHead, ctc_loss, frames_needed, tapped
 from trnet.model.encoder import size_after
-from trnet.train import loop, pieces
-from trnet.train.checkpoint import load_checkpoint
+from trnet.runs.checkpoint import load_checkpoint
+from trnet.train import loop
+from trnet.train import tokenizer as pieces
 from trnet.train.ctc import make_targets
 from trnet.train.run import Run
-from trnet.train.transcripts import Transcripts, normalise, transcripts_of
+from trnet.train.text_normalisation import Transcripts, normalise, transcripts_of
+from trnet.utils.errors import TrnetError
+from trnet.utils.locks import only_one
 
 pytestmark = pytest.mark.slow  # the module as a whole
 
@@ -138,7 +139,7 @@ def spy(monkeypatch, inside=lambda: None) -> list[list[str]]:
 
 def test_pieces_are_trained_once_a_fold_on_its_training_speakers_alone(spoken, tmp_path, monkeypatch):
     experiment, calls, tasks = spoken(tmp_path), spy(monkeypatch), []
-    monkeypatch.setattr("trnet.experiment.train_runs", lambda task, *_: tasks.append(task))
+    monkeypatch.setattr("trnet.runs.experiment.train_runs", lambda task, *_: tasks.append(task))
     for fold in (experiment.folds[0], experiment.folds[3]):
         del calls[:]
         speakers = {fold.test_speaker, fold.valid_speaker}

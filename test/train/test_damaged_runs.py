@@ -10,10 +10,10 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from trnet.bin import train
-from trnet.errors import TrnetError
-from trnet.experiment import Experiment, Group
+from trnet.runs.checkpoint import load_checkpoint, save_checkpoint
+from trnet.runs.experiment import Experiment, Group
 from trnet.train import loop
-from trnet.train.checkpoint import load_checkpoint, save_checkpoint
+from trnet.utils.errors import TrnetError
 
 pytestmark = pytest.mark.slow  # the module as a whole
 

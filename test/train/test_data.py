@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from trnet.conditions import CLEAN, Condition
-from trnet.train.data import BatchReader, draw_conditions, scoring_batches, training_batches
+from trnet.train.batches import BatchReader, draw_conditions, scoring_batches, training_batches
 
 CONDITIONS = [CLEAN, Condition("esc", 10), Condition("esc", 0)]
 UTTS = [f"u{i:03}" for i in range(101)]

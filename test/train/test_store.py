@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from trnet.conditions import CLEAN, Condition
-from trnet.errors import TrnetError
-from trnet.train.store import FeatureStore, Room, room_on, sets_of
+from trnet.features.cache import FeatureStore, Room, room_on, sets_of
+from trnet.utils.errors import TrnetError
 
 CPU = torch.device("cpu")
 CONDITIONS = (CLEAN, Condition("esc", 10), Condition("esc", 0))

@@ -20,19 +20,19 @@ from tiny import CLASSES, SETS, SPEAKERS, change_features
 
 from trnet.bin import enhance, make_fbank, train
 from trnet.conditions import CLEAN
-from trnet.errors import TrnetError
-from trnet.experiment import Experiment, Group
+from trnet.features.cache import FeatureStore
 from trnet.frontend import build_frontend
 from trnet.kaldi.data_dir import DataDir
-from trnet.provenance import commit, machine
-from trnet.train import decode as decoding
+from trnet.runs.checkpoint import load_checkpoint
+from trnet.runs.experiment import Experiment, Group
+from trnet.runs.history import best_epoch, is_finished
+from trnet.train import inference as decoding
 from trnet.train import loop
 from trnet.train import run as running
-from trnet.train.checkpoint import load_checkpoint
-from trnet.train.data import BatchReader
+from trnet.train.batches import BatchReader
 from trnet.train.forward import make_model
-from trnet.train.history import best_epoch, is_finished
-from trnet.train.store import FeatureStore
+from trnet.utils.errors import TrnetError
+from trnet.utils.provenance import commit, machine
 
 pytestmark = pytest.mark.slow  # the module as a whole
 

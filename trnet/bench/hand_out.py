@@ -6,7 +6,7 @@ from typing import Any
 
 from trnet.bin import option_types as types
 from trnet.bin.options import Parser
-from trnet.files import write_text
+from trnet.utils.files import write_text
 
 
 def add_output_options(parser: Parser) -> None:

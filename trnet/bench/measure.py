@@ -14,17 +14,17 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from trnet.allocator import keep_freed_memory
 from trnet.bench.cmgan_eager import make_eager
-from trnet.device import gpu
-from trnet.errors import TrnetError
 from trnet.frontend import build_frontend
 from trnet.frontend.cmgan import CmganFrontEnd
 from trnet.frontend.cmgan.spectral import compress, stft
+from trnet.utils.allocator import keep_freed_memory
+from trnet.utils.device import gpu
+from trnet.utils.errors import TrnetError
 
 RATE = 16000
 ALLOCATORS = ("default", "huge", "keep")
-"""glibc's as it is; PyTorch's huge pages, THP_MEM_ALLOC_ENABLE=1; `trnet.allocator.keep_freed_memory`."""
+"""glibc's as it is; PyTorch's huge pages, THP_MEM_ALLOC_ENABLE=1; `trnet.utils.allocator.keep_freed_memory`."""
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from trnet.files import write_bytes
 from trnet.kaldi.ark import ArkReader, write_ark
 from trnet.kaldi.data_dir import read_table
+from trnet.utils.files import write_bytes
 
 SHORTEST, LONGEST, DIM = 150, 500, 80  # frames of an utterance, values a frame
 

@@ -15,18 +15,18 @@ from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
 from trnet.conditions import CLEAN, Condition
-from trnet.config import Config
+from trnet.config.experiment import Config
 from trnet.features.archive import make_archives
+from trnet.features.cache import FeatureStore, Item, Room, Set, sets_of
 from trnet.features.fbank import fbank
+from trnet.features.reader import Archives
 from trnet.folds import Fold
 from trnet.kaldi.data_dir import DataDir, write_data_dir
-from trnet.train.archives import Archives
-from trnet.train.batch import Batch
-from trnet.train.data import BatchReader
+from trnet.model.batch import Batch
+from trnet.train.batches import BatchReader
 from trnet.train.forward import input_kinds
 from trnet.train.loop import Trajectory
 from trnet.train.run import Run
-from trnet.train.store import FeatureStore, Item, Room, Set, sets_of
 from trnet.train.task import Task
 
 CLASSES = ("ang", "hap", "neu", "sad")

@@ -5,7 +5,7 @@ import signal
 import sys
 from types import FrameType, TracebackType
 
-from trnet.errors import STOPPED, printable, report
+from trnet.utils.errors import STOPPED, printable, report
 
 
 def _stop_at_once(_number: int, _frame: FrameType | None) -> None:

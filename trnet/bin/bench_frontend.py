@@ -13,10 +13,10 @@ from trnet.bench.hand_out import add_output_options, hand_out
 from trnet.bench.measure import ALLOCATORS, Job, Measured, count_gflop, gpu_gflops, measure, peak_gflops
 from trnet.bin import option_types as types
 from trnet.bin.options import Parser, add_device_option, device_from, make_parser
-from trnet.errors import TrnetError, nearest, one_line_errors
 from trnet.frontend import FRONTENDS
 from trnet.frontend.cmgan.frontend import PRECISIONS
-from trnet.provenance import machine, versions
+from trnet.utils.errors import TrnetError, nearest, one_line_errors
+from trnet.utils.provenance import machine, versions
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from trnet.bench.hand_out import add_output_options, hand_out
 from trnet.bench.storage import load_seconds, write_features, write_seconds
 from trnet.bin import option_types as types
 from trnet.bin.options import Parser, make_parser
-from trnet.errors import one_line_errors
-from trnet.provenance import commit, machine, versions
+from trnet.utils.errors import one_line_errors
+from trnet.utils.provenance import commit, machine, versions
 
 FILES = {"a stamp": 2_000, "best.pt": 4_700_000, "last.pt": 14_000_000, "feats.ark": 150_000_000}  # bytes
 

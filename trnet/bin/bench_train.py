@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 
-from trnet.allocator import keep_freed_memory
 from trnet.bench.hand_out import add_output_options, hand_out
 from trnet.bench.measure import gpu_gflops, peak_gflops
 from trnet.bench.train_speed import (
@@ -25,9 +24,10 @@ from trnet.bench.train_speed import (
 )
 from trnet.bin import option_types as types
 from trnet.bin.options import Parser, add_config_options, add_device_option, config_from, device_from, make_parser
-from trnet.errors import one_line_errors
-from trnet.parallel import imap
-from trnet.provenance import commit, machine, versions
+from trnet.utils.allocator import keep_freed_memory
+from trnet.utils.errors import one_line_errors
+from trnet.utils.provenance import commit, machine, versions
+from trnet.utils.workers import imap
 
 
 def get_parser() -> Parser:

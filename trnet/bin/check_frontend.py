@@ -2,6 +2,7 @@
 
 import sys
 
+from trnet.audio.crop import read_clip
 from trnet.bin import option_types as types
 from trnet.bin.options import (
     Parser,
@@ -13,10 +14,9 @@ from trnet.bin.options import (
     frontend_from,
     make_parser,
 )
-from trnet.errors import TrnetError, one_line_errors
 from trnet.frontend.check import Utterance, try_frontend
-from trnet.heard import read_clip
 from trnet.kaldi.data_dir import DataDir
+from trnet.utils.errors import TrnetError, one_line_errors
 
 
 def get_parser() -> Parser:

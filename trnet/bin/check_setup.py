@@ -16,10 +16,10 @@ from trnet.bin.options import (
 )
 from trnet.corpora import SOURCES
 from trnet.corpora.download import CORPORA, WEIGHTS, fetch
-from trnet.errors import TrnetError, nearest, one_line_errors
 from trnet.frontend import build_frontend
-from trnet.provenance import commit, machine, versions
-from trnet.stamp import digest
+from trnet.utils.errors import TrnetError, nearest, one_line_errors
+from trnet.utils.provenance import commit, machine, versions
+from trnet.utils.stamp import digest
 
 
 def get_parser() -> Parser:

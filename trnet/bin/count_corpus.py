@@ -6,9 +6,9 @@ from collections import Counter
 from trnet.bin import option_types as types
 from trnet.bin.options import Parser, make_parser
 from trnet.corpora.contract import BY
-from trnet.errors import TrnetError, one_line_errors
 from trnet.kaldi.data_dir import DataDir
 from trnet.kaldi.validate import valid_data_dir
+from trnet.utils.errors import TrnetError, one_line_errors
 
 
 def get_parser() -> Parser:

@@ -4,7 +4,7 @@ import sys
 
 from trnet.bin import option_types as types
 from trnet.bin.options import Parser, add_device_option, make_parser
-from trnet.errors import TrnetError, one_line_errors
+from trnet.utils.errors import TrnetError, one_line_errors
 
 
 def get_parser() -> Parser:

@@ -7,7 +7,7 @@ from trnet.bin import option_types as types
 from trnet.bin.options import Parser, add_device_option
 from trnet.enh.config import MOST_EPOCHS, load_enh_config
 from trnet.enh.runs import TrainedFrontEnd
-from trnet.errors import TrnetError
+from trnet.utils.errors import TrnetError
 
 
 def add_run_options(parser: Parser) -> None:

@@ -15,10 +15,10 @@ from trnet.bin.options import (
     frontend_from,
     make_parser,
 )
-from trnet.errors import one_line_errors
 from trnet.frontend.enhance import enhance_data_dirs
 from trnet.kaldi.validate import valid_data_dir
-from trnet.numbers import whole
+from trnet.utils.errors import one_line_errors
+from trnet.utils.numbers import whole
 
 
 def get_parser() -> Parser:

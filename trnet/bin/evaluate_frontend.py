@@ -12,11 +12,11 @@ from trnet.enh.metrics import check_packages
 from trnet.enh.report import NOISY, write_report
 from trnet.enh.runs import TrainedFrontEnd
 from trnet.enh.schedule import best_epoch, score
-from trnet.errors import TrnetError, one_line_errors
 from trnet.frontend.checkpoint import read_state
 from trnet.kaldi.validate import PAIR_TABLES, valid_data_dir
-from trnet.lock import only_one
-from trnet.provenance import commit, machine, versions
+from trnet.utils.errors import TrnetError, one_line_errors
+from trnet.utils.locks import only_one
+from trnet.utils.provenance import commit, machine, versions
 
 
 def get_parser() -> Parser:

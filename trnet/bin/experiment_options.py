@@ -12,8 +12,8 @@ from trnet.bin.options import (
     config_from,
     device_from,
 )
-from trnet.experiment import Experiment
 from trnet.kaldi.validate import valid_data_dir
+from trnet.runs.experiment import Experiment
 
 
 def add_experiment_options(parser: Parser) -> None:

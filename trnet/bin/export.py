@@ -8,8 +8,8 @@ from trnet.bin.options import Parser, make_parser
 from trnet.deploy.archive import FRONTEND_GRAPH, GRAPH_CONFIG, LARGEST_JSON, SER_GRAPH, read_json
 from trnet.deploy.hub import read_pretrained
 from trnet.deploy.onnx_export import FORMAT, graphs_of
-from trnet.errors import TrnetError, one_line_errors
-from trnet.files import read_bytes, write_bytes
+from trnet.utils.errors import TrnetError, one_line_errors
+from trnet.utils.files import read_bytes, write_bytes
 
 
 def get_parser() -> Parser:

@@ -5,7 +5,7 @@ import sys
 from trnet.bin import option_types as types
 from trnet.bin.options import Parser, add_config_options, config_from, make_parser
 from trnet.conditions import CLEAN, noisy_conditions
-from trnet.errors import one_line_errors
+from trnet.utils.errors import one_line_errors
 
 
 def get_parser() -> Parser:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from trnet.bin import option_types as types
 from trnet.bin.options import Parser, add_config_options, add_pipes_option, config_from, make_parser
-from trnet.errors import one_line_errors
 from trnet.features.archive import make_archives
 from trnet.kaldi.validate import valid_data_dir
-from trnet.lock import only_one
+from trnet.utils.errors import one_line_errors
+from trnet.utils.locks import only_one
 
 
 def get_parser() -> Parser:

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from trnet.errors import TrnetError, printable
 from trnet.kaldi.data_dir import channel_of
-from trnet.names import frontend_id, is_text, noise_name
-from trnet.numbers import real, whole
+from trnet.utils.errors import TrnetError, printable
+from trnet.utils.names import frontend_id, is_text, noise_name
+from trnet.utils.numbers import real, whole
 
 MOST_PROCESSES = 1024
 LARGEST_SEED = 2**32 - 1

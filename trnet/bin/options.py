@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import configargparse
 
 from trnet.bin import option_types as types
-from trnet.config import MOST_EPOCHS, Config, load_config
-from trnet.errors import TrnetError, nearest, printable
+from trnet.config.experiment import MOST_EPOCHS, Config, load_config
+from trnet.config.yaml_files import read_mapping
 from trnet.kaldi.data_dir import MEAN
-from trnet.yaml_files import read_mapping
+from trnet.utils.errors import TrnetError, nearest, printable
 
 if TYPE_CHECKING:
     import torch
@@ -148,7 +148,7 @@ def device_from(args: Namespace) -> "torch.device":
     """
     import torch  # here, because it takes seconds and not every stage needs it
 
-    from trnet.device import gpu
+    from trnet.utils.device import gpu
 
     check_gpus(args)
     return gpu(int(os.environ.get("LOCAL_RANK", 0))) if args.ngpu else torch.device("cpu")

@@ -9,10 +9,10 @@ from trnet.bin.options import Parser, make_parser
 from trnet.deploy.archive import is_model
 from trnet.deploy.model_file import write_model
 from trnet.deploy.pack import best_run, pack_inputs, pack_run
-from trnet.errors import TrnetError, one_line_errors
-from trnet.experiment import Experiment
 from trnet.folds import Fold, pick_folds
-from trnet.stamp import Stamp, file_digest, read_stamp
+from trnet.runs.experiment import Experiment
+from trnet.utils.errors import TrnetError, one_line_errors
+from trnet.utils.stamp import Stamp, file_digest, read_stamp
 
 
 def get_parser() -> Parser:

@@ -10,12 +10,12 @@ from tqdm import tqdm
 
 from trnet.bin import option_types as types
 from trnet.bin.options import Parser, add_channel_option, add_device_option, add_pipes_option, make_parser
-from trnet.deploy.answering import Answering
 from trnet.deploy.formats import FORMATS
-from trnet.deploy.located import FILE, PREFIX, locate
+from trnet.deploy.inputs import recordings_of
+from trnet.deploy.model_path import FILE, PREFIX, locate
 from trnet.deploy.onnx_predictor import OnnxPredictor, has_graphs, is_exported
-from trnet.deploy.sources import recordings_of
-from trnet.errors import TrnetError, one_line_errors, printable
+from trnet.deploy.sliding_window import Answering
+from trnet.utils.errors import TrnetError, one_line_errors, printable
 
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total_fmt} files [{elapsed}<{remaining}{postfix}]"
 

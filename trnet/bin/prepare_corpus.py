@@ -10,8 +10,8 @@ from trnet.corpora.build import build_data_dir
 from trnet.corpora.contract import read_contract
 from trnet.corpora.labels import read_label_map
 from trnet.corpora.source import listing_digest
-from trnet.errors import one_line_errors
 from trnet.kaldi.validate import SPEECH_TABLES
+from trnet.utils.errors import one_line_errors
 
 
 def get_parser() -> Parser:

@@ -9,8 +9,8 @@ from trnet.corpora import FILES, NOISE
 from trnet.corpora.build import build_data_dir
 from trnet.corpora.contract import NO_CONTRACT, read_contract
 from trnet.corpora.source import listing_digest
-from trnet.errors import one_line_errors
 from trnet.kaldi.validate import NOISE_TABLES
+from trnet.utils.errors import one_line_errors
 
 
 def get_parser() -> Parser:

@@ -13,9 +13,9 @@ from trnet.corpora.noisy_sets import noisy_set_folders, read_noisy_set
 from trnet.corpora.pairs import PARTS, read_split, write_pairs
 from trnet.corpora.source import listing_digest
 from trnet.corpora.voicebank import read_voicebank, voicebank_files
-from trnet.errors import one_line_errors
 from trnet.kaldi.validate import PAIR_TABLES
-from trnet.stamp import digest, dir_digest
+from trnet.utils.errors import one_line_errors
+from trnet.utils.stamp import digest, dir_digest
 
 READ = {"voicebank_demand": read_voicebank, "noisy_sets": read_noisy_set}
 DIGEST = {

@@ -5,7 +5,7 @@ import sys
 from trnet.bin import option_types as types
 from trnet.bin.options import Parser, make_parser
 from trnet.deploy.hub import push, read_pretrained
-from trnet.errors import one_line_errors
+from trnet.utils.errors import one_line_errors
 
 
 def get_parser() -> Parser:

@@ -13,24 +13,24 @@ from trnet.bin import option_types as types
 from trnet.bin.experiment_options import add_experiment_options, add_share_options, at_once, experiment_from
 from trnet.bin.options import Parser, make_parser
 from trnet.conditions import Condition, noisy_conditions
-from trnet.errors import TrnetError, one_line_errors
-from trnet.eval.material import Material, gather
 from trnet.eval.other_corpus import OtherCorpus, other_corpus, said_of_classes
 from trnet.eval.predictions import Predictions, read_predictions, write_predictions
 from trnet.eval.report import place_beside, write_report
+from trnet.eval.report_data import Material, gather
 from trnet.eval.report_stamp import digests_of, finished_report, report_inputs, report_stamp
 from trnet.eval.run_predictions import are_whole, predict_run, predictions_path
 from trnet.eval.statistics import FEWEST
 from trnet.eval.tables import read_reference
-from trnet.experiment import Experiment
-from trnet.files import read_text
 from trnet.folds import Fold, pick_folds
-from trnet.jobs import do_all
-from trnet.lock import only_one
-from trnet.provenance import commit, machine, versions
-from trnet.stamp import digest
-from trnet.train.history import best_epoch
-from trnet.train.kept import read_last
+from trnet.runs.experiment import Experiment
+from trnet.runs.history import best_epoch
+from trnet.runs.kept import read_last
+from trnet.utils.errors import TrnetError, one_line_errors
+from trnet.utils.files import read_text
+from trnet.utils.jobs import do_all
+from trnet.utils.locks import only_one
+from trnet.utils.provenance import commit, machine, versions
+from trnet.utils.stamp import digest
 
 WAIT_S = 600  # for another process that writes a report in the same folder
 

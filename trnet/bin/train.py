@@ -8,10 +8,10 @@ from functools import partial
 
 from trnet.bin.experiment_options import add_experiment_options, add_share_options, at_once, experiment_from
 from trnet.bin.options import Parser, add_wandb_option, check_gpus, make_parser
-from trnet.errors import TrnetError, one_line_errors
-from trnet.experiment import TEACHER, Experiment, Group
 from trnet.folds import pick_folds
-from trnet.jobs import do_all, own_share
+from trnet.runs.experiment import TEACHER, Experiment, Group
+from trnet.utils.errors import TrnetError, one_line_errors
+from trnet.utils.jobs import do_all, own_share
 
 
 def get_parser() -> Parser:

@@ -5,7 +5,7 @@ import sys
 from trnet.bin.enh_options import add_run_options, runs_from
 from trnet.bin.options import Parser, add_wandb_option, device_from, make_parser
 from trnet.enh.metrics import check_packages
-from trnet.errors import TrnetError, of_runs, one_line_errors
+from trnet.utils.errors import TrnetError, of_runs, one_line_errors
 
 
 def get_parser() -> Parser:

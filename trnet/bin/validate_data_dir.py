@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 from trnet.bin import option_types as types
 from trnet.bin.options import Parser, add_pipes_option, make_parser
-from trnet.errors import one_line_errors
 from trnet.kaldi.data_dir import DataDir
 from trnet.kaldi.validate import NOISE_TABLES, PAIR_TABLES, SPEECH_TABLES, validate_data_dir
+from trnet.utils.errors import one_line_errors
 
 
 def get_parser() -> Parser:

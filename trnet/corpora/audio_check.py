@@ -5,13 +5,13 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from trnet.audio import SILENCE_RMS, AudioInfo, inspect_audio
-from trnet.config import Features
+from trnet.audio.decoding import open_sound
+from trnet.audio.reading import SILENCE_RMS, AudioInfo, inspect_audio
+from trnet.config.experiment import Features
 from trnet.corpora.source import shorten
-from trnet.decoding import open_sound
-from trnet.errors import TrnetError
 from trnet.kaldi.data_dir import Clip
-from trnet.parallel import imap
+from trnet.utils.errors import TrnetError
+from trnet.utils.workers import imap
 
 RATE = Features.sample_rate  # Hz, what the features are taken at
 FRAME_SECONDS = Features.frame_length / 1000

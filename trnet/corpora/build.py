@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from trnet.corpora.source import shorten
-from trnet.errors import TrnetError
-from trnet.files import PARTIAL, flush, flush_disks, new_folder
 from trnet.kaldi.data_dir import DataDir
 from trnet.kaldi.validate import validate_data_dir
-from trnet.lock import only_one
-from trnet.stamp import Stamp
+from trnet.utils.errors import TrnetError
+from trnet.utils.files import PARTIAL, flush, flush_disks, new_folder
+from trnet.utils.locks import only_one
+from trnet.utils.stamp import Stamp
 
 
 def _clear(out: Path, stamp: Path) -> None:

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from trnet.config.yaml_files import read_mapping
 from trnet.corpora.source import shorten
-from trnet.errors import TrnetError
-from trnet.numbers import shown, whole
-from trnet.yaml_files import read_mapping
+from trnet.utils.errors import TrnetError
+from trnet.utils.numbers import shown, whole
 
 NO_CONTRACT = "none"
 BY = ("speaker", "split", "corpus", "listed")

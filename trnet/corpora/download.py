@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from trnet.errors import TrnetError
+from trnet.utils.errors import TrnetError
 
 SILENT_S = 60.0  # a server that gives nothing for so long is given up
 NETWORK = (

@@ -5,8 +5,8 @@ from pathlib import Path
 from trnet.corpora.contract import Contract
 from trnet.corpora.noise import NoiseClip, add_clip, safe_id, write_noise
 from trnet.corpora.source import Source, audio_files, by_stem, read_columns, shorten
-from trnet.errors import TrnetError
 from trnet.kaldi.data_dir import Clip, DataDir
+from trnet.utils.errors import TrnetError
 
 ESC50 = Source(
     title="ESC-50",

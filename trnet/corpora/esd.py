@@ -11,7 +11,7 @@ from pathlib import Path
 
 from trnet.corpora.labelled import LabelledCorpus, Spoken, named
 from trnet.corpora.source import Source, audio_files
-from trnet.files import read_bytes
+from trnet.utils.files import read_bytes
 
 EMOTIONS = ("Angry", "Happy", "Neutral", "Sad", "Surprise")
 MEN = {f"{number:04d}" for number in (4, 5, 6, 8, 10, 11, 12, 13, 14, 20)}

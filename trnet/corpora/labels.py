@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from trnet.errors import TrnetError, nearest
-from trnet.names import safe_name
-from trnet.numbers import shown
-from trnet.yaml_files import read_mapping
+from trnet.config.yaml_files import read_mapping
+from trnet.utils.errors import TrnetError, nearest
+from trnet.utils.names import safe_name
+from trnet.utils.numbers import shown
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from trnet.corpora.labelled import LabelledCorpus, Spoken
 from trnet.corpora.source import Source, audio_files, by_stem, read_csv
-from trnet.errors import TrnetError
+from trnet.utils.errors import TrnetError
 
 PARTS = {"train": "train_splits", "dev": "dev_splits_complete", "test": "output_repeated_splits_test"}
 COLUMNS = ("Utterance", "Speaker", "Emotion", "Dialogue_ID", "Utterance_ID")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from trnet.corpora.labelled import LabelledCorpus, Spoken
 from trnet.corpora.source import Source, audio_files, by_stem, read_csv, read_lines
-from trnet.errors import TrnetError
+from trnet.utils.errors import TrnetError
 
 COLUMNS = ("FileName", "EmoClass", "SpkrID", "Gender", "Split_Set")
 PARTS = {"train": "train", "development": "dev", "validation": "dev"}

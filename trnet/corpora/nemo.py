@@ -6,8 +6,8 @@ from trnet.corpora.contract import Contract
 from trnet.corpora.labels import LabelMap
 from trnet.corpora.source import Source, audio_files, by_stem, read_columns
 from trnet.corpora.speech import Utterance, leave_out_missing, write_speech
-from trnet.errors import TrnetError
 from trnet.kaldi.data_dir import DataDir
+from trnet.utils.errors import TrnetError
 
 NEMO = Source(
     title="nEMO",

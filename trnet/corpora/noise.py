@@ -7,9 +7,9 @@ from pathlib import Path
 
 from trnet.corpora.audio_check import check_noise, lengths_in_samples
 from trnet.corpora.contract import Contract
-from trnet.errors import TrnetError
 from trnet.kaldi.data_dir import Clip, DataDir, write_data_dir
 from trnet.kaldi.paths import entry_for
+from trnet.utils.errors import TrnetError
 
 SEGMENT_SECONDS = 5  # of long recordings
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from trnet.corpora.contract import Contract
 from trnet.corpora.noise import NoiseClip, add_clip, safe_id, write_noise
 from trnet.corpora.source import Source, audio_files
-from trnet.errors import TrnetError
 from trnet.kaldi.data_dir import Clip, DataDir
+from trnet.utils.errors import TrnetError
 
 NOISE_FOLDER = Source(
     title="a folder of noise recordings",

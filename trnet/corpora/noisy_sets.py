@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from trnet.corpora.pairs import NoisyPair
-from trnet.errors import TrnetError
 from trnet.kaldi.data_dir import DataDir
+from trnet.utils.errors import TrnetError
 
 
 def _folders(recipe: Path, name: str) -> tuple[DataDir, DataDir]:

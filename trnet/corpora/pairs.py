@@ -7,14 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from trnet.audio import SILENCE_RMS, inspect_audio
+from trnet.audio.reading import SILENCE_RMS, inspect_audio
+from trnet.config.sections import build, read_yaml
 from trnet.corpora.source import shorten
-from trnet.errors import TrnetError
 from trnet.kaldi.data_dir import DataDir, write_data_dir
 from trnet.kaldi.paths import entry_for
-from trnet.names import safe_name
-from trnet.parallel import imap
-from trnet.sections import build, read_yaml
+from trnet.utils.errors import TrnetError
+from trnet.utils.names import safe_name
+from trnet.utils.workers import imap
 
 RATE = 16000  # Hz, what front-ends are trained at
 PARTS = ("train", "valid", "test")

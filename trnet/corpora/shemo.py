@@ -9,8 +9,8 @@ from pathlib import Path
 
 from trnet.corpora.labelled import LabelledCorpus, Spoken, named, recordings
 from trnet.corpora.source import Source
-from trnet.errors import TrnetError
-from trnet.files import read_text
+from trnet.utils.errors import TrnetError
+from trnet.utils.files import read_text
 
 TABLE = "shemo.json"
 

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trnet.audio import is_audio
-from trnet.errors import TrnetError
-from trnet.files import read_bytes
-from trnet.names import check_text
-from trnet.stamp import digest, file_digest
+from trnet.audio.reading import is_audio
+from trnet.utils.errors import TrnetError
+from trnet.utils.files import read_bytes
+from trnet.utils.names import check_text
+from trnet.utils.stamp import digest, file_digest
 
 
 @dataclass(frozen=True)

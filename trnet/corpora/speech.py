@@ -9,9 +9,9 @@ from pathlib import Path
 from trnet.corpora.audio_check import check_speech
 from trnet.corpora.contract import NO_CONTRACT, Contract
 from trnet.corpora.source import shorten
-from trnet.errors import TrnetError
 from trnet.kaldi.data_dir import Clip, DataDir, write_data_dir
 from trnet.kaldi.paths import entry_for
+from trnet.utils.errors import TrnetError
 
 
 @dataclass(frozen=True)

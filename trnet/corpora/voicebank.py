@@ -10,7 +10,7 @@ from pathlib import Path
 
 from trnet.corpora.pairs import NoisyPair
 from trnet.corpora.source import Source, audio_files, by_stem, read_lines, shorten
-from trnet.errors import TrnetError
+from trnet.utils.errors import TrnetError
 
 VOICEBANK = Source(
     title="VoiceBank+DEMAND",

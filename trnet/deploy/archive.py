@@ -14,9 +14,9 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from trnet.errors import TrnetError
-from trnet.files import write_bytes
-from trnet.numbers import real, whole
+from trnet.utils.errors import TrnetError
+from trnet.utils.files import write_bytes
+from trnet.utils.numbers import real, whole
 
 MANIFEST = "manifest.json"
 MODEL, ABOUT, WEIGHTS, FRONTEND = "model.json", "about.json", "model.safetensors", "frontend.safetensors"

@@ -7,10 +7,10 @@ from typing import Any
 import matplotlib
 import numpy as np
 
-from trnet.deploy.answering import Answer
 from trnet.deploy.predictor import Predictor
 from trnet.deploy.recording import of_file
-from trnet.errors import TrnetError, first_line, missing_package, report
+from trnet.deploy.sliding_window import Answer
+from trnet.utils.errors import TrnetError, first_line, missing_package, report
 
 KINDS = ("noisy", "enhanced", "compensated")
 ZOOM = (3, 2)  # pixels a mel bin, pixels a frame

@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from trnet.deploy.answering import Answer, WindowAnswer
-from trnet.errors import printable
+from trnet.deploy.sliding_window import Answer, WindowAnswer
+from trnet.utils.errors import printable
 
 DIGITS = 6
 

@@ -6,12 +6,12 @@ from typing import Any
 import torch
 
 from trnet.deploy.archive import brief
-from trnet.deploy.description import COMPARED, check_section
+from trnet.deploy.metadata import COMPARED, check_section
 from trnet.deploy.tensors import read_tensors, write_tensors
-from trnet.errors import TrnetError, first_line
 from trnet.frontend import FRONTENDS, FrontEnd, build_frontend
 from trnet.frontend.own_code import named_in_errors
-from trnet.weights import misfits
+from trnet.utils.errors import TrnetError, first_line
+from trnet.utils.state_dict import misfits
 
 HARMLESS = ("none", "gtcrn", "cmgan", "dccrn", "dpt_fsnet", "nsnet2", "deepfilternet", "rnnoise")
 """Front-ends that run no code but trnet's and that of a pinned package; others ask for trust."""

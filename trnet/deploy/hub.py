@@ -6,10 +6,10 @@ from pathlib import Path
 import yaml
 
 from trnet.deploy.archive import ABOUT, is_model
-from trnet.deploy.located import FILE, PREFIX, client, locate, repository, trouble
 from trnet.deploy.model_file import ModelFile, read_model
-from trnet.errors import TrnetError
-from trnet.files import read_text, write_bytes
+from trnet.deploy.model_path import FILE, PREFIX, client, locate, repository, trouble
+from trnet.utils.errors import TrnetError
+from trnet.utils.files import read_text, write_bytes
 
 CARD = "README.md"
 MARK = "<!-- written by trnet push; sha256 of the text above: "

@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trnet.config import Config, System
+from trnet.config.experiment import Config, System
+from trnet.config.sections import as_dict
 from trnet.deploy.archive import (
     ABOUT,
     FRONTEND,
@@ -25,14 +26,13 @@ from trnet.deploy.archive import (
     read_entries,
     write_archive,
 )
-from trnet.deploy.description import SECTIONS, describe
 from trnet.deploy.frontends import unpack_frontend
+from trnet.deploy.metadata import SECTIONS, describe
 from trnet.deploy.tensors import read_tensors, write_tensors
-from trnet.errors import TrnetError, first_line
 from trnet.frontend import FrontEnd
-from trnet.sections import as_dict
 from trnet.train.forward import make_model
-from trnet.weights import misfits
+from trnet.utils.errors import TrnetError, first_line
+from trnet.utils.state_dict import misfits
 
 
 @dataclass(frozen=True)

@@ -18,13 +18,13 @@ import torch
 from torch import Tensor, nn
 
 from trnet.deploy.archive import FRONTEND_GRAPH, GRAPH_CONFIG, SER_GRAPH, json_bytes, origin_of
-from trnet.deploy.description import of_graphs
+from trnet.deploy.metadata import of_graphs
 from trnet.deploy.model_file import ModelFile
 from trnet.deploy.onnx_frontends import graph_of
-from trnet.errors import TrnetError, first_line, missing_package
 from trnet.frontend import FrontEnd
 from trnet.model.frames import ValidFrames
 from trnet.model.trnet import TRNet
+from trnet.utils.errors import TrnetError, first_line, missing_package
 
 FORMAT, VERSION = "trnet-onnx", 2
 OPSET = 17

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from trnet.config import Features
-from trnet.deploy.answering import Answering, Said
+from trnet.config.experiment import Features
+from trnet.config.sections import build_value
 from trnet.deploy.archive import DAMAGED, GRAPHS, SER_GRAPH, read_entries
-from trnet.deploy.description import describe
-from trnet.errors import TrnetError
-from trnet.files import is_regular
-from trnet.sections import build_value
+from trnet.deploy.metadata import describe
+from trnet.deploy.sliding_window import Answering, Said
+from trnet.utils.errors import TrnetError
+from trnet.utils.files import is_regular
 
 AGAIN = "pack the model again, or give --engine torch"
 

@@ -7,20 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from trnet import __version__
+from trnet.config.sections import as_dict
 from trnet.deploy.frontends import pack_frontend, unpack_frontend
 from trnet.deploy.model_file import ModelFile
 from trnet.deploy.onnx_export import NoGraph, graphs_of
-from trnet.errors import TrnetError
 from trnet.eval.predictions import read_predictions, score
 from trnet.eval.run_predictions import are_whole
-from trnet.experiment import Experiment
 from trnet.folds import Fold
 from trnet.frontend import build_frontend
-from trnet.sections import as_dict
-from trnet.stamp import digest, file_digest, read_stamp
-from trnet.train.checkpoint import way_out
-from trnet.train.history import best_epoch
-from trnet.train.kept import read_best, read_last
+from trnet.runs.checkpoint import way_out
+from trnet.runs.experiment import Experiment
+from trnet.runs.history import best_epoch
+from trnet.runs.kept import read_best, read_last
+from trnet.utils.errors import TrnetError
+from trnet.utils.stamp import digest, file_digest, read_stamp
 
 QUICK = ("none", "gtcrn", "dccrn")
 """Front-ends whose graphs are packed: cmgan's is slower than PyTorch, dpt_fsnet's takes gigabytes."""

@@ -6,17 +6,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from trnet.deploy.answering import Answering, Said
+from trnet.audio.crop import heard_span, num_frames
 from trnet.deploy.hub import read_pretrained
 from trnet.deploy.model_file import ModelFile
-from trnet.device import gpu
-from trnet.errors import TrnetError
+from trnet.deploy.sliding_window import Answering, Said
 from trnet.features.archive import as_archived
 from trnet.features.fbank import fbank
 from trnet.frontend.clips import enhance_clips
-from trnet.heard import heard_span, num_frames
-from trnet.train.batch import Batch, pad
+from trnet.model.batch import Batch, pad
 from trnet.train.forward import Output, run_model
+from trnet.utils.device import gpu
+from trnet.utils.errors import TrnetError
 
 
 @dataclass(frozen=True)

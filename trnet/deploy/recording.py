@@ -1,7 +1,7 @@
 """Recordings of any length, rate and channel count, read a second at a time and cut into windows.
 
-The rules are those of `trnet.audio`: channels are averaged, other sampling rates resampled; what comes out is what
-`trnet.audio.read_audio` gives for the whole file, piece by piece.
+The rules are those of `trnet.audio.reading`: channels are averaged, other sampling rates resampled; what comes out is
+what `trnet.audio.reading.read_audio` gives for the whole file, piece by piece.
 """
 
 import math
@@ -15,10 +15,10 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from trnet.audio import filter_width, resampler
-from trnet.decoding import BLOCK, Mix, check_rate, finite, open_sound
-from trnet.errors import TrnetError
-from trnet.pipes import piped
+from trnet.audio.decoding import BLOCK, Mix, check_rate, finite, open_sound
+from trnet.audio.pipes import piped
+from trnet.audio.reading import filter_width, resampler
+from trnet.utils.errors import TrnetError
 
 Resampler = Callable[[int, int], Callable[[np.ndarray], np.ndarray]]
 Blocks = tuple[int, float | None, Iterable[np.ndarray]]

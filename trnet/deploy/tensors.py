@@ -5,7 +5,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from trnet.deploy.archive import brief
-from trnet.errors import TrnetError
+from trnet.utils.errors import TrnetError
 
 
 def write_tensors(tensors: dict[str, Tensor]) -> bytes:

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 
 from trnet.enh.methods.base import Method
-from trnet.files import write_bytes
 from trnet.frontend.checkpoint import FORMAT
+from trnet.utils.files import write_bytes
 
 
 def save_frontend(path: Path, name: str, method: Method) -> None:

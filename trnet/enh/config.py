@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from trnet.errors import TrnetError
-from trnet.names import frontend_id
-from trnet.sections import Section, build, one_of, read_yaml, within
+from trnet.config.sections import Section, build, one_of, read_yaml, within
+from trnet.utils.errors import TrnetError
+from trnet.utils.names import frontend_id
 
 MOST_EPOCHS = 100_000
 

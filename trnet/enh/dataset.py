@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from trnet.audio import read_audio
-from trnet.errors import TrnetError
-from trnet.heard import read_clip
+from trnet.audio.crop import read_clip
+from trnet.audio.reading import read_audio
 from trnet.kaldi.data_dir import DataDir
 from trnet.kaldi.paths import resolve
 from trnet.noise.assign import rng_for
+from trnet.utils.errors import TrnetError
 
 RATE = 16000  # Hz
 

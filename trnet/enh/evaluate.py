@@ -11,14 +11,14 @@ from typing import Any
 
 from trnet.enh.dataset import Pairs
 from trnet.enh.metrics import METRICS, Scores, scores_of
-from trnet.eval.csvfile import read_rows
-from trnet.files import write_text
+from trnet.eval.csv_files import read_rows
 from trnet.frontend import build_frontend
 from trnet.frontend.base import FrontEnd
 from trnet.frontend.clips import enhance_clips
 from trnet.kaldi.data_dir import DataDir
-from trnet.parallel import imap
-from trnet.stamp import Stamp, digest, dir_digest
+from trnet.utils.files import write_text
+from trnet.utils.stamp import Stamp, digest, dir_digest
+from trnet.utils.workers import imap
 
 COLUMNS = ("utt_id", "snr_db", *METRICS)
 

@@ -13,22 +13,22 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from trnet.allocator import keep_freed_memory
-from trnet.board import Board
 from trnet.enh.checkpoint import save_frontend
 from trnet.enh.config import EnhConfig
 from trnet.enh.dataset import RATE, Pairs, drawn, epoch_batches
 from trnet.enh.methods import build_method
 from trnet.enh.metrics import METRICS, mean_scores, pesq_of_pair, scores_of_pair
-from trnet.enh.pool import mapping
 from trnet.enh.schedule import best_epoch, is_finished, lr_at, score
-from trnet.errors import TrnetError
-from trnet.files import write_text
+from trnet.enh.workers import mapping
 from trnet.frontend.clips import enhance_clips
-from trnet.provenance import commit, machine, versions
-from trnet.train.checkpoint import load_checkpoint, save_checkpoint, way_out
-from trnet.train.seeding import seed_torch
-from trnet.weights import damage_of
+from trnet.runs.checkpoint import load_checkpoint, save_checkpoint, way_out
+from trnet.train.experiment_logger import Board
+from trnet.utils.allocator import keep_freed_memory
+from trnet.utils.errors import TrnetError
+from trnet.utils.files import write_text
+from trnet.utils.provenance import commit, machine, versions
+from trnet.utils.seeding import seed_torch
+from trnet.utils.state_dict import damage_of
 
 BAR = "{desc}: {percentage:3.0f}%|{bar}| epoch {n:.1f}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
 WORTH = 1000  # utterances of an epoch for which it pays to start processes that read them
@@ -68,7 +68,7 @@ class Run:
         Args:
             task: what to train.
             folder: of the run.
-            apply: maps a function over items, see `trnet.enh.pool`.
+            apply: maps a function over items, see `trnet.enh.workers`.
         """
         self.task, self.folder, self.apply = task, Path(folder), apply
         seed_torch(task.seed, "init")

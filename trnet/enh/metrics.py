@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from trnet.errors import TrnetError, missing_package
+from trnet.utils.errors import TrnetError, missing_package
 
 RATE = 16000  # Hz
 METRICS = ("si_sdr", "pesq", "stoi")

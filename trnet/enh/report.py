@@ -11,8 +11,8 @@ from pathlib import Path
 from trnet.enh.evaluate import Row
 from trnet.enh.metrics import METRICS, Scores, mean_scores
 from trnet.eval.coverage import Score, lacking, suffix_beside
-from trnet.eval.csvfile import integer, read_rows
-from trnet.files import write_text
+from trnet.eval.csv_files import integer, read_rows
+from trnet.utils.files import write_text
 
 COLUMNS = ("frontend", "seed", "snr_db", "n_utts", *METRICS)
 NOISY = "noisy"

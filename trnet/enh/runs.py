@@ -8,17 +8,17 @@ from pathlib import Path
 
 import torch
 
+from trnet.config.sections import as_dict, made_of
 from trnet.enh.config import EnhConfig
 from trnet.enh.dataset import Pairs
 from trnet.enh.loop import FRONTEND, LAST, SCORES, Task, check_chosen, read_last, train_run
 from trnet.enh.schedule import ends_at, goes_too_far
-from trnet.errors import TrnetError
 from trnet.kaldi.validate import PAIR_TABLES, valid_data_dir
-from trnet.lock import only_one
-from trnet.sections import as_dict, made_of
-from trnet.stamp import Stamp, dir_digest, file_digest, read_stamp
-from trnet.train.aside import make_way
-from trnet.train.checkpoint import way_out
+from trnet.runs.aside import make_way
+from trnet.runs.checkpoint import way_out
+from trnet.utils.errors import TrnetError
+from trnet.utils.locks import only_one
+from trnet.utils.stamp import Stamp, dir_digest, file_digest, read_stamp
 
 
 @dataclass(frozen=True)

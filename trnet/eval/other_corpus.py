@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from trnet.errors import TrnetError
-from trnet.experiment import Experiment
 from trnet.kaldi.validate import valid_data_dir
+from trnet.runs.experiment import Experiment
+from trnet.utils.errors import TrnetError
 
 
 @dataclass(frozen=True)

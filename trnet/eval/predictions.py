@@ -12,10 +12,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from sys import intern
 
-from trnet.errors import TrnetError
-from trnet.eval.csvfile import PathLike, integer, number, read_rows
-from trnet.eval.metrics import uar, war
-from trnet.files import write_text
+from trnet.eval.csv_files import PathLike, integer, number, read_rows
+from trnet.metrics import uar, war
+from trnet.utils.errors import TrnetError
+from trnet.utils.files import write_text
 
 SYSTEMS = ("baseline_c", "baseline_n", "baseline_e", "trnet", "trnet_wo_low", "trnet_wo_high")
 NOISES = ("clean", "esc", "musan")

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from trnet.errors import TrnetError
 from trnet.eval.coverage import lacking, scores_in, suffix_beside
-from trnet.eval.csvfile import PathLike
-from trnet.eval.figures import draw_figures
-from trnet.eval.material import Material
-from trnet.eval.page import render_page
+from trnet.eval.csv_files import PathLike
+from trnet.eval.html_report import render_page
+from trnet.eval.plots import draw_figures
 from trnet.eval.predictions import Predictions, read_results, score, write_results
+from trnet.eval.report_data import Material
 from trnet.eval.statistics import compute_statistics, write_statistics
 from trnet.eval.summary import make_board
 from trnet.eval.tables import Reference, make_sections, read_reference, render_markdown
-from trnet.files import write_bytes, write_text
+from trnet.utils.errors import TrnetError
+from trnet.utils.files import write_bytes, write_text
 
 PATTERNS = ("confusion_*.png", "c_vs_snr.png", "uar_vs_snr.png")
 

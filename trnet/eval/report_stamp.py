@@ -9,11 +9,11 @@ from typing import Any
 from tqdm import tqdm
 
 from trnet.conditions import CLEAN, Condition
+from trnet.config.sections import as_dict
 from trnet.eval.other_corpus import OtherCorpus
-from trnet.experiment import Experiment
 from trnet.folds import Fold
-from trnet.sections import as_dict
-from trnet.stamp import Stamp, digest, dir_digest, file_digest, read_stamp
+from trnet.runs.experiment import Experiment
+from trnet.utils.stamp import Stamp, digest, dir_digest, file_digest, read_stamp
 
 REVISION = 1  # raised when the code changes what is written
 STEP = "report"
@@ -29,7 +29,7 @@ def report_inputs(
     other: OtherCorpus | None,
     options: Mapping[str, object],
 ) -> dict[str, Any]:
-    """All that decides a report, as names and digests; for a :class:`trnet.stamp.Stamp`.
+    """All that decides a report, as names and digests; for a :class:`trnet.utils.stamp.Stamp`.
 
     Args:
         experiment: What the runs belong to.

@@ -5,18 +5,18 @@ from pathlib import Path
 from typing import Any
 
 from trnet.conditions import CLEAN, Condition
-from trnet.errors import TrnetError
 from trnet.eval.other_corpus import OtherCorpus
 from trnet.eval.predictions import Prediction, write_predictions
-from trnet.experiment import Experiment
+from trnet.features.cache import Item
 from trnet.folds import Fold
-from trnet.lock import only_one
-from trnet.stamp import Stamp, digest, file_digest, read_stamp
-from trnet.train.checkpoint import load_checkpoint, load_weights
-from trnet.train.data import BatchReader
-from trnet.train.decode import Answer, decode
+from trnet.runs.checkpoint import load_checkpoint, load_weights
+from trnet.runs.experiment import Experiment
+from trnet.train.batches import BatchReader
 from trnet.train.forward import input_kinds, make_model
-from trnet.train.store import Item
+from trnet.train.inference import Answer, decode
+from trnet.utils.errors import TrnetError
+from trnet.utils.locks import only_one
+from trnet.utils.stamp import Stamp, digest, file_digest, read_stamp
 
 BATCH = 64
 

@@ -11,9 +11,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from trnet.errors import TrnetError
-from trnet.eval.csvfile import PathLike
-from trnet.eval.grid import Condition, Grid, check_paired, make_grid
+from trnet.eval.csv_files import PathLike
 from trnet.eval.intervals import (
     AVERAGES,
     METRICS,
@@ -29,8 +27,10 @@ from trnet.eval.intervals import (
     sign_flip_p,
 )
 from trnet.eval.predictions import Prediction, Predictions, snr_text, system_key
+from trnet.eval.score_matrix import Condition, Grid, check_paired, make_grid
 from trnet.eval.summary import SYSTEM_NAMES, Group, count
-from trnet.files import write_text
+from trnet.utils.errors import TrnetError
+from trnet.utils.files import write_text
 
 OURS = "trnet"  # the system that the others are compared with
 FEWEST = 100  # resamples or permutations that can give an interval or a p

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trnet.eval.metrics import mean_std
 from trnet.eval.predictions import (
     Predictions,
     Result,
@@ -16,6 +15,7 @@ from trnet.eval.predictions import (
     noise_key,
     system_key,
 )
+from trnet.metrics import mean_std
 
 Group = tuple[str, str]  # a system with one front end: the rows of the tables
 Summary = tuple[float, float | None]  # mean, and standard deviation where there is one

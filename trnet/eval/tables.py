@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trnet.eval.csvfile import PathLike, number, read_rows
+from trnet.eval.csv_files import PathLike, number, read_rows
 from trnet.eval.predictions import Predictions, natural_key, noise_key, score, system_key
 from trnet.eval.statistics import Statistic, Statistics, explain, explain_tests
 from trnet.eval.summary import (

@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from trnet.config import Features
-from trnet.errors import TrnetError
+from trnet.audio.crop import read_heard
+from trnet.config.experiment import Features
+from trnet.config.sections import as_dict
 from trnet.features.fbank import fbank
-from trnet.heard import read_heard
 from trnet.kaldi.ark import FILES, ArkReader, decode, encode, write_ark
 from trnet.kaldi.data_dir import Clip, DataDir
-from trnet.parallel import imap
-from trnet.sections import as_dict
-from trnet.stamp import Stamp, dir_digest, file_digest, read_stamp
+from trnet.utils.errors import TrnetError
+from trnet.utils.stamp import Stamp, dir_digest, file_digest, read_stamp
+from trnet.utils.workers import imap
 
 STAMP = ".fbank.json"
 NEEDED = [name for name in FILES if name != "utt2checksum"]  # which older versions did not write

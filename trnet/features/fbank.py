@@ -3,8 +3,8 @@
 import torchaudio
 from torch import Tensor
 
-from trnet.config import Features
-from trnet.heard import num_frames
+from trnet.audio.crop import num_frames
+from trnet.config.experiment import Features
 
 INT16_SCALE = 32768.0  # Kaldi reads 16-bit integers
 

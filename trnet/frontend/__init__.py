@@ -12,7 +12,7 @@ import types
 import typing
 from typing import Any
 
-from trnet.errors import TrnetError, nearest, printable
+from trnet.config.sections import build_value
 from trnet.frontend.asteroid import AsteroidFrontEnd
 from trnet.frontend.base import FrontEnd
 from trnet.frontend.cmgan import CmganFrontEnd
@@ -27,9 +27,9 @@ from trnet.frontend.nsnet2 import NsNet2FrontEnd
 from trnet.frontend.own_code import named_in_errors
 from trnet.frontend.rnnoise import RnnoiseFrontEnd
 from trnet.frontend.speechbrain import SpeechbrainFrontEnd
-from trnet.names import frontend_id
-from trnet.numbers import shown
-from trnet.sections import build_value
+from trnet.utils.errors import TrnetError, nearest, printable
+from trnet.utils.names import frontend_id
+from trnet.utils.numbers import shown
 
 FRONTENDS: dict[str, type[FrontEnd]] = {
     "none": NoFrontEnd,

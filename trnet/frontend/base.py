@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trnet.errors import TrnetError
+from trnet.utils.errors import TrnetError
 
 
 class FrontEnd(nn.Module):

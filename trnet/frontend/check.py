@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trnet.errors import TrnetError
 from trnet.frontend.base import FrontEnd
 from trnet.frontend.clips import enhance_clips, enhance_utterance
+from trnet.utils.errors import TrnetError
 
 SHORTEST_S = 0.025  # a frame: shorter speech is refused in stage 1
 MAX_LAG_S = 0.001

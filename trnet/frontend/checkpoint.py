@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trnet.errors import TrnetError
-from trnet.weights import damage_of, listed, misfits
+from trnet.utils.errors import TrnetError
+from trnet.utils.state_dict import damage_of, listed, misfits
 
 FORMAT = "trnet-enh-1"
 """What the entry ``format`` of a checkpoint of a network trained with trnet says."""

@@ -3,10 +3,10 @@
 import numpy as np
 import torch
 
-from trnet.audio import SILENCE_RMS
-from trnet.errors import TrnetError
+from trnet.audio.reading import SILENCE_RMS
 from trnet.frontend.base import FrontEnd
 from trnet.frontend.own_code import named_in_errors
+from trnet.utils.errors import TrnetError
 
 
 def enhance_clips(frontend: FrontEnd, clips: list[np.ndarray], names: list[str]) -> list[np.ndarray]:

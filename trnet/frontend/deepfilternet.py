@@ -17,10 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trnet.errors import TrnetError, how_to_install
 from trnet.frontend.checkpoint import file_sha256
 from trnet.frontend.native_rate import NativeRateFrontEnd, by_frames
 from trnet.frontend.packages import import_package, package_version
+from trnet.utils.errors import TrnetError, how_to_install
 
 FRAME = 480
 """Samples at 48 kHz the library takes and gives at a time."""

@@ -14,19 +14,19 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from trnet.allocator import keep_freed_memory
-from trnet.audio import is_whole, lost, write_audio
-from trnet.config import Features
-from trnet.errors import TrnetError
-from trnet.files import flush_disks
+from trnet.audio.crop import heard_span, read_clip, read_heard, span_length
+from trnet.audio.reading import is_whole, lost, write_audio
+from trnet.config.experiment import Features
 from trnet.frontend import build_frontend
 from trnet.frontend.base import FrontEnd
 from trnet.frontend.clips import enhance_clips, enhance_utterance
-from trnet.heard import heard_span, read_clip, read_heard, span_length
 from trnet.kaldi.data_dir import Clip, DataDir, write_data_dir
-from trnet.lock import is_held, lock_of, only_one
-from trnet.parallel import imap
-from trnet.stamp import Stamp, dir_digest
+from trnet.utils.allocator import keep_freed_memory
+from trnet.utils.errors import TrnetError
+from trnet.utils.files import flush_disks
+from trnet.utils.locks import is_held, lock_of, only_one
+from trnet.utils.stamp import Stamp, dir_digest
+from trnet.utils.workers import imap
 
 CPU_CLIPS = 8  # in a batch: more gain nothing
 GPU_CLIPS, GPU_SECONDS = 64, 320.0  # in a batch, at most

@@ -10,14 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trnet.audio import SILENCE_RMS, read_audio
-from trnet.errors import TrnetError
+from trnet.audio.pipes import check_allowed, is_pipe, piped
+from trnet.audio.reading import SILENCE_RMS, read_audio
 from trnet.frontend.base import FrontEnd
 from trnet.frontend.checkpoint import files_sha256
 from trnet.kaldi.data_dir import read_table
 from trnet.kaldi.paths import resolve
-from trnet.numbers import real
-from trnet.pipes import check_allowed, is_pipe, piped
+from trnet.utils.errors import TrnetError
+from trnet.utils.numbers import real
 
 OPTION = "frontend_conf.allow_pipes: true"
 

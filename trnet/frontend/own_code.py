@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import torch
 
-from trnet.errors import TrnetError, first_line
+from trnet.utils.errors import TrnetError, first_line
 
 PASSED_ON = (TrnetError, OSError, MemoryError, torch.OutOfMemoryError)  # which say what to do
 

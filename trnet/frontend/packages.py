@@ -7,7 +7,7 @@ import importlib.metadata
 from pathlib import Path
 from types import ModuleType
 
-from trnet.errors import TrnetError, how_to_install, missing_package
+from trnet.utils.errors import TrnetError, how_to_install, missing_package
 
 
 def import_package(frontend: str, module: str, package: str, extra: str) -> ModuleType:

@@ -8,10 +8,10 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trnet.errors import TrnetError
 from trnet.frontend.checkpoint import files_sha256
 from trnet.frontend.native_rate import NativeRateFrontEnd
 from trnet.frontend.packages import package_version
+from trnet.utils.errors import TrnetError
 
 SHORTEST_S = 0.1
 """Shorter clips are filled up with zeros for the model: windows and strides have to fit in."""

@@ -10,10 +10,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from trnet.errors import TrnetError, nearest
 from trnet.frontend.checkpoint import load_strict
 from trnet.frontend.packages import import_package
 from trnet.frontend.pretrained import PretrainedFrontEnd
+from trnet.utils.errors import TrnetError, nearest
 
 INTERFACES = ("SepformerSeparation", "SpectralMaskEnhancement", "WaveformEnhancement")
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from trnet.frontend.base import FrontEnd, at_level, check_level
 from trnet.frontend.checkpoint import file_sha256, has_checkpoint, load_file, load_strict, trained_parts
-from trnet.frontend.sizes import given_sizes, stored_sizes
+from trnet.frontend.network_config import given_sizes, stored_sizes
 
 
 class TrainableFrontEnd(FrontEnd):

@@ -17,10 +17,10 @@ import kaldiio
 import numpy as np
 import xxhash
 
-from trnet.files import is_regular, whole_file
 from trnet.kaldi.data_dir import read_table, write_table
 from trnet.kaldi.paths import resolve
-from trnet.stamp import file_digest
+from trnet.utils.files import is_regular, whole_file
+from trnet.utils.stamp import file_digest
 
 FILES = ("feats.scp", "feats.ark", "utt2num_frames", "utt2checksum")
 KEY_END = b" "  # between a key and its matrix
@@ -86,8 +86,8 @@ class ArkReader:
         Args:
             folder: It holds feats.scp.
             checked: False: do without checksums (to measure what they cost).
-            ark_digest: Digest (`trnet.stamp.file_digest`) of the archive, for a folder without ``utt2checksum``; None:
-                nothing is known, and damage is found only where it breaks the format.
+            ark_digest: Digest (`trnet.utils.stamp.file_digest`) of the archive, for a folder without ``utt2checksum``;
+                None: nothing is known, and damage is found only where it breaks the format.
 
         Raises: TrnetError for tables that are missing or malformed.
         """

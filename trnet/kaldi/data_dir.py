@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from trnet.errors import TrnetError
-from trnet.files import read_text, write_text
+from trnet.audio.pipes import check_allowed, is_pipe
 from trnet.kaldi.paths import PLACE_WORD, is_place, resolve
-from trnet.numbers import real, whole
-from trnet.pipes import check_allowed, is_pipe
+from trnet.utils.errors import TrnetError
+from trnet.utils.files import read_text, write_text
+from trnet.utils.numbers import real, whole
 
 MEAN = "mean"  # of all channels
 Table = dict[str, str]

@@ -4,9 +4,9 @@ import os
 import re
 from pathlib import Path
 
-from trnet.errors import TrnetError, printable
-from trnet.names import check_text
-from trnet.pipes import is_pipe
+from trnet.audio.pipes import is_pipe
+from trnet.utils.errors import TrnetError, printable
+from trnet.utils.names import check_text
 
 PLACE_WORD = "is a place in an archive of audio, which is not read here; write the audio to a file and name that"
 

@@ -3,11 +3,11 @@
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from trnet.errors import TrnetError
 from trnet.kaldi.data_dir import DataDir
-from trnet.kaldi.rows import Rows, read_rows, shown
+from trnet.kaldi.tables import Rows, read_rows, shown
 from trnet.kaldi.value_rules import check_values, number_of
-from trnet.names import safe_name
+from trnet.utils.errors import TrnetError
+from trnet.utils.names import safe_name
 
 # what directories of speech (spk2gender too, where the corpus tells), of noise, and of pairs of speech must hold
 SPEECH_TABLES = ("wav.scp", "utt2spk", "spk2utt", "text", "utt2dur", "utt2emo", "utt2group")

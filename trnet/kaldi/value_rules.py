@@ -6,14 +6,14 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from trnet.errors import TrnetError
-from trnet.files import is_regular
+from trnet.audio.pipes import check_allowed, is_pipe
 from trnet.kaldi.ark import ark_entry
 from trnet.kaldi.data_dir import channel_of
 from trnet.kaldi.paths import audio_problem, resolve
-from trnet.kaldi.rows import Rows
-from trnet.numbers import real, whole
-from trnet.pipes import check_allowed, is_pipe
+from trnet.kaldi.tables import Rows
+from trnet.utils.errors import TrnetError
+from trnet.utils.files import is_regular
+from trnet.utils.numbers import real, whole
 
 LONGEST_S = 1e6  # of a recording, twelve days
 

@@ -4,12 +4,12 @@ from typing import Any
 
 from torch import nn
 
-from trnet.config import Classifier, Encoder, Gate, Pooling
-from trnet.errors import TrnetError, nearest
+from trnet.config.experiment import Classifier, Encoder, Gate, Pooling
+from trnet.config.sections import build
 from trnet.model.ser import SER
 from trnet.model.trnet import TRNet
-from trnet.numbers import whole
-from trnet.sections import build
+from trnet.utils.errors import TrnetError, nearest
+from trnet.utils.numbers import whole
 
 MODELS = ("ser", "trnet")
 KEYS = ("num_mels", "num_classes", "encoder", "pooling", "classifier", "gate", "bridge")

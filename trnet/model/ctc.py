@@ -7,12 +7,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trnet.config import Encoder
-from trnet.device import send
+from trnet.config.experiment import Encoder
 from trnet.model.encoder import size_after
 from trnet.model.frames import ValidFrames
 from trnet.model.ser import SER
 from trnet.model.trnet import TRNet
+from trnet.utils.device import send
 
 BLANK = 0
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trnet.config import Encoder
+from trnet.config.experiment import Encoder
 from trnet.model.frames import ValidFrames
 from trnet.model.spec_augment import SpecAugment
 

@@ -8,7 +8,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from trnet.device import send
+from trnet.utils.device import send
 
 
 class ValidFrames:

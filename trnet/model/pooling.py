@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from trnet.config import Pooling
+from trnet.config.experiment import Pooling
 from trnet.model.frames import ValidFrames
 
 

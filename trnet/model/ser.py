@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from trnet.config import Classifier, Encoder, Pooling
+from trnet.config.experiment import Classifier, Encoder, Pooling
 from trnet.model.encoder import ConvEncoder
 from trnet.model.frames import ValidFrames
 from trnet.model.pooling import AttentionPooling

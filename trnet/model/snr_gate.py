@@ -6,7 +6,7 @@ Always computed in float32: on raw log-mels the similarities of different SNRs d
 import torch
 from torch import Tensor, nn
 
-from trnet.config import Gate
+from trnet.config.experiment import Gate
 from trnet.model.frames import ValidFrames
 
 

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from trnet.config import Gate
+from trnet.config.experiment import Gate
 from trnet.model.bridge import Bridge
 from trnet.model.frames import ValidFrames
 from trnet.model.ser import SER

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from trnet.errors import TrnetError
+from trnet.utils.errors import TrnetError
 
 
 def rng_for(*key: object) -> np.random.Generator:

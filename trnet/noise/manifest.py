@@ -5,12 +5,12 @@ from collections.abc import Mapping
 import numpy as np
 from tqdm import tqdm
 
-from trnet.config import Features
-from trnet.errors import TrnetError
-from trnet.heard import read_clip, read_heard, span_length
+from trnet.audio.crop import read_clip, read_heard, span_length
+from trnet.config.experiment import Features
 from trnet.kaldi.data_dir import DataDir
 from trnet.noise.assign import assign_clips, rng_for
 from trnet.noise.mix import energy, is_silent, mix_at_snr, noise_segment
+from trnet.utils.errors import TrnetError
 
 TRIES = 20  # starts drawn before the loudest sample is centred
 WEAK_DB = -30.0  # a segment this far below its clip's mean power is passed over

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from trnet.audio import SILENCE_RMS
+from trnet.audio.reading import SILENCE_RMS
 
 
 def noise_segment(noise: np.ndarray, start: int, length: int) -> np.ndarray:

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import numpy as np
 
-from trnet.audio import is_whole, lost, write_audio
+from trnet.audio.crop import read_clip, read_heard, span_length
+from trnet.audio.reading import is_whole, lost, write_audio
 from trnet.conditions import Condition
-from trnet.config import Features, Simulation
-from trnet.errors import TrnetError
-from trnet.files import flush_disks
-from trnet.heard import read_clip, read_heard, span_length
+from trnet.config.experiment import Features, Simulation
 from trnet.kaldi.data_dir import Clip, DataDir, write_data_dir
 from trnet.noise.manifest import build_manifest, mixture
-from trnet.parallel import imap
-from trnet.stamp import Stamp, digest, dir_digest
+from trnet.utils.errors import TrnetError
+from trnet.utils.files import flush_disks
+from trnet.utils.stamp import Stamp, digest, dir_digest
+from trnet.utils.workers import imap
 
 COPIED = ("utt2spk", "text", "utt2emo", "utt2group", "utt2style", "utt2split")
 

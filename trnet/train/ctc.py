@@ -12,13 +12,13 @@ import torch
 from sentencepiece import SentencePieceProcessor
 from torch import Tensor
 
-from trnet.config import Config
-from trnet.errors import TrnetError
+from trnet.config.experiment import Config
+from trnet.model.batch import Batch
 from trnet.model.ctc import CTCHead, ctc_loss, frames_needed
 from trnet.model.encoder import size_after
 from trnet.model.frames import ValidFrames
-from trnet.train.batch import Batch
-from trnet.train.transcripts import Transcripts
+from trnet.train.text_normalisation import Transcripts
+from trnet.utils.errors import TrnetError
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from trnet.config import Config, System
+from trnet.config.experiment import Config, System
+from trnet.config.sections import as_dict
 from trnet.model import build_model
-from trnet.sections import as_dict
-from trnet.train.batch import Batch
+from trnet.model.batch import Batch
 
 
 class Output(NamedTuple):

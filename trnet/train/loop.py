@@ -16,19 +16,19 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from trnet.board import Board
-from trnet.errors import TrnetError
+from trnet.features.cache import Item
+from trnet.model.batch import Batch
+from trnet.runs.checkpoint import load_part, load_weights
+from trnet.runs.history import best_epoch
 from trnet.train.average import MovingAverage
-from trnet.train.batch import Batch
-from trnet.train.checkpoint import load_part, load_weights
+from trnet.train.batches import BatchReader, draw_conditions, training_batches
 from trnet.train.ctc import make_head
-from trnet.train.data import BatchReader, draw_conditions, training_batches
+from trnet.train.experiment_logger import Board
 from trnet.train.forward import make_model
-from trnet.train.history import best_epoch
 from trnet.train.run import Run
-from trnet.train.seeding import seed_torch
-from trnet.train.store import Item
 from trnet.train.task import Task, losses_of
+from trnet.utils.errors import TrnetError
+from trnet.utils.seeding import seed_torch
 
 BAR = "{desc}: {percentage:3.0f}%|{bar}| epoch {n:.1f}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
 LOOK_EVERY = {"cpu": 1, "cuda": 50}  # batches between two looks at the losses, for which a GPU has to stop

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from trnet.config import System
+from trnet.config.experiment import System
 from trnet.model.frames import ValidFrames
 
 

@@ -5,18 +5,18 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from trnet.board import Board
 from trnet.conditions import CLEAN
-from trnet.eval.metrics import uar
-from trnet.files import write_text
 from trnet.folds import Fold
-from trnet.provenance import commit, machine, versions
-from trnet.train.checkpoint import check_weights, save_checkpoint
-from trnet.train.data import draw_conditions
-from trnet.train.decode import decode
-from trnet.train.history import History, as_csv, best_epoch, is_finished
-from trnet.train.kept import check_best, read_last
+from trnet.metrics import uar
+from trnet.runs.checkpoint import check_weights, save_checkpoint
+from trnet.runs.history import History, as_csv, best_epoch, is_finished
+from trnet.runs.kept import check_best, read_last
+from trnet.train.batches import draw_conditions
+from trnet.train.experiment_logger import Board
+from trnet.train.inference import decode
 from trnet.train.task import Task
+from trnet.utils.files import write_text
+from trnet.utils.provenance import commit, machine, versions
 
 BATCH = 64  # utterances a batch in validation
 

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from trnet.conditions import Condition
-from trnet.config import Config, System
+from trnet.config.experiment import Config, System
+from trnet.features.cache import FeatureStore
+from trnet.model.batch import Batch
 from trnet.model.ctc import CTCHead, tapped
-from trnet.train.batch import Batch
+from trnet.train.batches import BatchReader
 from trnet.train.ctc import Targets, batch_loss
-from trnet.train.data import BatchReader
 from trnet.train.forward import input_kinds, run_model
 from trnet.train.losses import Losses, high_level_loss, low_level_loss, trnet_losses
-from trnet.train.store import FeatureStore
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from tqdm import tqdm
 
 from trnet.conditions import CLEAN
 from trnet.model.ser import SER
-from trnet.train.checkpoint import load_checkpoint, load_weights
-from trnet.train.data import BatchReader, scoring_batches
+from trnet.runs.checkpoint import load_checkpoint, load_weights
+from trnet.train.batches import BatchReader, scoring_batches
 
 
 @torch.inference_mode()

@@ -10,7 +10,7 @@ from trnet.enh.methods.base import Method, PesqMap
 from trnet.enh.methods.cmgan import CmganMethod
 from trnet.enh.methods.dccrn import DccrnMethod
 from trnet.enh.methods.dpt_fsnet import DptFsnetMethod
-from trnet.errors import TrnetError, nearest
+from trnet.utils.errors import TrnetError, nearest
 
 METHODS: dict[str, type[Method]] = {"cmgan": CmganMethod, "dccrn": DccrnMethod, "dpt_fsnet": DptFsnetMethod}
 

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from trnet.config.sections import build
 from trnet.enh.config import EnhConfig
-from trnet.errors import TrnetError
 from trnet.frontend import build_frontend
-from trnet.sections import build
-from trnet.train.checkpoint import load_part, load_weights, way_out
+from trnet.runs.checkpoint import load_part, load_weights, way_out
+from trnet.utils.errors import TrnetError
 
 PesqMap = Callable[[Sequence[tuple[np.ndarray, np.ndarray]]], list[float]]
 """PESQ of pairs (estimate, clean) of signals (samples,) at 16 kHz."""

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from trnet.config.sections import Section, within
 from trnet.enh.config import EnhConfig
 from trnet.enh.discriminator import MetricDiscriminator, normalised_pesq
 from trnet.enh.losses import magnitude
 from trnet.enh.methods.base import Method, PesqMap
 from trnet.frontend.cmgan.spectral import LARGEST_GAIN, compress, decompress, istft, pad_to_hop, stft, unit_rms
-from trnet.sections import Section, within
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn import functional
 
+from trnet.config.sections import Section, within
 from trnet.enh.losses import complex_l1, magnitude_l1, spectrum
 from trnet.enh.methods.base import Method
-from trnet.sections import Section, within
 
 
 @dataclass(frozen=True)

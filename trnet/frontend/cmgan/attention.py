@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from trnet.frontend.cmgan.conformer import FARTHEST
-from trnet.native import load
+from trnet.utils.compiler import load
 
 SOURCE = Path(__file__).with_name("attention.cpp")
 WIDTH = 16

@@ -11,10 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trnet.errors import TrnetError
 from trnet.frontend.checkpoint import state_of
+from trnet.frontend.cmgan.config import CmganSizes
 from trnet.frontend.cmgan.network import TscNet
-from trnet.frontend.cmgan.sizes import CmganSizes
 from trnet.frontend.cmgan.spectral import (
     HOP,
     RATE,
@@ -27,8 +26,9 @@ from trnet.frontend.cmgan.spectral import (
     unit_rms,
 )
 from trnet.frontend.cmgan.windows import over_windows
-from trnet.frontend.sizes import given_sizes
+from trnet.frontend.network_config import given_sizes
 from trnet.frontend.trainable import TrainableFrontEnd
+from trnet.utils.errors import TrnetError
 
 try:
     from trnet.frontend.cmgan import fast as fast_path

@@ -10,9 +10,9 @@ from typing import Any
 
 from torch import Tensor
 
-from trnet.errors import TrnetError
 from trnet.frontend.checkpoint import state_of
 from trnet.frontend.dccrn.transform import FilterBank
+from trnet.utils.errors import TrnetError
 
 _ARGS = {
     "architecture": "architecture",
@@ -32,7 +32,7 @@ def asteroid_parts(loaded: dict[str, Any], path: str) -> tuple[dict[str, Any], d
         path: where it came from, for messages.
 
     Returns:
-        The fields of :class:`trnet.frontend.dccrn.sizes.DccrnSizes`, and the state_dict.
+        The fields of :class:`trnet.frontend.dccrn.config.DccrnSizes`, and the state_dict.
 
     Raises:
         TrnetError: the checkpoint of another model or for several talkers, or arguments that are missing or unknown.

@@ -7,8 +7,8 @@ from typing import Any
 from torch import Tensor
 
 from trnet.frontend.dccrn.asteroid import asteroid_parts
+from trnet.frontend.dccrn.config import DccrnSizes
 from trnet.frontend.dccrn.network import Dccrn
-from trnet.frontend.dccrn.sizes import DccrnSizes
 from trnet.frontend.trainable import TrainableFrontEnd
 
 

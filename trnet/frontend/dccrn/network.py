@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trnet.frontend.dccrn.complex import ComplexProduct, Lstm, PartWise
-from trnet.frontend.dccrn.sizes import DccrnSizes
+from trnet.frontend.dccrn.config import DccrnSizes
 from trnet.frontend.dccrn.transform import FilterBank
 
 

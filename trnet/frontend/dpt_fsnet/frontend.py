@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from trnet.frontend.dpt_fsnet.config import DptFsnetSizes
 from trnet.frontend.dpt_fsnet.network import DptFsnet
-from trnet.frontend.dpt_fsnet.sizes import DptFsnetSizes
 from trnet.frontend.trainable import TrainableFrontEnd
 
 

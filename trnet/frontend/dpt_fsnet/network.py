@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trnet.frontend.dpt_fsnet.sizes import DptFsnetSizes
+from trnet.frontend.dpt_fsnet.config import DptFsnetSizes
 from trnet.frontend.dpt_fsnet.transformer import DualPath
 
 

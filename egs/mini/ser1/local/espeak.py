@@ -13,7 +13,7 @@ from types import TracebackType
 
 import numpy as np
 
-from trnet.errors import TrnetError, missing_package
+from trnet.utils.errors import TrnetError, missing_package
 
 try:
     import espeakng_loader

@@ -23,8 +23,8 @@ from espeak import RATE as MUSAN_RATE
 from espeak import Espeak, crowd
 from tqdm import tqdm
 
-from trnet.errors import TrnetError, one_line_errors
-from trnet.stamp import read_stamp
+from trnet.utils.errors import TrnetError, one_line_errors
+from trnet.utils.stamp import read_stamp
 
 STAMP = ".made.json"
 VERSION = 2  # part of the stamp: raise it when the same options give other bytes

@@ -20,7 +20,7 @@ from espeak import RATE, Espeak, Prosody
 from make_noise import coloured_noise, made_once
 from tqdm import tqdm
 
-from trnet.errors import one_line_errors
+from trnet.utils.errors import one_line_errors
 
 MIN_SECONDS, MAX_SECONDS = 1.0, 2.5
 CLASSES = ("ang", "hap", "neu", "sad")  # after merging exc into hap

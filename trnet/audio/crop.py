@@ -1,0 +1,84 @@
+"""The audio of utterances and noise clips in data dirs, and the span of an utterance that the model hears."""
+
+import math
+
+import numpy as np
+
+from trnet.audio.pipes import piped
+from trnet.audio.reading import decode, resampler
+from trnet.config.experiment import Features
+from trnet.kaldi.data_dir import Clip
+from trnet.utils.errors import TrnetError
+from trnet.utils.numbers import real
+
+LONGER_S = 0.05  # audio may be so much longer than utt2dur, seconds
+
+
+def own_length(seconds: float, features: Features) -> int:
+    """Samples of a whole utterance."""
+    return math.ceil(round(seconds * features.sample_rate, 3))
+
+
+def span_length(seconds: float, features: Features) -> int:
+    """Samples of an utterance that the model hears."""
+    return features.span if features.pad == "repeat" else min(own_length(seconds, features), features.span)
+
+
+def is_cut(seconds: float, features: Features) -> bool:
+    """Whether the model hears only the beginning of an utterance."""
+    return own_length(seconds, features) > features.span
+
+
+def num_frames(samples: int, features: Features) -> int:
+    """Frames of a clip of so many samples (Kaldi's snip-edges rule: whole windows only)."""
+    window = round(features.frame_length * features.sample_rate / 1000)
+    shift = round(features.frame_shift * features.sample_rate / 1000)
+    return max(0, 1 + (samples - window) // shift)
+
+
+def heard_span(samples: np.ndarray, span: int, pad: str) -> np.ndarray:
+    """The part that the model hears: cut to `span` samples; with ``pad="repeat"`` repeated up to them.
+
+    Noise is added and SNRs are measured on this span, as in the authors' release.
+    """
+    samples = samples[:span]
+    if pad == "repeat" and len(samples) < span:
+        samples = np.resize(samples, span)  # np.resize repeats
+    return samples
+
+
+def read_clip(clip: Clip, sample_rate: int) -> np.ndarray:
+    """Samples (n,) of one utterance or noise clip, at `sample_rate` Hz.
+
+    Raises: TrnetError if it cannot be read, or does not last as long as the data dir's utt2dur says.
+    """
+    source = piped(clip.command, clip.name) if clip.command else clip.path
+    where = clip.name if clip.command else str(clip.path)
+    samples, rate, _ = decode(source, clip.start_s, clip.end_s, clip.channel, where)
+    if clip.lasts:
+        _check_length(clip, len(samples), rate)
+    return samples if rate == sample_rate else resampler(rate, sample_rate)(samples)
+
+
+def _check_length(clip: Clip, samples: int, rate: int) -> None:
+    """Hold a clip against utt2dur: to a sample and the last digit that is written; it may be longer by two frames.
+
+    The two frames are for utt2dur made elsewhere, of counts of frames.
+    """
+    try:
+        stated = real(clip.lasts, 0)
+    except ValueError as error:
+        raise TrnetError(f"{clip.name}: utt2dur: {error}; prepare the data anew") from None
+    _, point, decimals = clip.lasts.partition(".")
+    digits = 0.5 * 10.0 ** -len(decimals) if point and decimals.isdecimal() else 0.0
+    slack, more = digits + 1.001 / rate, samples / rate - stated
+    if not -slack <= more <= max(slack, LONGER_S):
+        raise TrnetError(
+            f"{clip.name}: {clip.path} lasts {samples / rate:.6g} s, utt2dur says {stated:.6g} s; put it back as it "
+            "was, or remove it and run the stage that makes it again"
+        )
+
+
+def read_heard(clip: Clip, features: Features) -> np.ndarray:
+    """Samples (n,) of the span of an utterance that the model hears."""
+    return heard_span(read_clip(clip, features.sample_rate), features.span, features.pad)

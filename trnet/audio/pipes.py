@@ -1,0 +1,169 @@
+"""Kaldi's ``program arguments | program arguments |``: audio that programs write, run without a shell.
+
+Only the programs that are named run, in a process group of their own that is killed in the end, for a bounded time and
+output. What needs a shell (``;``, ``&``, redirections, ``$``, backticks) is refused.
+"""
+
+import os
+import selectors
+import shlex
+import signal
+import subprocess
+import tempfile
+import time
+from typing import BinaryIO
+
+from trnet.utils.errors import TrnetError
+
+LIMIT_S = 60.0  # a pipeline has ended by then
+LARGEST = 1 << 31  # bytes that it may write
+HEARD = 2000  # bytes of a program's complaints that are kept
+SHELL = ";&<>$`()\n"
+OPTION = "--allow-pipes true"
+
+
+def is_pipe(entry: str) -> bool:
+    """Whether an entry of a wav.scp is a command."""
+    return entry.endswith("|")
+
+
+def check_allowed(entry: str, allow_pipes: bool, where: str, option: str = OPTION) -> None:
+    """Raises: TrnetError for a command that may not run (`option` allows it), or cannot without a shell."""
+    if not allow_pipes:
+        raise TrnetError(
+            f"{where}: is a pipe; give {option} to run the programs that it names, or write the audio to a file"
+        )
+    parse(entry, where)
+
+
+def parse(entry: str, where: str) -> list[list[str]]:
+    """The programs of a pipeline, each with its arguments.
+
+    Args:
+        entry: ``sph2pipe -f wav a.sph | sox -t wav - -t wav - |``.
+        where: what to call it in messages.
+
+    Raises: TrnetError for what needs a shell, an open quotation mark, or no program between two ``|``.
+    """
+    programs, start, quote, skip = [], 0, "", False
+    for place, sign in enumerate(entry):
+        if skip:
+            skip = False
+        elif sign == "\\" and quote != "'":
+            skip = True
+        elif quote == "'" and sign != "'":
+            continue
+        elif sign in "$`" or (not quote and sign in SHELL):
+            raise TrnetError(
+                f"{where}: {sign!r} in its command needs a shell, and none runs; write the audio to a file"
+            )
+        elif sign in "'\"" and quote in ("", sign):
+            quote = "" if quote else sign
+        elif sign == "|" and not quote:
+            programs.append(entry[start:place])
+            start = place + 1
+    try:
+        words = [shlex.split(program) for program in programs]
+    except ValueError as error:  # an open quotation mark
+        raise TrnetError(f"{where}: its command cannot be read ({error}); mend it") from None
+    if quote or entry[start:].strip() or not all(words):
+        raise TrnetError(f"{where}: its command is not 'program arguments | ... |'; mend it")
+    return words
+
+
+def piped(entry: str, where: str) -> BinaryIO:
+    """What the programs of an entry write, in a temporary file, at its beginning.
+
+    Args:
+        entry: as for :func:`parse`.
+        where: what to call it in messages.
+
+    Raises: TrnetError if a program is missing, fails, does not end in time, or writes too much.
+    """
+    pipeline = parse(entry, where)
+    spool = tempfile.TemporaryFile()  # noqa: SIM115 (the caller closes it)
+    try:
+        _run(pipeline, spool, where)
+    except BaseException:
+        spool.close()
+        raise
+    spool.seek(0)
+    return spool
+
+
+def _run(pipeline: list[list[str]], spool: BinaryIO, where: str) -> None:
+    until = time.monotonic() + LIMIT_S
+    running: list[subprocess.Popen] = []
+    heard: list[bytes] = [b""] * len(pipeline)
+    try:
+        for program in pipeline:
+            running.append(_start(program, running, where))
+            if len(running) > 1:
+                running[-2].stdout.close()  # its own end: the next one has it
+        _read(running, heard, spool, until, where)
+        for process in running:
+            while os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
+                if time.monotonic() > until:
+                    raise _late(where)
+                time.sleep(0.002)
+    finally:
+        if running:
+            os.killpg(
+                running[0].pid, signal.SIGKILL
+            )  # the first one is not waited for yet: the number is still its own
+        for process in running:
+            process.wait()
+            for stream in (process.stdout, process.stderr):
+                stream.close()
+    for number, (process, program) in enumerate(zip(running, pipeline, strict=True)):
+        ended_early = process.returncode == -signal.SIGPIPE and number + 1 < len(running)  # nobody reads on
+        if process.returncode and not ended_early:
+            said = " ".join(heard[number].decode(errors="backslashreplace").split())
+            how = f"exit status {process.returncode}" if process.returncode > 0 else f"signal {-process.returncode}"
+            raise TrnetError(
+                f"{where}: {program[0]} failed ({how}{': ' if said else ''}{said[:300]}); mend its command"
+            )
+
+
+def _start(program: list[str], running: list[subprocess.Popen], where: str) -> subprocess.Popen:
+    try:
+        return subprocess.Popen(
+            program,
+            stdin=running[-1].stdout if running else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            process_group=running[0].pid if running else 0,
+        )
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise TrnetError(
+            f"{where}: {program[0]} cannot be started ({reason}); install it, or mend the command"
+        ) from None
+
+
+def _read(running: list[subprocess.Popen], heard: list[bytes], spool: BinaryIO, until: float, where: str) -> None:
+    """What the last program writes, and the first words of what each complains of, until all have closed both."""
+    with selectors.DefaultSelector() as waiting:
+        waiting.register(running[-1].stdout, selectors.EVENT_READ, None)
+        for number, process in enumerate(running):
+            waiting.register(process.stderr, selectors.EVENT_READ, number)
+        size = 0
+        while waiting.get_map():
+            ready = waiting.select(until - time.monotonic())
+            if time.monotonic() > until:
+                raise _late(where)
+            for key, _ in ready:
+                part = os.read(key.fd, 1 << 16)
+                if not part:
+                    waiting.unregister(key.fileobj)
+                elif key.data is None:
+                    size += len(part)
+                    if size > LARGEST:
+                        raise TrnetError(f"{where}: its command writes more than {LARGEST} bytes; mend it")
+                    spool.write(part)
+                else:
+                    heard[key.data] = (heard[key.data] + part)[:HEARD]
+
+
+def _late(where: str) -> TrnetError:
+    return TrnetError(f"{where}: its command did not end in {LIMIT_S:g} s; mend it, or write the audio to a file")

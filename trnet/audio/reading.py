@@ -1,0 +1,152 @@
+"""Reading speech and noise: any rate, channel count and container that libsndfile reads."""
+
+import functools
+import io
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from trnet.audio.containers import Damaged, check_container
+from trnet.audio.decoding import open_sound
+from trnet.utils.files import write_bytes
+
+SILENCE_RMS = 1e-5  # -100 dB of full scale: below this a recording holds no signal
+ZERO_CROSSINGS, ROLLOFF = 6, 0.99  # of torchaudio's Resample, a windowed sinc
+LARGEST_BANK = 1_000_000  # coefficients of all its filters together
+
+# What libsndfile reads by these names; other files (and hidden ones, as macOS leaves them) are not audio.
+AUDIO_SUFFIXES = frozenset(
+    ".wav .flac .ogg .oga .opus .mp3 .aif .aiff .aifc .au .snd .caf .w64 .rf64 .sph .nist .voc".split()
+)
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """What a decoded recording is: its own rate and channels, length in seconds, RMS of the mono mix."""
+
+    sample_rate: int
+    channels: int
+    seconds: float
+    rms: float
+
+
+def is_audio(path: Path) -> bool:
+    """Whether a file's name is that of a recording; hidden files are none."""
+    return path.suffix.lower() in AUDIO_SUFFIXES and not path.name.startswith(".")
+
+
+@functools.lru_cache(maxsize=8)
+def resampler(rate_in: int, rate_out: int) -> Callable[[np.ndarray], np.ndarray]:
+    """A function from samples (n,) float32 at one rate, Hz, to those at another, by torchaudio's default filter.
+
+    torchaudio has a filter of its own for each of the output's places between two samples of the input; where these
+    are thousands, as from 44,101 Hz, scipy goes through one long filter instead.
+    """
+    old, new = (rate // math.gcd(rate_in, rate_out) for rate in (rate_in, rate_out))
+    if new * (2 * filter_width(old, new) + old) > LARGEST_BANK:
+        return functools.partial(_resampled_by_scipy, old=old, new=new)
+    import torch  # here, because it takes seconds and most corpora need no resampling
+    import torchaudio
+
+    resample = torchaudio.transforms.Resample(rate_in, rate_out)
+    return lambda samples: resample(torch.from_numpy(samples)).numpy()
+
+
+def filter_width(old: int, new: int) -> int:
+    """Samples of the input that one of the output hears on either side, of rates without a common divisor."""
+    return math.ceil(ZERO_CROSSINGS * old / (min(old, new) * ROLLOFF))
+
+
+def _resampled_by_scipy(samples: np.ndarray, old: int, new: int) -> np.ndarray:
+    import scipy.signal  # here, because it takes half a second
+
+    crossing = max(old, new) / ROLLOFF  # samples at old * new Hz
+    reach = math.floor(ZERO_CROSSINGS * crossing)
+    time = np.arange(-reach, reach + 1) / crossing
+    taps = np.sinc(time) * np.cos(np.pi / 2 * time / ZERO_CROSSINGS) ** 2 / crossing
+    return scipy.signal.resample_poly(samples.astype(np.float64), new, old, window=taps).astype(np.float32)
+
+
+def decode(
+    file: Path | BinaryIO,
+    start_s: float = 0.0,
+    end_s: float | None = None,
+    channel: int | None = None,
+    where: str | None = None,
+) -> tuple[np.ndarray, int, int]:
+    """Mono samples (n,) float32, their rate in Hz, and the number of channels.
+
+    Args:
+        file: a path, or a seekable stream.
+        start_s: where to begin, seconds.
+        end_s: where to end; None: at the end.
+        channel: which one, from 0; None: the mean of all. A recording of one channel has no other.
+        where: what to call it in messages; its path if not given.
+
+    Raises: TrnetError if it cannot be decoded, is empty, cut short or holds NaN, or its channels cancel.
+    """
+    sound = open_sound(file, where)
+    blocks = list(sound.mono(channel, start_s, end_s))
+    return blocks[0] if len(blocks) == 1 else np.concatenate(blocks), sound.rate, sound.channels
+
+
+def inspect_audio(
+    path: Path, start_s: float = 0.0, end_s: float | None = None, channel: int | None = None
+) -> AudioInfo:
+    """Decode a recording to the end and say what it is.
+
+    Raises: TrnetError as :func:`decode`.
+    """
+    samples, rate, channels = decode(path, start_s, end_s, channel)
+    rms = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
+    return AudioInfo(rate, channels, len(samples) / rate, rms)
+
+
+def read_audio(
+    file: Path | BinaryIO,
+    rate: int,
+    start_s: float = 0.0,
+    end_s: float | None = None,
+    channel: int | None = None,
+    where: str | None = None,
+) -> np.ndarray:
+    """Samples (n,) float32 at `rate` Hz, resampled where the file has another; the rest as for :func:`decode`.
+
+    Raises: TrnetError as :func:`decode`.
+    """
+    samples, own_rate, _ = decode(file, start_s, end_s, channel, where)
+    return samples if own_rate == rate else resampler(own_rate, rate)(samples)
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a WAV that `write_audio` wrote is there, and not cut as by a power loss; only its header is read."""
+    try:
+        with open(path, "rb") as stream:
+            check_container(stream)
+            return stream.read(4) == b"RIFF"
+    except (OSError, Damaged):
+        return False
+
+
+def lost(folder: Path, files: Sequence[Path]) -> bool:
+    """Whether one of the files that make up a finished folder is gone or cut short, which is said."""
+    count = sum(not is_whole(path) for path in files)
+    if count:
+        print(f"{folder}: {count} of {len(files)} files are gone or cut short; they are made again")
+    return count > 0
+
+
+def write_audio(path: Path, samples: np.ndarray, rate: int) -> None:
+    """Write samples (n,) as 32-bit float WAV: no clipping, no rounding; whole or not at all.
+
+    Whoever declares them done calls `trnet.utils.files.flush_disks` before.
+    """
+    import scipy.io.wavfile  # here, because it takes half a second and reading does without
+
+    encoded = io.BytesIO()  # not by libsndfile: it writes the time of day into the file, and hides why a write failed
+    scipy.io.wavfile.write(encoded, rate, np.ascontiguousarray(samples, dtype=np.float32))
+    write_bytes(path, encoded.getvalue(), durable=False)

@@ -1,0 +1,223 @@
+"""Features in memory: read once from the archives, so that a batch is an index and not a file read."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import psutil
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from trnet.conditions import Condition
+from trnet.features.reader import Archives
+from trnet.model.batch import pad
+from trnet.utils.device import send
+from trnet.utils.errors import TrnetError
+
+CPU = torch.device("cpu")
+HOST, DISK = "pinned memory", "disk"
+
+Item = tuple[str, Condition]  # clean utterance id, condition
+Set = tuple[str, Condition]  # kind (noisy or enhanced) and condition: one archive
+
+
+@dataclass(frozen=True)
+class Room:
+    """Bytes that features may take on the device, beside a GPU in pinned memory of its host, and on a disk.
+
+    folder: where on the disk; None: nowhere.
+    """
+
+    device: int
+    host: int = 0
+    disk: int = 0
+    folder: Path | None = None
+
+
+def room_on(device: torch.device, runs: int = 1, folder: Path | None = None) -> Room:
+    """What one of `runs` processes that share the device may take: half of what is free (a quarter of the host's).
+
+    Args:
+        device: where batches are wanted.
+        runs: processes.
+        folder: on a disk of which features may take half of what is free; None: no disk.
+    """
+    here = runs * int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # processes of torchrun share the host, not a GPU
+    host = psutil.virtual_memory().available // here
+    writable = folder is not None and os.access(folder, os.W_OK)
+    disk = shutil.disk_usage(folder).free // 2 // here if writable else 0
+    if device.type != "cuda":
+        return Room(host // 2, 0, disk, folder)
+    return Room(torch.cuda.mem_get_info(device)[0] // 2 // runs, host // 4, disk, folder)
+
+
+@dataclass
+class _Block:
+    """Some archives' features one behind the other: flat (rows, F), first rows of archives, where they lie."""
+
+    flat: Tensor
+    first: dict[Set, int]
+    home: str
+
+    def gather(self, rows: list[int], lengths: Tensor) -> Tensor:
+        """Matrices that begin at `rows`, of `lengths` (B,) frames -> (B, T, F), zeros behind the end."""
+        device, total = self.flat.device, int(lengths.max())
+        steps = torch.arange(total)
+        real = steps[None, :] < lengths[:, None]  # (B, T)
+        index = torch.where(real, torch.tensor(rows)[:, None] + steps[None, :], 0).flatten()
+        room = torch.empty(len(index), self.flat.shape[1], device=device, pin_memory=self.home == HOST)
+        torch.index_select(self.flat, 0, send(index, device), out=room)
+        return room.view(*real.shape, -1).masked_fill_(~send(real, device)[..., None], 0)
+
+
+class FeatureStore:
+    """Features of a corpus: on the device as far as they fit, then in pinned memory, then in a file that is mapped into
+    memory, then in the archives.
+
+    Wherever they lie a batch holds the same numbers. The file has no name: it ends with the process, however that does.
+    """
+
+    def __init__(
+        self, archives: Archives, length: Mapping[str, int], device: torch.device, room: Room | None = None
+    ) -> None:
+        """A store that holds nothing yet.
+
+        Args:
+            archives: The dumped features.
+            length: Frames of each clean utterance id.
+            device: Where batches are wanted.
+            room: What may be taken; None: what `room_on` says.
+        """
+        self.archives, self.length, self.device = archives, length, device
+        self.room = room_on(device) if room is None else room
+        self._blocks: list[_Block] = []
+        self._row: dict[str, int] = {}  # first row of an utterance within its archive
+        self._wanted: tuple[frozenset[Set], frozenset[str]] = (frozenset(), frozenset())
+
+    @property
+    def held(self) -> set[Set]:
+        """The archives that are in memory."""
+        return {each for block in self._blocks for each in block.first}
+
+    def hold(self, sets: Collection[Set], utts: Collection[str]) -> None:
+        """Read these utterances of these archives into memory, beside what is there, as far as there is room.
+
+        Raises: TrnetError if features are missing, damaged, or of another length than `length` says.
+        """
+        wanted = (self._wanted[0] | set(sets), self._wanted[1] | set(utts))
+        if wanted != self._wanted:
+            self._wanted = wanted
+            self._fill()
+
+    def halve(self) -> bool:
+        """Give half of what is held on the device back, after an out-of-memory error; False if nothing is."""
+        there = next((block.flat for block in self._blocks if block.home == self.device.type), None)
+        if there is None:
+            return False
+        self.room = replace(self.room, device=there.nbytes // 2)
+        del there
+        self._fill()
+        return True
+
+    def _fill(self) -> None:
+        self._blocks, self._row, rows = [], {}, 0
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        sets, utts = sorted(self._wanted[0], key=lambda each: (each[1].name, each[0])), sorted(self._wanted[1])
+        for utt in utts:
+            self._row[utt] = rows
+            rows += self.length[utt]
+        if not sets or not rows:
+            return
+        mels = self._matrix(sets[0], utts[0]).shape[1]
+        size = 4 * rows * mels  # bytes of an archive, float32
+        parts, begin = [], 0
+        for home, room in ((self.device.type, self.room.device), (HOST, self.room.host), (DISK, self.room.disk)):
+            count, flat = min(len(sets) - begin, room // size), None
+            while count and flat is None:
+                flat = self._room_for(count * rows, mels, home)
+                count = count // 2 if flat is None else count
+            if flat is None:
+                continue
+            parts.append((flat, sets[begin : begin + count], home))
+            begin += count
+        with tqdm(total=begin * len(utts), desc="features", unit="utt", leave=False) as bar:
+            self._blocks = [self._read(flat, part, utts, rows, home, bar) for flat, part, home in parts]
+
+    def _read(self, flat: Tensor, sets: list[Set], utts: list[str], rows: int, home: str, bar: tqdm) -> _Block:
+        first = {each: number * rows for number, each in enumerate(sets)}
+        for each, start in first.items():
+            stage = flat[start : start + rows] if flat.device.type == "cpu" else torch.empty(rows, flat.shape[1])
+            for utt in utts:
+                begin = self._row[utt]
+                stage[begin : begin + self.length[utt]] = torch.from_numpy(self._matrix(each, utt).copy())
+                bar.update()
+            if flat.device.type != "cpu":
+                flat[start : start + rows] = stage
+        return _Block(flat, first, home)
+
+    def _room_for(self, rows: int, mels: int, home: str) -> Tensor | None:
+        """(rows, mels) float32; None, which is said, where a place gives less than it told: a quota, or others."""
+        try:
+            return self._empty(rows, mels, home)
+        except (torch.OutOfMemoryError, OSError) as error:
+            where = self.room.folder if home == DISK else home
+            why = error.strerror if isinstance(error, OSError) else "out of memory"
+            print(f"{where}: no room for {4e-6 * rows * mels:.0f} MB of features ({why}); fewer are tried")
+            return None
+
+    def _empty(self, rows: int, mels: int, home: str) -> Tensor:
+        """(rows, mels) float32 on the device, in pinned memory, or in a nameless file."""
+        if home == DISK:
+            with tempfile.TemporaryFile(dir=self.room.folder) as file:
+                os.posix_fallocate(file.fileno(), 0, 4 * rows * mels)  # all of it, so that no write finds the disk full
+                return torch.from_numpy(np.memmap(file, np.float32, "r+", shape=(rows, mels)))
+        device = CPU if home == HOST else self.device
+        return torch.empty(rows, mels, device=device, pin_memory=home == HOST)
+
+    def _matrix(self, each: Set, utt: str) -> np.ndarray:
+        kind, condition = each
+        matrix = self.archives.matrix(kind, utt, condition)
+        if len(matrix) != self.length[utt]:
+            raise TrnetError(
+                f"{utt}: {len(matrix)} {kind} frames for {self.length[utt]} clean ones; run stages 2 to 4 again"
+            )
+        return matrix
+
+    def stack(self, kind: str, items: Sequence[Item]) -> Tensor:
+        """Features (B, T, F) float32 on the device of a kind (noisy or enhanced), zeros behind each end.
+
+        Raises: TrnetError if features are missing, damaged, or of another length than `length` says.
+        """
+        lengths = torch.tensor([self.length[utt] for utt, _ in items])
+        homes = [self._home((kind, condition), utt) for utt, condition in items]
+        parts = []
+        for block in self._blocks:
+            members = [i for i, home in enumerate(homes) if home is block]
+            if members:
+                rows = [block.first[kind, items[i][1]] + self._row[items[i][0]] for i in members]
+                parts.append((members, block.gather(rows, lengths[members])))
+        if members := [i for i, home in enumerate(homes) if home is None]:
+            matrices = [self._matrix((kind, items[i][1]), items[i][0]) for i in members]
+            parts.append((members, pad(matrices)))
+        if len(parts) == 1:
+            return send(parts[0][1], self.device)
+        stacked = torch.zeros(len(items), int(lengths.max()), parts[0][1].shape[2], device=self.device)
+        for members, found in parts:
+            stacked[send(torch.tensor(members), self.device), : found.shape[1]] = send(found, self.device)
+        return stacked
+
+    def _home(self, each: Set, utt: str) -> _Block | None:
+        if utt not in self._row:
+            return None
+        return next((block for block in self._blocks if each in block.first), None)
+
+
+def sets_of(kinds: Iterable[str], conditions: Iterable[Condition]) -> set[Set]:
+    """The archives of kinds of features under conditions."""
+    return {(kind, condition) for kind in kinds for condition in conditions}

@@ -1,0 +1,57 @@
+"""The dumped features of a corpus: Kaldi archives by kind and condition."""
+
+from pathlib import Path
+
+import numpy as np
+
+from trnet.conditions import Condition
+from trnet.features.archive import open_features
+from trnet.kaldi.ark import ArkReader
+from trnet.kaldi.data_dir import read_table
+from trnet.utils.errors import TrnetError
+from trnet.utils.numbers import whole
+
+AGAIN = "remove that file and run stage 4 again"  # which leaves alone what is there
+
+
+class Archives:
+    """The dumped features of one corpus: unprocessed under ``<dump>/raw``, enhanced under ``<dump>/<frontend>``."""
+
+    def __init__(self, dump: Path, frontend: str, corpus: str, dim: int | None = None) -> None:
+        """Name the folders; `dim`: what each frame must have (None: not looked at)."""
+        self.dump, self.frontend, self.corpus, self.dim = Path(dump), frontend, corpus, dim
+        self._readers: dict[Path, ArkReader] = {}
+
+    def folder(self, kind: str, condition: Condition) -> Path:
+        """Where the features of a kind (noisy or enhanced) and condition lie."""
+        return self.dump / ("raw" if kind == "noisy" else self.frontend) / condition.data_name(self.corpus)
+
+    def matrix(self, kind: str, utt: str, condition: Condition) -> np.ndarray:
+        """Features (frames, mels) float32 of a clean utterance id under a condition.
+
+        Raises: TrnetError if they were not dumped, or the archive is damaged.
+        """
+        folder = self.folder(kind, condition)
+        if folder not in self._readers:
+            self._readers[folder] = open_features(folder)
+        key = condition.utt(utt)
+        try:
+            matrix = self._readers[folder][key]
+        except KeyError:
+            raise TrnetError(f"{folder}/feats.scp: no features of {key}; {AGAIN}") from None
+        except (OSError, ValueError) as error:
+            raise TrnetError(f"{folder}/feats.ark: cannot read {key} ({error}); {AGAIN}") from None
+        if self.dim not in (None, matrix.shape[1]):
+            raise TrnetError(f"{folder}/feats.ark: {key} has {matrix.shape[1]} values a frame, not {self.dim}; {AGAIN}")
+        return matrix
+
+    def lengths(self, condition: Condition) -> dict[str, int]:
+        """Frames of each utterance, by its id under the condition.
+
+        Raises: TrnetError if the table is missing or malformed.
+        """
+        path = self.folder("noisy", condition) / "utt2num_frames"
+        try:
+            return {utt: whole(count, low=1) for utt, count in read_table(path).items()}
+        except ValueError as error:
+            raise TrnetError(f"{path}: {error}; {AGAIN}") from None

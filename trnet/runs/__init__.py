@@ -1,0 +1,1 @@
+"""Runs: what they are made from, where they lie, which are finished."""

@@ -1,0 +1,82 @@
+"""Which items an epoch has, in which batches, and who makes the batches."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from trnet.conditions import CLEAN, Condition
+from trnet.features.cache import FeatureStore, Item
+from trnet.model.batch import Batch
+from trnet.noise.assign import rng_for
+
+
+class BatchReader:
+    """Makes batches of the kinds of features that a system hears.
+
+    `target`: the kind that X_s is of clean speech, where it is wanted; `h_s` (D,) of the teacher by utterance.
+    """
+
+    def __init__(
+        self,
+        store: FeatureStore,
+        labels: Mapping[str, int],
+        kinds: Sequence[str],
+        target: str | None = None,
+        h_s: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        self.store, self.labels, self.kinds, self.target, self.h_s = store, labels, tuple(kinds), target, h_s
+
+    def read(self, items: Sequence[Item]) -> Batch:
+        """One batch, on the store's device.
+
+        Raises: TrnetError if features are missing, or of another length than the clean ones.
+        """
+        stacks = {kind: self.store.stack(kind, items) for kind in self.kinds}
+        if self.target is not None:
+            stacks["clean"] = self.store.stack(self.target, [(utt, CLEAN) for utt, _ in items])
+        batch = Batch(
+            tuple(items),
+            torch.tensor([self.store.length[utt] for utt, _ in items]),
+            torch.tensor([self.labels[utt] for utt, _ in items]),
+            h_s=None if self.h_s is None else torch.stack([self.h_s[utt] for utt, _ in items]),
+            **stacks,
+        )
+        return batch.to(self.store.device)
+
+
+def draw_conditions(utts: Sequence[str], conditions: Sequence[Condition], how: str, *key: object) -> list[Item]:
+    """Items of one epoch: each utterance under one condition drawn by `key`, or (``how="all"``) under every one."""
+    if how == "all":
+        return [(utt, condition) for utt in utts for condition in conditions]
+    drawn = rng_for(*key, "conditions").integers(0, len(conditions), len(utts))
+    return [(utt, conditions[i]) for utt, i in zip(utts, drawn, strict=True)]
+
+
+def training_batches(
+    items: list[Item], length: Mapping[str, int], batch_size: int, bucketing: int, *key: object
+) -> Iterator[list[Item]]:
+    """Items in random batches: shuffled, pools of `bucketing` batches sorted by length, batches shuffled.
+
+    The last batch of one item is left out (BatchNorm cannot take it).
+    """
+    rng = rng_for(*key, "batches")
+    shuffled = [items[i] for i in rng.permutation(len(items))]
+    pool = max(1, bucketing) * batch_size
+    if bucketing > 1:
+        shuffled = [
+            item
+            for start in range(0, len(shuffled), pool)
+            for item in sorted(shuffled[start : start + pool], key=lambda item: length[item[0]])
+        ]
+    batches = [shuffled[start : start + batch_size] for start in range(0, len(shuffled), batch_size)]
+    batches = [batch for batch in batches if len(batch) > 1]
+    for i in rng.permutation(len(batches)):
+        yield batches[i]
+
+
+def scoring_batches(items: Sequence[Item], length: Mapping[str, int], batch_size: int) -> Iterator[list[Item]]:
+    """Every item once, sorted by length, so that little is padded."""
+    ordered = sorted(items, key=lambda item: (length[item[0]], item[0], item[1].name))
+    for start in range(0, len(ordered), batch_size):
+        yield ordered[start : start + batch_size]

@@ -1,0 +1,68 @@
+"""What a result was made with: commit, machine, versions."""
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+import torch
+
+from trnet import __version__
+
+CHECKOUT = Path(__file__).parents[2]
+
+CODE = ("*.py", "*.yaml", "*.sh", "*.cpp")  # untracked files that may decide a result
+ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")  # set where trnet runs inside a hook of another checkout
+PATIENCE_S = 20.0  # of a git that waits for a slow disk
+
+
+def commit() -> str:
+    """Short commit of the checkout that holds this package; the version where there is none, or git cannot say.
+
+    ``-dirty`` stands behind it where tracked files differ from it, ``+untracked`` where there is code or configuration
+    that git does not know.
+    """
+    try:
+        _git("ls-files", "--error-unmatch", "trnet/utils/provenance.py")  # not a checkout around an installed package
+        described = _git("describe", "--always", "--dirty", "--abbrev=10")
+        untracked = _git("ls-files", "--others", "--exclude-standard", "--", *CODE)
+    except (OSError, subprocess.SubprocessError):
+        return f"no checkout, version {__version__}"
+    return described + ("+untracked" if untracked else "")
+
+
+def _git(*words: str) -> str:
+    """What git says of the checkout.
+
+    Raises: OSError or SubprocessError if it is not there, refuses, or takes too long.
+    """
+    command = ["git", "-C", str(CHECKOUT), *words]
+    environment = {key: value for key, value in os.environ.items() if key not in ELSEWHERE}
+    environment["GIT_OPTIONAL_LOCKS"] = "0"
+    options = {"capture_output": True, "text": True, "errors": "replace", "check": True, "stdin": subprocess.DEVNULL}
+    return subprocess.run(command, env=environment, timeout=PATIENCE_S, **options).stdout.strip()
+
+
+def machine(device: torch.device) -> str:
+    """Processor and cores, or the GPU."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    model = platform.processor() or platform.machine()
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                model = line.partition(":")[2].strip()
+                break
+    except OSError:
+        pass
+    capability = torch.backends.cpu.get_cpu_capability()
+    return f"{model}, {os.cpu_count()} cores, {capability}, {torch.get_num_threads()} threads"
+
+
+def versions() -> str:
+    """Versions of Python and of the packages that decide numbers."""
+    packages = ("torch", "torchaudio", "numpy", "scikit-learn")
+    return ", ".join(
+        [f"Python {platform.python_version()}", *(f"{p} {importlib.metadata.version(p)}" for p in packages)]
+    )
