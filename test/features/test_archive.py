@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from tiny import hiss, speech_dir
 
 from trnet.conditions import CLEAN
-from trnet.config.experiment import Features
+from trnet.config import Features
 from trnet.features import archive
 from trnet.features.archive import make_archives, open_features
 from trnet.features.reader import Archives
