@@ -14,6 +14,8 @@ from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
+from trnet.utils import logs
+
 IN_THE_WAY = (
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG),
     *(errno.ENOENT, errno.ELOOP, errno.ENXIO, errno.ETXTBSY, errno.ENOTEMPTY),
@@ -174,6 +176,7 @@ def one_line_errors(main: Callable[..., int | None]) -> Callable[..., int]:
     @functools.wraps(main)
     def run(*args, **kwargs) -> int:
         _fill_closed_streams()
+        logs.configure()
         if threading.current_thread() is threading.main_thread():
             for stop in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(stop, signal.default_int_handler)  # KeyboardInterrupt, so that all is cleaned up

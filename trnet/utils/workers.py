@@ -16,6 +16,7 @@ from typing import Any, Generic, TypeVar
 
 from tqdm import tqdm
 
+from trnet.utils import logs
 from trnet.utils.errors import TrnetError
 
 Item = TypeVar("Item")
@@ -34,6 +35,7 @@ def _start_worker(initializer: Callable[..., None] | None, args: tuple[Any, ...]
     """
     global _not_begun
     end_with_parent()
+    logs.configure()
     os.environ["OMP_NUM_THREADS"] = "1"  # for libraries that are loaded from here on
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
