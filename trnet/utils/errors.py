@@ -72,7 +72,7 @@ def one_line(error: BaseException) -> str | None:
     if isinstance(error, MemoryError):
         return "out of memory; ask for less at a time (--nj, training.batch_size), or use a machine with more"
     if type(error).__name__ == "OutOfMemoryError":  # torch's, which is not imported for it
-        return f"{first_line(error)} Ask for less at a time, or free the GPU"
+        return f"{first_line(error)} Lower training.batch_size or --nj, or free the GPU"
     return None
 
 
