@@ -18,9 +18,10 @@ sys.path.insert(0, str(Path(__file__).parent))  # `test` itself is a package of 
 
 from tiny import Tiny, make_tiny
 
-from trnet.utils import files
+from trnet.utils import files, logs
 
 BROWSERS = ("chromium", "chromium-headless-shell", "google-chrome", "chrome", "chromium-browser")
+logs.configure()  # as commands do: what a library reports is in capsys too
 THREADS = int(os.environ.get("TRNET_TEST_THREADS", "1"))
 
 
