@@ -89,7 +89,7 @@ def main(args: list[str] | None = None) -> None:
         raise TrnetError("--reference: its figures are not of --test-corpus; leave one of the two out")
     names = opts.systems or list(experiment.config.systems)
     folds = pick_folds(experiment.folds, opts.folds)
-    conditions = noisy_conditions(opts.noises, experiment.config.simulation.snrs)
+    conditions = noisy_conditions(opts.noises, experiment.config.simulation.all_snrs)
     runs = [(name, fold, seed) for name in names for fold in folds for seed in opts.seeds]
     read_files(opts)
     options = report_options(opts)
