@@ -73,10 +73,10 @@ def main(args: list[str] | None = None) -> None:
     _prepare(opts.threads)
     with tempfile.TemporaryDirectory() as folder:
         corpus = make_corpus(Path(folder), config, opts.utterances, opts.seconds, os.cpu_count() or 1)
-        numbers = _measure(corpus, opts.system, device, opts.epochs, opts.runs, opts.threads, opts.workers)
-    numbers |= {"machine": machine(device), "commit": commit(), "versions": versions(), "threads": opts.threads}
-    numbers |= {"system": opts.system, "precision": config.training.precision, "seconds": opts.seconds}
-    hand_out(numbers, _markdown(numbers), opts)
+        found = _measure(corpus, opts.system, device, opts.epochs, opts.runs, opts.threads, opts.workers)
+    found |= {"machine": machine(device), "commit": commit(), "versions": versions(), "threads": opts.threads}
+    found |= {"system": opts.system, "precision": config.training.precision, "seconds": opts.seconds}
+    hand_out(found, _markdown(found), opts)
 
 
 def _prepare(threads: int) -> None:
@@ -150,14 +150,14 @@ def _peak(device: torch.device, threads: int, precision: str) -> float:
     return gpu_gflops(device, torch.bfloat16 if precision == "bf16" else torch.float32)
 
 
-def _markdown(numbers: dict[str, Any]) -> str:
+def _markdown(found: dict[str, Any]) -> str:
     """The table with what it was measured on."""
     lines = [
-        f"{numbers['system']}, utterances of {numbers['seconds']:g} s, {numbers['precision']}, {numbers['threads']} threads a run; "
-        f"{numbers['machine']}; commit {numbers['commit']}; {numbers['versions']}.",
+        f"{found['system']}, utterances of {found['seconds']:g} s, {found['precision']}, {found['threads']} threads a run; "
+        f"{found['machine']}; commit {found['commit']}; {found['versions']}.",
         "",
-        f"{numbers['gflop_per_utterance']:.2f} GFLOP an utterance, forward and backward; products of large matrices reach "
-        f"{numbers['matmul_gflop_per_s']:.0f} GFLOP/s.",
+        f"{found['gflop_per_utterance']:.2f} GFLOP an utterance, forward and backward; products of large matrices reach "
+        f"{found['matmul_gflop_per_s']:.0f} GFLOP/s.",
         "",
         "| fed by | utterances/s | steps/s | of the bare step, a run | waiting for data | of the matmul rate |",
         "|---|--:|--:|--:|--:|--:|",
