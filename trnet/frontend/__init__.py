@@ -11,10 +11,7 @@ import types
 import typing
 from typing import Any
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
-
-from trnet.config.parts import load_class
-from trnet.config.section import Section, first_problem
+from trnet.config import check_value, load_class
 from trnet.frontend.asteroid import AsteroidFrontEnd
 from trnet.frontend.base import FrontEnd
 from trnet.frontend.cmgan import CmganFrontEnd
@@ -31,7 +28,7 @@ from trnet.frontend.rnnoise import RnnoiseFrontEnd
 from trnet.frontend.speechbrain import SpeechbrainFrontEnd
 from trnet.utils.errors import TrnetError, nearest, printable
 from trnet.utils.names import frontend_id
-from trnet.utils.numbers import real, shown, whole
+from trnet.utils.numbers import shown
 
 FRONTENDS: dict[str, type[FrontEnd]] = {
     "none": NoFrontEnd,
@@ -118,35 +115,28 @@ def _typed(name: str, cls: type[FrontEnd], conf: dict[str, Any]) -> dict[str, An
         hints = typing.get_type_hints(cls.__init__)
     except Exception:  # annotations for type checkers only
         return conf
-    typed = {}
+    typed = dict(conf)
     for key, value in conf.items():
         kind = hints.get(key, Any)
+        if not _is_plain(kind):
+            continue
         try:
-            typed[key] = _checked(kind, value, key in cls.path_options) if _is_plain(kind) else value
+            checked = check_value(kind, value, key)
+            for each in checked if isinstance(checked, list) else [checked]:
+                _check_range(each, key, key in cls.path_options)
         except ValueError as error:
-            raise TrnetError(f"frontend_conf of {name!r}: {key}: {error}: correct it there") from None
+            raise TrnetError(f"frontend_conf of {name!r}: {error}: correct it there") from None
+        if isinstance(value, str):  # a number in quotes; others stay as written, as fingerprints have them
+            typed[key] = checked
     return typed
 
 
-def _checked(kind: Any, value: Any, is_path: bool) -> Any:
-    """A value of a type; a number in quotes becomes a number, other values stay as written, as fingerprints have them.
-
-    Raises:
-        ValueError: when it is of another type, an unreasonable number, or no path.
-    """
-    kinds = typing.get_args(kind) or (kind,)
-    if isinstance(value, str) and str not in kinds and {int, float} & {*kinds}:
-        value = real(value) if float in kinds else whole(value)
-    try:
-        TypeAdapter(kind, config=ConfigDict(strict=True, allow_inf_nan=False)).validate_python(value)
-    except ValidationError as error:
-        raise ValueError(first_problem(error, Section)[1]) from None
-    for each in value if isinstance(value, list) else [value]:
-        if isinstance(each, int | float) and abs(each) > LARGEST:
-            raise ValueError(f"{shown(each)} must be from {-LARGEST:g} to {LARGEST:g}")
-        if is_path and isinstance(each, str) and not (each.strip() and each.isprintable()):
-            raise ValueError(f"'{printable(each)}' is no path; give one, or remove the option")
-    return value
+def _check_range(value: Any, key: str, is_path: bool) -> None:
+    """Raises: ValueError for an unreasonable number, and a text that is no path."""
+    if isinstance(value, int | float) and abs(value) > LARGEST:
+        raise ValueError(f"{key}: {shown(value)} must be from {-LARGEST:g} to {LARGEST:g}")
+    if is_path and isinstance(value, str) and not (value.strip() and value.isprintable()):
+        raise ValueError(f"{key}: '{printable(value)}' is no path; give one, or remove the option")
 
 
 def _is_plain(kind: Any) -> bool:
