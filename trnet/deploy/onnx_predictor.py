@@ -3,7 +3,6 @@
 import os
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +61,7 @@ class OnnxPredictor(Answering):
             raise TrnetError(str(error)) from None
         except (TypeError, ValueError) as error:
             raise TrnetError(f"{self.model.where}config.json: is damaged ({error}); export the model again") from None
-        super().__init__(features, self.model.classes, lambda *rates: partial(onnx_numpy.resample, rates=rates))
+        super().__init__(features, self.model.classes)
         self._cores, self._unusable = ThreadPoolExecutor(os.cpu_count()), onnx_numpy.Unusable
 
     def say(self, clips: list[np.ndarray], names: list[str]) -> list[Said]:

@@ -17,10 +17,9 @@ import numpy as np
 
 from trnet.audio.decoding import BLOCK, Mix, check_rate, finite, open_sound
 from trnet.audio.pipes import piped
-from trnet.audio.reading import filter_width, resampler
+from trnet.audio.resampling import Resampler
 from trnet.utils.errors import TrnetError
 
-Resampler = Callable[[int, int], Callable[[np.ndarray], np.ndarray]]
 Blocks = tuple[int, float | None, Iterable[np.ndarray]]
 
 
@@ -113,35 +112,14 @@ def _decoded(file: Path | BinaryIO, where: str, channel: int | None) -> Blocks:
     return sound.rate, sound.frames and sound.frames / sound.rate, sound.mono(channel)
 
 
-def resampled(
-    blocks: Iterable[np.ndarray], rate_in: int, rate_out: int, make: Resampler = resampler
-) -> Iterator[np.ndarray]:
-    """Blocks at another rate, together what resampling the whole at once gives.
-
-    The filter takes `o` samples to `n` at a time; a piece is resampled with as many neighbours as the filter reaches.
-    `make` gives the function that does it, with torchaudio's filter.
-    """
+def resampled(blocks: Iterable[np.ndarray], rate_in: int, rate_out: int) -> Iterator[np.ndarray]:
+    """Blocks (n,) at `rate_in` Hz as blocks at `rate_out` Hz, together what `trnet.audio.resampling.resample` gives."""
     if rate_in == rate_out:
         yield from blocks
         return
-    o, n = rate_in // math.gcd(rate_in, rate_out), rate_out // math.gcd(rate_in, rate_out)
-    width = filter_width(o, n)
-    resample = make(rate_in, rate_out)
-    margin = math.ceil(width / o) * o
-    step = max(1, round(rate_in / o)) * o
-    held, before = np.zeros(0, np.float32), 0  # samples not done yet, and how many in front are done: neighbours only
-    for block in blocks:
-        held = np.concatenate([held, block])
-        while len(held) >= before + step + margin:
-            out = resample(held[: before + step + margin])
-            yield out[before // o * n : (before + step) // o * n]
-            drop = before + step - margin
-            if drop > 0:
-                held, before = held[drop:], margin
-            else:
-                before += step
-    if len(held) > before:
-        yield resample(held)[before // o * n :]
+    resampler = Resampler(rate_in, rate_out)
+    yield from map(resampler, blocks)
+    yield resampler.finish()
 
 
 def windows(chunks: Iterable[np.ndarray], length: int, hop: int) -> Iterator[Piece]:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from trnet.audio.crop import num_frames
-from trnet.audio.reading import SILENCE_RMS, resampler
+from trnet.audio.reading import SILENCE_RMS
 from trnet.config import Features
-from trnet.deploy.recording import Piece, Recording, Resampler, of_samples, resampled, windows
+from trnet.deploy.recording import Piece, Recording, of_samples, resampled, windows
 from trnet.utils.errors import TrnetError
 from trnet.utils.numbers import real, whole
 
@@ -72,9 +72,9 @@ class Answering(ABC):
     silent and have no say.
     """
 
-    def __init__(self, features: Features, classes: Sequence[str], make: Resampler = resampler) -> None:
-        """`features`: what the model was trained with; `classes`: in the order of its logits; `make`: resamples."""
-        self.features, self.classes, self._make_resampler = features, tuple(classes), make
+    def __init__(self, features: Features, classes: Sequence[str]) -> None:
+        """`features`: what the model was trained with; `classes`: in the order of its logits."""
+        self.features, self.classes = features, tuple(classes)
 
     @abstractmethod
     def say(self, clips: list[np.ndarray], names: list[str]) -> list[Said]:
@@ -199,7 +199,7 @@ class Answering(ABC):
                 if heard is not None:
                     heard(len(block) / rate, len(block) / rate / total if total else 0.0)
 
-        resample = resampled(told(), rate, self.features.sample_rate, self._make_resampler)
+        resample = resampled(told(), rate, self.features.sample_rate)
         yield from windows(resample, length, step)
 
     def _check_length(self, name: str, piece: Piece) -> None:
