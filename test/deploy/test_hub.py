@@ -118,10 +118,12 @@ def test_a_name_that_is_no_repository_is_refused(where, our_hub):
 
 
 def test_what_the_hub_refuses_is_one_line(our_hub, tmp_path, packed, monkeypatch):
-    with pytest.raises(TrnetError, match="hf://org/none: the hub says no .FileNotFoundError: 404 no org/none"):
+    with pytest.raises(
+        TrnetError, match="hf://org/none: request to the hub failed .FileNotFoundError: 404 no org/none"
+    ):
         hub.locate("hf://org/none")
     monkeypatch.setattr(our_hub, "create_repo", lambda *args, **options: 1 / 0)
-    with pytest.raises(TrnetError, match="hf://org/name: the hub says no .ZeroDivisionError"):
+    with pytest.raises(TrnetError, match="hf://org/name: request to the hub failed .ZeroDivisionError"):
         hub.push(read_model(packed.model), "hf://org/name")
     with pytest.raises(TrnetError, match="holds no trnet.zip"):
         hub.locate(tmp_path)

@@ -31,7 +31,7 @@ from trnet.conditions import CLEAN
 from trnet.deploy import predictor as predicting
 from trnet.deploy import recording
 from trnet.deploy.frontends import pack_frontend, unpack_frontend
-from trnet.deploy.recording import of_file, resampled, windows
+from trnet.deploy.recording import from_file, resampled, split
 from trnet.features.archive import as_archived
 from trnet.features.fbank import fbank
 from trnet.frontend import build_frontend
@@ -183,7 +183,7 @@ def test_windows_cover_a_recording_whatever_it_is_read_in(total, length, hop):
         if total > 1500 and size == 1:
             continue
         chunks = [samples[i : i + size] for i in range(0, total, size)]
-        pieces = list(windows(chunks, length, hop))
+        pieces = list(split(chunks, length, hop))
         assert all((piece.samples == samples[piece.start :][: len(piece.samples)]).all() for piece in pieces)
         starts = [piece.start for piece in pieces]
         assert starts == sorted(set(starts)) and starts[0] == 0
@@ -206,7 +206,7 @@ def test_reading_in_pieces_is_reading_at_once(rate, seconds, tmp_path):
         blocks = [mono[i : i + size] for i in range(0, len(mono), size)]
         pieces = list(resampled(blocks, rate, RATE))
         assert_near(np.concatenate(pieces), whole)
-    found_rate, found_seconds, blocks = of_file(tmp_path / "a.wav").blocks()
+    found_rate, found_seconds, blocks = from_file(tmp_path / "a.wav").open()
     assert found_rate == rate and found_seconds == pytest.approx(seconds, abs=1e-4)
     np.testing.assert_array_equal(np.concatenate(list(blocks)), mono)
 
@@ -309,7 +309,7 @@ def test_lists_and_folders_that_name_nothing_are_named(packed, tmp_path, capfd):
         "is a pipe; give --allow-pipes true",
         f"error: utt3: {tmp_path}/none.wav: no such file",
         "bad.scp:1: 'only-an-id' is not 'id path'",
-        "bad.scp:3: id utt4 stands there twice",
+        "bad.scp:3: duplicate id utt4",
         "empty: holds no audio files",
         "none.scp: is no readable list",
     ):
@@ -338,7 +338,7 @@ def test_long_silence_with_a_word_in_it_takes_little_memory(heard, tmp_path):
         for minute in range(12):
             sound.write(silence if minute != 7 else (hiss(1, len(silence)) * 8000).astype(np.int16))
     tracemalloc.start()
-    (answer,) = heard.answers([of_file(path)])
+    (answer,) = heard.predict([from_file(path)])
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert answer.seconds == pytest.approx(720) and len(answer.windows) == 144

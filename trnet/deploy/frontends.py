@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from trnet.deploy.archive import brief
-from trnet.deploy.metadata import COMPARED, check_section
+from trnet.deploy.metadata import COMPARED, check_frontend
 from trnet.deploy.tensors import read_tensors, write_tensors
 from trnet.frontend import FRONTENDS, FrontEnd, build_frontend
 from trnet.frontend.own_code import named_in_errors
@@ -50,7 +50,7 @@ def unpack_frontend(section: dict[str, Any], weights: bytes | None, name: str, t
 
     Raises: TrnetError if it cannot be built, needs trust, or is another than was packed.
     """
-    check_section(section, name)
+    check_frontend(section, name)
     said, conf = section["fingerprint"], dict(section["conf"])
     kind = said["name"]
     if kind not in HARMLESS and not trust:

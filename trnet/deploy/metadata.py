@@ -22,8 +22,8 @@ from trnet.deploy.archive import (
 from trnet.utils.errors import TrnetError
 
 SECTIONS = {"features": Features, "encoder": Encoder, "pooling": Pooling, "classifier": Classifier, "gate": Gate}
-LONGEST_S = 600
-LONGEST_NAME = 200  # characters
+MAX_WINDOW_S = 600
+MAX_NAME = 200  # characters
 KEYS = {"name", "system", "classes", "frontend", *SECTIONS}
 FRONTEND_KEYS = {"conf", "fingerprint", "weights"}
 COMPARED = ("name", "revision", "sample_rate", "checkpoint_sha256", "weights_sha256", "package")
@@ -31,7 +31,7 @@ COMPARED = ("name", "revision", "sample_rate", "checkpoint_sha256", "weights_sha
 
 
 @dataclass(frozen=True)
-class Description:
+class Metadata:
     """The JSON of a model file; what the fields are is said at `ModelFile`."""
 
     name: str
@@ -42,7 +42,7 @@ class Description:
     about: dict[str, Any]
 
 
-def describe(path: Path, entries: Mapping[str, bytes]) -> Description:
+def read_metadata(path: Path, entries: Mapping[str, bytes]) -> Metadata:
     """Read the JSON entries, and hold them against each other.
 
     Args:
@@ -59,11 +59,11 @@ def describe(path: Path, entries: Mapping[str, bytes]) -> Description:
     try:
         sections = {key: build(kind, said[key], key) for key, kind in SECTIONS.items()}
         system = build(System, said["system"], "system")
-        too_long = sections["features"].span > LONGEST_S * sections["features"].sample_rate
+        too_long = sections["features"].span > MAX_WINDOW_S * sections["features"].sample_rate
     except (TrnetError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
         raise TrnetError(f"{where}: {brief(error)}") from None
     if too_long:
-        raise TrnetError(f"{where}: hears more than {LONGEST_S} s at once; pack a model of less")
+        raise TrnetError(f"{where}: hears more than {MAX_WINDOW_S} s at once; pack a model of less")
     classes, frontend = said["classes"], said["frontend"]
     if not (isinstance(classes, list) and all(map(_is_name, classes)) and len(classes) > 1):
         raise TrnetError(f"{where}: 'classes' is no list of names; pack the model again")
@@ -72,20 +72,20 @@ def describe(path: Path, entries: Mapping[str, bytes]) -> Description:
     if (frontend is not None) != system.hears_front_end:
         raise TrnetError(f"{where}: system and front-end do not go together; pack the model again")
     if frontend is not None:
-        check_section(frontend, where)
+        check_frontend(frontend, where)
     if (FRONTEND in entries) != (frontend is not None and frontend["weights"] == FRONTEND):
         raise TrnetError(f"{path}: {FRONTEND} and {MODEL} do not agree; pack the model again")
     about = read_json(entries[ABOUT], f"{path}: {ABOUT}")
-    described = Description(said["name"], system, Config(**sections), tuple(classes), frontend, about)
+    described = Metadata(said["name"], system, Config(**sections), tuple(classes), frontend, about)
     _check_graphs(path, entries, described)
     return described
 
 
 def _is_name(value: Any) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= LONGEST_NAME
+    return isinstance(value, str) and 0 < len(value) <= MAX_NAME
 
 
-def check_section(section: Any, name: str) -> None:
+def check_frontend(section: Any, name: str) -> None:
     """Refuse what is not made as `pack_frontend` makes it.
 
     Args:
@@ -102,7 +102,7 @@ def check_section(section: Any, name: str) -> None:
         raise TrnetError(f"{name}: the front-end's section is damaged; pack the model again")
 
 
-def of_graphs(name: str, system: System, config: Config, classes: tuple[str, ...], frontend: str | None) -> dict:
+def graph_metadata(name: str, system: System, config: Config, classes: tuple[str, ...], frontend: str | None) -> dict:
     """What ``config.json`` beside graphs says of the model; `frontend` is the name of it."""
     return {
         "name": name,
@@ -113,7 +113,7 @@ def of_graphs(name: str, system: System, config: Config, classes: tuple[str, ...
     }
 
 
-def _check_graphs(path: Path, entries: Mapping[str, bytes], described: Description) -> None:
+def _check_graphs(path: Path, entries: Mapping[str, bytes], described: Metadata) -> None:
     """Graphs, where there are some, are of this model."""
     if not any(name.startswith(GRAPHS) for name in entries):
         return
@@ -123,7 +123,7 @@ def _check_graphs(path: Path, entries: Mapping[str, bytes], described: Descripti
         raise TrnetError(f"{path}: {GRAPHS} was made from other networks than the file holds; pack the model again")
     section = described.frontend
     frontend = None if section is None else section["fingerprint"]["name"]
-    wanted = of_graphs(described.name, described.system, described.config, described.classes, frontend)
+    wanted = graph_metadata(described.name, described.system, described.config, described.classes, frontend)
     differing = [key for key, value in json.loads(json_bytes(wanted)).items() if said.get(key) != value]
     if differing:
         raise TrnetError(f"{path}: {where} and {MODEL} do not agree ({', '.join(differing)}); pack the model again")

@@ -27,7 +27,7 @@ from trnet.deploy.archive import (
     write_archive,
 )
 from trnet.deploy.frontends import unpack_frontend
-from trnet.deploy.metadata import SECTIONS, describe
+from trnet.deploy.metadata import SECTIONS, read_metadata
 from trnet.deploy.tensors import read_tensors, write_tensors
 from trnet.frontend import FrontEnd
 from trnet.train.forward import make_model
@@ -56,8 +56,13 @@ class ModelFile:
     about: dict[str, Any]
     graphs: Mapping[str, bytes] = field(default_factory=dict)
 
+    @property
+    def frontend_name(self) -> str | None:
+        """The front-end's name; None for a system without one."""
+        return None if self.frontend is None else str(self.frontend["fingerprint"]["name"])
+
     def entries(self) -> dict[str, bytes]:
-        """What goes into the zip."""
+        """The entries of the zip."""
         sections = {key: as_dict(getattr(self.config, key)) for key in SECTIONS}
         model = {"name": self.name, "system": as_dict(self.system), "classes": list(self.classes), **sections}
         entries = {
@@ -120,7 +125,7 @@ def read_model(path: Path) -> ModelFile:
     Raises: TrnetError in one line if it is anything else, or not whole.
     """
     entries = read_entries(path)
-    said = describe(path, entries)
+    said = read_metadata(path, entries)
     return ModelFile(
         path=Path(path),
         name=said.name,

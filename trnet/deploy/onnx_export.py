@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from trnet.deploy.archive import FRONTEND_GRAPH, GRAPH_CONFIG, SER_GRAPH, json_bytes, origin_of
-from trnet.deploy.metadata import of_graphs
+from trnet.deploy.metadata import graph_metadata
 from trnet.deploy.model_file import ModelFile
 from trnet.deploy.onnx_frontends import graph_of
 from trnet.frontend import FrontEnd
@@ -117,7 +117,7 @@ def graphs_of(model: ModelFile, trust: bool = False) -> dict[str, bytes]:
     config = {
         "format": FORMAT,
         "version": VERSION,
-        **of_graphs(model.name, model.system, model.config, model.classes, name),
+        **graph_metadata(model.name, model.system, model.config, model.classes, name),
         "sha256": {name: hashlib.sha256(body).hexdigest() for name, body in graphs.items()},
         "made_from": origin_of(model.entries()),
     }

@@ -11,8 +11,8 @@ import numpy as np
 from trnet.config.experiment import Features
 from trnet.config.sections import build_value
 from trnet.deploy.archive import DAMAGED, GRAPHS, SER_GRAPH, read_entries
-from trnet.deploy.metadata import describe
-from trnet.deploy.sliding_window import Answering, Said
+from trnet.deploy.metadata import read_metadata
+from trnet.deploy.sliding_window import SlidingWindowPredictor, WindowScores
 from trnet.utils.errors import TrnetError
 from trnet.utils.files import is_regular
 
@@ -35,7 +35,7 @@ def has_graphs(path: Path) -> bool:
         return False
 
 
-class OnnxPredictor(Answering):
+class OnnxPredictor(SlidingWindowPredictor):
     """The networks of an exported folder, or the graphs of a model file; the answers are a `Predictor`'s to 3e-4."""
 
     def __init__(self, path: str | Path) -> None:
@@ -54,7 +54,7 @@ class OnnxPredictor(Answering):
                 self.model = onnx_numpy.Model.of(path)
             else:
                 entries = read_entries(path)
-                describe(path, entries)
+                read_metadata(path, entries)
                 if GRAPHS + SER_GRAPH not in entries:
                     raise TrnetError(f"{path}: was packed without graphs; give --engine torch, or export it")
                 self.model = onnx_numpy.Model(lambda name: entries[GRAPHS + name], f"{path}: {GRAPHS}", AGAIN)
@@ -66,13 +66,13 @@ class OnnxPredictor(Answering):
         super().__init__(features, self.model.classes, lambda *rates: partial(onnx_numpy.resample, rates=rates))
         self._cores, self._unusable = ThreadPoolExecutor(os.cpu_count()), onnx_numpy.Unusable
 
-    def say(self, clips: list[np.ndarray], names: list[str]) -> list[Said]:
-        """What is said of windows, each by one core; see :meth:`Answering.say`."""
-        return list(self._cores.map(self._say, clips, names))
+    def score_windows(self, clips: list[np.ndarray], names: list[str]) -> list[WindowScores]:
+        """Each window by one core; see :meth:`SlidingWindowPredictor.score_windows`."""
+        return list(self._cores.map(self._score_window, clips, names))
 
-    def _say(self, clip: np.ndarray, name: str) -> Said:
+    def _score_window(self, clip: np.ndarray, name: str) -> WindowScores:
         try:
-            said = Said(*self.model.window(clip))
+            said = WindowScores(*self.model.window(clip))
         except self._unusable as error:
             raise TrnetError(f"{name}: {error}; use the packed model, by PyTorch") from None
         if not np.isfinite(said.probs).all():

@@ -1,5 +1,6 @@
 """From a trained run to a model file; which run is the best one."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.util import find_spec
@@ -22,14 +23,15 @@ from trnet.runs.kept import read_best, read_last
 from trnet.utils.errors import TrnetError
 from trnet.utils.stamp import digest, file_digest, read_stamp
 
-QUICK = ("none", "gtcrn", "dccrn")
+FAST_GRAPHS = ("none", "gtcrn", "dccrn")
 """Front-ends whose graphs are packed: cmgan's is slower than PyTorch, dpt_fsnet's takes gigabytes."""
 
 
 def best_run(experiment: Experiment, name: str, folds: Sequence[Fold], seeds: Sequence[int]) -> tuple[Fold, int]:
     """Fold and seed of the run with the best validation UAR (the first of equals); no test score is looked at.
 
-    Raises: TrnetError if a run is not trained to its end under this configuration.
+    Raises:
+        TrnetError: A run is not trained to its end under this configuration.
     """
     runs = [(fold, seed) for fold in folds for seed in seeds]
     return max(runs, key=lambda run: _chosen(_history(experiment, name, *run))["valid_uar"])
@@ -38,7 +40,8 @@ def best_run(experiment: Experiment, name: str, folds: Sequence[Fold], seeds: Se
 def pack_inputs(experiment: Experiment, name: str, fold: Fold, seed: int) -> dict[str, Any]:
     """All that decides what the model file of a run holds, for a stamp.
 
-    Raises: TrnetError if features are missing, or the front-end cannot be built.
+    Raises:
+        TrnetError: Features are missing, or the front-end cannot be built.
     """
     folder, config = experiment.run_folder(name, fold, seed), experiment.config
     frontend = None
@@ -56,11 +59,11 @@ def pack_inputs(experiment: Experiment, name: str, fold: Fold, seed: int) -> dic
 
 
 def pack_run(experiment: Experiment, name: str, fold: Fold, seed: int, path: Path) -> ModelFile:
-    """What the model file of a run holds; `path` is where it is to be written; graphs where onnx is installed
-    and can express it.
+    """The model file of a run, to be written to `path`; with graphs where onnx is installed and can express it.
 
-    Raises: TrnetError if the run is not trained to its end under this configuration, its features are missing or of
-        another front-end, its scores are of another checkpoint, or the front-end cannot be packed.
+    Raises:
+        TrnetError: The run is not trained to its end under this configuration, its features are missing or of another
+            front-end, its scores are of another checkpoint, or the front-end cannot be packed.
     """
     history = _history(experiment, name, fold, seed)
     folder, config = experiment.run_folder(name, fold, seed), experiment.config
@@ -102,16 +105,16 @@ def pack_run(experiment: Experiment, name: str, fold: Fold, seed: int, path: Pat
         about=about,
     )
     packed.make_network()
-    quick = section is None or section["fingerprint"]["name"] in QUICK
-    return replace(packed, graphs=_graphs(packed)) if quick and find_spec("onnx") else packed
+    has_fast_graph = packed.frontend_name in (None, *FAST_GRAPHS)
+    return replace(packed, graphs=_graphs(packed)) if has_fast_graph and find_spec("onnx") else packed
 
 
 def _graphs(packed: ModelFile) -> dict[str, bytes]:
-    """The graphs of a model; none, which is said, where ONNX cannot express it."""
+    """The graphs of a model; none (logged) where ONNX cannot express it."""
     try:
         return graphs_of(packed)
     except NoGraph as error:
-        print(f"{packed.path}: is packed without graphs: {error}")
+        logging.getLogger(__name__).info("%s: is packed without graphs: %s", packed.path, error)
         return {}
 
 
@@ -127,7 +130,7 @@ def _chosen(history: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _scores(folder: Path) -> list[dict[str, Any]]:
-    """UAR and WAR under each condition that stage 7 tested; empty if it has not been there yet."""
+    """UAR and WAR under each condition that stage 7 tested; empty before it did."""
     stamp = read_stamp(folder / ".score.json")
     if stamp.get("state") != "done":
         return []
@@ -135,8 +138,7 @@ def _scores(folder: Path) -> list[dict[str, Any]]:
         raise TrnetError(f"{folder}/predictions.csv: is of another checkpoint; run stage 7 again")
     if not are_whole(folder):
         raise TrnetError(f"{folder}/predictions.csv: is gone or was changed; run stage 7 again")
-    results = score(read_predictions(folder / "predictions.csv"))
     return [
         {"noise": r.noise, "snr_db": r.snr_db, "n_utts": r.n_utts, "uar": round(r.uar, 2), "war": round(r.war, 2)}
-        for r in results
+        for r in score(read_predictions(folder / "predictions.csv"))
     ]

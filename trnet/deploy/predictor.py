@@ -5,11 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from trnet.audio.crop import heard_span, num_frames
 from trnet.deploy.hub import read_pretrained
 from trnet.deploy.model_file import ModelFile
-from trnet.deploy.sliding_window import Answering, Said
+from trnet.deploy.sliding_window import SlidingWindowPredictor, WindowScores
 from trnet.features.archive import as_archived
 from trnet.features.fbank import fbank
 from trnet.frontend.clips import enhance_clips
@@ -20,31 +21,40 @@ from trnet.utils.errors import TrnetError
 
 
 @dataclass(frozen=True)
-class Heard:
-    """What the network heard and said of a batch.
-
-    lengths: frames of each. noisy, enhanced: (B, T, F) log-mels or None. output: of the network. probs: (B, classes).
+class Inference:
+    """Windows that went through the network: enhanced samples (n_i,) of each (none without a front-end), the batch of
+    their features, the network's output, probabilities (B, classes).
     """
 
-    lengths: list[int]
-    noisy: np.ndarray | None
-    enhanced: np.ndarray | None
+    enhanced_clips: list[np.ndarray]
+    batch: Batch
     output: Output
     probs: np.ndarray
 
+    def scores(self) -> list[WindowScores]:
+        """Probabilities and c of each window."""
+        cs = [None] * len(self.probs) if self.output.c is None else self.output.c.cpu().tolist()
+        return [WindowScores(probs, c) for probs, c in zip(self.probs, cs, strict=True)]
 
-class Predictor(Answering):
+    def matrix(self, kind: str) -> np.ndarray | None:
+        """Features (frames, dim) of the first window: `noisy`, `enhanced` or `compensated`; None without such."""
+        found: Tensor | None = getattr(self.output if kind == "compensated" else self.batch, kind)
+        return None if found is None else found[0, : int(self.batch.lengths[0])].float().cpu().numpy()
+
+
+class Predictor(SlidingWindowPredictor):
     """A trained system with its front-end, by PyTorch."""
 
     def __init__(self, model: ModelFile, ngpu: int = 0, trust: bool = False) -> None:
         """Build network and front-end.
 
         Args:
-            model: what `read_model` gave.
+            model: As `read_model` returns it.
             ngpu: 0: CPU; 1: GPU.
-            trust: build a front-end whose code is not trnet's.
+            trust: Run code that is not trnet's.
 
-        Raises: TrnetError if a part does not fit, or there is no GPU.
+        Raises:
+            TrnetError: A part does not fit, or there is no GPU.
         """
         if ngpu not in (0, 1):
             raise TrnetError(f"--ngpu {ngpu}: give 0 for the CPU, 1 for a GPU")
@@ -62,31 +72,32 @@ class Predictor(Answering):
         """The predictor of a model file.
 
         Args:
-            path: a zip that trnet packed, a folder with ``trnet.zip`` in it, or ``hf://org/name[@revision]``.
+            path: A zip that trnet packed, a folder with ``trnet.zip`` in it, or ``hf://org/name[@revision]``.
             ngpu: 0: CPU; 1: GPU.
-            trust: build a front-end whose code is not trnet's.
+            trust: Run code that is not trnet's.
 
-        Raises: TrnetError in one line if it cannot be had.
+        Raises:
+            TrnetError: There is no such model, or it cannot be used.
         """
         return cls(read_pretrained(path), ngpu, trust)
 
-    def say(self, clips: list[np.ndarray], names: list[str]) -> list[Said]:
-        """What is said of windows; see :meth:`Answering.say`."""
-        heard = self.hear(clips, names)
-        cs = [None] * len(clips) if heard.output.c is None else heard.output.c.cpu().tolist()
-        return [Said(probs, c) for probs, c in zip(heard.probs, cs, strict=True)]
+    def score_windows(self, clips: list[np.ndarray], names: list[str]) -> list[WindowScores]:
+        """See :meth:`SlidingWindowPredictor.score_windows`."""
+        return self.infer(clips, names).scores()
 
-    def hear(self, clips: list[np.ndarray], names: list[str]) -> Heard:
+    def infer(self, clips: list[np.ndarray], names: list[str]) -> Inference:
         """Enhance and recognise clips (n_i,) at the features' rate, none longer than a window, as stages 3, 4, 7 do.
 
-        Raises: TrnetError if the front-end fails on one, or what comes out is not finite.
+        Raises:
+            TrnetError: The front-end fails on one, or a score is not finite.
         """
         clips = [heard_span(clip, self.features.span, self.features.pad) for clip in clips]
         system, stacks = self.model.system, {}
+        enhanced = [] if self.frontend is None else enhance_clips(self.frontend, clips, names)
         if system.input in ("noisy", "both"):
             stacks["noisy"] = [self._log_mels(clip) for clip in clips]
         if self.frontend is not None:
-            stacks["enhanced"] = [self._log_mels(clip) for clip in enhance_clips(self.frontend, clips, names)]
+            stacks["enhanced"] = [self._log_mels(clip) for clip in enhanced]
         lengths = [num_frames(len(clip), self.features) for clip in clips]
         padded = {kind: pad(matrices) for kind, matrices in stacks.items()}
         batch = Batch((), torch.tensor(lengths), torch.zeros(len(clips), dtype=torch.long), **padded)
@@ -96,8 +107,7 @@ class Predictor(Answering):
         for name, row in zip(names, probs, strict=True):
             if not np.isfinite(row).all():
                 raise TrnetError(f"{name}: scores are not finite")
-        arrays = {kind: padded[kind].numpy() if kind in padded else None for kind in ("noisy", "enhanced")}
-        return Heard(lengths, arrays["noisy"], arrays["enhanced"], output, probs)
+        return Inference(enhanced, batch, output, probs)
 
     def _log_mels(self, clip: np.ndarray) -> np.ndarray:
         return as_archived(fbank(torch.from_numpy(clip), self.features).numpy(), self.features)
