@@ -6,16 +6,12 @@ import os
 import random
 import re
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parent))  # `test` itself is a package of the standard library
-
 from tiny import Tiny, make_tiny
 
 from trnet.utils import files

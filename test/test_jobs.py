@@ -11,8 +11,6 @@ import pytest
 import torch
 from tiny import change_features
 
-sys.path.insert(0, str(Path(__file__).parent))
-
 from trnet.bin import train
 from trnet.train import loop
 from trnet.utils.jobs import own_share

@@ -10,9 +10,6 @@ import numpy as np
 import pytest
 import soundfile
 import yaml
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from tiny import CONFIG, RATE, hiss, speech_dir, write_wav
 
 from trnet.bin import check_frontend, enhance

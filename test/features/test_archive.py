@@ -2,17 +2,12 @@
 
 import errno
 import os
-import sys
-from pathlib import Path
 
 import kaldiio
 import numpy as np
 import pytest
 import torch
 import torchaudio
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from tiny import hiss, speech_dir
 
 from trnet.conditions import CLEAN

@@ -3,15 +3,11 @@
 import errno
 import os
 import re
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from tiny import RATE, hiss, noise_dir, speech_dir, write_wav
 
 from trnet.conditions import CLEAN, Condition, noisy_conditions, training_conditions

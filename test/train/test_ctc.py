@@ -3,15 +3,10 @@
 import itertools
 import math
 import shutil
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from near import assert_near
 from tiny import SPEAKERS
 
