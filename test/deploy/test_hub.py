@@ -73,18 +73,18 @@ def test_push_overwrites_what_it_wrote_and_nothing_else(packed, tmp_path, fails,
     for changed in (card.read_text().replace("Trained on", "We trained it on"), "# My notes\n", ""):
         card.write_text(changed)
         said = fails(push.main, [str(packed.model), str(folder)])
-        assert f"{card}: is there already" in said and "--overwrite" in said and card.read_text() == changed
+        assert f"{card}: exists" in said and "--overwrite" in said and card.read_text() == changed
     assert push.main([str(packed.model), str(folder), "--overwrite"]) == 0 and "Trained on" in card.read_text()
     (folder / "trnet.zip").write_text("mine")
-    assert f"{folder}/trnet.zip: is there already" in fails(push.main, [str(packed.model), str(folder)])
+    assert f"{folder}/trnet.zip: exists" in fails(push.main, [str(packed.model), str(folder)])
     (folder / "trnet.zip").unlink()
     (folder / "trnet.zip").symlink_to(tmp_path / "elsewhere.zip")
-    assert f"{folder}/trnet.zip: is there already" in fails(push.main, [str(packed.model), str(folder)])
+    assert f"{folder}/trnet.zip: exists" in fails(push.main, [str(packed.model), str(folder)])
     (folder / "trnet.zip").unlink()
     (folder / "more.txt").write_text("mine")  # which is in nobody's way
     assert push.main([str(packed.model), str(folder)]) == 0 and (folder / "more.txt").read_text() == "mine"
     monkeypatch.chdir(folder)
-    assert ".: is the folder you are in, which holds more.txt" in fails(push.main, [str(packed.model), "."])
+    assert ".: is the working directory, which holds more.txt" in fails(push.main, [str(packed.model), "."])
 
 
 @pytest.mark.parametrize("where", ["", " ", "file"])

@@ -54,18 +54,27 @@ def make_demo(predictor: Predictor, name: str) -> Any:
         raise missing_package("gradio", "demo") from None
 
     def predict(path: str | None) -> list[Any]:
+        nothing = [None] * (4 + len(KINDS))
         if path is None:
-            return [None] * (4 + len(KINDS))
+            return ["", *nothing]
+        file = Path(path).name
         try:
             prediction, pictures, enhanced = predict_file(predictor, Path(path))
         except Exception as error:  # shown on the page, and in one line where the page was started
-            line = one_line(error) or f"{Path(path).name}: {type(error).__name__}: {first_line(error)}"
+            line = one_line(error) or f"{file}: {type(error).__name__}: {first_line(error)}"
             logging.getLogger(__name__).warning("%s", line)
-            raise gradio.Error(line, print_exception=False) from None
+            return [line, *nothing]
         emotions = {full_name(cls): p for cls, p in prediction.probabilities.items()}
         c = "this system has none" if prediction.c is None else f"{prediction.c:.3f}"
-        audio = None if enhanced is None else (predictor.features.sample_rate, enhanced)
-        return [emotions, c, audio, rows_of(prediction), *(pictures.get(kind) for kind in KINDS)]
+        audio = None if enhanced is None else (predictor.features.sample_rate, np.int16(enhanced * 32767))
+        return [
+            f"{file}: {prediction.seconds:.1f} s",
+            emotions,
+            c,
+            audio,
+            rows_of(prediction),
+            *(pictures.get(kind) for kind in KINDS),
+        ]
 
     with gradio.Blocks(title="trnet", analytics_enabled=False) as page:
         gradio.Markdown(f"# trnet: {name}\nRecord or upload speech, in any noise.\n\n{caveat(predictor.model)}")
@@ -74,20 +83,18 @@ def make_demo(predictor: Predictor, name: str) -> Any:
                 sources=["microphone", "upload"], type="filepath", label="speech", buttons=["download"]
             )
             with gradio.Column():
+                line = gradio.Textbox(show_label=False, elem_id="line", interactive=False, container=False)
                 emotion = gradio.Label(label="emotion", elem_id="emotion")
                 c = gradio.Textbox(
                     label="c: weight of the noisy input; 1 - c is that of the enhanced", elem_id="c", interactive=False
                 )
         enhanced = gradio.Audio(label="enhanced speech", elem_id="listen", interactive=False, buttons=["download"])
-        with gradio.Row():
-            pictures = [
-                gradio.Image(
-                    label=f"{kind} features", elem_id=kind, interactive=False, format="png", buttons=["fullscreen"]
-                )
-                for kind in KINDS
-            ]
+        pictures = []
+        for kind in KINDS:
+            gradio.Markdown(f"{kind} features")
+            pictures.append(gradio.Image(show_label=False, elem_id=kind, interactive=False, format="png", buttons=[]))
         table = gradio.Dataframe(label="windows", headers=["start", "end", "emotion", "probability", "c"], type="array")
-        audio.change(predict, audio, [emotion, c, enhanced, table, *pictures], api_name="predict")
+        audio.change(predict, audio, [line, emotion, c, enhanced, table, *pictures], api_name="predict")
     return page
 
 

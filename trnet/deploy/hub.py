@@ -105,10 +105,10 @@ def caveat(model: ModelFile) -> str:
     """
     with _damage_named(model):
         return (
-            f"Limits: it knows the {len(model.classes)} classes of one corpus, {model.about.get('corpus')}, and was "
-            f"right on {_percent(model.about.get('valid_uar'))} of them on its validation speakers (chance: "
-            f"{_percent(100 / len(model.classes))}). Other languages, speakers and microphones may do worse: do not "
-            "base decisions about people on it."
+            f"Limits: trained on one corpus ({model.about.get('corpus')}) and its {len(model.classes)} classes; mean "
+            f"recall (UAR) on validation speakers {_percent(model.about.get('valid_uar'))}, by chance "
+            f"{_percent(100 / len(model.classes))}. It may do worse on other languages, speakers and microphones: do "
+            "not base decisions about people on it."
         )
 
 
