@@ -14,9 +14,10 @@ import pytest
 import torch
 from tiny import Tiny, make_tiny
 
-from trnet.utils import files
+from trnet.utils import files, logs
 
 BROWSERS = ("chromium", "chromium-headless-shell", "google-chrome", "chrome", "chromium-browser")
+logs.configure()  # as commands do: what a library reports is in capsys too
 THREADS = int(os.environ.get("TRNET_TEST_THREADS", "1"))
 
 

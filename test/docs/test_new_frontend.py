@@ -13,7 +13,7 @@ import yaml
 from tiny import CONFIG, RATE, hiss, speech_dir, write_wav
 
 from trnet.bin import check_frontend, enhance
-from trnet.config.experiment import load_config
+from trnet.config import load_config
 from trnet.frontend import FRONTENDS
 
 ROOT = Path(__file__).parents[2]

@@ -11,7 +11,7 @@ import torchaudio
 from tiny import hiss, speech_dir
 
 from trnet.conditions import CLEAN
-from trnet.config.experiment import Features
+from trnet.config import Features
 from trnet.features import archive
 from trnet.features.archive import make_archives, open_features
 from trnet.features.reader import Archives

@@ -11,7 +11,7 @@ import soundfile
 from tiny import RATE, hiss, noise_dir, speech_dir, write_wav
 
 from trnet.conditions import CLEAN, Condition, noisy_conditions, training_conditions
-from trnet.config.experiment import Features, Simulation
+from trnet.config import Features, Simulation
 from trnet.kaldi.data_dir import DataDir, read_table
 from trnet.kaldi.validate import SPEECH_TABLES, validate_data_dir
 from trnet.noise import simulate as module

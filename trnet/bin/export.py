@@ -19,7 +19,7 @@ def get_parser() -> Parser:
     parser.add_argument(
         "--out", type=types.path, required=True, help="folder for ser.onnx, frontend.onnx and config.json"
     )
-    parser.add_argument("--trust", action="store_true", help="build a front-end whose code is not trnet's")
+    parser.add_argument("--trust", action="store_true", help="run code that is not trnet's: a front-end, a network")
     return parser
 
 
@@ -39,7 +39,7 @@ def main(args: list[str] | None = None) -> None:
     """Write the networks, and say which front-end is not among them."""
     opts = get_parser().parse_args(args)
     check_folder(opts.out)
-    model = read_pretrained(opts.model)
+    model = read_pretrained(opts.model, opts.trust)
     graphs = graphs_of(model, opts.trust)
     for name, body in graphs.items():
         write_bytes(opts.out / name, body)

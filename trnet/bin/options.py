@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import configargparse
 
 from trnet.bin import option_types as types
-from trnet.config.experiment import MOST_EPOCHS, Config, load_config
+from trnet.config import MOST_EPOCHS, Config, load_config
 from trnet.config.yaml_files import read_mapping
 from trnet.kaldi.data_dir import MEAN
 from trnet.utils.errors import TrnetError, nearest, printable

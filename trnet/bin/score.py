@@ -27,10 +27,10 @@ from trnet.runs.history import best_epoch
 from trnet.runs.kept import read_last
 from trnet.utils.errors import TrnetError, one_line_errors
 from trnet.utils.files import read_text
-from trnet.utils.jobs import do_all
 from trnet.utils.locks import only_one
 from trnet.utils.provenance import commit, machine, versions
 from trnet.utils.stamp import digest
+from trnet.utils.workers import run_all
 
 WAIT_S = 600  # for another process that writes a report in the same folder
 
@@ -70,10 +70,10 @@ def get_parser() -> Parser:
 
 def predict(
     experiment: Experiment,
-    run: tuple[str, Fold, int],
-    _position: int | None,
     conditions: list[Condition],
     other: OtherCorpus | None,
+    run: tuple[str, Fold, int],
+    _position: int | None,
 ) -> None:
     """Predict with one run."""
     predict_run(experiment, *run, conditions, other)
@@ -98,7 +98,9 @@ def main(args: list[str] | None = None) -> None:
         out = out / f"test_{other.corpus}"
     if _up_to_date(experiment, runs, conditions, other, out, options):
         return
-    do_all(experiment, partial(predict, conditions=conditions, other=other), runs, at_once(opts), opts.threads, "score")
+    nj = max(1, min(at_once(opts), len(runs)))
+    work = partial(predict, replace(experiment, at_once=nj), conditions, other)
+    run_all(work, runs, nj, experiment.device, opts.threads, "score")
     torch.set_num_threads(opts.threads)  # as each run had: representations are the same, whoever computes them
     with only_one(out / "report", WAIT_S):
         report(experiment, runs, conditions, other, out, opts)

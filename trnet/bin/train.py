@@ -11,7 +11,7 @@ from trnet.bin.options import Parser, add_wandb_option, check_gpus, make_parser
 from trnet.folds import pick_folds
 from trnet.runs.experiment import TEACHER, Experiment, Group
 from trnet.utils.errors import TrnetError, one_line_errors
-from trnet.utils.jobs import do_all, own_share
+from trnet.utils.workers import own_share, run_all
 
 
 def get_parser() -> Parser:
@@ -26,7 +26,7 @@ def get_parser() -> Parser:
     return parser
 
 
-def train_group(experiment: Experiment, group: Group, position: int | None, groups: list[Group]) -> None:
+def train_group(experiment: Experiment, groups: list[Group], group: Group, position: int | None) -> None:
     """Train the runs of a group that are not up to date, one of `groups`, whose features are read once for all."""
     with contextlib.suppress(TrnetError):  # what is wrong with features, the run that needs them says
         experiment.hold(groups)
@@ -56,7 +56,9 @@ def main(args: list[str] | None = None) -> None:
     experiment.check_features(names)
     experiment.link_shared_systems(names)
     groups = experiment.pending(own_share(experiment.groups(names, folds, opts.seeds)))
-    do_all(experiment, partial(train_group, groups=groups), groups, at_once(opts), opts.threads, "train")
+    nj = max(1, min(at_once(opts), len(groups)))
+    work = partial(train_group, replace(experiment, at_once=nj), groups)
+    run_all(work, groups, nj, experiment.device, opts.threads, "train")
 
 
 if __name__ == "__main__":

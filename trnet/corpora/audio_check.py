@@ -7,7 +7,7 @@ from pathlib import Path
 
 from trnet.audio.decoding import open_sound
 from trnet.audio.reading import SILENCE_RMS, AudioInfo, inspect_audio
-from trnet.config.experiment import Features
+from trnet.config import Features
 from trnet.corpora.source import shorten
 from trnet.kaldi.data_dir import Clip
 from trnet.utils.errors import TrnetError

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from trnet.audio.reading import SILENCE_RMS, inspect_audio
-from trnet.config.sections import build, read_yaml
+from trnet.config import build, read_yaml
 from trnet.corpora.source import shorten
 from trnet.kaldi.data_dir import DataDir, write_data_dir
 from trnet.kaldi.paths import entry_for

@@ -30,7 +30,7 @@ class _Recorder(SlidingWindowPredictor):
     """A predictor that keeps what its network was given, and gave, for the first windows."""
 
     def __init__(self, predictor: Predictor) -> None:
-        super().__init__(predictor.features, predictor.classes)
+        super().__init__(predictor.features, predictor.classes, predictor.num_frames)
         self.predictor = predictor
         self.kept: list[Inference] = []
 

@@ -17,9 +17,9 @@ MARK = "<!-- written by trnet push; sha256 of the text above: "
 MAX_CARD_BYTES = 1 << 20
 
 
-def read_pretrained(where: str | Path) -> ModelFile:
-    """The model at a place that `locate` knows."""
-    return read_model(locate(where))
+def read_pretrained(where: str | Path, trust: bool = False) -> ModelFile:
+    """The model at a place that `locate` knows; see `read_model`."""
+    return read_model(locate(where), trust)
 
 
 def push(

@@ -1,5 +1,7 @@
 """A packed model as a function: audio in, emotion, probabilities and c out."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,17 +9,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trnet.audio.crop import heard_span, num_frames
+from trnet.audio.crop import crop
+from trnet.config import Fbank, Features
 from trnet.deploy.hub import read_pretrained
 from trnet.deploy.model_file import ModelFile
 from trnet.deploy.sliding_window import SlidingWindowPredictor, WindowScores
+from trnet.features import Extractor, make_extractor
 from trnet.features.archive import as_archived
-from trnet.features.fbank import fbank
+from trnet.features.cache import pad
 from trnet.frontend.clips import enhance_clips
-from trnet.model.batch import Batch, pad
-from trnet.train.forward import Output, run_model
+from trnet.model.batch import Batch, Output
 from trnet.utils.device import gpu
-from trnet.utils.errors import TrnetError
+from trnet.utils.errors import TrnetError, first_line
+
+MELS = "_mels"  # suffix of a batch's fields for the gate, where the features are no log-mels
 
 
 @dataclass(frozen=True)
@@ -61,9 +66,14 @@ class Predictor(SlidingWindowPredictor):
         if ngpu and not torch.cuda.is_available():
             raise TrnetError(f"--ngpu {ngpu}: PyTorch sees no GPU here; use --ngpu 0")
         self.device = gpu() if ngpu else torch.device("cpu")
-        super().__init__(model.config.features, model.classes)
+        extractor = model.make_extractor()
+        super().__init__(model.config.features, model.classes, extractor.num_frames)
         self.model = model
         self.network = model.make_network().to(self.device)
+        self.inputs = tuple(self.network.inputs)
+        self._extractors: list[tuple[str, Fbank | Features, Extractor]] = [("", model.config.features, extractor)]
+        if (mels := model.config.gate_features) is not None:
+            self._extractors.append((MELS, mels, make_extractor(mels)))
         frontend = model.make_frontend(trust)
         self.frontend = None if frontend is None else frontend.to(self.device)
 
@@ -79,7 +89,7 @@ class Predictor(SlidingWindowPredictor):
         Raises:
             TrnetError: There is no such model, or it cannot be used.
         """
-        return cls(read_pretrained(path), ngpu, trust)
+        return cls(read_pretrained(path, trust), ngpu, trust)
 
     def score_windows(self, clips: list[np.ndarray], names: list[str]) -> list[WindowScores]:
         """See :meth:`SlidingWindowPredictor.score_windows`."""
@@ -89,25 +99,40 @@ class Predictor(SlidingWindowPredictor):
         """Enhance and recognise clips (n_i,) at the features' rate, none longer than a window, as stages 3, 4, 7 do.
 
         Raises:
-            TrnetError: The front-end fails on one, or a score is not finite.
+            TrnetError: The front-end or a class that is not trnet's own fails, or a score is not finite.
         """
-        clips = [heard_span(clip, self.features.span, self.features.pad) for clip in clips]
-        system, stacks = self.model.system, {}
+        clips = [crop(clip, self.features.span, self.features.pad) for clip in clips]
         enhanced = [] if self.frontend is None else enhance_clips(self.frontend, clips, names)
-        if system.input in ("noisy", "both"):
-            stacks["noisy"] = [self._log_mels(clip) for clip in clips]
-        if self.frontend is not None:
-            stacks["enhanced"] = [self._log_mels(clip) for clip in enhanced]
-        lengths = [num_frames(len(clip), self.features) for clip in clips]
-        padded = {kind: pad(matrices) for kind, matrices in stacks.items()}
-        batch = Batch((), torch.tensor(lengths), torch.zeros(len(clips), dtype=torch.long), **padded)
-        with torch.inference_mode():
-            output = run_model(self.network, system, batch.to(self.device))
+        given = {"noisy": clips, "enhanced": enhanced}
+        stacks: dict[str, Tensor] = {}
+        lengths: dict[str, Tensor] = {}
+        for kind in self.inputs:
+            for suffix, features, extractor in self._extractors:
+                with self._foreign_errors(), torch.inference_mode():
+                    found = [extractor(torch.from_numpy(clip)).numpy() for clip in given[kind]]
+                matrices = [as_archived(matrix, features) for matrix in found]
+                stacks[kind + suffix] = pad(matrices)
+                lengths[suffix] = torch.tensor([len(matrix) for matrix in matrices])
+        batch = Batch(
+            (), lengths[""], torch.zeros(len(clips), dtype=torch.long), mel_lengths=lengths.get(MELS), **stacks
+        )
+        with self._foreign_errors(), torch.inference_mode():
+            output = self.network(batch.to(self.device))
             probs = torch.softmax(output.logits.float(), dim=1).cpu().numpy()
         for name, row in zip(names, probs, strict=True):
             if not np.isfinite(row).all():
                 raise TrnetError(f"{name}: scores are not finite")
         return Inference(enhanced, batch, output, probs)
 
-    def _log_mels(self, clip: np.ndarray) -> np.ndarray:
-        return as_archived(fbank(torch.from_numpy(clip), self.features).numpy(), self.features)
+    @contextmanager
+    def _foreign_errors(self) -> Iterator[None]:
+        """Turn what classes that are not trnet's own raise into one line that names them."""
+        try:
+            yield
+        except (TrnetError, OSError, MemoryError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:
+            if not (foreign := self.model.config.own_classes):
+                raise
+            what = f"{type(error).__name__}: {first_line(error)}"
+            raise TrnetError(f"{', '.join(foreign)}: raised {what}; mend the class") from error

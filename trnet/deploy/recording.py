@@ -17,10 +17,8 @@ import numpy as np
 
 from trnet.audio.decoding import BLOCK, Mix, check_rate, finite, open_sound
 from trnet.audio.pipes import piped
-from trnet.audio.reading import filter_width, resampler
+from trnet.audio.resampling import Resampler
 from trnet.utils.errors import TrnetError
-
-Resampler = Callable[[int, int], Callable[[np.ndarray], np.ndarray]]
 
 
 class Stream(NamedTuple):
@@ -118,40 +116,14 @@ def _decoded(file: Path | BinaryIO, where: str, channel: int | None) -> Stream:
     return Stream(sound.rate, sound.frames and sound.frames / sound.rate, sound.mono(channel))
 
 
-def resampled(
-    blocks: Iterable[np.ndarray], rate_in: int, rate_out: int, make: Resampler = resampler
-) -> Iterator[np.ndarray]:
-    """Blocks (n,) at another rate, concatenated the same as resampling all at once.
-
-    The filter takes `o` samples to `n` at a time; a block is resampled with as many neighbours as the filter reaches.
-
-    Args:
-        blocks: Of one recording.
-        rate_in: Hz.
-        rate_out: Hz.
-        make: Of two rates, the function that resamples (n,).
-    """
+def resampled(blocks: Iterable[np.ndarray], rate_in: int, rate_out: int) -> Iterator[np.ndarray]:
+    """Blocks (n,) at `rate_in` Hz as blocks at `rate_out` Hz, together what `trnet.audio.resampling.resample` gives."""
     if rate_in == rate_out:
         yield from blocks
         return
-    o, n = rate_in // math.gcd(rate_in, rate_out), rate_out // math.gcd(rate_in, rate_out)
-    width = filter_width(o, n)
-    resample = make(rate_in, rate_out)
-    margin = math.ceil(width / o) * o
-    step = max(1, round(rate_in / o)) * o
-    kept, before = np.zeros(0, np.float32), 0  # samples not done yet, and how many in front are neighbours only
-    for block in blocks:
-        kept = np.concatenate([kept, block])
-        while len(kept) >= before + step + margin:
-            out = resample(kept[: before + step + margin])
-            yield out[before // o * n : (before + step) // o * n]
-            drop = before + step - margin
-            if drop > 0:
-                kept, before = kept[drop:], margin
-            else:
-                before += step
-    if len(kept) > before:
-        yield resample(kept)[before // o * n :]
+    resampler = Resampler(rate_in, rate_out)
+    yield from map(resampler, blocks)
+    yield resampler.finish()
 
 
 def split(blocks: Iterable[np.ndarray], length: int, hop: int) -> Iterator[Window]:

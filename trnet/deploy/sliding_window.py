@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from trnet.audio.crop import num_frames
-from trnet.audio.reading import SILENCE_RMS, resampler
-from trnet.config.experiment import Features
-from trnet.deploy.recording import Recording, Resampler, Window, from_samples, resampled, split
+from trnet.audio.reading import SILENCE_RMS
+from trnet.config import Fbank, Features
+from trnet.deploy.recording import Recording, Window, from_samples, resampled, split
 from trnet.utils.errors import TrnetError
 from trnet.utils.numbers import real, whole
 
 MAX_SECONDS = 1e6  # of --window and --hop
+MIN_HOP_S = 0.01  # a frame of the paper's
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,9 @@ class SlidingWindowPredictor(ABC):
     silent and do not count.
     """
 
-    def __init__(self, features: Features, classes: Sequence[str], make: Resampler = resampler) -> None:
-        """`features`: those of training; `classes`: in the order of the logits; `make`: see `resampled`."""
-        self.features, self.classes, self._make_resampler = features, tuple(classes), make
+    def __init__(self, features: Fbank | Features, classes: Sequence[str], num_frames: Callable[[int], int]) -> None:
+        """`features`: of training; `classes`: in the order of the logits; `num_frames`: those of so many samples."""
+        self.features, self.classes, self.num_frames = features, tuple(classes), num_frames
 
     @abstractmethod
     def score_windows(self, clips: list[np.ndarray], names: list[str]) -> list[WindowScores]:
@@ -168,18 +168,17 @@ class SlidingWindowPredictor(ABC):
 
     def _lengths(self, window: float | None, hop: float | None) -> tuple[int, int]:
         """Samples of a window, and from one to the next."""
-        rate, span = self.features.sample_rate, self.features.span
+        rate, longest = self.features.sample_rate, self.features.span
         for option, value in (("--window", window), ("--hop", hop)):
             try:
                 real(0 if value is None else value, 0, MAX_SECONDS)
             except ValueError as error:
                 raise TrnetError(f"{option}: {error}; give seconds") from None
-        length = span if window is None else round(window * rate)
-        if length > span or num_frames(length, self.features) < 1:
+        length = longest if window is None else round(window * rate)
+        if length > longest or self.num_frames(length) < 1:
             raise TrnetError(f"--window {window:g}: must be a frame at least, and at most {self.longest:.3f} s")
-        shift = self.features.frame_shift / 1000
-        if hop is not None and hop < shift:
-            raise TrnetError(f"--hop {hop:g}: must be {shift:g} s or more, from frame to frame")
+        if hop is not None and hop < MIN_HOP_S:
+            raise TrnetError(f"--hop {hop:g}: must be {MIN_HOP_S:g} s or more")
         return length, length if hop is None else round(hop * rate)
 
     def _windows(
@@ -193,12 +192,12 @@ class SlidingWindowPredictor(ABC):
                 if on_read is not None:
                     on_read(len(block) / rate, len(block) / rate / total if total else 0.0)
 
-        yield from split(resampled(reported(), rate, self.features.sample_rate, self._make_resampler), length, step)
+        yield from split(resampled(reported(), rate, self.features.sample_rate), length, step)
 
     def _check_length(self, name: str, window: Window) -> None:
-        if num_frames(len(window.samples), self.features) < 1:
+        if self.num_frames(len(window.samples)) < 1:
             lasts = f"{len(window.samples) / self.features.sample_rate * 1000:.0f} ms"
-            raise TrnetError(f"{name}: lasts {lasts}, shorter than a frame of {self.features.frame_length:g} ms")
+            raise TrnetError(f"{name}: lasts {lasts}, shorter than a frame")
 
     def _end(self, window: Window) -> float:
         return (window.start + len(window.samples)) / self.features.sample_rate

@@ -16,7 +16,7 @@ import soundfile
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from trnet.audio.crop import read_heard
+from trnet.audio.crop import read_cropped
 from trnet.audio.reading import read_audio
 from trnet.conditions import CLEAN, Condition
 from trnet.eval.csv_files import number, read_rows
@@ -242,7 +242,7 @@ def _audio(experiment: Experiment, utt: str, condition: Condition) -> tuple[dict
         return read_audio(DataDir(folder).clip(noisy_utt).path, features.sample_rate)
 
     readers: dict[str, Callable[[], np.ndarray]] = {
-        "clean": lambda: read_heard(experiment.data.clip(utt), features),
+        "clean": lambda: read_cropped(experiment.data.clip(utt), features),
         "noisy": lambda: of(experiment.data.path.parent / name),
         "enhanced": lambda: of(enhanced),
     }

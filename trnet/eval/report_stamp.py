@@ -9,7 +9,7 @@ from typing import Any
 from tqdm import tqdm
 
 from trnet.conditions import CLEAN, Condition
-from trnet.config.sections import as_dict
+from trnet.config import as_dict
 from trnet.eval.other_corpus import OtherCorpus
 from trnet.folds import Fold
 from trnet.runs.experiment import Experiment

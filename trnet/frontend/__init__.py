@@ -12,7 +12,7 @@ import types
 import typing
 from typing import Any
 
-from trnet.config.sections import build_value
+from trnet.config import build_value
 from trnet.frontend.asteroid import AsteroidFrontEnd
 from trnet.frontend.base import FrontEnd
 from trnet.frontend.cmgan import CmganFrontEnd
