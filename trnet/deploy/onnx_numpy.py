@@ -4,10 +4,11 @@
     %(prog)s MODEL FILE...
 
 One JSON object a file on stdout, as `trnet-predict --format jsonl` writes them; what fails is one line on stderr, and
-the exit status is 1. Needs numpy, onnxruntime and soundfile, and nothing of trnet: this file can be copied elsewhere. A
-file is read as a whole: for hours of audio there is trnet-predict, which also notices more damage. Here a WAV that was
-cut short is, and a file that decodes to less than libsndfile says; not noticed are a cut file of another container,
-a second recording behind the first (of two files joined by cat), and a WAV header of a stream that states no length.
+the exit status is 1. Needs numpy, onnxruntime, soundfile, and soxr for files of another rate than the model's, and
+nothing of trnet: this file can be copied elsewhere. A file is read as a whole: for hours of audio there is
+trnet-predict, which also notices more damage. Here a WAV that was cut short is, and a file that decodes to less than
+libsndfile says; not noticed are a cut file of another container, a second recording behind the first (of two files
+joined by cat), and a WAV header of a stream that states no length.
 """
 
 import argparse
@@ -53,23 +54,16 @@ class Unusable(Exception):
 
 
 def resample(wav, rates):
-    """(n,) at one of two rates, Hz, to the other by a Hann-windowed sinc of 6 zero crossings."""
-    common = math.gcd(*rates)
-    old, new = (rate // common for rate in rates)
+    """(n,) at one of two rates, Hz, to the other: ceil(n * new / old) samples, as trnet-predict has them."""
+    old, new = rates
     if old == new:
         return wav
-    cutoff = min(old, new) * 0.99 / old  # of half the old rate
-    width = math.ceil(6 / cutoff)
-    taps = np.arange(-width, width + 2)
-    spans = np.lib.stride_tricks.sliding_window_view(np.pad(wav, (width, width + 1)).astype(np.float64), len(taps))
-    out = np.empty(math.ceil(new * len(wav) / old), np.float32)
-    size = max(1, min(2**15, 2**22 // len(taps)))  # of a block, so that memory is bounded at any rate
-    for start in range(0, len(out), size):
-        place = np.arange(start, min(start + size, len(out)), dtype=np.int64) * old
-        time = np.clip((taps - (place % new)[:, None] / new) * cutoff, -6, 6)
-        kernel = np.sinc(time) * np.cos(time * np.pi / 12) ** 2 * cutoff
-        out[start : start + size] = np.einsum("nt,nt->n", spans[place // new], kernel)
-    return out
+    try:
+        import soxr
+    except ImportError:
+        raise Unusable(f"is at {old} Hz, not {new}; install soxr (pip install soxr), or convert it") from None
+    padded = np.pad(wav, (0, math.ceil(old / new) + 1))  # soxr alone rounds the length
+    return soxr.resample(padded, old, new, quality="HQ")[: -(-len(wav) * new // old)]
 
 
 def frame_window(kind, size):
