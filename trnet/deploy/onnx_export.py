@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -39,7 +40,7 @@ class WholeFrames(ValidFrames):
     """The frames of a batch without padding: nothing to mask, so that no shape depends on the data."""
 
     @property
-    def mask(self) -> Tensor:  # type: ignore[override]
+    def mask(self) -> Tensor:
         """(B, T) bool, True everywhere."""
         return torch.ones(self.counts.shape[0], self.total, dtype=torch.bool, device=self.device)
 
@@ -86,9 +87,9 @@ class SystemGraph(nn.Module):
 
     def forward(self, *features: Tensor) -> tuple[Tensor, ...]:
         """As above, in the order of `inputs`."""
-        batch, frames = features[0].shape[:2]
-        lengths = torch.full((batch,), frames, dtype=torch.long, device=features[0].device)
-        given = dict(zip(self.inputs, features, strict=True))
+        size, frames = features[0].shape[:2]
+        lengths = torch.full((size,), frames, dtype=torch.long)
+        given: dict[str, Any] = dict(zip(self.inputs, features, strict=True))
         output = self.system(WholeBatch((), lengths, torch.zeros_like(lengths), **given))
         return (output.logits,) if output.c is None else (output.logits, output.c)
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -70,7 +71,7 @@ class Predictor(SlidingWindowPredictor):
         super().__init__(model.config.features, model.classes, extractor.num_frames)
         self.model = model
         self.network = model.make_network().to(self.device)
-        self.inputs = tuple(self.network.inputs)
+        self.inputs: tuple[str, ...] = self.network.inputs  # type: ignore[assignment]  # see trnet.model.systems.System
         self._extractors: list[tuple[str, Fbank | Features, Extractor]] = [("", model.config.features, extractor)]
         if (mels := model.config.gate_features) is not None:
             self._extractors.append((MELS, mels, make_extractor(mels)))
@@ -104,7 +105,7 @@ class Predictor(SlidingWindowPredictor):
         clips = [crop(clip, self.features.span, self.features.pad) for clip in clips]
         enhanced = [] if self.frontend is None else enhance_clips(self.frontend, clips, names)
         given = {"noisy": clips, "enhanced": enhanced}
-        stacks: dict[str, Tensor] = {}
+        stacks: dict[str, Any] = {}
         lengths: dict[str, Tensor] = {}
         for kind in self.inputs:
             for suffix, features, extractor in self._extractors:
@@ -113,9 +114,8 @@ class Predictor(SlidingWindowPredictor):
                 matrices = [as_archived(matrix, features) for matrix in found]
                 stacks[kind + suffix] = pad(matrices)
                 lengths[suffix] = torch.tensor([len(matrix) for matrix in matrices])
-        batch = Batch(
-            (), lengths[""], torch.zeros(len(clips), dtype=torch.long), mel_lengths=lengths.get(MELS), **stacks
-        )
+        labels = torch.zeros(len(clips), dtype=torch.long)
+        batch = Batch((), lengths[""], labels, mel_lengths=lengths.get(MELS), **stacks)
         with self._foreign_errors(), torch.inference_mode():
             output = self.network(batch.to(self.device))
             probs = torch.softmax(output.logits.float(), dim=1).cpu().numpy()
