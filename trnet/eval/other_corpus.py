@@ -1,5 +1,7 @@
 """Testing on another corpus than the one trained on: its data dir and features, made by a recipe of its own."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +22,9 @@ class OtherCorpus(Experiment):
 def other_corpus(trained: Experiment, data: Path) -> OtherCorpus:
     """The corpus of a data dir, whose features lie in the ``dump`` folder beside its ``data`` (with the same tag).
 
-    Raises: TrnetError if there is no such data dir, it is the corpus that was trained on, or it has classes that the
-        models do not know.
+    Raises:
+        TrnetError: There is no such data dir, it is the corpus that was trained on, or it has classes that the models
+            do not know.
     """
     data = Path(data)
     dump = data.parent.parent / data.parent.name.replace("data", "dump", 1)
@@ -37,12 +40,12 @@ def other_corpus(trained: Experiment, data: Path) -> OtherCorpus:
     return other
 
 
-def said_of_classes(trained: Experiment, other: OtherCorpus) -> str:
+def tested_classes(trained: Experiment, other: OtherCorpus) -> str:
     """Which classes are tested, in a line of a report."""
-    absent = [name for name in trained.classes if name not in other.classes]
     shared = f"{' '.join(other.classes)}, shared by both corpora"
+    absent = [name for name in trained.classes if name not in other.classes]
     if not absent:
         return shared
     return (
-        f"{shared}; the models also know {' '.join(absent)}, which has no recall here and is wrong wherever it is said"
+        f"{shared}; the models also know {' '.join(absent)}, which has no recall here and is always a wrong prediction"
     )
