@@ -6,21 +6,18 @@ import os
 import random
 import re
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parent))  # `test` itself is a package of the standard library
-
 from tiny import Tiny, make_tiny
 
-from trnet.utils import files
+from trnet.utils import files, logs
 
 BROWSERS = ("chromium", "chromium-headless-shell", "google-chrome", "chrome", "chromium-browser")
+logs.configure()  # as commands do: what a library reports is in capsys too
 THREADS = int(os.environ.get("TRNET_TEST_THREADS", "1"))
 
 

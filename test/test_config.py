@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-
-from trnet.config.experiment import Config, Features, System, load_config
-from trnet.model.batch import Batch
 from trnet.train.forward import input_kinds, make_model, run_model
+
+from trnet.config import Config, Features, System, load_config
+from trnet.model.batch import Batch
 from trnet.utils.errors import TrnetError
 
 EGS = Path(__file__).parents[1] / "egs"

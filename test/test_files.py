@@ -14,7 +14,7 @@ import pytest
 import soundfile
 import torch
 
-from trnet.audio.crop import heard_span
+from trnet.audio.crop import crop
 from trnet.audio.reading import read_audio, write_audio
 from trnet.runs.checkpoint import save_checkpoint
 from trnet.utils import files
@@ -252,7 +252,7 @@ def test_audio_that_cannot_be_used_is_named(tmp_path, kind):
 
 def test_the_heard_span_is_cut_and_on_request_repeated():
     samples = np.arange(5)
-    assert heard_span(samples, 3, "none").tolist() == [0, 1, 2]
-    assert heard_span(samples, 3, "repeat").tolist() == [0, 1, 2]
-    assert heard_span(samples, 12, "none").tolist() == [0, 1, 2, 3, 4]
-    assert heard_span(samples, 12, "repeat").tolist() == [0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1]
+    assert crop(samples, 3, "none").tolist() == [0, 1, 2]
+    assert crop(samples, 3, "repeat").tolist() == [0, 1, 2]
+    assert crop(samples, 12, "none").tolist() == [0, 1, 2, 3, 4]
+    assert crop(samples, 12, "repeat").tolist() == [0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1]

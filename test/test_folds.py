@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trnet.config.experiment import Folds, load_config
+from trnet.config import Folds, load_config
 from trnet.corpora import LABELLED
 from trnet.corpora.contract import read_contract
 from trnet.folds import (

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from trnet.config.experiment import load_config
+from trnet.config import load_config
 from trnet.config.yaml_files import MOST, parse_mapping, read_mapping
 from trnet.utils.errors import TrnetError
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from trnet.config.experiment import Folds
+from trnet.config import Folds
 from trnet.kaldi.data_dir import DataDir
 from trnet.utils.errors import TrnetError
 

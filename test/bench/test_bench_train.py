@@ -1,12 +1,8 @@
 """bench_train measures what it says: every way of feeding the step, on a corpus of noise."""
 
 import json
-import sys
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from trnet.bin import bench_train
 

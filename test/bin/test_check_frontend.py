@@ -1,14 +1,10 @@
 """check_frontend: what keeps the rules passes, and each rule that is broken is named."""
 
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from tiny import CONFIG, hiss, speech_dir, write_wav
 
 from trnet.bin import check_frontend

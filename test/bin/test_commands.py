@@ -11,9 +11,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from tiny import CONFIG, SETS, hiss, noise_dir, speech_dir
 
 from trnet.bin import (

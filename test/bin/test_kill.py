@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from trnet.bin import score, train
 
 RUNS = ["--systems", "baseline_c trnet_wo_high", "--folds", "1", "--max-epochs", "2"]

@@ -1,16 +1,12 @@
 """What the corpus tests share: trees on disk and the label maps and contracts of the recipes."""
 
-import runpy
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-
-sys.path.insert(0, str(Path(__file__).parent))  # iemocap_tree; `test` itself is a package of the standard library
-
 from iemocap_tree import small_corpus, whole_corpus, write_tree
+from shared import shared
 
 from trnet.corpora.labels import LabelMap, read_label_map
 from trnet.kaldi.data_dir import Clip
@@ -72,11 +68,4 @@ def headers_only(monkeypatch):
 @pytest.fixture
 def shared_data():
     """shared_data("nemo") -> its folder in the data pack; skips the test where there is none."""
-
-    def find(name: str) -> Path:
-        helper = Path(__file__).parents[1] / "shared.py"
-        if not helper.exists():
-            pytest.skip("no test/shared.py")
-        return runpy.run_path(str(helper))["shared"]("data", name)
-
-    return find
+    return lambda name: shared("data", name)

@@ -10,9 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.image import imread
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from tiny import RATE, hiss, tone, write_wav
 
 import trnet

@@ -18,23 +18,20 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from near import ANSWER, WAVE, amplitudes, assert_near, assert_same_answer
 from tiny import RATE, hiss, tone, write_wav
+from trnet.train.forward import make_model
 
 import trnet
 from trnet.audio.reading import resampler
 from trnet.bin import export, pack, predict
-from trnet.config.experiment import Config, Encoder, Features, Pooling, System
+from trnet.config import Config, Encoder, Features, Pooling, System
 from trnet.deploy.archive import json_bytes, origin_of, read_entries, write_archive
 from trnet.deploy.model_file import ModelFile, read_model, write_model
 from trnet.deploy.onnx_export import frontend_graph, graphs_of
 from trnet.features.fbank import fbank
 from trnet.frontend import build_frontend
 from trnet.model.pooling import AttentionPooling
-from trnet.train.forward import make_model
 from trnet.utils.errors import TrnetError
 
 pytest.importorskip("onnx", reason="needs the package onnx: pip install 'trnet[export]'")

@@ -10,9 +10,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import yaml
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from tiny import RATE, tone, write_wav
 
 import trnet

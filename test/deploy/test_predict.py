@@ -17,9 +17,6 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from near import ANSWER, assert_near, assert_same_answer
 from shared import shared
 from tiny import RATE, hiss, tone, write_wav

@@ -9,9 +9,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from tiny import hiss, write_wav
 
 from trnet.kaldi.data_dir import DataDir

@@ -10,13 +10,10 @@ import numpy as np
 import pytest
 import soundfile
 import yaml
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from tiny import CONFIG, RATE, hiss, speech_dir, write_wav
 
 from trnet.bin import check_frontend, enhance
-from trnet.config.experiment import load_config
+from trnet.config import load_config
 from trnet.frontend import FRONTENDS
 
 ROOT = Path(__file__).parents[2]

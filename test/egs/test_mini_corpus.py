@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import importlib
+import importlib.util
 import os
 import re
 import subprocess
@@ -85,15 +85,15 @@ def median_pitch(wave: np.ndarray, rate: int = 16000) -> float:
 
 @pytest.fixture(scope="module")
 def makers() -> Iterator[dict[str, ModuleType]]:
-    """The recipe's modules, imported from its local folder and forgotten afterwards."""
-    names = ("espeak", "make_noise", "make_speech")
-    sys.path.insert(0, str(RECIPE / "local"))
-    try:
-        yield {name: importlib.import_module(name) for name in names}
-    finally:
-        sys.path.remove(str(RECIPE / "local"))
-        for name in names:
-            sys.modules.pop(name, None)
+    """The recipe's modules, which import each other by their bare names, and are forgotten afterwards."""
+    made = {}
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("espeak", "make_noise", "make_speech"):
+            spec = importlib.util.spec_from_file_location(name, RECIPE / "local" / f"{name}.py")
+            made[name] = importlib.util.module_from_spec(spec)
+            patch.setitem(sys.modules, name, made[name])
+            spec.loader.exec_module(made[name])
+        yield made
 
 
 @pytest.fixture(scope="module")

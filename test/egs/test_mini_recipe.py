@@ -12,9 +12,9 @@ import pytest
 import torch
 from recipes import copy_recipes, run, start
 
-from trnet.audio.crop import read_heard
+from trnet.audio.crop import read_cropped
 from trnet.audio.reading import read_audio
-from trnet.config.experiment import Features
+from trnet.config import Features
 from trnet.features.archive import open_features
 from trnet.kaldi.data_dir import DataDir
 from trnet.kaldi.validate import SPEECH_TABLES, validate_data_dir
@@ -150,7 +150,7 @@ def test_noisy_audio_is_mixed_again_to_the_sample_at_its_snr(recipe, monkeypatch
         for utt in noisy.utts[::40]:
             audio = read_audio(noisy.clip(utt).path, 16000)
             np.testing.assert_array_equal(audio, remix(noisy, speech, noise, utt, features))
-            assert measured_snr(read_heard(speech.clip(noisy["utt2clean"][utt]), features), audio) == pytest.approx(
+            assert measured_snr(read_cropped(speech.clip(noisy["utt2clean"][utt]), features), audio) == pytest.approx(
                 5, abs=0.05
             )
 
@@ -177,7 +177,7 @@ def test_front_end_improves_si_sdr_on_mini(recipe, monkeypatch):
     for name in ("mini_esc_5db", "mini_musan_5db"):
         noisy, enhanced = DataDir(f"data/{name}"), DataDir(f"dump/nsnet2/{name}")
         for utt in noisy.utts[::20]:
-            clean = read_heard(speech.clip(noisy["utt2clean"][utt]), Features())
+            clean = read_cropped(speech.clip(noisy["utt2clean"][utt]), Features())
             before, after = (read_audio(d.clip(utt).path, 16000) for d in (noisy, enhanced))
             gains.append(si_sdr(after, clean) - si_sdr(before, clean))
     assert np.mean(gains) > 1.0, np.mean(gains)

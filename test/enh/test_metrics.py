@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from trnet.enh.metrics import Scores, mean_scores, pesq_wb, scores_of, si_sdr, stoi
-from trnet.enh.workers import mapping
 
 pytest.importorskip("pesq")
 pytest.importorskip("pystoi")
@@ -58,8 +57,3 @@ def test_means_leave_out_what_is_not_defined():
     means = mean_scores(rows)
     assert means.si_sdr == 2 and math.isnan(means.pesq) and means.stoi == pytest.approx(0.6)
     assert all(math.isnan(value) for value in mean_scores([]))
-
-
-def test_the_same_in_other_processes():
-    with mapping(1) as here, mapping(2) as there:
-        assert there(abs, [-1, 2, -3]) == here(abs, [-1, 2, -3]) == [1, 2, 3]

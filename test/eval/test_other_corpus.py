@@ -1,13 +1,9 @@
 """Stage 7 on a corpus that was not trained on: a recipe of its own, whose paths start from its own folder."""
 
 import csv
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from near import ANSWER
 from tiny import CLASSES, noise_dir, speech_dir, tiny_noise, tiny_speech
 

@@ -50,7 +50,7 @@ def whole(options, out, capfd) -> dict[str, tuple[int, bytes]]:
 
 
 def test_a_second_call_does_nothing(options, out, whole, capfd, monkeypatch):
-    monkeypatch.setattr(score, "do_all", None)
+    monkeypatch.setattr(score, "run_all", None)
     monkeypatch.setattr(score, "gather", None)
     stage7(options)
     assert f"{out}/report.html, RESULTS.md: up to date" in capfd.readouterr().out

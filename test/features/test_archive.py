@@ -2,21 +2,16 @@
 
 import errno
 import os
-import sys
-from pathlib import Path
 
 import kaldiio
 import numpy as np
 import pytest
 import torch
 import torchaudio
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from tiny import hiss, speech_dir
 
 from trnet.conditions import CLEAN
-from trnet.config.experiment import Features
+from trnet.config import Features
 from trnet.features import archive
 from trnet.features.archive import make_archives, open_features
 from trnet.features.reader import Archives

@@ -9,7 +9,7 @@ import torchaudio
 from near import amplitudes, assert_near
 
 from trnet.audio.crop import num_frames
-from trnet.config.experiment import Features
+from trnet.config import Features
 from trnet.features.fbank import fbank
 
 

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 import torch
-from torch import Tensor
-
-# `test` itself is a package of the standard library, so shared.py is imported by its bare name
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from shared import shared
+from torch import Tensor
 
 CLIPS = ("IC0_neutral_13", "KS0_anger_20", "SM0_happiness_40")
 NOISES = ("rain", "helicopter", "sea_waves")

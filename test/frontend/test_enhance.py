@@ -9,9 +9,6 @@ from pathlib import Path
 
 import pytest
 import soundfile
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from tiny import SETS
 
 from trnet.bin import enhance, make_fbank

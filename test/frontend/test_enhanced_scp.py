@@ -1,7 +1,6 @@
 """Audio enhanced elsewhere: found by id, brought to rate and length; what does not fit is named with its file."""
 
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +8,6 @@ import pytest
 import soundfile
 import torch
 import yaml
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from tiny import CONFIG, RATE, hiss, speech_dir, write_wav
 
 from trnet.bin import enhance

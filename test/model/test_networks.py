@@ -10,12 +10,11 @@ import torch
 import torchaudio
 from near import assert_near
 from torch.utils.flop_counter import FlopCounterMode
+from trnet.model.encoder import ConvEncoder, add_deltas
 
-from trnet.config.experiment import Classifier, Encoder, Gate, Pooling
-from trnet.config.sections import as_dict
+from trnet.config import Classifier, Encoder, Gate, Pooling, as_dict
 from trnet.model import build_model
 from trnet.model.bridge import Bridge
-from trnet.model.encoder import ConvEncoder, add_deltas
 from trnet.model.frames import ValidFrames
 from trnet.model.pooling import AttentionPooling
 from trnet.utils.errors import TrnetError
@@ -161,7 +160,7 @@ def test_padding_moves_no_statistic_and_no_gradient_in_training(conf):
 
 TINY_ENCODER = """
 import torch
-from trnet.config.experiment import Encoder
+from trnet.config import Encoder
 from trnet.model.encoder import ConvEncoder
 from trnet.model.frames import ValidFrames
 encoder = ConvEncoder(40, Encoder(channels=[4, 6]))

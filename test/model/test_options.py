@@ -3,10 +3,9 @@
 import pytest
 import torch
 from near import assert_near
-
-from trnet.config.experiment import Encoder, Gate
-from trnet.config.sections import made_of
 from trnet.model.encoder import ConvEncoder, normalised
+
+from trnet.config import Encoder, Gate, made_of
 from trnet.model.frames import ValidFrames
 from trnet.model.snr_gate import SNRGate
 from trnet.model.spec_augment import SpecAugment

@@ -6,7 +6,7 @@ import pytest
 import torch
 from near import EPS, ROUNDINGS, assert_near
 
-from trnet.config.experiment import Gate
+from trnet.config import Gate
 from trnet.model.frames import ValidFrames
 from trnet.model.snr_gate import ReturningHardtanh, SNRGate, cosine_similarity
 

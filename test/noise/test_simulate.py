@@ -3,19 +3,15 @@
 import errno
 import os
 import re
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from tiny import RATE, hiss, noise_dir, speech_dir, write_wav
 
 from trnet.conditions import CLEAN, Condition, noisy_conditions, training_conditions
-from trnet.config.experiment import Features, Simulation
+from trnet.config import Features, Simulation
 from trnet.kaldi.data_dir import DataDir, read_table
 from trnet.kaldi.validate import SPEECH_TABLES, validate_data_dir
 from trnet.noise import simulate as module

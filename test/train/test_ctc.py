@@ -3,32 +3,27 @@
 import itertools
 import math
 import shutil
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from near import assert_near
 from tiny import SPEAKERS
+from trnet.model.encoder import size_after
+from trnet.train.run import Run
+from trnet.train.text_normalisation import Transcripts, normalise, transcripts_of
 
 from trnet.bin import train
 from trnet.bin.score import header
-from trnet.config.experiment import CTC, Classifier, Encoder, Features, Gate, Pooling
+from trnet.config import CTC, Classifier, Encoder, Features, Gate, Pooling
 from trnet.eval.run_predictions import predict_run
 from trnet.kaldi.data_dir import DataDir
 from trnet.model import build_model
 from trnet.model.ctc import CTCHead, ctc_loss, frames_needed, tapped
-from trnet.model.encoder import size_after
 from trnet.runs.checkpoint import load_checkpoint
 from trnet.train import loop
 from trnet.train import tokenizer as pieces
 from trnet.train.ctc import make_targets
-from trnet.train.run import Run
-from trnet.train.text_normalisation import Transcripts, normalise, transcripts_of
 from trnet.utils.errors import TrnetError
 from trnet.utils.locks import only_one
 

@@ -1,13 +1,10 @@
 """Damaged runs: said in one line, nothing lost, and the advice that is printed works when it is followed."""
 
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from trnet.bin import train
 from trnet.runs.checkpoint import load_checkpoint, save_checkpoint

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from trnet.config.experiment import System
+from trnet.config import System
 from trnet.model.frames import ValidFrames
 from trnet.train.losses import high_level_loss, low_level_loss, trnet_losses
 

@@ -4,19 +4,15 @@ import contextlib
 import csv
 import json
 import shutil
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from near import assert_near
 from tiny import CLASSES, SETS, SPEAKERS, change_features
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from trnet.bin import enhance, make_fbank, train
 from trnet.conditions import CLEAN

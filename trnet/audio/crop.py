@@ -1,4 +1,4 @@
-"""The audio of utterances and noise clips in data dirs, and the span of an utterance that the model hears."""
+"""The audio of utterances and noise clips in data dirs, and the part of an utterance that it is cropped to."""
 
 import math
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from trnet.audio.pipes import piped
 from trnet.audio.reading import decode, resampler
-from trnet.config.experiment import Features
+from trnet.config import Features
 from trnet.kaldi.data_dir import Clip
 from trnet.utils.errors import TrnetError
 from trnet.utils.numbers import real
@@ -19,27 +19,20 @@ def own_length(seconds: float, features: Features) -> int:
     return math.ceil(round(seconds * features.sample_rate, 3))
 
 
-def span_length(seconds: float, features: Features) -> int:
-    """Samples of an utterance that the model hears."""
+def cropped_length(seconds: float, features: Features) -> int:
+    """Samples of an utterance after cropping."""
     return features.span if features.pad == "repeat" else min(own_length(seconds, features), features.span)
 
 
 def is_cut(seconds: float, features: Features) -> bool:
-    """Whether the model hears only the beginning of an utterance."""
+    """Whether an utterance is longer than what it is cropped to."""
     return own_length(seconds, features) > features.span
 
 
-def num_frames(samples: int, features: Features) -> int:
-    """Frames of a clip of so many samples (Kaldi's snip-edges rule: whole windows only)."""
-    window = round(features.frame_length * features.sample_rate / 1000)
-    shift = round(features.frame_shift * features.sample_rate / 1000)
-    return max(0, 1 + (samples - window) // shift)
+def crop(samples: np.ndarray, span: int, pad: str) -> np.ndarray:
+    """The first `span` samples; with ``pad="repeat"`` what is shorter is repeated up to them.
 
-
-def heard_span(samples: np.ndarray, span: int, pad: str) -> np.ndarray:
-    """The part that the model hears: cut to `span` samples; with ``pad="repeat"`` repeated up to them.
-
-    Noise is added and SNRs are measured on this span, as in the authors' release.
+    Noise is added and SNRs are measured on this part, as in the authors' release.
     """
     samples = samples[:span]
     if pad == "repeat" and len(samples) < span:
@@ -79,6 +72,6 @@ def _check_length(clip: Clip, samples: int, rate: int) -> None:
         )
 
 
-def read_heard(clip: Clip, features: Features) -> np.ndarray:
-    """Samples (n,) of the span of an utterance that the model hears."""
-    return heard_span(read_clip(clip, features.sample_rate), features.span, features.pad)
+def read_cropped(clip: Clip, features: Features) -> np.ndarray:
+    """Samples (n,) of an utterance, cropped."""
+    return crop(read_clip(clip, features.sample_rate), features.span, features.pad)

@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
 from trnet.conditions import CLEAN, Condition
-from trnet.config.experiment import Config
+from trnet.config import Config
 from trnet.features.archive import make_archives
 from trnet.features.cache import FeatureStore, Item, Room, Set, sets_of
 from trnet.features.fbank import fbank

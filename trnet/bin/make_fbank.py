@@ -5,7 +5,7 @@ from pathlib import Path
 
 from trnet.bin import option_types as types
 from trnet.bin.options import Parser, add_config_options, add_pipes_option, config_from, make_parser
-from trnet.features.archive import make_archives
+from trnet.features.archive import make_all_archives
 from trnet.kaldi.validate import valid_data_dir
 from trnet.utils.errors import one_line_errors
 from trnet.utils.locks import only_one
@@ -34,7 +34,7 @@ def main(args: list[str] | None = None) -> None:
         sets.append((data, opts.dump / "raw" / folder.name))
         sets.append((valid_data_dir(enhanced, ("wav.scp",)), enhanced))
     with only_one(opts.dump / "raw"), only_one(opts.dump / config.frontend_name):
-        make_archives(sets, config.features, opts.nj)
+        make_all_archives(sets, config, opts.nj)
 
 
 if __name__ == "__main__":

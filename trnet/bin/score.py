@@ -1,6 +1,5 @@
 """Stage 7: score the runs; results.csv, statistics.csv, predictions.csv, RESULTS.md, figures and report.html."""
 
-import logging
 import sys
 from functools import partial
 from pathlib import Path
@@ -9,18 +8,19 @@ import torch
 
 from trnet.bin import option_types as types
 from trnet.bin.experiment_options import add_experiment_options, add_share_options, at_once, experiment_from
-from trnet.bin.options import Parser, make_parser
+from trnet.bin.options import Parser, device_from, make_parser
 from trnet.conditions import Condition, noisy_conditions
 from trnet.eval.other_corpus import OtherCorpus, other_corpus
-from trnet.eval.run_predictions import Run, predict_run
+from trnet.eval.run_predictions import predict_run
 from trnet.eval.run_report import RunReport
 from trnet.eval.statistics import FEWEST
 from trnet.eval.tables import read_reference
 from trnet.folds import pick_folds
-from trnet.runs.experiment import Experiment
+from trnet.runs.spec import RunSpec
+from trnet.train.session import Session
 from trnet.utils.errors import TrnetError, one_line_errors
 from trnet.utils.files import read_text
-from trnet.utils.jobs import do_all
+from trnet.utils.workers import run_all
 
 
 def get_parser() -> Parser:
@@ -59,10 +59,14 @@ def get_parser() -> Parser:
 
 
 def predict(
-    experiment: Experiment, run: Run, _position: int | None, conditions: list[Condition], other: OtherCorpus | None
+    session: Session,
+    conditions: list[Condition],
+    other: OtherCorpus | None,
+    run: RunSpec,
+    _position: int | None,
 ) -> None:
     """Predict with one run."""
-    predict_run(experiment, run, conditions, other)
+    predict_run(session, run, conditions, other)
 
 
 def read_notes(path: Path) -> str:
@@ -78,17 +82,18 @@ def read_notes(path: Path) -> str:
 def main(args: list[str] | None = None) -> None:
     """Predict with every run that was asked for, then write the report of them, unless it is there."""
     opts = get_parser().parse_args(args)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout, force=True)
     experiment = experiment_from(opts)
     other = other_corpus(experiment, opts.test_corpus) if opts.test_corpus else None
     if other is not None and opts.reference:
         raise TrnetError("--reference: its figures are not of --test-corpus; leave one of the two out")
     conditions = noisy_conditions(opts.noises, experiment.config.simulation.snrs)
     names = opts.systems or list(experiment.config.systems)
-    folds = pick_folds(experiment.folds, opts.folds)
+    runs = experiment.runs(names, pick_folds(experiment.dataset.folds, opts.folds), opts.seeds)
+    nj = max(1, min(at_once(opts), len(runs)))
+    session = Session(experiment, device_from(opts), nj)
     report = RunReport(
-        experiment,
-        [(name, fold, seed) for name in names for fold in folds for seed in opts.seeds],
+        session,
+        runs,
         conditions,
         other,
         read_reference(opts.reference) if opts.reference else None,
@@ -99,8 +104,7 @@ def main(args: list[str] | None = None) -> None:
     )
     if report.up_to_date():
         return
-    task = partial(predict, conditions=conditions, other=other)
-    do_all(experiment, task, report.runs, at_once(opts), opts.threads, "score")
+    run_all(partial(predict, session, conditions, other), runs, nj, session.device, opts.threads, "score")
     torch.set_num_threads(opts.threads)  # as each run had: representations are the same, whoever computes them
     report.write()
 

@@ -1,32 +1,21 @@
 """Fetching what may be fetched freely: corpora as their authors give them out, and front-end weights."""
 
-import http.client
+import logging
 import os
 import shutil
-import socket
-import ssl
 import tarfile
 import tempfile
-import urllib.error
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
+import pooch
 
 from trnet.utils.errors import TrnetError
 
-SILENT_S = 60.0  # a server that gives nothing for so long is given up
-NETWORK = (
-    urllib.error.URLError,
-    http.client.HTTPException,
-    ConnectionError,
-    TimeoutError,
-    ssl.SSLError,
-    RuntimeError,  # PyTorch's, for another sha256
-)
+SILENT_S = 60.0  # a server that sends nothing for so long is given up
+logger = logging.getLogger(__name__)
+pooch.get_logger().setLevel(logging.WARNING)
 
 
 @dataclass(frozen=True)
@@ -35,7 +24,7 @@ class Download:
 
     Attributes:
         url: where it lies.
-        licence: under which it may be used; said before it is fetched.
+        licence: under which it may be used; shown before it is fetched.
         sha256: of the file, where its authors keep it as it is.
     """
 
@@ -61,45 +50,40 @@ WEIGHTS = {
 }
 
 
-@contextmanager
-def _patience(seconds: float) -> Iterator[None]:
-    """Give up servers that say nothing for so long; they are asked by libraries that take no such option."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
-
-
 def fetch(item: Download, target: Path) -> None:
     """Fetch a file to `target`, or unpack an archive (.zip, .tar.gz) into the folder `target`; whole or not at all.
 
-    Raises: TrnetError if it cannot be fetched, is not what was expected, or is no archive; if `target` holds something.
+    Raises: TrnetError if it cannot be fetched, has another SHA-256, or is no archive; if `target` holds something.
     """
     name = item.url.rpartition("/")[2]
     unpack = name.endswith((".zip", ".tar.gz"))
     if unpack and target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        raise TrnetError(f"{target}: is there, and is not what is to be fetched; move it away, or name another folder")
+        raise TrnetError(f"{target}: exists, and is not what is to be fetched; move it away, or name another folder")
     target.parent.mkdir(parents=True, exist_ok=True)
-    print(f"{target}: fetching {item.url} (licence: {item.licence})")
+    logger.info("%s: fetching %s (licence: %s)", target, item.url, item.licence)
     with tempfile.TemporaryDirectory(prefix=".partial-", dir=target.parent) as partial:
-        file = Path(partial) / name
-        try:
-            with _patience(SILENT_S):
-                torch.hub.download_url_to_file(item.url, str(file), hash_prefix=item.sha256)
-        except NETWORK as error:  # other errors of the system are the disk's
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise TrnetError(f"{item.url}: cannot be fetched ({reason}); fetch it by hand to {target}") from None
+        file = _download(item, Path(partial, name), target)
         if not unpack:
             os.replace(file, target)
             return
         folder = Path(partial) / "unpacked"
         try:
-            # members that would leave the folder: a zip's are passed over by shutil, a tar's refused by the filter
-            shutil.unpack_archive(file, folder, **({} if name.endswith(".zip") else {"filter": "data"}))
+            # members outside the folder: shutil leaves out a zip's, the filter refuses a tar's
+            shutil.unpack_archive(file, folder, filter=None if name.endswith(".zip") else "data")
         except (shutil.ReadError, tarfile.TarError, zipfile.BadZipFile, EOFError, ValueError) as error:
             raise TrnetError(f"{item.url}: is no archive ({error}); fetch it by hand to {target}") from None
         if target.is_dir():
             target.rmdir()
         os.replace(folder, target)
+
+
+def _download(item: Download, file: Path, target: Path) -> Path:
+    from requests import RequestException  # here, as it takes a while and most commands fetch nothing
+
+    known_hash = f"sha256:{item.sha256}" if item.sha256 else None
+    downloader = pooch.HTTPDownloader(progressbar=True, chunk_size=1 << 16, timeout=SILENT_S)
+    try:
+        return Path(pooch.retrieve(item.url, known_hash, file.name, file.parent, downloader=downloader))
+    except (RequestException, ValueError) as error:  # ValueError: another hash; other errors are the disk's
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise TrnetError(f"{item.url}: cannot be fetched ({reason}); fetch it by hand to {target}") from None

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trnet.config.experiment import Classifier, Config, Encoder, Features, Gate, Pooling, System
-from trnet.config.sections import as_dict, build
+from trnet.config import Classifier, Config, Encoder, Features, Gate, Pooling, System, as_dict, build
 from trnet.deploy.archive import (
     ABOUT,
     FRONTEND,

@@ -13,8 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trnet.config.experiment import Config, System
-from trnet.config.sections import as_dict
+from trnet.config import Config, System, as_dict
 from trnet.deploy.archive import (
     ABOUT,
     FRONTEND,

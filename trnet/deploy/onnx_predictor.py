@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trnet.config.experiment import Features
-from trnet.config.sections import build_value
+from trnet.config import Features, build_value
 from trnet.deploy.archive import DAMAGED, GRAPHS, SER_GRAPH, read_entries
 from trnet.deploy.metadata import describe
 from trnet.deploy.sliding_window import Answering, Said

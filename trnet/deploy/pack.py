@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from trnet import __version__
-from trnet.config.sections import as_dict
+from trnet.config import as_dict
 from trnet.deploy.frontends import pack_frontend, unpack_frontend
 from trnet.deploy.model_file import ModelFile
 from trnet.deploy.onnx_export import NoGraph, graphs_of

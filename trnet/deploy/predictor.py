@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from trnet.audio.crop import heard_span, num_frames
+from trnet.audio.crop import crop, num_frames
 from trnet.deploy.hub import read_pretrained
 from trnet.deploy.model_file import ModelFile
 from trnet.deploy.sliding_window import Answering, Said
@@ -81,7 +81,7 @@ class Predictor(Answering):
 
         Raises: TrnetError if the front-end fails on one, or what comes out is not finite.
         """
-        clips = [heard_span(clip, self.features.span, self.features.pad) for clip in clips]
+        clips = [crop(clip, self.features.span, self.features.pad) for clip in clips]
         system, stacks = self.model.system, {}
         if system.input in ("noisy", "both"):
             stacks["noisy"] = [self._log_mels(clip) for clip in clips]

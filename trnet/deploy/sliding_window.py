@@ -10,7 +10,7 @@ import numpy as np
 
 from trnet.audio.crop import num_frames
 from trnet.audio.reading import SILENCE_RMS, resampler
-from trnet.config.experiment import Features
+from trnet.config import Features
 from trnet.deploy.recording import Piece, Recording, Resampler, of_samples, resampled, windows
 from trnet.utils.errors import TrnetError
 from trnet.utils.numbers import real, whole

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from trnet.config.sections import Section, build, one_of, read_yaml, within
+from trnet.config import Section, build, one_of, read_yaml, within
 from trnet.utils.errors import TrnetError
 from trnet.utils.names import frontend_id
 

@@ -19,7 +19,6 @@ from trnet.enh.dataset import RATE, Pairs, drawn, epoch_batches
 from trnet.enh.methods import build_method
 from trnet.enh.metrics import METRICS, mean_scores, pesq_of_pair, scores_of_pair
 from trnet.enh.schedule import best_epoch, is_finished, lr_at, score
-from trnet.enh.workers import mapping
 from trnet.frontend.clips import enhance_clips
 from trnet.runs.checkpoint import load_checkpoint, save_checkpoint, way_out
 from trnet.train.experiment_logger import Board
@@ -29,6 +28,7 @@ from trnet.utils.files import write_text
 from trnet.utils.provenance import commit, machine, versions
 from trnet.utils.seeding import seed_torch
 from trnet.utils.state_dict import damage_of
+from trnet.utils.workers import Workers
 
 BAR = "{desc}: {percentage:3.0f}%|{bar}| epoch {n:.1f}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
 WORTH = 1000  # utterances of an epoch for which it pays to start processes that read them
@@ -68,7 +68,7 @@ class Run:
         Args:
             task: what to train.
             folder: of the run.
-            apply: maps a function over items, see `trnet.enh.workers`.
+            apply: maps a function over items, as `trnet.utils.workers.Workers.map`.
         """
         self.task, self.folder, self.apply = task, Path(folder), apply
         seed_torch(task.seed, "init")
@@ -209,8 +209,8 @@ def train_run(task: Task, folder: Path) -> None:
     """Train one run in `folder`, taking up an earlier call's last epoch."""
     if task.device.type == "cpu":
         keep_freed_memory()  # CMGAN a fifth faster
-    with mapping(task.nj) as apply:
-        run = Run(task, folder, apply)
+    with Workers(task.nj, "scoring") as workers:
+        run = Run(task, folder, workers.map)
         run.resume()
         with tqdm(total=task.config.training.max_epochs, desc=task.name, bar_format=BAR) as bar:
             run.train(bar)

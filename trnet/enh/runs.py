@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from trnet.config.sections import as_dict, made_of
+from trnet.config import as_dict, made_of
 from trnet.enh.config import EnhConfig
 from trnet.enh.dataset import Pairs
 from trnet.enh.loop import FRONTEND, LAST, SCORES, Task, check_chosen, read_last, train_run

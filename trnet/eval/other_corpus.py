@@ -16,7 +16,7 @@ class OtherCorpus(Experiment):
 
     def fold_name(self, number: int) -> str:
         """What a fold is called in results: the model of that fold, tested on this corpus."""
-        return f"{number}@{self.corpus}"
+        return f"{number}@{self.dataset.corpus}"
 
 
 def other_corpus(trained: Experiment, data: Path) -> OtherCorpus:
@@ -29,21 +29,22 @@ def other_corpus(trained: Experiment, data: Path) -> OtherCorpus:
     data = Path(data)
     dump = data.parent.parent / data.parent.name.replace("data", "dump", 1)
     tables = valid_data_dir(data, ("utt2emo", "utt2group", "utt2dur"), audio=False)
-    other = OtherCorpus(trained.config, tables, dump, trained.exp, trained.device)
-    if other.corpus == trained.corpus:
+    other = OtherCorpus(trained.config, tables, dump, trained.exp)
+    if other.dataset.corpus == trained.dataset.corpus:
         raise TrnetError(f"--test-corpus {data}: is the corpus trained on, which stage 7 tests without this option")
-    if unknown := sorted(set(other.classes) - set(trained.classes)):
+    known = trained.dataset.classes
+    if unknown := sorted(set(other.dataset.classes) - set(known)):
         raise TrnetError(
             f"--test-corpus {data}: has classes that are not trained on: {' '.join(unknown)} (the models know "
-            f"{' '.join(trained.classes)}); map them to one of these or to null in its recipe's conf/labels.yaml"
+            f"{' '.join(known)}); map them to one of these or to null in its recipe's conf/labels.yaml"
         )
     return other
 
 
 def tested_classes(trained: Experiment, other: OtherCorpus) -> str:
     """Which classes are tested, in a line of a report."""
-    shared = f"{' '.join(other.classes)}, shared by both corpora"
-    absent = [name for name in trained.classes if name not in other.classes]
+    shared = f"{' '.join(other.dataset.classes)}, shared by both corpora"
+    absent = [name for name in trained.dataset.classes if name not in other.dataset.classes]
     if not absent:
         return shared
     return (

@@ -18,16 +18,18 @@ import soundfile
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from trnet.audio.crop import read_heard
+from trnet.audio.crop import read_cropped
 from trnet.audio.reading import read_audio
 from trnet.conditions import CLEAN, Condition
 from trnet.eval.csv_files import read_csv
 from trnet.eval.predictions import classes_of, natural_key
-from trnet.eval.run_predictions import Run, predict
+from trnet.eval.run_predictions import predict
 from trnet.folds import Fold
 from trnet.kaldi.data_dir import DataDir
 from trnet.noise.assign import rng_for
 from trnet.runs.experiment import Experiment
+from trnet.runs.spec import RunSpec
+from trnet.train.session import Session
 from trnet.utils.errors import TrnetError
 from trnet.utils.numbers import real
 
@@ -137,24 +139,24 @@ def embedded_items(fold: Fold, conditions: Sequence[Condition], seed: int) -> li
     return items
 
 
-def make_embedding(experiment: Experiment, run: Run, conditions: Sequence[Condition], seed: int) -> Embedding:
+def make_embedding(session: Session, run: RunSpec, conditions: Sequence[Condition], seed: int) -> Embedding:
     """The representations of one run's test speaker in the plane.
 
     Raises:
         TrnetError: The run or features are missing, or there are fewer than 8 items.
     """
-    system, fold, run_seed = run
-    items = embedded_items(fold, conditions, seed)
+    items = embedded_items(run.fold, conditions, seed)
     if len(items) < FEWEST_POINTS:
         raise TrnetError(f"{len(items)} test items, at least {FEWEST_POINTS} are needed; score more utterances")
-    found = predict(experiment, run, items, with_h=True)
+    found = predict(session, run, items, with_h=True)
+    emotion = session.experiment.data["utt2emo"]
     return Embedding(
-        system=system,
-        fold=str(fold.number),
-        seed=run_seed,
+        system=run.system,
+        fold=str(run.fold.number),
+        seed=run.seed,
         points=tsne(np.stack([np.asarray(found[item].h) for item in items]), seed),
         snrs=tuple(condition.snr_db for _, condition in items),
-        labels=tuple(experiment.data["utt2emo"][utt] for utt, _ in items),
+        labels=tuple(emotion[utt] for utt, _ in items),
     )
 
 
@@ -219,7 +221,7 @@ def flac(samples: np.ndarray, rate: int) -> bytes:
 
 def _audio(experiment: Experiment, utt: str, condition: Condition) -> tuple[dict[str, bytes], tuple[str, ...]]:
     """FLAC of clean, noisy and enhanced speech, scaled together where one of them passes full scale."""
-    features, name = experiment.config.features, condition.data_name(experiment.corpus)
+    features, name = experiment.config.features, condition.data_name(experiment.dataset.corpus)
     enhanced = experiment.dump / experiment.config.frontend_name / name
     noisy_utt = condition.utt(utt)
 
@@ -227,7 +229,7 @@ def _audio(experiment: Experiment, utt: str, condition: Condition) -> tuple[dict
         return read_audio(DataDir(folder).clip(noisy_utt).path, features.sample_rate)
 
     readers: dict[str, Callable[[], np.ndarray]] = {
-        "clean": lambda: read_heard(experiment.data.clip(utt), features),
+        "clean": lambda: read_cropped(experiment.data.clip(utt), features),
         "noisy": lambda: of(experiment.data.path.parent / name),
         "enhanced": lambda: of(enhanced),
     }
@@ -266,8 +268,8 @@ def gather_examples(experiment: Experiment, predictions: pd.DataFrame, seed: int
 
 
 def gather(
-    experiment: Experiment,
-    runs: Sequence[Run],
+    session: Session,
+    runs: Sequence[RunSpec],
     predictions: pd.DataFrame,
     conditions: Sequence[Condition],
     seed: int = 0,
@@ -275,13 +277,13 @@ def gather(
     """All that the report of an experiment shows besides scores.
 
     Args:
-        experiment: The experiment.
+        session: The experiment on its device.
         runs: The runs that were scored.
         predictions: Their predictions.
         conditions: The noisy conditions.
         seed: Seed of the embeddings and of the choice of utterances.
     """
-    data = ReportData()
+    data, experiment = ReportData(), session.experiment
 
     def attempt(what: str, make: Callable[[], _T], into: list[_T]) -> None:
         try:
@@ -290,14 +292,12 @@ def gather(
             data.missing.append(f"{what}: {error}")
 
     for run in runs:
-        name, fold, run_seed = run
-        what = f"training curve of {name}, fold {fold.number}, seed {run_seed}"
-        attempt(what, partial(read_curve, experiment.run_folder(*run), name), data.curves)
-    first = {run[0]: run for run in reversed(runs)}
+        attempt(f"training curve of {run.title}", partial(read_curve, run.folder, run.system), data.curves)
+    first = {run.system: run for run in reversed(runs)}
     shown = [first[name] for name in EMBEDDED if name in first]
     for run in tqdm(shown, desc="t-SNE", unit="system", disable=not shown):
-        make = partial(make_embedding, experiment, run, [CLEAN, *conditions], seed)
-        attempt(f"representations of {run[0]}", make, data.embeddings)
+        make = partial(make_embedding, session, run, [CLEAN, *conditions], seed)
+        attempt(f"representations of {run.title}", make, data.embeddings)
     train_noise = experiment.config.simulation.train_noise
     for noise in dict.fromkeys(condition.noise for condition in conditions if condition.noise is not None):
         snrs = [c.snr_db for c in conditions if c.noise == noise and c.snr_db is not None]

@@ -9,10 +9,9 @@ from typing import Any
 from tqdm import tqdm
 
 from trnet.conditions import CLEAN, Condition
-from trnet.config.sections import as_dict
 from trnet.eval.other_corpus import OtherCorpus
-from trnet.eval.run_predictions import Run
 from trnet.runs.experiment import Experiment
+from trnet.runs.spec import RunSpec
 from trnet.utils.stamp import Stamp, digest, dir_digest, file_digest, read_stamp
 
 REVISION = 1  # raised when the numbers change; a report of another layout is not made again
@@ -22,7 +21,7 @@ RUN_FILES = ("best.pt", "last.pt", "history.csv")
 
 def report_inputs(
     experiment: Experiment,
-    runs: Sequence[Run],
+    runs: Sequence[RunSpec],
     noisy: Sequence[Condition],
     other: OtherCorpus | None,
     options: Mapping[str, object],
@@ -41,18 +40,18 @@ def report_inputs(
     """
     tested = other or experiment
     conditions = [CLEAN, *noisy]
-    systems = dict.fromkeys(run[0] for run in runs)
+    systems = dict.fromkeys(run.system for run in runs)
     shown = [] if other else _shown(experiment, noisy)
     return {
         "revision": REVISION,
-        "configuration": digest(as_dict(experiment.config)),
+        "configuration": digest(experiment.config.record()),
         "options": digest(dict(options)),
         "corpus": dir_digest(experiment.data.path),
         "tested": dir_digest(tested.data.path),
-        "features": {name: digest(tested.features_of(experiment.config.system(name), conditions)) for name in systems},
+        "features": {name: digest(tested.features_of(name, conditions)) for name in systems},
         "folders": {str(folder): dir_digest(folder) for folder in shown if folder.is_dir()},
         "runs": {
-            f"{run[0]}/fold{run[1].number}_seed{run[2]}": _run(experiment, run)
+            f"{run.system}/{run.folder.name}": _run(experiment, run)
             for run in tqdm(runs, desc="look for changes", unit="run", leave=False)
         },
     }
@@ -61,15 +60,14 @@ def report_inputs(
 def _shown(experiment: Experiment, noisy: Sequence[Condition]) -> list[Path]:
     """Folders whose noises and audio report.html shows."""
     data, dump = experiment.data.path.parent, experiment.dump / experiment.config.frontend_name
-    sets = [condition.data_name(experiment.corpus) for condition in noisy]
+    sets = [condition.data_name(experiment.dataset.corpus) for condition in noisy]
     noises = dict.fromkeys(f"noise_{condition.noise}" for condition in noisy)
     return [*(data / name for name in (*noises, *sets)), *(dump / name for name in sets)]
 
 
-def _run(experiment: Experiment, run: Run) -> str:
-    folder = experiment.run_folder(*run)
-    files = {file: file_digest(folder / file) for file in RUN_FILES if (folder / file).is_file()}
-    return digest([experiment.stamp(*run).made_from, run[1].test, files])
+def _run(experiment: Experiment, run: RunSpec) -> str:
+    files = {file: file_digest(run.folder / file) for file in RUN_FILES if (run.folder / file).is_file()}
+    return digest([experiment.stamp(run).made_from, run.fold.test, files])
 
 
 def report_stamp(out: Path, made_from: dict[str, Any], suffix: str = "") -> Stamp:

@@ -16,11 +16,10 @@ from trnet.eval.predictions import read_predictions, write_predictions
 from trnet.eval.report import place_beside, write_report
 from trnet.eval.report_data import ReportData, gather
 from trnet.eval.report_stamp import digests_of, finished_report, report_inputs, report_stamp
-from trnet.eval.run_predictions import Run, are_whole, predictions_path
+from trnet.eval.run_predictions import are_whole, predictions_path
 from trnet.eval.tables import Reference
-from trnet.runs.experiment import Experiment
-from trnet.runs.history import best_epoch
-from trnet.runs.kept import read_last
+from trnet.runs.spec import RunSpec
+from trnet.train.session import Session
 from trnet.utils.errors import TrnetError
 from trnet.utils.locks import only_one
 from trnet.utils.provenance import commit, machine, versions
@@ -37,8 +36,8 @@ class RunReport:
     other: The corpus that is tested on, if it is another one. seed: Of resampling, t-SNE, choice of audio.
     """
 
-    experiment: Experiment
-    runs: Sequence[Run]
+    session: Session
+    runs: Sequence[RunSpec]
     conditions: Sequence[Condition]
     other: OtherCorpus | None = None
     reference: Reference | None = None
@@ -50,8 +49,9 @@ class RunReport:
     @property
     def out(self) -> Path:
         """Folder of the report."""
-        folder = self.experiment.exp / self.experiment.config.frontend_name
-        return folder if self.other is None else folder / f"test_{self.other.corpus}"
+        experiment = self.session.experiment
+        folder = experiment.exp / experiment.config.frontend_name
+        return folder if self.other is None else folder / f"test_{self.other.dataset.corpus}"
 
     def _made_from(self) -> dict[str, object]:
         settings: dict[str, object] = {
@@ -63,13 +63,13 @@ class RunReport:
             settings["reference"] = digest(sorted(self.reference.items()))
         if self.notes is not None:
             settings["notes"] = digest(self.notes)
-        return report_inputs(self.experiment, self.runs, self.conditions, self.other, settings)
+        return report_inputs(self.session.experiment, self.runs, self.conditions, self.other, settings)
 
     def up_to_date(self) -> bool:
         """Whether this very report is there, with all its files; errors of runs are left for scoring to find."""
         try:
-            folders = {run: self.experiment.run_folder(*run) for run in self.runs}
-            if not all(self.experiment.trained(*run) and are_whole(folders[run], self.other) for run in self.runs):
+            finished = self.session.experiment.finished
+            if not all(finished(run) and are_whole(run.folder, self.other) for run in self.runs):
                 return False
             made_from = self._made_from()
         except TrnetError:
@@ -93,10 +93,10 @@ class RunReport:
 
     def _predictions(self) -> pd.DataFrame:
         """Those of the conditions that are asked for; systems without a front-end are part of this experiment here."""
-        found = read_predictions([predictions_path(self.experiment.run_folder(*run), self.other) for run in self.runs])
+        found = read_predictions([predictions_path(run.folder, self.other) for run in self.runs])
         asked = pd.DataFrame([(c.noise or "clean", c.snr_db) for c in (CLEAN, *self.conditions)])
         rows = found.merge(asked.drop_duplicates().set_axis(["noise", "snr_db"], axis=1).astype({"snr_db": float}))
-        return rows[found.columns].assign(frontend=self.experiment.config.frontend)
+        return rows[found.columns].assign(frontend=self.session.experiment.config.frontend)
 
     def _write(self) -> None:
         made_from, predictions = self._made_from(), self._predictions()
@@ -109,8 +109,8 @@ class RunReport:
         stamp.begin(clear=lambda: None, sweep=False)
         table = self.out / f"predictions{suffix}.csv"
         write_predictions(table, predictions)
-        tested = (self.other or self.experiment).data
-        folds = dict.fromkeys(fold.number for _, fold, _ in self.runs)
+        tested = (self.other or self.session.experiment).data
+        folds = dict.fromkeys(run.fold.number for run in self.runs)
         written = write_report(
             self.out,
             predictions,
@@ -119,7 +119,7 @@ class RunReport:
             tested["utt2style"] if tested.has("utt2style") else None,
             notes=self.notes or "",
             folds=[str(number) if self.other is None else self.other.fold_name(number) for number in folds],
-            seeds=[seed for *_, seed in self.runs],
+            seeds=[run.seed for run in self.runs],
             speakers=tested["utt2spk"],
             data=self._data(predictions),
             resamples=self.resamples,
@@ -134,40 +134,41 @@ class RunReport:
 
     def _data(self, predictions: pd.DataFrame) -> ReportData:
         if self.other is None:
-            return gather(self.experiment, self.runs, predictions, self.conditions, self.seed)
+            return gather(self.session, self.runs, predictions, self.conditions, self.seed)
         recipe = self.other.data.path.parent.parent
         return ReportData(missing=[f"audio and noise sets: see {recipe}; training: see {self.out.parent}"])
 
     def header(self) -> Mapping[str, str]:
         """How the results were made; what the runs were trained with is in their checkpoints."""
-        experiment, config = self.experiment, self.experiment.config
-        training = config.training
+        experiment, config = self.session.experiment, self.session.experiment.config
+        dataset, training = experiment.dataset, config.training
         patience = f", stopped after {training.patience} without a rise" if training.patience else ""
         ctc = f", CTC {training.ctc_weight} ({config.ctc.model})" if training.ctc_weight else ""
-        folds = {fold.number: fold.test_speaker for _, fold, _ in self.runs}
-        seeds = dict.fromkeys(seed for _, _, seed in self.runs)
+        folds = {run.fold.number: run.fold.test_speaker for run in self.runs}
+        seeds = dict.fromkeys(run.seed for run in self.runs)
         speakers = " ".join(f"{number}:{speaker}" for number, speaker in folds.items())
-        states = [read_last(experiment.run_folder(*run)) for run in self.runs]
+        states = [run.read_last() for run in self.runs]
         trained_with = Counter(text for state in states for text in state["trained_with"])
         done = [len(state["history"]) for state in states]
-        chosen = [best_epoch(state["history"]) for state in states]
-        corpus = f"{experiment.corpus}, {len(experiment.labels)} utterances, classes {' '.join(experiment.classes)}"
+        chosen = [experiment.rule.best(state["history"]) for state in states]
+        corpus = f"{dataset.corpus}, {len(dataset.labels)} utterances, classes {' '.join(dataset.classes)}"
         lines = {"Corpus": corpus}
         if self.other is not None:
+            tested = f"{self.other.dataset.corpus}, all {len(self.other.data.utts)} utterances"
             lines = {
                 "Trained on": f"{corpus}, without each fold's test and validation speakers",
-                "Tested on": f"{self.other.corpus}, all {len(self.other.labels)} utterances, by the model of each fold",
+                "Tested on": f"{tested}, by the model of each fold",
                 "Classes": tested_classes(experiment, self.other),
             }
         return {
             **lines,
             "Front-end": config.frontend,
-            "Folds": f"{len(folds)} of {len(experiment.folds)} (fold:test speaker {speakers}), seeds "
+            "Folds": f"{len(folds)} of {len(dataset.folds)} (fold:test speaker {speakers}), seeds "
             + " ".join(map(str, seeds)),
             "Training": f"at most {training.max_epochs} epochs{patience}, {training.precision}, noise "
             f"{config.simulation.train_noise}, conditions {training.train_conditions}{ctc}",
             "Epochs": f"{min(done)} to {max(done)} trained, {min(chosen)} to {max(chosen)} chosen",
             "Trained with": "; ".join(f"commit {text} ({count} runs)" for text, count in sorted(trained_with.items())),
-            "Scored with": f"commit {commit()} on {machine(experiment.device)}",
+            "Scored with": f"commit {commit()} on {machine(self.session.device)}",
             "Versions": versions(),
         }

@@ -50,10 +50,10 @@ def make_score_matrix(
     conditions = in_order(rows.drop_duplicates("condition")[["noise", "snr_db", "condition"]], ["noise", "snr_db"])
     wide = rows.pivot(index=["fold", "utt_id"], columns=["seed", "condition"], values="right")
     wide = wide.reindex(index=index, columns=pd.MultiIndex.from_product([seeds, conditions["condition"]]))
-    for (seed, condition), absent in zip(wide.columns, wide.isna().to_numpy().T, strict=True):
-        if not absent.any():
-            continue
-        what = f"seed {seed}, {condition} lacks {describe(index[absent])}"
+    absent = wide.isna().to_numpy()  # (U, seeds x conditions)
+    for column in np.flatnonzero(absent.any(axis=0)):
+        seed, condition = seeds[column // len(conditions)], conditions["condition"].iloc[column % len(conditions)]
+        what = f"seed {seed}, {condition} lacks {describe(index[absent[:, column]])}"
         raise TrnetError(f"{what} that other seeds or conditions have; train and score the same runs")
     spoken = items["fold"] if speakers is None else items["utt_id"].map(speakers)
     if spoken.isna().any():

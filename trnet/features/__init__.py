@@ -1,1 +1,76 @@
-"""Log mel filter banks (LMFB), in memory and in ark/scp."""
+"""Features: from audio to (frames, dim), in memory and in ark/scp.
+
+Somebody's own class is named in YAML as ``features: {type: package.module:Class}``; see `Extractor`.
+"""
+
+from functools import lru_cache
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from trnet.config import Fbank, Features, load_class
+from trnet.features.fbank import FbankExtractor
+from trnet.utils.errors import TrnetError, first_line
+
+
+class Extractor(Protocol):
+    """What computes features; made as ``Class(**options)``.
+
+    Attributes:
+        sample_rate: of the audio, Hz.
+        dim: values of a frame.
+    """
+
+    sample_rate: int
+    dim: int
+
+    def num_frames(self, samples: int) -> int:
+        """Frames of a clip of so many samples; 0 if it is too short for one."""
+
+    def __call__(self, wav: Tensor) -> Tensor:
+        """Clip (samples,) float32 in [-1, 1] -> features (frames, dim) float32."""
+
+    def fingerprint(self) -> dict[str, Any]:
+        """All that decides its numbers beside its options, such as a digest of weights; JSON can hold it."""
+
+
+EXTRACTORS: dict[str, type] = {"fbank": FbankExtractor}
+
+
+def make_extractor(options: Fbank | Features) -> Extractor:
+    """The extractor that a section names.
+
+    Raises: TrnetError if a class of somebody's own raises, or works at another sampling rate than the section says.
+    """
+    if not options.is_own:
+        return EXTRACTORS[options.type](**options.options())
+    try:
+        extractor = load_class(options.type, "features.type")(**options.options())
+        rate, _ = extractor.sample_rate, int(extractor.dim)
+    except TrnetError:
+        raise
+    except Exception as error:
+        raise TrnetError(
+            f"{options.type}: raised {type(error).__name__}: {first_line(error)}; mend the class"
+        ) from None
+    if rate != options.sample_rate:
+        raise TrnetError(f"features.sample_rate: {options.type} works at {rate} Hz; set it to that")
+    return extractor
+
+
+@lru_cache(maxsize=16)
+def _described(options: str, kind: type[Features]) -> tuple[int, dict[str, Any]]:
+    extractor = make_extractor(kind.model_validate_json(options))
+    return extractor.dim, extractor.fingerprint()
+
+
+def feature_dim(options: Fbank | Features) -> int:
+    """Values of a frame, (frames, dim)."""
+    if isinstance(options, Fbank):
+        return options.num_mel_bins
+    return _described(options.model_dump_json(), type(options))[0]
+
+
+def fingerprint(options: Fbank | Features) -> dict[str, Any]:
+    """What decides the numbers beside the options."""
+    return {} if isinstance(options, Fbank) else _described(options.model_dump_json(), type(options))[1]

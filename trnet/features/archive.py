@@ -1,37 +1,80 @@
 """Features of whole data dirs in Kaldi archives: feats.ark, feats.scp, utt2num_frames."""
 
 import contextlib
+import logging
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from trnet.audio.crop import read_heard
-from trnet.config.experiment import Features
-from trnet.config.sections import as_dict
-from trnet.features.fbank import fbank
+from trnet.audio.crop import read_cropped
+from trnet.config import Config, Fbank, Features
+from trnet.features import Extractor, fingerprint, make_extractor
 from trnet.kaldi.ark import FILES, ArkReader, decode, encode, write_ark
 from trnet.kaldi.data_dir import Clip, DataDir
-from trnet.utils.errors import TrnetError
+from trnet.utils.errors import TrnetError, first_line
 from trnet.utils.stamp import Stamp, dir_digest, file_digest, read_stamp
 from trnet.utils.workers import imap
 
+log = logging.getLogger(__name__)
+
 STAMP = ".fbank.json"
+GATE = "gate"  # folder of log-mels that the gate reads, below that of other features
 NEEDED = [name for name in FILES if name != "utt2checksum"]  # which older versions did not write
 
 
-def _features_of(job: tuple[str, Clip, Features]) -> np.ndarray:
-    """Features (frames, mels) of the heard span of one utterance."""
-    name, clip, features = job
-    wav = read_heard(clip, features)
+_extractor: Extractor  # of a worker process
+_options: Fbank | Features
+
+
+def _begin(options: Fbank | Features) -> None:
+    global _extractor, _options
+    _extractor, _options = make_extractor(options), options
+
+
+def _features_of(job: tuple[str, Clip]) -> np.ndarray:
+    """Features (frames, dim) of one utterance, cropped."""
+    name, clip = job
+    wav = torch.from_numpy(read_cropped(clip, _options))
     try:
-        return fbank(torch.from_numpy(wav), features).numpy()
+        with torch.inference_mode():
+            features = _extractor(wav)
     except ValueError as error:
         raise TrnetError(f"{clip.path}: {name}: {error}; remove the utterance there") from None
+    except Exception as error:
+        if not _options.is_own:
+            raise
+        raise TrnetError(f"{_options.type}: raised {type(error).__name__}: {first_line(error)}, on {name}") from None
+    wanted = (_extractor.num_frames(len(wav)), _extractor.dim)
+    if tuple(features.shape) != wanted or features.dtype != torch.float32:
+        found = f"{tuple(features.shape)} {features.dtype}"
+        raise TrnetError(f"{_options.type}: gives {found} instead of {wanted} torch.float32, on {name}; mend the class")
+    return features.numpy()
 
 
-def make_archives(sets: list[tuple[DataDir, Path]], features: Features, nj: int) -> None:
+def made_from(options: Fbank | Features) -> dict[str, Any]:
+    """What of the settings decides features, for a stamp."""
+    found = {"features": options.record()}
+    return found | {"extractor": fingerprint(options)} if options.is_own else found
+
+
+def make_all_archives(sets: list[tuple[DataDir, Path]], config: Config, nj: int) -> None:
+    """Write the features of data dirs to folders, and where the gate reads others than the networks these below them.
+
+    Args:
+        sets: Data dirs with the folder for the features of each.
+        config: Settings.
+        nj: Processes.
+
+    Raises: TrnetError for audio that cannot be read or is shorter than one frame.
+    """
+    make_archives(sets, config.features, nj)
+    if (mels := config.gate_features) is not None:
+        make_archives([(data, Path(out) / GATE) for data, out in sets], mels, nj)
+
+
+def make_archives(sets: list[tuple[DataDir, Path]], features: Fbank | Features, nj: int) -> None:
     """Write ``feats.ark``, ``feats.scp`` and ``utt2num_frames`` of data dirs to folders, each whole or not at all.
 
     Args:
@@ -41,18 +84,17 @@ def make_archives(sets: list[tuple[DataDir, Path]], features: Features, nj: int)
 
     Raises: TrnetError for audio that cannot be read or is shorter than one frame.
     """
-    todo = []
+    todo, settings = [], made_from(features)
     for data, out in sets:
-        made_from = {"data": dir_digest(data.path, ignore=(*FILES, STAMP)), "features": as_dict(features)}
-        stamp = Stamp(out, "fbank", made_from)
+        stamp = Stamp(out, "fbank", {"data": dir_digest(data.path, ignore=(*FILES, STAMP)), **settings})
         if stamp.done() and all((Path(out) / name).is_file() for name in NEEDED):
-            print(f"{out}: features up to date")
+            log.info("%s: features up to date", out)
             continue
         if changed := stamp.changed():
-            print(f"{out}: features made anew, changed: {', '.join(changed)}")
+            log.info("%s: features made anew, changed: %s", out, ", ".join(changed))
         todo.append((data, Path(out), stamp))
-    jobs = [(f"utterance {utt} of {data.path}", data.clip(utt), features) for data, _, _ in todo for utt in data.utts]
-    matrices = imap(_features_of, jobs, nj, "fbank", worth=1000)
+    jobs = [(f"utterance {utt} of {data.path}", data.clip(utt)) for data, _, _ in todo for utt in data.utts]
+    matrices = imap(_features_of, jobs, nj, "features", initializer=_begin, initargs=(features,), worth=1000)
     with contextlib.closing(matrices):
         for data, out, stamp in todo:
             stamp.begin(clear=lambda out=out: clear_archive(out))
@@ -60,12 +102,12 @@ def make_archives(sets: list[tuple[DataDir, Path]], features: Features, nj: int)
             stamp.finish({"feats": file_digest(out / "feats.ark")})
 
 
-def as_archived(matrix: np.ndarray, features: Features) -> np.ndarray:
-    """What an archive gives back of features (frames, mels): compression rounds them, and networks heard them so."""
+def as_archived(matrix: np.ndarray, features: Fbank | Features) -> np.ndarray:
+    """What an archive gives back of features (frames, dim): compression rounds what networks are trained on."""
     return decode(encode(matrix, features.compression))
 
 
-def check_archive(out: Path, data: Path, features: Features, frontend: dict[str, Any] | None = None) -> None:
+def check_archive(out: Path, data: Path, features: Fbank | Features, frontend: dict[str, Any] | None = None) -> None:
     """Make sure that a folder's features are whole, of these settings, and of what the data dir now holds.
 
     Args:
@@ -76,13 +118,14 @@ def check_archive(out: Path, data: Path, features: Features, frontend: dict[str,
 
     Raises: TrnetError if not.
     """
-    stamps = [read_stamp(out / name) for name in (STAMP, ".enhance.json")]
-    fbank, enhanced = (stamp.get("made_from", {}) for stamp in stamps)
+    enhanced_in = out.parent if out.name == GATE else out
+    stamps = [read_stamp(out / STAMP), read_stamp(enhanced_in / ".enhance.json")]
+    extracted, enhanced = (stamp.get("made_from", {}) for stamp in stamps)
     if stamps[0].get("state") != "done":
         raise TrnetError(f"{out}: has no features; run stages 2 to 4 with this noise, SNR and front-end")
-    if fbank.get("features") != as_dict(features):
+    if any(extracted.get(key) != value for key, value in made_from(features).items()):
         raise TrnetError(f"{out}: has features of other settings; run stages 2 to 4 with this configuration")
-    if (enhanced or fbank).get("data") != dir_digest(data):
+    if (enhanced or extracted).get("data") != dir_digest(data):
         raise TrnetError(f"{out}: was made from other audio than {data} now holds; run stages 3 and 4 again")
     if enhanced and frontend is not None:
         old = enhanced.get("frontend")

@@ -1,5 +1,6 @@
 """Features in memory: read once from the archives, so that a batch is an index and not a file read."""
 
+import logging
 import os
 import shutil
 import tempfile
@@ -14,16 +15,17 @@ from torch import Tensor
 from tqdm import tqdm
 
 from trnet.conditions import Condition
-from trnet.features.reader import Archives
-from trnet.model.batch import pad
+from trnet.features.reader import FeatureReader
 from trnet.utils.device import send
 from trnet.utils.errors import TrnetError
 
 CPU = torch.device("cpu")
 HOST, DISK = "pinned memory", "disk"
 
+log = logging.getLogger(__name__)
+
 Item = tuple[str, Condition]  # clean utterance id, condition
-Set = tuple[str, Condition]  # kind (noisy or enhanced) and condition: one archive
+FeatureSet = tuple[str, Condition]  # kind (noisy or enhanced) and condition: one archive
 
 
 @dataclass(frozen=True)
@@ -56,12 +58,17 @@ def room_on(device: torch.device, runs: int = 1, folder: Path | None = None) -> 
     return Room(torch.cuda.mem_get_info(device)[0] // 2 // runs, host // 4, disk, folder)
 
 
+def pad(matrices: Sequence[np.ndarray]) -> Tensor:
+    """Matrices (t_i, F) -> (B, max t_i, F), zeros behind the end."""
+    return torch.nn.utils.rnn.pad_sequence([torch.from_numpy(m.copy()) for m in matrices], batch_first=True)
+
+
 @dataclass
 class _Block:
     """Some archives' features one behind the other: flat (rows, F), first rows of archives, where they lie."""
 
     flat: Tensor
-    first: dict[Set, int]
+    first: dict[FeatureSet, int]
     home: str
 
     def gather(self, rows: list[int], lengths: Tensor) -> Tensor:
@@ -75,7 +82,7 @@ class _Block:
         return room.view(*real.shape, -1).masked_fill_(~send(real, device)[..., None], 0)
 
 
-class FeatureStore:
+class FeatureCache:
     """Features of a corpus: on the device as far as they fit, then in pinned memory, then in a file that is mapped into
     memory, then in the archives.
 
@@ -83,28 +90,28 @@ class FeatureStore:
     """
 
     def __init__(
-        self, archives: Archives, length: Mapping[str, int], device: torch.device, room: Room | None = None
+        self, reader: FeatureReader, length: Mapping[str, int], device: torch.device, room: Room | None = None
     ) -> None:
         """A store that holds nothing yet.
 
         Args:
-            archives: The dumped features.
+            reader: Reads the dumped features.
             length: Frames of each clean utterance id.
             device: Where batches are wanted.
             room: What may be taken; None: what `room_on` says.
         """
-        self.archives, self.length, self.device = archives, length, device
+        self.reader, self.length, self.device = reader, length, device
         self.room = room_on(device) if room is None else room
         self._blocks: list[_Block] = []
         self._row: dict[str, int] = {}  # first row of an utterance within its archive
-        self._wanted: tuple[frozenset[Set], frozenset[str]] = (frozenset(), frozenset())
+        self._wanted: tuple[frozenset[FeatureSet], frozenset[str]] = (frozenset(), frozenset())
 
     @property
-    def held(self) -> set[Set]:
+    def held(self) -> set[FeatureSet]:
         """The archives that are in memory."""
         return {each for block in self._blocks for each in block.first}
 
-    def hold(self, sets: Collection[Set], utts: Collection[str]) -> None:
+    def hold(self, sets: Collection[FeatureSet], utts: Collection[str]) -> None:
         """Read these utterances of these archives into memory, beside what is there, as far as there is room.
 
         Raises: TrnetError if features are missing, damaged, or of another length than `length` says.
@@ -134,13 +141,13 @@ class FeatureStore:
             rows += self.length[utt]
         if not sets or not rows:
             return
-        mels = self._matrix(sets[0], utts[0]).shape[1]
-        size = 4 * rows * mels  # bytes of an archive, float32
+        dim = self._matrix(sets[0], utts[0]).shape[1]
+        size = 4 * rows * dim  # bytes of an archive, float32
         parts, begin = [], 0
         for home, room in ((self.device.type, self.room.device), (HOST, self.room.host), (DISK, self.room.disk)):
             count, flat = min(len(sets) - begin, room // size), None
             while count and flat is None:
-                flat = self._room_for(count * rows, mels, home)
+                flat = self._room_for(count * rows, dim, home)
                 count = count // 2 if flat is None else count
             if flat is None:
                 continue
@@ -149,7 +156,7 @@ class FeatureStore:
         with tqdm(total=begin * len(utts), desc="features", unit="utt", leave=False) as bar:
             self._blocks = [self._read(flat, part, utts, rows, home, bar) for flat, part, home in parts]
 
-    def _read(self, flat: Tensor, sets: list[Set], utts: list[str], rows: int, home: str, bar: tqdm) -> _Block:
+    def _read(self, flat: Tensor, sets: list[FeatureSet], utts: list[str], rows: int, home: str, bar: tqdm) -> _Block:
         first = {each: number * rows for number, each in enumerate(sets)}
         for each, start in first.items():
             stage = flat[start : start + rows] if flat.device.type == "cpu" else torch.empty(rows, flat.shape[1])
@@ -161,28 +168,28 @@ class FeatureStore:
                 flat[start : start + rows] = stage
         return _Block(flat, first, home)
 
-    def _room_for(self, rows: int, mels: int, home: str) -> Tensor | None:
-        """(rows, mels) float32; None, which is said, where a place gives less than it told: a quota, or others."""
+    def _room_for(self, rows: int, dim: int, home: str) -> Tensor | None:
+        """(rows, dim) float32; None (logged) if the allocation fails, because of a quota or of other processes."""
         try:
-            return self._empty(rows, mels, home)
+            return self._empty(rows, dim, home)
         except (torch.OutOfMemoryError, OSError) as error:
             where = self.room.folder if home == DISK else home
             why = error.strerror if isinstance(error, OSError) else "out of memory"
-            print(f"{where}: no room for {4e-6 * rows * mels:.0f} MB of features ({why}); fewer are tried")
+            log.info("%s: no room for %.0f MB of features (%s); fewer are tried", where, 4e-6 * rows * dim, why)
             return None
 
-    def _empty(self, rows: int, mels: int, home: str) -> Tensor:
-        """(rows, mels) float32 on the device, in pinned memory, or in a nameless file."""
+    def _empty(self, rows: int, dim: int, home: str) -> Tensor:
+        """(rows, dim) float32 on the device, in pinned memory, or in a nameless file."""
         if home == DISK:
             with tempfile.TemporaryFile(dir=self.room.folder) as file:
-                os.posix_fallocate(file.fileno(), 0, 4 * rows * mels)  # all of it, so that no write finds the disk full
-                return torch.from_numpy(np.memmap(file, np.float32, "r+", shape=(rows, mels)))
+                os.posix_fallocate(file.fileno(), 0, 4 * rows * dim)  # all of it, so that no write finds the disk full
+                return torch.from_numpy(np.memmap(file, np.float32, "r+", shape=(rows, dim)))
         device = CPU if home == HOST else self.device
-        return torch.empty(rows, mels, device=device, pin_memory=home == HOST)
+        return torch.empty(rows, dim, device=device, pin_memory=home == HOST)
 
-    def _matrix(self, each: Set, utt: str) -> np.ndarray:
+    def _matrix(self, each: FeatureSet, utt: str) -> np.ndarray:
         kind, condition = each
-        matrix = self.archives.matrix(kind, utt, condition)
+        matrix = self.reader.matrix(kind, utt, condition)
         if len(matrix) != self.length[utt]:
             raise TrnetError(
                 f"{utt}: {len(matrix)} {kind} frames for {self.length[utt]} clean ones; run stages 2 to 4 again"
@@ -212,12 +219,12 @@ class FeatureStore:
             stacked[send(torch.tensor(members), self.device), : found.shape[1]] = send(found, self.device)
         return stacked
 
-    def _home(self, each: Set, utt: str) -> _Block | None:
+    def _home(self, each: FeatureSet, utt: str) -> _Block | None:
         if utt not in self._row:
             return None
         return next((block for block in self._blocks if each in block.first), None)
 
 
-def sets_of(kinds: Iterable[str], conditions: Iterable[Condition]) -> set[Set]:
+def sets_of(kinds: Iterable[str], conditions: Iterable[Condition]) -> set[FeatureSet]:
     """The archives of kinds of features under conditions."""
     return {(kind, condition) for kind in kinds for condition in conditions}

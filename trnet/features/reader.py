@@ -14,20 +14,28 @@ from trnet.utils.numbers import whole
 AGAIN = "remove that file and run stage 4 again"  # which leaves alone what is there
 
 
-class Archives:
+class FeatureReader:
     """The dumped features of one corpus: unprocessed under ``<dump>/raw``, enhanced under ``<dump>/<frontend>``."""
 
-    def __init__(self, dump: Path, frontend: str, corpus: str, dim: int | None = None) -> None:
-        """Name the folders; `dim`: what each frame must have (None: not looked at)."""
-        self.dump, self.frontend, self.corpus, self.dim = Path(dump), frontend, corpus, dim
+    def __init__(self, dump: Path, frontend: str, corpus: str, dim: int | None = None, part: str = "") -> None:
+        """Name the folders.
+
+        Args:
+            dump: Folder of all features.
+            frontend: Name of the front-end as a folder name.
+            corpus: Name of the corpus.
+            dim: Values that each frame must have; None: not looked at.
+            part: Folder below each, for what the gate reads beside other features.
+        """
+        self.dump, self.frontend, self.corpus, self.dim, self.part = Path(dump), frontend, corpus, dim, part
         self._readers: dict[Path, ArkReader] = {}
 
     def folder(self, kind: str, condition: Condition) -> Path:
         """Where the features of a kind (noisy or enhanced) and condition lie."""
-        return self.dump / ("raw" if kind == "noisy" else self.frontend) / condition.data_name(self.corpus)
+        return self.dump / ("raw" if kind == "noisy" else self.frontend) / condition.data_name(self.corpus) / self.part
 
     def matrix(self, kind: str, utt: str, condition: Condition) -> np.ndarray:
-        """Features (frames, mels) float32 of a clean utterance id under a condition.
+        """Features (frames, dim) float32 of a clean utterance id under a condition.
 
         Raises: TrnetError if they were not dumped, or the archive is damaged.
         """

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from trnet.audio.crop import heard_span, read_clip, read_heard, span_length
+from trnet.audio.crop import crop, cropped_length, read_clip, read_cropped
 from trnet.audio.reading import is_whole, lost, write_audio
-from trnet.config.experiment import Features
+from trnet.config import Features
 from trnet.frontend import build_frontend
 from trnet.frontend.base import FrontEnd
 from trnet.frontend.clips import enhance_clips, enhance_utterance
@@ -69,7 +69,7 @@ def _read(batch: _Batch) -> list[np.ndarray]:
     assert _worker is not None
     if _worker.needs_ids:  # whole utterances are known by id; the span is cut from what is found
         return [read_clip(job.clip, batch.features.sample_rate) for job in batch.jobs]
-    return [read_heard(job.clip, batch.features) for job in batch.jobs]
+    return [read_cropped(job.clip, batch.features) for job in batch.jobs]
 
 
 def _compute(batch: _Batch, clips: list[np.ndarray]) -> list[np.ndarray]:
@@ -77,7 +77,7 @@ def _compute(batch: _Batch, clips: list[np.ndarray]) -> list[np.ndarray]:
     if not _worker.needs_ids:
         return enhance_clips(_worker, clips, [job.name for job in batch.jobs])
     found = [enhance_utterance(_worker, j.utt, clip, j.name) for j, clip in zip(batch.jobs, clips, strict=True)]
-    return [heard_span(samples, batch.features.span, batch.features.pad) for samples in found]
+    return [crop(samples, batch.features.span, batch.features.pad) for samples in found]
 
 
 def _write(batch: _Batch, enhanced: list[np.ndarray]) -> None:
@@ -147,7 +147,7 @@ class _Set:
 
     def _seconds(self, seconds: str) -> str:
         """How long the enhanced span of an utterance of so many seconds is."""
-        return f"{span_length(float(seconds), self.features) / self.features.sample_rate:.6f}"
+        return f"{cropped_length(float(seconds), self.features) / self.features.sample_rate:.6f}"
 
 
 def enhance_data_dirs(

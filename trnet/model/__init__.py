@@ -4,19 +4,27 @@ from typing import Any
 
 from torch import nn
 
-from trnet.config.experiment import Classifier, Encoder, Gate, Pooling
-from trnet.config.sections import build
+from trnet.config import Section, build, within
+from trnet.config.model import AnyEncoder, AnyPooling, Attention, Classifier, Gate, Residual
 from trnet.model.ser import SER
 from trnet.model.trnet import TRNet
 from trnet.utils.errors import TrnetError, nearest
-from trnet.utils.numbers import whole
 
 MODELS = ("ser", "trnet")
-KEYS = ("num_mels", "num_classes", "encoder", "pooling", "classifier", "gate", "bridge")
+
+
+class _ModelConf(Section):
+    num_mels: int = within(..., 1, 100_000)
+    num_classes: int = within(..., 1, 100_000)
+    encoder: AnyEncoder = Residual()
+    pooling: AnyPooling = Attention()
+    classifier: Classifier = Classifier()
+    gate: Gate = Gate()
+    bridge: bool = True
 
 
 def build_model(config: dict[str, Any]) -> nn.Module:
-    """Build a network.
+    """Build a network that takes log-mels, without a configuration of an experiment around it.
 
     Args:
         config: ``{"model": "ser" | "trnet", "model_conf": {...}}`` with the keys num_mels and num_classes, the sections
@@ -24,21 +32,9 @@ def build_model(config: dict[str, Any]) -> nn.Module:
 
     Raises: TrnetError for an unknown model or key.
     """
-    name, conf = config.get("model"), dict(config.get("model_conf", {}))
+    name = config.get("model")
     if name not in MODELS:
         raise TrnetError(f"model '{name}': no such model{nearest(str(name), MODELS)}")
-    for key in conf:
-        if key not in KEYS:
-            raise TrnetError(f"model_conf: unknown key '{key}'{nearest(key, KEYS)}")
-    try:
-        num_mels, num_classes = (whole(conf[key], 1, 100_000) for key in ("num_mels", "num_classes"))
-    except KeyError as error:
-        raise TrnetError(f"model_conf: key {error} is missing; say how many there are") from None
-    except ValueError as error:
-        raise TrnetError(f"model_conf: num_mels, num_classes: {error}; say how many there are") from None
-    encoder = build(Encoder, conf.get("encoder", {}), "encoder")
-    pooling = build(Pooling, conf.get("pooling", {}), "pooling")
-    ser = SER(num_mels, num_classes, encoder, pooling, build(Classifier, conf.get("classifier", {}), "classifier"))
-    if name == "ser":
-        return ser
-    return TRNet(num_mels, ser, build(Gate, conf.get("gate", {}), "gate"), bool(conf.get("bridge", True)))
+    conf = build(_ModelConf, dict(config.get("model_conf", {})), "model_conf")
+    ser = SER(conf.num_mels, conf.num_classes, conf.encoder, conf.pooling, conf.classifier)
+    return ser if name == "ser" else TRNet(conf.num_mels, ser, conf.gate, conf.bridge)

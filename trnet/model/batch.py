@@ -1,9 +1,9 @@
-"""What a network hears at a time."""
+"""What a system gets at a time, and what it gives."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -11,18 +11,35 @@ from trnet.conditions import Condition
 from trnet.model.frames import ValidFrames
 from trnet.utils.device import send
 
+ON_HOST = ("lengths", "mel_lengths")
 
-def pad(matrices: Sequence[np.ndarray]) -> Tensor:
-    """Matrices (t_i, F) -> (B, max t_i, F), zeros behind the end."""
-    return torch.nn.utils.rnn.pad_sequence([torch.from_numpy(m.copy()) for m in matrices], batch_first=True)
+
+class Output(NamedTuple):
+    """What a system gives for a batch.
+
+    logits: (B, classes). h: (B, D), the representation of each utterance. c: (B,), the SNR coefficient, and
+    compensated: (B, T, F), the features X~ of Eq. 4, where the system has them.
+    """
+
+    logits: Tensor
+    h: Tensor
+    c: Tensor | None = None
+    compensated: Tensor | None = None
 
 
 @dataclass(frozen=True)
 class Batch:
     """Utterances under their conditions, padded with zeros to the longest.
 
-    items: B of (utterance, condition). lengths: (B,) frames, on the host. labels: (B,) class indices. noisy, enhanced,
-    clean: (B, T, F) float32 or None where not asked for; clean is X_s, the target. h_s: (B, D) or None.
+    Attributes:
+        items: B of (utterance, condition).
+        lengths: (B,) frames, on the host.
+        labels: (B,) class indices.
+        noisy: (B, T, F) float32 or None where no one asked for it; so are `enhanced` and `clean`, the target X_s.
+        h_s: (B, D), the teacher's representation, or None.
+        text: B of (n,) int64 tokens of the transcripts counted from 1, None for an utterance without; or None.
+        noisy_mels: (B, T", mels) log-mels for the gate, where the features are others; so are `enhanced_mels`.
+        mel_lengths: (B,) frames of these, on the host.
     """
 
     items: tuple[tuple[str, Condition], ...]
@@ -32,13 +49,25 @@ class Batch:
     enhanced: Tensor | None = None
     clean: Tensor | None = None
     h_s: Tensor | None = None
+    text: tuple[Tensor | None, ...] | None = None
+    noisy_mels: Tensor | None = None
+    enhanced_mels: Tensor | None = None
+    mel_lengths: Tensor | None = None
 
     def to(self, device: torch.device) -> "Batch":
-        """The batch on a device, all but its lengths."""
-        moved = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "lengths"}
+        """The batch on a device, all but what stays on the host."""
+        moved = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ON_HOST}
         return replace(self, **{k: send(v, device) for k, v in moved.items() if isinstance(v, Tensor)})
 
-    def real_frames(self) -> ValidFrames:
+    @cached_property
+    def frames(self) -> ValidFrames:
         """The real frames of its features."""
         there = next(x for x in (self.noisy, self.enhanced, self.clean) if x is not None)
         return ValidFrames(self.lengths, there.shape[1], there.device)
+
+    @cached_property
+    def mel_frames(self) -> ValidFrames:
+        """The real frames of what the gate reads."""
+        if self.noisy_mels is None or self.mel_lengths is None:
+            return self.frames
+        return ValidFrames(self.mel_lengths, self.noisy_mels.shape[1], self.noisy_mels.device)

@@ -1,44 +1,23 @@
 """CTC (Graves et al., ICML 2006) on an encoder's frames: a head that exists in training only, and its loss."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trnet.config.experiment import Encoder
-from trnet.model.encoder import size_after
-from trnet.model.frames import ValidFrames
-from trnet.model.ser import SER
-from trnet.model.trnet import TRNet
 from trnet.utils.device import send
 
 BLANK = 0
 
 
-@contextmanager
-def tapped(model: SER | TRNet, blocks: int) -> Iterator[list[tuple[Tensor, ValidFrames]]]:
-    """Listen to a network's encoder after its first blocks for the length of the `with` block.
-
-    Yields: A list that gets maps (B, C, T', F') and their real frames at each forward pass.
-    """
-    encoder = (model.ser if isinstance(model, TRNet) else model).encoder
-    heard: list[tuple[Tensor, ValidFrames]] = []
-    handle = encoder.blocks[blocks - 1].register_forward_hook(lambda _block, _inputs, output: heard.append(output))
-    try:
-        yield heard
-    finally:
-        handle.remove()
-
-
 class CTCHead(nn.Module):
     """One linear layer over (channels x mel bins) of each frame, to the pieces and a blank before them."""
 
-    def __init__(self, num_mels: int, conf: Encoder, tap: int, num_pieces: int) -> None:
+    def __init__(self, dim: int, num_pieces: int) -> None:
+        """`dim`: channels times frequencies of a frame."""
         super().__init__()
-        bins = int(size_after(tap, torch.tensor([num_mels]), conf))
-        self.project = nn.Linear(conf.channels[tap - 1] * bins, num_pieces + 1)
+        self.project = nn.Linear(dim, num_pieces + 1)
 
     def forward(self, maps: Tensor) -> Tensor:
         """Maps (B, C, T', F') -> log-probabilities (B, T', 1 + pieces) float32, also under autocast."""

@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from trnet.config.experiment import Classifier, Encoder, Pooling
-from trnet.model.encoder import ConvEncoder
+from trnet.config.model import Classifier, Encoder, Pooling
+from trnet.model.encoders import encoded_frames, make_encoder
 from trnet.model.frames import ValidFrames
-from trnet.model.pooling import AttentionPooling
+from trnet.model.pooling import make_pooling
 
 
 class SEROutput(NamedTuple):
@@ -31,22 +31,21 @@ def make_classifier(dim: int, num_classes: int, conf: Classifier) -> nn.Module:
 
 
 class SER(nn.Module):
-    """Log-mels to emotion."""
+    """Features to emotion."""
 
-    def __init__(
-        self, num_mels: int, num_classes: int, encoder: Encoder, pooling: Pooling, classifier: Classifier
-    ) -> None:
+    def __init__(self, dim: int, num_classes: int, encoder: Encoder, pooling: Pooling, classifier: Classifier) -> None:
         super().__init__()
-        self.encoder = ConvEncoder(num_mels, encoder)
-        self.pooling = AttentionPooling(self.encoder.out_channels, pooling)
+        self.encoder = make_encoder(dim, encoder)
+        self.pooling = make_pooling(self.encoder.out_dim, pooling)
         self.classifier = make_classifier(self.pooling.out_dim, num_classes, classifier)
 
     def represent(self, x: Tensor, frames: ValidFrames) -> Tensor:
-        """Log-mels (B, T, F) -> h (B, D)."""
-        return self.pooling(*self.encoder(x, frames))
+        """Features (B, T, F) -> h (B, D)."""
+        y = self.encoder(x, frames)  # (B, T', out_dim)
+        return self.pooling(y, encoded_frames(self.encoder, frames, y))
 
     def forward(self, x: Tensor, lengths: Tensor) -> SEROutput:
-        """Log-mels (B, T, F) and frame counts (B,), best on the host -> logits and h."""
+        """Features (B, T, F) and frame counts (B,), best on the host -> logits and h."""
         assert x.ndim == 3 and lengths.shape == x.shape[:1], (x.shape, lengths.shape)
         h = self.represent(x, ValidFrames(lengths, x.shape[1], x.device))
         return SEROutput(self.classifier(h), h)

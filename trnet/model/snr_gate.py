@@ -6,7 +6,7 @@ Always computed in float32: on raw log-mels the similarities of different SNRs d
 import torch
 from torch import Tensor, nn
 
-from trnet.config.experiment import Gate
+from trnet.config.model import Gate
 from trnet.model.frames import ValidFrames
 
 
@@ -59,16 +59,19 @@ class SNRGate(nn.Module):
             nn.init.constant_(self.fc.weight, 1 / num_mels)
             nn.init.zeros_(self.fc.bias)
 
-    def forward(self, x: Tensor, x_e: Tensor, frames: ValidFrames) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, x: Tensor, x_e: Tensor, frames: ValidFrames, mels: tuple[Tensor, Tensor, ValidFrames] | None = None
+    ) -> tuple[Tensor, Tensor]:
         """X, X_e (B, T, F) -> c (B,) in [0, 1], compensated X~ (B, T, F) float32.
 
         With a coefficient for each band (not in the paper) Eq. 2 gives F of them, Eq. 4 mixes each bin by its own, and
-        c is their mean.
+        c is their mean. Where X and X_e are no log-mels, `mels` are those that Eq. 1 compares, and their real frames.
         """
         assert x.shape == x_e.shape and x.ndim == 3, (x.shape, x_e.shape)
         with torch.autocast(x.device.type, enabled=False):
             x, x_e = x.float(), x_e.float()
-            d = cosine_similarity(x, x_e, frames, self.centred)  # Eq. 1
+            compared = (x, x_e, frames) if mels is None else mels
+            d = cosine_similarity(*compared, self.centred)  # Eq. 1
             c_bar = self.fc(d)  # Eq. 2: (B, 1), or (B, F) by band
             c = ReturningHardtanh.apply(c_bar) if self.returning else c_bar.clamp(0, 1)  # Eq. 3
             weight = c[:, None, :]

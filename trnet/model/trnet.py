@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from trnet.config.experiment import Gate
+from trnet.config.model import Gate
 from trnet.model.bridge import Bridge
 from trnet.model.frames import ValidFrames
 from trnet.model.ser import SER
@@ -24,6 +24,14 @@ class TRNetOutput(NamedTuple):
     h: Tensor
 
 
+class Mels(NamedTuple):
+    """Noisy and enhanced log-mels (B, T", mels) that the gate reads, and their real frames."""
+
+    noisy: Tensor
+    enhanced: Tensor
+    frames: ValidFrames
+
+
 class TRNet(nn.Module):
     """Figure 1 from the spectrograms on, without the teacher."""
 
@@ -33,12 +41,23 @@ class TRNet(nn.Module):
         self.ser = ser
         self.bridge = Bridge(ser.pooling.out_dim) if bridge else None
 
-    def forward(self, noisy: Tensor, enhanced: Tensor, lengths: Tensor) -> TRNetOutput:
-        """Noisy and enhanced log-mels X, X_e (B, T, F) and frame counts (B,), best on the host."""
-        assert noisy.shape == enhanced.shape and lengths.shape == noisy.shape[:1], (noisy.shape, enhanced.shape)
-        frames = ValidFrames(lengths, noisy.shape[1], noisy.device)
-        c, compensated = self.gate(noisy, enhanced, frames)  # Eq. 1-4
+    def refine(self, noisy: Tensor, enhanced: Tensor, frames: ValidFrames, mels: Mels | None = None) -> TRNetOutput:
+        """Eq. 1 to 6.
+
+        Args:
+            noisy: X (B, T, F), the features of noisy speech.
+            enhanced: X_e, of enhanced speech.
+            frames: Their real frames.
+            mels: What the gate reads where X and X_e are no log-mels.
+        """
+        assert noisy.shape == enhanced.shape, (noisy.shape, enhanced.shape)
+        c, compensated = self.gate(noisy, enhanced, frames, mels)  # Eq. 1-4
         h = self.ser.represent(compensated, frames)
         if self.bridge is not None:
             h = self.bridge(h, c)  # Eq. 6
         return TRNetOutput(self.ser.classifier(h), c, compensated, h)
+
+    def forward(self, noisy: Tensor, enhanced: Tensor, lengths: Tensor) -> TRNetOutput:
+        """Noisy and enhanced log-mels X, X_e (B, T, F) and frame counts (B,), best on the host."""
+        assert lengths.shape == noisy.shape[:1], (noisy.shape, lengths.shape)
+        return self.refine(noisy, enhanced, ValidFrames(lengths, noisy.shape[1], noisy.device))

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 from tqdm import tqdm
 
-from trnet.audio.crop import read_clip, read_heard, span_length
-from trnet.config.experiment import Features
+from trnet.audio.crop import cropped_length, read_clip, read_cropped
+from trnet.config import Features
 from trnet.kaldi.data_dir import DataDir
 from trnet.noise.assign import assign_clips, rng_for
 from trnet.noise.mix import energy, is_silent, mix_at_snr, noise_segment
@@ -59,7 +59,7 @@ def build_manifest(
                 f"{noise.path}: noise clip {clip} is silent; remove it there (stage 1 leaves such clips out)"
             )
         for utt in users[clip]:
-            length = span_length(float(speech["utt2dur"][utt]), features)
+            length = cropped_length(float(speech["utt2dur"][utt]), features)
             utt2noise[utt] = f"{clip} {draw_start(samples, length, rng_for(seed, name, 'start', utt))}"
     return utt2noise
 
@@ -72,6 +72,6 @@ def mixture(speech: np.ndarray, noise: np.ndarray, start: int, snr_db: float) ->
 def remix(noisy: DataDir, speech: DataDir, noise: DataDir, utt: str, features: Features) -> np.ndarray:
     """Make the audio (n,) of a noisy utterance again, to the sample, from its manifest."""
     clip, start = noisy["utt2noise"][utt].split()
-    heard = read_heard(speech.clip(noisy["utt2clean"][utt]), features)
+    heard = read_cropped(speech.clip(noisy["utt2clean"][utt]), features)
     samples = read_clip(noise.clip(clip), features.sample_rate)
     return mixture(heard, samples, int(start), float(noisy["utt2snr"][utt]))

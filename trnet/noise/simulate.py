@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from trnet.audio.crop import read_clip, read_heard, span_length
+from trnet.audio.crop import cropped_length, read_clip, read_cropped
 from trnet.audio.reading import is_whole, lost, write_audio
 from trnet.conditions import Condition
-from trnet.config.experiment import Features, Simulation
+from trnet.config import Features, Simulation
 from trnet.kaldi.data_dir import Clip, DataDir, write_data_dir
 from trnet.noise.manifest import build_manifest, mixture
 from trnet.utils.errors import TrnetError
@@ -34,7 +34,7 @@ class _Job:
 
 def _mix(job: _Job) -> float:
     """Write the noisy files of one utterance; return the largest peak."""
-    speech = read_heard(job.speech, job.features)
+    speech = read_cropped(job.speech, job.features)
     noise = read_clip(job.noise, job.features.sample_rate)
     peak = 0.0
     for snr_db, path in job.targets:
@@ -92,7 +92,7 @@ def simulate(
     utt2noise = build_manifest(speech, noise, noise_name, features, conf.seed, groups)
     jobs, seconds = [], {}
     for utt in speech.utts:
-        seconds[utt] = span_length(float(speech["utt2dur"][utt]), features) / features.sample_rate
+        seconds[utt] = cropped_length(float(speech["utt2dur"][utt]), features) / features.sample_rate
         clip, start = utt2noise[utt].split()
         targets = [(conditions[i].snr_db, target(i, utt)) for i in todo]
         waiting = tuple((snr, path) for snr, path in targets if not is_whole(path))

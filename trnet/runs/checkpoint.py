@@ -96,6 +96,8 @@ FORMS: dict[str, Callable[[Any], bool]] = {
     "model": _is_state_dict,
     "average": _is_state_dict,
     "ctc": _is_state_dict,
+    "losses": _is_state_dict,
+    "config": lambda value: isinstance(value, dict),
     "optimizer": lambda value: isinstance(value, dict),
     "scheduler": lambda value: isinstance(value, dict),
     "method": lambda value: isinstance(value, dict),

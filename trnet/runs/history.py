@@ -2,41 +2,63 @@
 
 import csv
 import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
-
-from trnet.config.experiment import Training
-
-COLUMNS = ("epoch", "lr", "loss", "task", "low", "high", "valid_uar", "c_clean", "c_noisy")
 
 History = list[dict[str, Any]]
 
-
-def best_epoch(history: History) -> int:
-    """The first epoch of the largest validation UAR (0 before the first)."""
-    return max(history, key=lambda row: (row["valid_uar"], -row["epoch"]), default={"epoch": 0})["epoch"]
+COLUMNS = ("epoch", "lr", "loss", "task", "low", "high", "valid_uar", "c_clean", "c_noisy")
+"""Columns that each history of an SER run has; a loss that a system does not have is zero there."""
 
 
-def is_finished(history: History, conf: Training) -> bool:
-    """Whether max_epochs are done, or the validation UAR has not risen for `patience` epochs."""
-    epoch = len(history)
-    return epoch >= conf.max_epochs or bool(conf.patience and epoch - best_epoch(history) >= conf.patience)
+@dataclass(frozen=True)
+class Rule:
+    """Which epoch of a history is chosen, and where a run ends.
+
+    Attributes:
+        score: Column whose largest value chooses the epoch, the first of equals.
+        max_epochs: Epochs at most.
+        patience: Ends after so many epochs without a better score; 0: never.
+    """
+
+    score: str
+    max_epochs: int
+    patience: int = 0
+
+    def best(self, history: History) -> int:
+        """The chosen epoch, from 1 (0 before the first)."""
+        return best_epoch(history, self.score)
+
+    def is_finished(self, history: History) -> bool:
+        """Whether max_epochs are done, or the score has not risen for `patience` epochs."""
+        epoch = len(history)
+        return epoch >= self.max_epochs or bool(self.patience and epoch - self.best(history) >= self.patience)
+
+    def goes_too_far(self, history: History) -> bool:
+        """Whether a run with this history would have ended before its last epoch."""
+        return bool(history) and self.is_finished(history[:-1])
+
+    def ends_at(self, history: History) -> bool:
+        """Whether a run with this history is just what is asked for."""
+        return self.is_finished(history) and not self.goes_too_far(history)
 
 
-def goes_too_far(history: History, conf: Training) -> bool:
-    """Whether a run with this history would have ended before its last epoch under `conf`."""
-    return bool(history) and is_finished(history[:-1], conf)
+def best_epoch(history: History, score: str = "valid_uar") -> int:
+    """The first epoch of the largest score, from 1 (0 before the first); an undefined score, NaN, is the worst."""
+
+    def key(row: dict[str, Any]) -> tuple[float, int]:
+        return (-math.inf if math.isnan(row[score]) else row[score], -row["epoch"])
+
+    return max(history, key=key, default={"epoch": 0})["epoch"]
 
 
-def ends_at(history: History, conf: Training) -> bool:
-    """Whether a run with this history is just what `conf` asks for."""
-    return is_finished(history, conf) and not goes_too_far(history, conf)
-
-
-def as_csv(history: History) -> str:
-    """``history.csv``; the loss of CTC, where there is one, has the last column."""
+def as_csv(history: History, columns: Sequence[str] = COLUMNS) -> str:
+    """``history.csv``: `columns` first, then those that are in the rows only."""
     text = io.StringIO()
-    others = dict.fromkeys(name for row in history for name in row if name not in COLUMNS)
-    writer = csv.DictWriter(text, [*COLUMNS, *others], lineterminator="\n")
+    others = dict.fromkeys(name for row in history for name in row if name not in columns)
+    writer = csv.DictWriter(text, [*columns, *others], restval=0.0, lineterminator="\n")
     writer.writeheader()
     writer.writerows(history)
     return text.getvalue()

@@ -6,43 +6,58 @@ import torch
 from torch import Tensor
 
 from trnet.conditions import CLEAN, Condition
-from trnet.features.cache import FeatureStore, Item
+from trnet.features.cache import FeatureCache, Item
 from trnet.model.batch import Batch
 from trnet.noise.assign import rng_for
 
 
 class BatchReader:
-    """Makes batches of the kinds of features that a system hears.
-
-    `target`: the kind that X_s is of clean speech, where it is wanted; `h_s` (D,) of the teacher by utterance.
-    """
+    """Makes batches of the kinds of features that a system and its losses read."""
 
     def __init__(
         self,
-        store: FeatureStore,
+        cache: FeatureCache,
         labels: Mapping[str, int],
         kinds: Sequence[str],
         target: str | None = None,
         h_s: Mapping[str, Tensor] | None = None,
+        tokens: Mapping[str, Tensor] | None = None,
+        gate: FeatureCache | None = None,
     ) -> None:
-        self.store, self.labels, self.kinds, self.target, self.h_s = store, labels, tuple(kinds), target, h_s
+        """Take what batches are made of.
+
+        Args:
+            cache: The features.
+            labels: Class index of each utterance.
+            kinds: Of `noisy` and `enhanced`.
+            target: The kind that X_s is of clean speech, where it is wanted.
+            h_s: (D,) of the teacher by utterance.
+            tokens: (n,) of the transcripts by utterance; an utterance without has none.
+            gate: Log-mels that the gate reads, where the features are others.
+        """
+        self.cache, self.labels, self.kinds, self.target = cache, labels, tuple(kinds), target
+        self.h_s, self.tokens, self.gate = h_s, tokens, gate
 
     def read(self, items: Sequence[Item]) -> Batch:
-        """One batch, on the store's device.
+        """One batch, on the cache's device.
 
         Raises: TrnetError if features are missing, or of another length than the clean ones.
         """
-        stacks = {kind: self.store.stack(kind, items) for kind in self.kinds}
+        stacks: dict[str, Tensor] = {kind: self.cache.stack(kind, items) for kind in self.kinds}
         if self.target is not None:
-            stacks["clean"] = self.store.stack(self.target, [(utt, CLEAN) for utt, _ in items])
+            stacks["clean"] = self.cache.stack(self.target, [(utt, CLEAN) for utt, _ in items])
+        if self.gate is not None:
+            stacks |= {f"{kind}_mels": self.gate.stack(kind, items) for kind in self.kinds}
+            stacks["mel_lengths"] = torch.tensor([self.gate.length[utt] for utt, _ in items])
         batch = Batch(
             tuple(items),
-            torch.tensor([self.store.length[utt] for utt, _ in items]),
+            torch.tensor([self.cache.length[utt] for utt, _ in items]),
             torch.tensor([self.labels[utt] for utt, _ in items]),
             h_s=None if self.h_s is None else torch.stack([self.h_s[utt] for utt, _ in items]),
+            text=None if self.tokens is None else tuple(self.tokens.get(utt) for utt, _ in items),
             **stacks,
         )
-        return batch.to(self.store.device)
+        return batch.to(self.cache.device)
 
 
 def draw_conditions(utts: Sequence[str], conditions: Sequence[Condition], how: str, *key: object) -> list[Item]:

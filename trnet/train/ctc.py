@@ -1,71 +1,108 @@
-"""The auxiliary CTC loss of a run: which utterances have a target, and the head's loss on a batch.
+"""The CTC loss of a run: which utterances have tokens, and the loss on the frames of a tapped encoder.
 
-Speech-to-text as a second task of an emotion recogniser is Cai et al., Interspeech 2021. The loss is added to Eq. 8:
-total + ctc_weight * CTC. Head and targets are part of training alone: `best.pt` holds the network as it is without
-CTC, and is scored and taught from like any other; `last.pt` also holds the head, to go on from.
+Speech-to-text as a second task of an emotion recogniser is Cai et al., Interspeech 2021. The loss is added to Eq. 8.
+Head and tokens are part of training alone: `best.pt` holds the network as it is without CTC; `last.pt` also holds the
+head, to resume from.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from sentencepiece import SentencePieceProcessor
-from torch import Tensor
+from torch import Tensor, nn
 
-from trnet.config.experiment import Config
-from trnet.model.batch import Batch
+from trnet.config import CTC
+from trnet.model.batch import Batch, Output
 from trnet.model.ctc import CTCHead, ctc_loss, frames_needed
-from trnet.model.encoder import size_after
 from trnet.model.frames import ValidFrames
-from trnet.train.text_normalisation import Transcripts
+from trnet.model.systems import ser_module
+from trnet.runs.text_normalisation import Transcripts
 from trnet.utils.errors import TrnetError
 
 
 @dataclass(frozen=True)
-class Targets:
-    """What the training utterances of a fold say, in pieces.
+class Tokens:
+    """The transcripts of a fold's training utterances in tokens.
 
     Attributes:
-        pieces: (n,) int64 by utterance id, counted from 1 because 0 is CTC's blank; only what can be aligned.
-        num_pieces: size of the vocabulary.
-        told: how many utterances have a target, and why the others have none.
+        by_utt: (n,) int64 by utterance id, counted from 1 because 0 is CTC's blank; only what can be aligned.
+        vocab_size: How many tokens there are.
+        summary: How many utterances have tokens, and why the others have none.
     """
 
-    pieces: Mapping[str, Tensor]
-    num_pieces: int
-    told: str
+    by_utt: Mapping[str, Tensor]
+    vocab_size: int
+    summary: str
 
 
-def make_targets(
-    transcripts: Transcripts, processor: SentencePieceProcessor, length: Mapping[str, int], config: Config
-) -> Targets:
-    """The targets of the utterances whose frames at the tap (`length` log-mel frames each) are enough for them.
+def encoder_of(system: nn.Module) -> Any:
+    """The encoder that CTC taps.
+
+    Raises: TrnetError if it cannot be tapped.
+    """
+    encoder = ser_module(system).encoder
+    if not getattr(encoder, "tapped", None):
+        raise TrnetError(f"training.ctc_weight: the encoder {type(encoder).__name__} has no blocks to tap; set it to 0")
+    return encoder
+
+
+def check_tap(system: nn.Module, conf: CTC) -> None:
+    """Raises: TrnetError if a system's encoder has not so many blocks."""
+    blocks = len(encoder_of(system).tapped)
+    if conf.tap > blocks:
+        raise TrnetError(f"ctc.tap: {conf.tap} is beyond the {blocks} blocks of encoder")
+
+
+def make_tokens(
+    transcripts: Transcripts,
+    tokenizer: SentencePieceProcessor,
+    length: Mapping[str, int],
+    encoder: Any,
+    conf: CTC,
+) -> Tokens:
+    """The tokens of the utterances whose frames at the tap (of `length` frames each) are enough for them.
 
     Raises: TrnetError if there is no such utterance.
     """
-    tap, utts = config.ctc.tap, list(transcripts.texts)
-    frames = size_after(tap, torch.tensor([length[utt] for utt in utts]), config.encoder).tolist()
-    pieces = {utt: torch.tensor(processor.encode(transcripts.texts[utt])) + 1 for utt in utts}
-    fitting = {utt: pieces[utt] for utt, room in zip(utts, frames, strict=True) if frames_needed(pieces[utt]) <= room}
+    utts = list(transcripts.texts)
+    frames = encoder.tap_lengths(conf.tap, torch.tensor([length[utt] for utt in utts])).tolist()
+    tokens = {utt: torch.tensor(tokenizer.encode(transcripts.texts[utt])) + 1 for utt in utts}
+    fitting = {utt: tokens[utt] for utt, room in zip(utts, frames, strict=True) if frames_needed(tokens[utt]) <= room}
     if not fitting:
         raise TrnetError(
-            f"ctc: none of {len(utts)} transcripts has as few pieces as frames after {tap} blocks of the encoder; "
+            f"ctc: none of {len(utts)} transcripts has as few pieces as frames after {conf.tap} blocks of the encoder; "
             "raise ctc.vocab or lower ctc.tap"
         )
     without = {
         "whose pieces do not fit into their frames": len(utts) - len(fitting),
-        "that are cut by features.max_frames": transcripts.cut,
+        "that are cropped by features.max_frames": transcripts.cut,
         "without a transcript": transcripts.silent,
     }
-    reasons = "".join(f", not to {count} {why}" for why, count in without.items() if count)
-    return Targets(fitting, processor.vocab_size(), f"CTC listens to {len(fitting)} utterances{reasons}")
+    reasons = "".join(f", not {count} {why}" for why, count in without.items() if count)
+    return Tokens(fitting, tokenizer.vocab_size(), f"CTC uses {len(fitting)} utterances{reasons}")
 
 
-def make_head(config: Config, targets: Targets) -> CTCHead:
-    """A new head for these targets."""
-    return CTCHead(config.features.num_mel_bins, config.encoder, config.ctc.tap, targets.num_pieces)
+class CTCLoss(nn.Module):
+    """CTC on the frames after some blocks of a system's encoder, with a head of its own."""
 
+    needs = ("text",)
 
-def batch_loss(head: CTCHead, maps: Tensor, frames: ValidFrames, batch: Batch, targets: Targets) -> Tensor:
-    """The CTC loss (a scalar) of a batch, from the maps (B, C, T', F') at the tap and their real frames."""
-    return ctc_loss(head(maps), frames.counts, [targets.pieces.get(utt) for utt, _ in batch.items])
+    def __init__(self, system: nn.Module, conf: CTC, vocab_size: int) -> None:
+        """Listen to the encoder of `system` after ``conf.tap`` blocks, in training only."""
+        super().__init__()
+        encoder = encoder_of(system)
+        self.head = CTCHead(encoder.tap_dim(conf.tap), vocab_size)
+        self._tapped: list[tuple[Tensor, ValidFrames]] = []
+        encoder.tapped[conf.tap - 1].register_forward_hook(self._keep)
+
+    def _keep(self, block: nn.Module, _inputs: Any, output: tuple[Tensor, ValidFrames]) -> None:
+        if block.training:
+            self._tapped = [output]
+
+    def forward(self, output: Output, batch: Batch) -> Tensor:
+        """The tokens of a batch, and the frames of the forward pass before -> a scalar."""
+        assert batch.text is not None
+        maps, frames = self._tapped.pop()
+        return ctc_loss(self.head(maps), frames.counts, batch.text)

@@ -29,7 +29,7 @@ RATE = 16000  # Hz
 _files = itertools.count()  # of this process, for their names
 
 
-class Board:
+class ExperimentLogger:
     """Writes below ``<folder>/tensorboard``; use as a context manager."""
 
     def __init__(self, folder: Path, done: int, title: str = "", wandb: str | None = None) -> None:
@@ -101,7 +101,7 @@ class Board:
         scaled = torch.from_numpy(samples / np.float32(peak))
         self._try(lambda: self._summaries([audio(f"{utt}/{kind}", scaled, RATE)], epoch))
 
-    def __enter__(self) -> Board:
+    def __enter__(self) -> ExperimentLogger:
         return self
 
     def __exit__(self, *_: object) -> None:

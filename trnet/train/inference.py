@@ -1,4 +1,4 @@
-"""A trained system's answers to utterances under their conditions."""
+"""Predictions of a trained system for utterances under their conditions."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,16 +7,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from trnet.config.experiment import System
 from trnet.features.cache import Item
 from trnet.train.batches import BatchReader, scoring_batches
-from trnet.train.forward import run_model
 from trnet.utils.errors import TrnetError
 
-LOOK_EVERY = 64  # batches between two looks at the answers, for which a GPU has to stop
+LOOK_EVERY = 64  # batches between two copies from the device, for which a GPU has to stop
 
 
-class Answer(NamedTuple):
+class UtterancePrediction(NamedTuple):
     """Class probabilities (classes,) float32; the SNR coefficient c where the system has it; h (D,) if asked for."""
 
     probs: np.ndarray
@@ -24,39 +22,8 @@ class Answer(NamedTuple):
     h: np.ndarray | None = None
 
 
-@torch.inference_mode()
-def decode(
-    model: nn.Module,
-    system: System,
-    reader: BatchReader,
-    items: Sequence[Item],
-    batch_size: int,
-    with_h: bool = False,
-) -> dict[Item, Answer]:
-    """The answer to every item; the model is left in eval mode. Always float32.
-
-    Args:
-        model: Network of the system.
-        system: The system.
-        reader: Reads the kinds of features that the system hears.
-        items: Clean utterance ids with their conditions.
-        batch_size: Items a batch.
-        with_h: Whether the answers hold the representation h.
-    """
-    model.eval()
-    answers: dict[Item, Answer] = {}
-    waiting: list[_Said] = []
-    for chunk in scoring_batches(items, reader.store.length, batch_size):
-        out = run_model(model, system, reader.read(chunk))
-        waiting.append(_Said(chunk, torch.softmax(out.logits.float(), dim=1), out.c, out.h.float() if with_h else None))
-        if len(waiting) == LOOK_EVERY:
-            _take(waiting, answers)
-    _take(waiting, answers)
-    return answers
-
-
-class _Said(NamedTuple):
-    """Items, probs (B, classes), c (B,) and h (B, D), where they are wanted, on the device."""
+class _Computed(NamedTuple):
+    """Items, and probs (B, classes), c (B,) and h (B, D) where they are wanted, on the device."""
 
     items: Sequence[Item]
     probs: Tensor
@@ -64,14 +31,42 @@ class _Said(NamedTuple):
     h: Tensor | None
 
 
-def _take(waiting: list[_Said], answers: dict[Item, Answer]) -> None:
-    """Take what is waiting into `answers`."""
-    for items, *said in waiting:
-        probs, c, h = (None if part is None else part.cpu().numpy() for part in said)
+@torch.inference_mode()
+def infer(
+    model: nn.Module, reader: BatchReader, items: Sequence[Item], batch_size: int, with_h: bool = False
+) -> dict[Item, UtterancePrediction]:
+    """What a trained system predicts for every item; it is left in eval mode. Always float32.
+
+    Args:
+        model: The system.
+        reader: Reads the kinds of features that the system reads.
+        items: Clean utterance ids with their conditions.
+        batch_size: Items a batch.
+        with_h: Whether the predictions hold the representation h.
+
+    Raises: TrnetError for features that are missing, or probabilities that are not finite.
+    """
+    model.eval()
+    found: dict[Item, UtterancePrediction] = {}
+    waiting: list[_Computed] = []
+    for chunk in scoring_batches(items, reader.cache.length, batch_size):
+        out = model(reader.read(chunk))
+        probs = torch.softmax(out.logits.float(), dim=1)
+        waiting.append(_Computed(chunk, probs, out.c, out.h.float() if with_h else None))
+        if len(waiting) == LOOK_EVERY:
+            _collect(waiting, found)
+    _collect(waiting, found)
+    return found
+
+
+def _collect(waiting: list[_Computed], found: dict[Item, UtterancePrediction]) -> None:
+    """Copy what is waiting from the device into `found`."""
+    for items, *computed in waiting:
+        probs, c, h = (None if part is None else part.cpu().numpy() for part in computed)
         if not np.isfinite(probs).all():
             utts = " ".join(utt for (utt, _), row in zip(items, probs, strict=True) if not np.isfinite(row).all())
             raise TrnetError(f"scores are not finite on {utts}; check these utterances' features, or train again")
         cs = [None] * len(items) if c is None else c.tolist()
         hs = [None] * len(items) if h is None else h
-        answers.update((item, Answer(*answer)) for item, *answer in zip(items, probs, cs, hs, strict=True))
+        found.update((item, UtterancePrediction(*row)) for item, *row in zip(items, probs, cs, hs, strict=True))
     waiting.clear()

@@ -1,36 +1,35 @@
-"""The training objective, Eq. 5, 7 and 8, with means instead of sums, as in the authors' release."""
+"""The training losses: Eq. 5, Eq. 7 and cross-entropy, whose weighted sum is Eq. 8, and CTC.
 
-from dataclasses import dataclass, replace
+Means instead of sums, as in the authors' release. Somebody's own class is named in YAML as
+``losses: [..., {type: package.module:Class, weight: 0.1}]``; see `Loss`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-from trnet.config.experiment import System
+from trnet.config import Loss as Options
+from trnet.config import load_class
+from trnet.model.batch import Batch, Output
 from trnet.model.frames import ValidFrames
+from trnet.train.ctc import CTCLoss
+from trnet.utils.errors import TrnetError, first_line
 
 
-@dataclass
-class Losses:
-    """The parts of Eq. 8 for one batch, each a scalar; a part that a system does not have is zero.
+class Loss(Protocol):
+    """What a loss has; made as ``Class(**options)``. If it is an `nn.Module`, its parameters are trained, too.
 
-    `ctc` is no part of Eq. 8; None where training.ctc_weight is 0.
+    `needs` are the fields of a batch that it reads beside the labels: of `clean` (B, T, F), the clean target X_s; `h_s`
+    (B, D) of the teacher; `noisy` and `enhanced` (B, T, F); `text`, tokens of the transcripts.
     """
 
-    total: Tensor
-    task: Tensor
-    low: Tensor
-    high: Tensor
-    ctc: Tensor | None = None
+    needs: tuple[str, ...]
 
-    def with_ctc(self, ctc: Tensor, weight: float) -> "Losses":
-        """The same with the CTC loss added to the total."""
-        return replace(self, total=self.total + weight * ctc, ctc=ctc)
-
-    def columns(self) -> dict[str, Tensor]:
-        """The losses by the names that a run's history has."""
-        named = {"loss": self.total, "task": self.task, "low": self.low, "high": self.high}
-        return named if self.ctc is None else named | {"ctc": self.ctc}
+    def __call__(self, output: Output, batch: Batch) -> Tensor:
+        """What a system gave for a batch -> a scalar, float32."""
 
 
 def low_level_loss(x_s: Tensor, compensated: Tensor, frames: ValidFrames) -> Tensor:
@@ -46,19 +45,100 @@ def high_level_loss(h_s: Tensor, h: Tensor) -> Tensor:
     return functional.mse_loss(h.float(), h_s.float())
 
 
-def trnet_losses(
-    system: System, logits: Tensor, labels: Tensor, low: Tensor | None = None, high: Tensor | None = None
-) -> Losses:
-    """Eq. 8: cross-entropy + alpha L_low + beta L_high.
+class CrossEntropy(nn.Module):
+    """Cross-entropy of logits and labels, with class weights and label smoothing."""
 
-    Args:
-        system: Has alpha and beta.
-        logits: (B, classes).
-        labels: (B,) class indices.
-        low: L_low, where the system has it.
-        high: L_high, where the system has it.
+    needs = ()
+
+    def __init__(self, label_smoothing: float = 0.0, class_weights: Sequence[float] | str = "none") -> None:
+        """`class_weights`: one a class; "none"."""
+        super().__init__()
+        self.label_smoothing = label_smoothing
+        weights = None if isinstance(class_weights, str) else torch.tensor(class_weights, dtype=torch.float32)
+        self.register_buffer("weights", weights, persistent=False)
+
+    def forward(self, output: Output, batch: Batch) -> Tensor:
+        """Logits (B, classes) and labels (B,) -> a scalar."""
+        return functional.cross_entropy(
+            output.logits.float(), batch.labels, self.weights, label_smoothing=self.label_smoothing
+        )
+
+
+class Low(nn.Module):
+    """Eq. 5."""
+
+    needs = ("clean",)
+
+    def forward(self, output: Output, batch: Batch) -> Tensor:
+        """Compensated features X~ and X_s -> a scalar."""
+        if output.compensated is None:
+            raise TrnetError("losses: 'low' needs a system with compensated features, Eq. 4; leave it out")
+        assert batch.clean is not None
+        return low_level_loss(batch.clean, output.compensated, batch.frames)
+
+
+class High(nn.Module):
+    """Eq. 7."""
+
+    needs = ("h_s",)
+
+    def forward(self, output: Output, batch: Batch) -> Tensor:
+        """h~ and h_s -> a scalar."""
+        assert batch.h_s is not None
+        if batch.h_s.shape != output.h.shape:
+            shapes = f"{tuple(output.h.shape[1:])} and {tuple(batch.h_s.shape[1:])}"
+            raise TrnetError(f"losses: 'high' needs h and the teacher's h_s of one size, not {shapes}")
+        return high_level_loss(batch.h_s, output.h)
+
+
+LOSSES: dict[str, type[nn.Module]] = {"cross_entropy": CrossEntropy, "low": Low, "high": High, "ctc": CTCLoss}
+
+
+def make_loss(options: Options, **given: Any) -> Any:
+    """The loss that a section of options names; `given` are options that training computed.
+
+    Raises: TrnetError if a class of somebody's own raises.
     """
-    task = functional.cross_entropy(logits.float(), labels)
-    zero = torch.zeros_like(task)
-    low, high = (zero if part is None else part for part in (low, high))
-    return Losses(task + system.alpha * low + system.beta * high, task, low, high)
+    if not options.is_own:
+        return LOSSES[options.type](**options.options() | given)
+    try:
+        return load_class(options.type, "losses.type")(**options.options())
+    except TrnetError:
+        raise
+    except Exception as error:
+        raise TrnetError(
+            f"{options.type}: raised {type(error).__name__}: {first_line(error)}; mend the class"
+        ) from None
+
+
+def balanced_weights(labels: Sequence[int], num_classes: int) -> list[float]:
+    """Weights of classes inverse to their frequencies, one on average over the utterances."""
+    counts = [labels.count(index) for index in range(num_classes)]
+    return [len(labels) / (num_classes * count) if count else 0.0 for count in counts]
+
+
+class WeightedSum(nn.Module):
+    """Eq. 8: the losses of a system and their weights.
+
+    Attributes:
+        losses: By column of the history.
+        weights: Likewise.
+    """
+
+    def __init__(self, losses: Mapping[str, Any], weights: Mapping[str, float]) -> None:
+        super().__init__()
+        self.losses, self.weights = dict(losses), dict(weights)
+        self.trained = nn.ModuleDict({k: v for k, v in losses.items() if isinstance(v, nn.Module)})
+
+    def forward(self, output: Output, batch: Batch) -> dict[str, Tensor]:
+        """The sum, ``loss``, and each loss by its column, scalars.
+
+        Raises: TrnetError if a loss gives no scalar.
+        """
+        parts = {column: loss(output, batch) for column, loss in self.losses.items()}
+        for column, part in parts.items():
+            if not isinstance(part, Tensor) or part.ndim:
+                raise TrnetError(f"losses: '{column}' gives no scalar tensor; mend its class")
+        total = sum(self.weights[column] * part for column, part in parts.items())
+        assert isinstance(total, Tensor)
+        return {"loss": total, **parts}

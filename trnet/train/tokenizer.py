@@ -4,24 +4,27 @@ exp/pieces/fold<k>/pieces.model    shared by all systems and seeds of the fold
 """
 
 import io
+import logging
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 
-from trnet.config.experiment import CTC
+from trnet.config import CTC
 from trnet.utils.errors import TrnetError
 from trnet.utils.files import write_bytes
 from trnet.utils.locks import only_one
 from trnet.utils.stamp import Stamp, digest, file_digest, read_stamp
+
+log = logging.getLogger(__name__)
 
 TOO_LARGE = re.compile(r"set it to a value <= (\d+)")
 TOO_SMALL = re.compile(r"smaller than required_chars\. \d+ vs (\d+)")
 WAIT_S = 600  # for another process that trains the same model, which takes seconds
 
 
-def train_pieces(texts: Mapping[str, str], conf: CTC) -> bytes:
+def train_tokenizer(texts: Mapping[str, str], conf: CTC) -> bytes:
     """A SentencePiece model of normalised transcripts; the same bytes for the same texts and settings.
 
     One thread (sums in one order), every sentence and every character, nothing drawn; <unk> is the only extra piece.
@@ -57,10 +60,10 @@ def train_pieces(texts: Mapping[str, str], conf: CTC) -> bytes:
     return model.getvalue()
 
 
-def fold_pieces(folder: Path, texts: Mapping[str, str], conf: CTC) -> SentencePieceProcessor:
-    """The pieces of a fold: read from `folder`, or trained there first; one process at a time.
+def fold_tokenizer(folder: Path, texts: Mapping[str, str], conf: CTC) -> SentencePieceProcessor:
+    """The tokenizer of a fold: read from `folder`, or trained there first; one process at a time.
 
-    Raises: TrnetError as `train_pieces` does, or if another process holds the folder for too long.
+    Raises: TrnetError as `train_tokenizer` does, or if another process holds the folder for too long.
     """
     path = folder / "pieces.model"
     stamp = Stamp(folder, "pieces", {"texts": digest(texts), "vocab": conf.vocab, "model": conf.model})
@@ -68,7 +71,7 @@ def fold_pieces(folder: Path, texts: Mapping[str, str], conf: CTC) -> SentencePi
         kept = read_stamp(stamp.path).get("results", {})
         if not (stamp.done() and path.is_file() and kept.get(path.name) == file_digest(path)):
             stamp.begin()
-            write_bytes(path, train_pieces(texts, conf))
+            write_bytes(path, train_tokenizer(texts, conf))
             stamp.finish({path.name: file_digest(path)})
-            print(f"{path}: made from {len(texts)} transcripts")
+            log.info("%s: made from %d transcripts", path, len(texts))
         return SentencePieceProcessor(model_proto=path.read_bytes())

@@ -14,6 +14,8 @@ from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
+from trnet.utils import logs
+
 IN_THE_WAY = (
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG),
     *(errno.ENOENT, errno.ELOOP, errno.ENXIO, errno.ETXTBSY, errno.ENOTEMPTY),
@@ -70,7 +72,7 @@ def one_line(error: BaseException) -> str | None:
     if isinstance(error, MemoryError):
         return "out of memory; ask for less at a time (--nj, training.batch_size), or use a machine with more"
     if type(error).__name__ == "OutOfMemoryError":  # torch's, which is not imported for it
-        return f"{first_line(error)} Ask for less at a time, or free the GPU"
+        return f"{first_line(error)} Lower training.batch_size or --nj, or free the GPU"
     return None
 
 
@@ -174,6 +176,7 @@ def one_line_errors(main: Callable[..., int | None]) -> Callable[..., int]:
     @functools.wraps(main)
     def run(*args, **kwargs) -> int:
         _fill_closed_streams()
+        logs.configure()
         if threading.current_thread() is threading.main_thread():
             for stop in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(stop, signal.default_int_handler)  # KeyboardInterrupt, so that all is cleaned up

@@ -1,82 +1,70 @@
-"""One process at a time in a folder: a second one is told so, instead of spoiling what the first one writes."""
+"""One process at a time in a folder, by a lock of the operating system, which ends with its process."""
 
 import errno
-import fcntl
-import os
-import sys
-import time
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+
+from filelock import FileLock, Timeout
 
 from trnet.utils.errors import TrnetError
 
-NO_LOCKS = (
-    errno.ENOLCK,
-    errno.ENOSYS,
-    errno.EOPNOTSUPP,
-    errno.EINVAL,
-)  # some network file systems have none
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)  # of some network file systems
+logger = logging.getLogger(__name__)
 _warned: set[Path] = set()
 
 
 @contextmanager
 def only_one(folder: Path, wait_s: float = 0) -> Iterator[None]:
-    """Hold the lock of `folder`, the file ``.<name>.lock`` beside it, for the length of the block.
+    """Hold the lock of `folder`, the empty file ``.<name>.lock`` beside it, during the block; the file stays.
 
-    The operating system lets go of it when the process ends, however it ends; the empty file stays. On a file system
-    without locks that is said once, and nothing is held: it is then for the user to run one command at a time.
+    On a file system without locks a warning is logged once, and nothing is held.
 
     Args:
-        folder: what is locked; it need not be there.
-        wait_s: seconds to wait for another process to let go of it.
+        folder: what is locked; it need not exist.
+        wait_s: seconds to wait for another process to release it.
 
-    Raises: TrnetError if another process holds it.
+    Raises:
+        TrnetError: another process holds it.
+        OSError: the lock file cannot be made, or is a symbolic link (which is not followed).
     """
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with _opened(lock_of(folder)) as stream:
-        until = time.monotonic() + wait_s
-        while True:
-            if _try_lock(stream, folder):
-                break
-            if time.monotonic() >= until:
-                raise TrnetError(f"{folder}: another process is at work there; wait until it ends, or stop it")
-            time.sleep(0.1)
-        yield
-
-
-def _opened(lock: Path) -> IO:
-    """The file of a lock, made if need be; a link is not followed, and a pipe in its place is not waited for."""
-    return open(os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666), "rb", buffering=0)
-
-
-def _try_lock(stream: IO, folder: Path) -> bool:
-    """Take the lock of an open file; False if another holds it, True also where the file system has no locks."""
+    lock = FileLock(lock_of(folder), fallback_to_soft=False)
+    if not _acquired(lock, folder, wait_s):
+        raise TrnetError(f"{folder}: another process is at work there; wait until it ends, or stop it")
     try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        yield
+    finally:
+        lock.release()
+
+
+def _acquired(lock: FileLock, folder: Path, wait_s: float = 0) -> bool:
+    """Take a lock; False if another holds it, True also where the file system has no locks."""
+    try:
+        lock.acquire(timeout=wait_s, poll_interval=0.1)
+    except Timeout:
         return False
     except OSError as error:
         if error.errno not in NO_LOCKS:
             raise
         if folder.parent not in _warned:
             _warned.add(folder.parent)
-            print(
-                f"warning: {folder.parent}: its file system has no locks ({error.strerror}); "
-                "run only one command at a time on what lies there",
-                file=sys.stderr,
-            )
+            why = f"its file system has no locks ({error.strerror})"
+            logger.warning("%s: %s; run only one command at a time on what lies there", folder.parent, why)
     return True
 
 
 def lock_of(folder: Path) -> Path:
-    """The file that is locked for a folder."""
+    """The lock file of a folder."""
     return folder.parent / f".{folder.name}.lock"
 
 
 def is_held(lock: Path) -> bool:
-    """Whether another process holds such a file, or this one by another call."""
-    with _opened(lock) as stream:
-        return not _try_lock(stream, lock)
+    """Whether another process, or another call of this one, holds a lock file."""
+    held = FileLock(lock, fallback_to_soft=False)
+    try:
+        return not _acquired(held, lock)
+    finally:
+        held.release()

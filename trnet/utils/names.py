@@ -6,6 +6,7 @@ from pathlib import Path
 from trnet.utils.errors import TrnetError, printable
 
 LONGEST = 200  # bytes; file systems take 255, and suffixes come behind
+CLASS = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 FRONTEND = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*(:[^\W\d]\w*)?")
 RESERVED = ("raw", "pieces")  # folders beside those of front-ends
 NOISE = re.compile(r"[A-Za-z0-9]+")
@@ -65,4 +66,11 @@ def frontend_id(name: str, what: str) -> str:
         raise TrnetError(f"{what}: '{shown}' is no front-end; give a name of README.md's table or package.module:Class")
     if name in RESERVED:
         raise TrnetError(f"{what}: '{name}' is the name of a folder beside those of front-ends; give it another")
+    return name
+
+
+def class_name(name: str, what: str) -> str:
+    """`name` of somebody's own class, ``package.module:Class``."""
+    if not isinstance(name, str) or not CLASS.fullmatch(name) or len(name.encode()) > LONGEST:
+        raise TrnetError(f"{what}: '{printable(str(name)[:LONGEST])}' is no class; write package.module:Class")
     return name

@@ -12,6 +12,7 @@ from trnet import __version__
 
 CHECKOUT = Path(__file__).parents[2]
 
+PACKAGES = ("torch", "torchaudio", "numpy", "scikit-learn")
 CODE = ("*.py", "*.yaml", "*.sh", "*.cpp")  # untracked files that may decide a result
 ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")  # set where trnet runs inside a hook of another checkout
 PATIENCE_S = 20.0  # of a git that waits for a slow disk
@@ -32,12 +33,12 @@ def commit() -> str:
     return described + ("+untracked" if untracked else "")
 
 
-def _git(*words: str) -> str:
-    """What git says of the checkout.
+def _git(*words: str, folder: Path | None = None) -> str:
+    """What git says of the checkout, or of another folder.
 
     Raises: OSError or SubprocessError if it is not there, refuses, or takes too long.
     """
-    command = ["git", "-C", str(CHECKOUT), *words]
+    command = ["git", "-C", str(folder or CHECKOUT), *words]
     environment = {key: value for key, value in os.environ.items() if key not in ELSEWHERE}
     environment["GIT_OPTIONAL_LOCKS"] = "0"
     options = {"capture_output": True, "text": True, "errors": "replace", "check": True, "stdin": subprocess.DEVNULL}
@@ -60,9 +61,19 @@ def machine(device: torch.device) -> str:
     return f"{model}, {os.cpu_count()} cores, {capability}, {torch.get_num_threads()} threads"
 
 
-def versions() -> str:
+def differs(path: Path) -> bool | None:
+    """Whether a file is not as the commit of its checkout has it; None where that is not known."""
+    try:
+        return bool(_git("status", "--porcelain", "--ignored", "--", str(path.resolve()), folder=path.resolve().parent))
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def version_of() -> dict[str, str]:
     """Versions of Python and of the packages that decide numbers."""
-    packages = ("torch", "torchaudio", "numpy", "scikit-learn")
-    return ", ".join(
-        [f"Python {platform.python_version()}", *(f"{p} {importlib.metadata.version(p)}" for p in packages)]
-    )
+    return {"Python": platform.python_version(), **{p: importlib.metadata.version(p) for p in PACKAGES}}
+
+
+def versions() -> str:
+    """The same in a line."""
+    return ", ".join(f"{name} {version}" for name, version in version_of().items())

@@ -1,7 +1,13 @@
-"""The same function over many items in several processes, with a progress bar."""
+"""Worker processes: one function over many items (`imap`), processes that stay (`Workers`), many runs (`run_all`).
+
+Ctrl-C is handled by the parent alone, which breaks off the items at work; a worker ends when its parent does.
+"""
+
+from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import logging
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -11,29 +17,37 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from types import FrameType
-from typing import Any, Generic, TypeVar
+from datetime import timedelta
+from multiprocessing.process import BaseProcess
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from tqdm import tqdm
 
-from trnet.utils.errors import TrnetError
+from trnet.utils import logs
+from trnet.utils.errors import TrnetError, first_line, of_runs, one_line, report_unexpected
+
+if TYPE_CHECKING:  # torch takes seconds to import, and most workers do without it
+    import torch
+
+LONGEST_WAIT = timedelta(days=365)  # of one process of torchrun for the others
+logger = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 # in a worker
-_at_work = False  # on an item
-_stopped = False  # asked to end
-_not_begun: BaseException | None = None  # what the initializer raised
+_busy = False  # with an item
+_stopping = False  # asked to end
+_start_error: BaseException | None = None  # what the initializer raised
+_run: Callable[[Any], str | None]  # see `run_all`
 
 
-def _start_worker(initializer: Callable[..., None] | None, args: tuple[Any, ...]) -> None:
-    """One thread a worker; a worker ends when its parent does, however it does.
-
-    What `initializer` raises is kept for the first item: the pool would write a traceback and say that it is broken.
-    """
-    global _not_begun
-    end_with_parent()
+def _start_worker(initializer: Callable[..., object] | None, args: tuple[Any, ...]) -> None:
+    """One thread a worker. What `initializer` raises is raised by the first item: the pool would print a traceback."""
+    global _start_error
+    _end_with_parent()
+    logs.configure()
     os.environ["OMP_NUM_THREADS"] = "1"  # for libraries that are loaded from here on
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
@@ -41,53 +55,12 @@ def _start_worker(initializer: Callable[..., None] | None, args: tuple[Any, ...]
         if initializer is not None:
             initializer(*args)
     except Exception as error:
-        _not_begun = error
+        _start_error = error
     signal.signal(signal.SIGTERM, _stop)  # before, there is nothing to clean up
 
 
-def _stop(_number: int, _frame: FrameType | None) -> None:
-    """Break off the item at work, so that it cleans up, and take no other."""
-    global _stopped
-    _stopped = True
-    if _at_work:
-        raise KeyboardInterrupt
-
-
-class _UnlessStopped(Generic[Item, Result]):
-    """A function that a worker asked to stop does not begin again."""
-
-    def __init__(self, function: Callable[[Item], Result]) -> None:
-        self.function = function
-
-    def __call__(self, item: Item) -> Result:
-        global _at_work
-        if _stopped:
-            raise KeyboardInterrupt
-        _at_work = True
-        try:
-            if _not_begun is not None:
-                raise _not_begun
-            return self.function(item)
-        except Exception as error:
-            sent = sendable(error)
-            if sent is error:
-                raise
-            raise sent from None
-        finally:
-            _at_work = False
-
-
-def sendable(error: Exception) -> Exception:
-    """An exception that another process can read: itself, or one that says the same."""
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:  # a class that is local, or wants other arguments than it keeps
-        return RuntimeError(f"{type(error).__name__}: {error}")
-    return error
-
-
-def end_with_parent() -> None:
-    """Have this process end when the one that started it does, killed or not."""
+def _end_with_parent() -> None:
+    """End this process when its parent ends, killed or not."""
     parent = multiprocessing.parent_process()
     assert parent is not None
 
@@ -96,6 +69,47 @@ def end_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    """Break off the item at work, so that it cleans up, and take no other."""
+    global _stopping
+    _stopping = True
+    if _busy:
+        raise KeyboardInterrupt
+
+
+class _Stoppable(Generic[Item, Result]):
+    """A function that a worker asked to stop does not call again."""
+
+    def __init__(self, function: Callable[[Item], Result]) -> None:
+        self.function = function
+
+    def __call__(self, item: Item) -> Result:
+        global _busy
+        if _stopping:
+            raise KeyboardInterrupt
+        _busy = True
+        try:
+            if _start_error is not None:
+                raise _start_error
+            return self.function(item)
+        except Exception as error:
+            sent = sendable(error)
+            if sent is error:
+                raise
+            raise sent from None
+        finally:
+            _busy = False
+
+
+def sendable(error: Exception) -> Exception:
+    """An exception that another process can read: itself, or a RuntimeError with the same text."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:  # a local class, or one whose arguments are not those it keeps
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
 
 
 @contextlib.contextmanager
@@ -108,50 +122,203 @@ def _blocked(number: signal.Signals) -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+class Workers:
+    """Processes that stay until the end of a ``with`` block.
+
+    The first failure (Ctrl-C is one) ends them all: items at work are broken off, waiting ones dropped.
+    """
+
+    def __init__(
+        self,
+        nj: int,
+        desc: str = "work",
+        initializer: Callable[..., object] | None = None,
+        initargs: tuple[Any, ...] = (),
+    ) -> None:
+        """Prepare the workers; processes start with the first items.
+
+        Args:
+            nj: number of processes; 1: this one does the work.
+            desc: of the work, for messages.
+            initializer: called once in each process before its first item.
+            initargs: arguments of `initializer`.
+        """
+        self._nj, self._desc, self._start = nj, desc, (initializer, initargs)
+        self._pool: concurrent.futures.ProcessPoolExecutor | None = None
+        self._processes: set[BaseProcess] = set()
+
+    def __enter__(self) -> Workers:
+        initializer, initargs = self._start
+        if self._nj > 1:
+            context = multiprocessing.get_context("spawn")
+            self._pool = concurrent.futures.ProcessPoolExecutor(self._nj, context, _start_worker, self._start)
+        elif initializer is not None:
+            initializer(*initargs)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _where: TracebackType | None
+    ) -> None:
+        if self._pool is None:
+            return
+        if kind is not None:
+            for process in self._processes:
+                process.terminate()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        if isinstance(error, BrokenProcessPool):
+            hint = "perhaps for lack of memory; lower --nj"
+            raise TrnetError(f"{self._desc}: a worker process was killed, {hint}") from None
+
+    def imap(self, function: Callable[[Item], Result], items: Sequence[Item], chunk: int = 1) -> Iterator[Result]:
+        """Yield ``function(item)`` in the order of `items`; a process gets up to `chunk` of them at a time."""
+        if self._pool is None:
+            yield from map(function, items)
+            return
+        size = max(1, min(chunk, len(items) // (4 * self._nj)))
+        others = set(multiprocessing.active_children())
+        try:
+            with _blocked(signal.SIGINT):
+                results = self._pool.map(_Stoppable(function), items, chunksize=size)
+        finally:
+            self._processes |= set(multiprocessing.active_children()) - others
+        yield from results
+
+    def map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+        """``[function(item) for item in items]``."""
+        return list(self.imap(function, items))
+
+
 def imap(
     function: Callable[[Item], Result],
     items: Sequence[Item],
     nj: int,
     desc: str,
     unit: str = "utt",
-    initializer: Callable[..., None] | None = None,
+    initializer: Callable[..., object] | None = None,
     initargs: tuple[Any, ...] = (),
     worth: int = 1,
     chunk: int = 8,
 ) -> Iterator[Result]:
-    """Yield ``function(item)`` in the order of `items`, computed in `nj` processes (in this one if `nj` is 1).
+    """Yield ``function(item)`` in the order of `items` with a progress bar, computed by worker processes.
 
-    A process takes seconds to start, so that there is one for each `worth` items at most; it is handed up to `chunk`
-    items at a time. The first failure (Ctrl-C is
-    one) ends the work: its exception is raised here, items at work are broken off, waiting ones dropped.
+    Args:
+        function: of a module, as are `items` and results: sent between processes.
+        items: what to work on.
+        nj: largest number of processes; 1: this one.
+        desc: of the bar and of messages.
+        unit: of the bar.
+        initializer: called once in each process before its first item.
+        initargs: arguments of `initializer`.
+        worth: items for which it pays to start a process, which takes seconds.
+        chunk: largest number of items that a process gets at a time.
+
+    Raises: whatever `function` raises first, after all workers have ended; TrnetError if one was killed.
     """
     nj = max(1, min(nj, len(items) // worth, os.cpu_count() or 1))
     bar = tqdm(total=len(items), desc=desc, unit=unit, disable=not items)
-    with bar:
-        if nj == 1:
-            if initializer is not None:
-                initializer(*initargs)
-            for item in items:
-                result = function(item)
-                bar.update()
-                yield result
-            return
+    with bar, Workers(nj, desc, initializer, initargs) as workers:
+        for result in workers.imap(function, items, chunk):
+            bar.update()
+            yield result
+
+
+def own_share(jobs: Sequence[Item]) -> list[Item]:
+    """The jobs of this process among those that torchrun started; all jobs without torchrun."""
+    rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    return list(jobs)[rank::world]
+
+
+def run_all(
+    work: Callable[[Item, int | None], object],
+    jobs: Sequence[Item],
+    nj: int,
+    device: torch.device,
+    threads: int,
+    desc: str,
+) -> None:
+    """Do long jobs (runs), several at a time; one that fails does not stop the others.
+
+    On a CPU each job computes with `threads` threads, so that its numbers do not depend on how many share the machine.
+    Under torchrun every process calls this with its `own_share`.
+
+    Args:
+        work: called with a job and the line of its progress bar (None: the only one); of a module, or a
+            `functools.partial` of such a function, which may hold what all jobs have in common.
+        jobs: one call of `work` each.
+        nj: largest number of processes; 1: this one.
+        device: that the jobs compute on.
+        threads: of each job.
+        desc: of the progress bar over all jobs.
+
+    Raises: TrnetError at the end if jobs failed: how many, and what was wrong with the first.
+    """
+    nj = max(1, min(nj, len(jobs)))
+    if nj == 1:
+        _prepare(device, threads)
+        results: Iterator[str | None] = (_failure(work, job, None) for job in jobs)
+    else:
         context = multiprocessing.get_context("spawn")
-        others = set(multiprocessing.active_children())
-        pool = concurrent.futures.ProcessPoolExecutor(nj, context, _start_worker, (initializer, initargs))
-        done = False
-        try:
-            with _blocked(signal.SIGINT):  # the workers inherit it: Ctrl-C is the parent's alone
-                size = max(1, min(chunk, len(items) // (4 * nj)))
-                results = pool.map(_UnlessStopped(function), items, chunksize=size)
-            for result in results:
-                bar.update()
-                yield result
-            done = True
-        except BrokenProcessPool:
-            raise TrnetError(f"{desc}: a worker process was killed, perhaps for want of memory; lower --nj") from None
-        finally:
-            if not done:
-                for worker in set(multiprocessing.active_children()) - others:
-                    worker.terminate()
-            pool.shutdown(wait=True, cancel_futures=True)
+        lines, lock = context.Queue(), context.RLock()
+        for line in range(1, nj + 1):
+            lines.put(line)
+        results = imap(_do_run, jobs, nj, desc, "run", _start_runs, (work, device, threads, lines, lock), chunk=1)
+    failures = []
+    for failure in results:
+        if failure is not None:
+            failures.append(failure)
+            if len(jobs) > 1:
+                logger.info("failed: %s", failure)
+    _wait_for_others()
+    if failures:
+        raise of_runs(failures, len(jobs))
+
+
+def _start_runs(
+    work: Callable[[Any, int | None], object], device: torch.device, threads: int, lines: Any, lock: Any
+) -> None:
+    global _run
+    position = lines.get()
+    _run = lambda job: _failure(work, job, position)  # noqa: E731 (a worker's state)
+    _prepare(device, threads)
+    tqdm.set_lock(lock)
+
+
+def _do_run(job: object) -> str | None:
+    return _run(job)
+
+
+def _prepare(device: torch.device, threads: int) -> None:
+    import torch
+
+    from trnet.utils.allocator import keep_freed_memory
+    from trnet.utils.device import gpu
+
+    torch.set_num_threads(threads)
+    if device.type == "cpu":
+        keep_freed_memory()  # a seventh faster
+    else:
+        gpu(device.index or 0)
+
+
+def _failure(work: Callable[[Item, int | None], object], job: Item, position: int | None) -> str | None:
+    """Do one job; the line that says why it failed, or None."""
+    try:
+        work(job, position)
+    except OSError:  # a full disk, say, concerns the other jobs too
+        raise
+    except Exception as error:
+        if (line := one_line(error)) is None:
+            report_unexpected(error)
+            line = f"unexpected {type(error).__name__}: {first_line(error)}"
+        return line
+    return None
+
+
+def _wait_for_others() -> None:
+    """Under torchrun, wait until every process has done its share: it ends all when one fails."""
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        import torch
+
+        torch.distributed.init_process_group("gloo", timeout=LONGEST_WAIT)
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()

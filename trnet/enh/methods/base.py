@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from trnet.config.sections import build
+from trnet.config import build
 from trnet.enh.config import EnhConfig
 from trnet.frontend import build_frontend
 from trnet.runs.checkpoint import load_part, load_weights, way_out

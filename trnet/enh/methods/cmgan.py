@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trnet.config.sections import Section, within
+from trnet.config import Section, within
 from trnet.enh.config import EnhConfig
 from trnet.enh.discriminator import MetricDiscriminator, normalised_pesq
 from trnet.enh.losses import magnitude

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn import functional
 
-from trnet.config.sections import Section, within
+from trnet.config import Section, within
 from trnet.enh.losses import complex_l1, magnitude_l1, spectrum
 from trnet.enh.methods.base import Method
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trnet.config.sections import Section, within
+from trnet.config import Section, within
 from trnet.utils.errors import nearest
 
 

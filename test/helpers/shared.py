@@ -19,7 +19,7 @@ def shared(*parts: str) -> Path:
     Args:
         parts: path inside the folder, for example ``"parity", "gtcrn_vctk.pt"``.
     """
-    root = os.environ.get("TRNET_SHARED") or Path(__file__).resolve().parents[2] / "shared"
+    root = os.environ.get("TRNET_SHARED") or Path(__file__).resolve().parents[3] / "shared"
     path = Path(root, *parts)
     if not path.exists():
         pytest.skip(f"needs {'/'.join(parts)} of the shared folder: set TRNET_SHARED to it")

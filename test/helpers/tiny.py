@@ -16,7 +16,7 @@ import torch
 import yaml
 
 from trnet.bin import enhance, make_fbank, simulate
-from trnet.config.experiment import Config, load_config
+from trnet.config import Config, load_config
 from trnet.kaldi.ark import ArkReader, write_ark
 from trnet.kaldi.data_dir import DataDir, read_table, write_data_dir
 from trnet.runs.experiment import Experiment

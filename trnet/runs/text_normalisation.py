@@ -1,4 +1,4 @@
-"""What the training speech of a fold says, in the spelling that CTC learns."""
+"""Transcripts of the training speech of a fold, in the spelling that CTC learns."""
 
 import re
 import unicodedata
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from trnet.audio.crop import is_cut
-from trnet.config.experiment import Features
+from trnet.config import Fbank, Features
 from trnet.kaldi.data_dir import DataDir
 from trnet.utils.errors import TrnetError
 from trnet.utils.numbers import real
@@ -33,9 +33,9 @@ class Transcripts:
     """Normalised transcripts by utterance id, and how many utterances have none that can be used.
 
     Attributes:
-        texts: of the utterances that say something and are heard whole.
+        texts: of the utterances that have one and are not cropped.
         silent: how many have no transcript.
-        cut: how many are longer than what the model hears, so that the transcript says more.
+        cut: how many are cropped, so that the transcript says more.
     """
 
     texts: dict[str, str]
@@ -43,7 +43,7 @@ class Transcripts:
     cut: int
 
 
-def transcripts_of(data: DataDir, utts: Sequence[str], features: Features) -> Transcripts:
+def transcripts_of(data: DataDir, utts: Sequence[str], features: Fbank | Features) -> Transcripts:
     """The transcripts of some utterances; no other line of `text` is looked at.
 
     Raises: TrnetError if there is no table `text`, or nothing in it that can be used.
@@ -51,14 +51,14 @@ def transcripts_of(data: DataDir, utts: Sequence[str], features: Features) -> Tr
     path = data.path / "text"
     if not data.has("text"):
         raise TrnetError(f"{path}: no such file; CTC needs it: run stage 1, or set training.ctc_weight: 0")
-    said = {utt: text for utt in utts if (text := normalise(data["text"].get(utt, "")))}
-    whole = {utt: text for utt, text in said.items() if not is_cut(_seconds(data, utt), features)}
+    found = {utt: text for utt in utts if (text := normalise(data["text"].get(utt, "")))}
+    whole = {utt: text for utt, text in found.items() if not is_cut(_seconds(data, utt), features)}
     if not whole:
         raise TrnetError(
-            f"{path}: of {len(utts)} training utterances {len(utts) - len(said)} have no transcript and {len(said)} "
+            f"{path}: of {len(utts)} training utterances {len(utts) - len(found)} have no transcript and {len(found)} "
             "are longer than features.max_frames; CTC needs some: complete the table, or set training.ctc_weight: 0"
         )
-    return Transcripts(whole, len(utts) - len(said), len(said) - len(whole))
+    return Transcripts(whole, len(utts) - len(found), len(found) - len(whole))
 
 
 def _seconds(data: DataDir, utt: str) -> float:

@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 
 from trnet.enh.loop import read_ahead
-from trnet.enh.workers import mapping
 from trnet.utils.errors import TrnetError
-from trnet.utils.workers import imap, sendable
+from trnet.utils.workers import Workers, imap, sendable
 
 LONG = """
 import os
@@ -70,9 +69,18 @@ def test_an_exception_that_no_other_process_can_read_says_the_same():
     assert type(sent) is RuntimeError and str(sent) == "Local: why"
 
 
-def test_scoring_processes_that_die_are_one_line():
-    with pytest.raises(TrnetError, match="a worker process was killed"), mapping(2) as apply:
-        apply(os._exit, [3, 3])
+def test_processes_that_stay():
+    pid = "__import__('os').getpid()"
+    with Workers(1) as here, Workers(2) as there:
+        assert there.map(abs, [-1, 2, -3]) == here.map(abs, [-1, 2, -3]) == [1, 2, 3]
+        pids = set(there.map(eval, [pid] * 20) + there.map(eval, [pid] * 20))
+        assert os.getpid() not in pids and len(pids) <= 2
+
+
+def test_processes_that_stay_and_die_are_one_line(capfd):
+    with pytest.raises(TrnetError, match="scores: a worker process was killed"), Workers(2, "scores") as workers:
+        workers.map(os._exit, [3, 3])
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_what_a_reading_process_raised_is_its_message_alone():
@@ -98,7 +106,7 @@ def test_ctrl_c_breaks_off_what_is_at_work_and_ends_without_a_traceback(tmp_path
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
     )
     while not log.exists():
         assert process.poll() is None

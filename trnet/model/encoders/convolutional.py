@@ -1,11 +1,14 @@
-"""Acoustic encoders of the SER module (Section 3.3, 4.2): log-mels in, maps over time and frequency out."""
+"""Convolutional encoders of the SER module (Section 3.3, 4.2), over time and frequency."""
+
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trnet.config.experiment import Encoder
+from trnet.config.model import Convolutional, Plain, Residual
 from trnet.model.frames import ValidFrames
+from trnet.model.normalise import normalised
 from trnet.model.spec_augment import SpecAugment
 
 
@@ -23,14 +26,6 @@ def add_deltas(x: Tensor, frames: ValidFrames) -> Tensor:
 
     first = delta(x)
     return torch.stack([x, first, delta(first)], dim=1)
-
-
-def normalised(x: Tensor, frames: ValidFrames, scale: bool) -> Tensor:
-    """x (B, T, F) less the mean of each bin over the real frames, and if `scale` divided by its deviation."""
-    mask = frames.mask[..., None].to(x.dtype)  # (B, T, 1)
-    count = frames.lengths.to(x.dtype)[:, None, None]
-    x = (x - (x * mask).sum(1, keepdim=True) / count) * mask
-    return x / (x.square().sum(1, keepdim=True) / count + 1e-5).sqrt() if scale else x
 
 
 class ResidualBlock(nn.Module):
@@ -87,33 +82,31 @@ class PlainBlock(nn.Module):
         return self.dropout(frames.zero(y)), frames
 
 
-BLOCKS = {"residual": ResidualBlock, "plain": PlainBlock}
-
-
-def size_after(blocks: int, sizes: Tensor, conf: Encoder) -> Tensor:
-    """What the first blocks of an encoder leave of so many frames or mel bins, (N,) -> (N,)."""
-    for _ in range(blocks):
-        sizes = BLOCKS[conf.type].halved(sizes)
-    return sizes
-
-
 class ConvEncoder(nn.Module):
-    """A stack of convolutional blocks of one type over one channel (or three with deltas)."""
+    """A stack of convolutional blocks of one type over one channel (or three with deltas), averaged over frequency.
 
-    def __init__(self, num_mels: int, conf: Encoder) -> None:
+    See `trnet.model.encoders.Encoder` for what all encoders have. Its blocks can be tapped (for CTC): each gives maps
+    (B, C, T', F') and their real frames.
+    """
+
+    Options: ClassVar[type[Convolutional]]
+    block: ClassVar[type[ResidualBlock] | type[PlainBlock]]
+
+    def __init__(self, dim: int, **options: Any) -> None:
         super().__init__()
-        self.deltas, self.normalise = conf.deltas, conf.normalise
+        conf = self.Options(**options)
+        self.dim, self.deltas, self.normalise = dim, conf.deltas, conf.normalise
         self.masks = SpecAugment(conf.time_masks, conf.time_width, conf.mel_masks, conf.mel_width)
-        self.input_norm = nn.BatchNorm1d(num_mels) if conf.input_norm else None
-        block = BLOCKS[conf.type]
-        sizes = [3 if conf.deltas else 1, *conf.channels]
+        self.input_norm = nn.BatchNorm1d(dim) if conf.input_norm else None
+        self.channels = [3 if conf.deltas else 1, *conf.channels]
         self.blocks = nn.ModuleList(
-            block(low, high, conf.kernel, conf.dropout) for low, high in zip(sizes[:-1], sizes[1:], strict=True)
+            self.block(low, high, conf.kernel, conf.dropout)
+            for low, high in zip(self.channels[:-1], self.channels[1:], strict=True)
         )
-        self.out_channels = sizes[-1]
+        self.out_dim = self.channels[-1]
 
-    def forward(self, x: Tensor, frames: ValidFrames) -> tuple[Tensor, ValidFrames]:
-        """Log-mels (B, T, F) -> maps (B, C, T', F') and their real frames."""
+    def forward(self, x: Tensor, frames: ValidFrames) -> Tensor:
+        """Features (B, T, F) -> (B, T', C) float32."""
         if self.normalise != "none":
             x = normalised(x, frames, self.normalise == "mean_std")
         x = self.masks(x, frames)
@@ -123,9 +116,45 @@ class ConvEncoder(nn.Module):
         y = frames.zero(y).contiguous(memory_format=torch.channels_last)
         for block in self.blocks:
             y, frames = block(y, frames)
-        return y, frames
+        return y.float().mean(dim=3).transpose(1, 2)
 
     def _normalised(self, y: Tensor, frames: ValidFrames) -> Tensor:
         assert self.input_norm is not None
         rows = frames.pack(y.transpose(1, 3))  # (N * channels, mels)
         return frames.unpack(self.input_norm(rows), y.shape[1]).transpose(1, 3)
+
+    def lengths(self, counts: Tensor) -> Tensor:
+        """Frames that are left of so many, (B,) -> (B,)."""
+        return self._halved(counts, len(self.blocks))
+
+    def _halved(self, sizes: Tensor, blocks: int) -> Tensor:
+        for _ in range(blocks):
+            sizes = self.block.halved(sizes)
+        return sizes
+
+    @property
+    def tapped(self) -> list[nn.Module]:
+        """The blocks, for whoever listens to one by a forward hook."""
+        return list(self.blocks)
+
+    def tap_lengths(self, tap: int, counts: Tensor) -> Tensor:
+        """Frames after the first `tap` blocks of so many, (B,) -> (B,)."""
+        return self._halved(counts, tap)
+
+    def tap_dim(self, tap: int) -> int:
+        """Values of a frame after the first `tap` blocks: channels times frequencies."""
+        return self.channels[tap] * int(self._halved(torch.tensor([self.dim]), tap))
+
+
+class ResidualEncoder(ConvEncoder):
+    """The paper's encoder, of residual blocks."""
+
+    Options = Residual
+    block = ResidualBlock
+
+
+class PlainEncoder(ConvEncoder):
+    """The encoder of the authors' release."""
+
+    Options = Plain
+    block = PlainBlock

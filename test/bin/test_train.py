@@ -11,11 +11,9 @@ import pytest
 import torch
 from tiny import change_features
 
-sys.path.insert(0, str(Path(__file__).parent))
-
 from trnet.bin import train
 from trnet.train import loop
-from trnet.utils.jobs import own_share
+from trnet.utils.workers import own_share
 
 
 @pytest.fixture
@@ -155,12 +153,12 @@ def test_features_of_all_runs_are_read_once(tiny, tmp_path, monkeypatch):
         type(experiment.archives), "matrix", lambda self, *item: read.append(item) or whole(self, *item)
     )
     for group in groups[:4]:
-        train.train_group(experiment, group, None, groups)
+        train.train_group(experiment, groups, group, None)
     sets = 6  # noisy and enhanced, clean and two SNRs
     assert len(read) <= sets * len(experiment.data.utts) + 1
 
 
 def test_what_is_finished_is_said_and_starts_no_process(command, one_by_one, capsys, monkeypatch):
-    monkeypatch.setattr("trnet.utils.jobs.imap", lambda *_: pytest.fail("a process for nothing"))
+    monkeypatch.setattr("trnet.utils.workers.imap", lambda *_: pytest.fail("a process for nothing"))
     assert train.main(command("alone", "--folds", "1 3", "--seeds", "1 2", "--nj", "2")) == 0
     assert capsys.readouterr().out.count("up to date") == 4

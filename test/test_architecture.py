@@ -1,0 +1,83 @@
+"""No import goes up through the layers of docs/architecture.md; no modules of trnet import each other in a circle."""
+
+import ast
+import re
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted((ROOT / "trnet").rglob("*.py"))
+}
+INSTALLED = (
+    "trnet"  # the package itself: __version__, which all layers may read, and Predictor, imported when it is used
+)
+
+STANDING = {"bench -> bin", "features -> model", "runs -> train", "utils -> noise", "utils -> runs"}  # to be mended
+
+
+def imported(name: str, source: str) -> set[str]:
+    """The modules of trnet that a module's source imports, in functions and for type checkers too."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{name}:{node.lineno}: relative import"
+            submodules = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {sub if sub in MODULES else node.module for sub in submodules}
+    return (found & MODULES.keys()) - {name, INSTALLED}
+
+
+def read_layers(page: str) -> list[list[str]]:
+    """The lines of the block ``layers``, top layer first, each a list of packages and modules directly below trnet."""
+    block = re.search(r"^```layers\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    assert block, "docs/architecture.md has no block named layers"
+    return [line.split() for line in block[1].splitlines()]
+
+
+def upward(graph: dict[str, set[str]], layers: list[list[str]]) -> list[str]:
+    """Imports ``importer -> imported`` of a module in a higher layer."""
+    height = {package: -number for number, line in enumerate(layers) for package in line}
+    layer = {module: height[module.split(".")[1]] for module in graph.keys() - {INSTALLED}}
+    return [f"{a} -> {b}" for a in sorted(layer) for b in sorted(graph[a]) if layer[b] > layer[a]]
+
+
+@pytest.fixture(scope="module")
+def layers() -> list[list[str]]:
+    return read_layers((ROOT / "docs/architecture.md").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def graph() -> dict[str, set[str]]:
+    return {name: imported(name, path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
+
+
+def test_the_page_names_each_package_once(layers):
+    named = [package for line in layers for package in line]
+    assert sorted(named) == sorted({name.split(".")[1] for name in MODULES if name != INSTALLED})
+
+
+def test_no_import_goes_up(graph, layers):
+    found = [line for line in upward(graph, layers) if re.sub(r"trnet\.(\w+)[\w.]*", r"\1", line) not in STANDING]
+    assert found == []
+
+
+def test_no_modules_import_each_other_in_a_circle(graph):
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" <- ".join(error.args[1]))
+
+
+def test_an_import_that_goes_up_is_found_wherever_it_stands():
+    later = "def f():\n    from trnet.bin import train\n"
+    typing = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import trnet.bin.train\n"
+    for source in (later, typing):
+        graph = {"trnet.utils.files": imported("trnet.utils.files", source)}
+        assert graph == {"trnet.utils.files": {"trnet.bin.train"}}
+        found = upward({**graph, "trnet.bin.train": set()}, [["bin"], ["utils"]])
+        assert found == ["trnet.utils.files -> trnet.bin.train"]

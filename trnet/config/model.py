@@ -1,0 +1,143 @@
+"""Settings of the networks' parts: encoder, pooling, classifier and SNR gate."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from trnet.config.features import Fbank
+from trnet.config.parts import Part, chosen
+from trnet.config.section import Section, later, problem, within
+
+BELOW_1 = 0.999999  # largest rate of dropout, and decay of an average
+
+Channels = Annotated[int, Field(ge=1, le=4096)]
+
+
+class Encoder(Part):
+    """What all kinds of encoders have: nothing but a type."""
+
+
+class SpecAugmented(Encoder):
+    """Encoders that normalise and mask their input (SpecAugment, Park et al. 2019; in training only)."""
+
+    normalise: Literal["none", "mean", "mean_std"] = later("none")  # each bin over the utterance
+    time_masks: int = within(0, 0, 1000, later=True)  # stretches of frames that are hidden, 0 to
+    time_width: int = within(40, 1, 100_000, later=True)  # frames long
+    mel_masks: int = within(0, 0, 1000, later=True)  # and bands of mel bins, 0 to
+    mel_width: int = within(10, 1, 1024, later=True)  # bins wide
+
+
+class Convolutional(SpecAugmented):
+    """Section 3.3 and 4.2: a stack of convolutional blocks over time and frequency."""
+
+    channels: list[Channels] = Field(default_factory=lambda: [32, 64, 128, 256])
+    kernel: int = within(5, 1, 99)
+    dropout: float = within(0.0, 0, BELOW_1)  # after each block
+    deltas: bool = False  # feed delta and delta-delta as channels 2 and 3
+    input_norm: bool = False  # BatchNorm over mel bins at the input
+
+    @field_validator("channels")
+    @classmethod
+    def _check_channels(cls, channels: list[int]) -> list[int]:
+        if not 0 < len(channels) <= 16:
+            raise problem("", "name one number of channels a block, 1 to 16 of them")
+        return channels
+
+    @model_validator(mode="after")
+    def _check_kernel(self) -> Self:
+        if self.kernel % 2 == 0:
+            raise problem("kernel", f"{self.kernel} must be odd")
+        return self
+
+
+class Residual(Convolutional):
+    """The paper's residual blocks."""
+
+    type: Literal["residual"] = "residual"
+
+
+class Plain(Convolutional):
+    """The blocks of the authors' release."""
+
+    type: Literal["plain"] = "plain"
+
+
+class Light(Encoder):
+    """Projection, layer norm and a few 1-d convolutions, for pretrained features."""
+
+    type: Literal["light"] = "light"
+    channels: int = within(128, 1, 4096)
+    layers: int = within(2, 0, 16)
+    kernel: int = within(3, 1, 99)
+    dropout: float = within(0.1, 0, BELOW_1)
+
+    @model_validator(mode="after")
+    def _check_kernel(self) -> Self:
+        if self.kernel % 2 == 0:
+            raise problem("kernel", f"{self.kernel} must be odd")
+        return self
+
+
+class EcapaTdnn(SpecAugmented):
+    """ECAPA-TDNN (Desplanques et al., Interspeech 2020) up to its pooling."""
+
+    type: Literal["ecapa_tdnn"] = "ecapa_tdnn"
+    channels: int = within(512, 8, 4096)  # of the blocks, a multiple of scale
+    out_channels: int = within(1536, 1, 16_384)  # after the blocks' outputs are joined
+    scale: int = within(8, 2, 64)  # groups of the Res2Net convolutions
+    attention: int = within(128, 1, 4096)  # bottleneck of squeeze and excitation
+
+    @model_validator(mode="after")
+    def _check_scale(self) -> Self:
+        if self.channels % self.scale:
+            raise problem("channels", f"{self.channels} must be a multiple of scale {self.scale}")
+        return self
+
+
+ENCODERS: dict[str, type[Part]] = {"residual": Residual, "plain": Plain, "light": Light, "ecapa_tdnn": EcapaTdnn}
+
+AnyEncoder = Annotated[Encoder, chosen("encoder", ENCODERS, Encoder, positional=1)]
+
+
+class Pooling(Part):
+    """What all kinds of pooling have: nothing but a type."""
+
+
+class Attention(Pooling):
+    """Section 3.3: softmax attention over time."""
+
+    type: Literal["attention"] = later("attention")
+    attention: int = within(128, 0, 16_384)  # hidden units of the attention; 0: one linear layer
+    values: int = within(0, 0, 16_384)  # project to so many dimensions before pooling; 0: none
+    clamp: float = within(0.0, 0, 1e6)  # clamp attention logits to +-clamp; 0: not at all
+
+
+class Statistics(Pooling):
+    """Mean and standard deviation over time; with attention those of ECAPA-TDNN, weighted for each channel."""
+
+    type: Literal["statistics"] = "statistics"
+    attention: int = within(0, 0, 16_384)  # hidden units of the attention; 0: every frame has the same weight
+
+
+POOLINGS: dict[str, type[Part]] = {"attention": Attention, "statistics": Statistics}
+
+AnyPooling = Annotated[Pooling, chosen("pooling", POOLINGS, Pooling, positional=1)]
+
+
+class Classifier(Section):
+    """The projection of h into emotion logits."""
+
+    hidden: int = within(0, 0, 16_384)  # a hidden layer of so many units with BatchNorm and ReLU; 0: none
+    dropout: float = within(0.0, 0, BELOW_1)
+
+
+class Gate(Section):
+    """Section 3.2: the SNR-aware module."""
+
+    snr_features: Literal["centred", "raw"] = "centred"  # centred: X's mean is taken from X and X_e | raw: Eq. 1
+    gradient: Literal["returning", "hardtanh"] = "returning"  # returning: a saturated c may come back | hardtanh: Eq. 3
+    init: Literal["mean", "random"] = "mean"  # mean: c starts as the mean of d | random: PyTorch's own
+    lr: float = within(1e-3, 1e-12, 100)  # of the optimizer, for the weights of Eq. 2; larger where epochs are short
+    resolution: Literal["utterance", "band"] = later("utterance")  # one c | one a mel bin, the bridge gets their mean
+    features: Annotated[Fbank, chosen("gate.features", {"fbank": Fbank}, Fbank)] = later(Fbank())
+    # log-mels that Eq. 1 to 3 read where the features of Eq. 4 are others

@@ -1,0 +1,117 @@
+"""Parts that anyone can swap, in YAML ``{type: NAME or package.module:Class, ...options of that part...}``.
+
+For each kind of part (features, encoder, pooling, loss) there is a plain dict from name to the section of its options,
+here without PyTorch, and one from name to class where the parts themselves are. The options of somebody's own class are
+the keyword arguments of its constructor.
+"""
+
+import importlib
+import inspect
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, create_model
+
+from trnet.config.section import Section, first_problem, problem
+from trnet.utils.errors import TrnetError, first_line, nearest, printable
+from trnet.utils.names import class_name
+from trnet.utils.numbers import shown
+
+
+class Part(Section):
+    """Options of a part; those of a kind of part derive from it."""
+
+    type: str
+    not_options: ClassVar[tuple[str, ...]] = ("type",)  # fields that trnet itself reads
+    constructor: ClassVar[tuple[str, ...] | None] = None  # names of arguments, of somebody's own class
+
+    def options(self) -> dict[str, Any]:
+        """What its class is made with."""
+        if self.constructor is None:
+            return {name: value for name, value in self.plain().items() if name not in self.not_options}
+        return {name: getattr(self, name) for name in self.constructor} | (self.model_extra or {})
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is somebody's own class, ``package.module:Class``."""
+        return ":" in self.type
+
+
+def load_class(name: str, what: str) -> type:
+    """The class ``package.module:Class``.
+
+    Args:
+        name: The module and the class in it.
+        what: What it is for; the message begins with it.
+
+    Raises: TrnetError if it does not import, or there is no such class.
+    """
+    module_name, _, attribute = class_name(name, what).partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:  # of code that is not trnet's, anything
+        raise TrnetError(
+            f"{what}: module {module_name} does not import ({type(error).__name__}: {printable(first_line(error))}); "
+            "check its name, and that it lies in the recipe's folder or on PYTHONPATH"
+        ) from None
+    found = getattr(module, attribute, None)
+    if not isinstance(found, type):
+        raise TrnetError(f"{what}: module {module_name} has no class {attribute}; check its name")
+    return found
+
+
+def own_options(name: str, what: str, base: type[Part], positional: int) -> type[Part]:
+    """The section of options of somebody's own class: the keyword arguments of its constructor, as annotated.
+
+    Args:
+        name: ``package.module:Class``.
+        what: Key of the part, for messages.
+        base: Section of the kind of part, whose fields are there too.
+        positional: Arguments of the constructor that trnet gives.
+
+    Raises: TrnetError as `load_class` does.
+    """
+    made = load_class(name, f"{what}.type")
+    parameters = list(inspect.signature(made).parameters.values())[positional:]
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+    fields: dict[str, Any] = {}
+    for parameter in parameters:
+        if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
+            kind = Any if parameter.annotation is parameter.empty else parameter.annotation
+            fields[parameter.name] = (kind, ... if parameter.default is parameter.empty else Field(parameter.default))
+    config = ConfigDict(base.model_config, extra="allow" if takes_any else "forbid", arbitrary_types_allowed=True)
+    namespace = {"model_config": config, "constructor": tuple(fields), "__module__": __name__}
+    namespace["__annotations__"] = {"constructor": ClassVar[tuple[str, ...] | None]}
+    return create_model("OwnPart", __base__=type("OwnPart", (base,), namespace), **fields)
+
+
+def chosen(what: str, known: Mapping[str, type[Part]], base: type[Part], positional: int = 0) -> Any:
+    """The validator of a part: which section its `type` chooses.
+
+    Args:
+        what: Key of the part, for messages.
+        known: Sections by name; the first is that of a part without `type`.
+        base: What the sections derive from.
+        positional: See `own_options`.
+    """
+
+    def read(value: Any) -> Any:
+        if isinstance(value, str):
+            value = {"type": value}
+        if isinstance(value, Part):
+            return value
+        if not isinstance(value, Mapping):
+            raise problem("", f"must be a mapping, not {shown(value)}; write 'key: value' lines, or leave it out")
+        name = value.get("type", next(iter(known)))
+        if not isinstance(name, str) or (name not in known and ":" not in name):
+            close = nearest(str(name), list(known))
+            raise problem("type", f"'{printable(str(name))}' is not one of {', '.join(known)}{close.partition(' ')[0]}")
+        try:
+            kind = known[name] if name in known else own_options(name, what, base, positional)
+            return kind.model_validate({**value, "type": name})
+        except TrnetError as error:
+            raise problem("type", str(error).partition(".type: ")[2] or str(error)) from None
+        except ValidationError as error:
+            raise problem(*first_problem(error, kind)) from None
+
+    return BeforeValidator(read)

@@ -1,0 +1,41 @@
+"""Parts of a network from their options: trnet's own by name, others by ``package.module:Class``."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from trnet.config.parts import Part, load_class
+from trnet.utils.errors import TrnetError, first_line
+
+
+def make_part(known: Mapping[str, type[nn.Module]], options: Part, key: str, *arguments: Any) -> nn.Module:
+    """The part that a section of options names.
+
+    Args:
+        known: trnet's own classes by name.
+        options: Its options.
+        key: Of the section, for messages.
+        arguments: What the class is made with before its options.
+
+    Raises: TrnetError if a class of somebody's own is no `nn.Module`, or raises.
+    """
+    if not options.is_own:
+        return known[options.type](*arguments, **options.options())
+    return make_own(load_class(options.type, f"{key}.type"), options.type, *arguments, **options.options())
+
+
+def make_own(made: type, name: str, *arguments: Any, **options: Any) -> nn.Module:
+    """An instance of somebody's own class.
+
+    Raises: TrnetError if it is no `nn.Module`, or raises.
+    """
+    try:
+        part = made(*arguments, **options)
+    except TrnetError:
+        raise
+    except Exception as error:
+        raise TrnetError(f"{name}: raised {type(error).__name__}: {first_line(error)}; mend the class") from error
+    if not isinstance(part, nn.Module):
+        raise TrnetError(f"{name}: is no torch.nn.Module; derive the class from it")
+    return part

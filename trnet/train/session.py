@@ -1,0 +1,210 @@
+"""Training the runs of an experiment on one device."""
+
+import contextlib
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from trnet.conditions import CLEAN
+from trnet.features.cache import FeatureCache, FeatureSet, room_on, sets_of
+from trnet.model.systems import make_system, ser_module
+from trnet.runs.checkpoint import check_weights, load_weights
+from trnet.runs.experiment import TEACHER, Experiment
+from trnet.runs.record import record_run
+from trnet.runs.spec import RunSpec
+from trnet.train.batches import BatchReader, scoring_batches
+from trnet.train.ctc import Tokens, check_tap, encoder_of, make_tokens
+from trnet.train.ser_job import SERData, SERJob
+from trnet.train.tokenizer import fold_tokenizer
+from trnet.train.trainer import Progress, Trainer
+from trnet.utils.errors import TrnetError
+from trnet.utils.locks import only_one
+from trnet.utils.stamp import Stamp
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Session:
+    """An experiment on a device, with its features in memory.
+
+    Attributes:
+        experiment: Whose runs are trained or scored.
+        device: Where.
+        at_once: Processes that share the device, of which this is one.
+        wandb: Project of Weights & Biases that gets the curves, too.
+        about: What ``run.json`` says beside what the experiment knows (command, file of the configuration).
+    """
+
+    experiment: Experiment
+    device: torch.device
+    at_once: int = 1
+    wandb: str | None = None
+    about: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def lengths(self) -> dict[str, int]:
+        """Frames of each utterance (the same under every condition)."""
+        return self.experiment.reader.lengths(CLEAN)
+
+    @cached_property
+    def cache(self) -> FeatureCache:
+        """The features that runs read."""
+        room = room_on(self.device, self.at_once, self.experiment.dump)
+        return FeatureCache(self.experiment.reader, self.lengths, self.device, room)
+
+    @cached_property
+    def gate_cache(self) -> FeatureCache | None:
+        """The log-mels that the gate reads, where the features are others."""
+        reader = self.experiment.gate_reader
+        if reader is None:
+            return None
+        room = room_on(self.device, 2 * self.at_once, self.experiment.dump)
+        return FeatureCache(reader, reader.lengths(CLEAN), self.device, room)
+
+    def hold(self, runs: Iterable[RunSpec]) -> None:
+        """Read all features that runs train on into memory, as far as they fit.
+
+        Raises: TrnetError if features are missing or damaged.
+        """
+        sets: set[FeatureSet] = set()
+        utts: set[str] = set()
+        for run in runs:
+            sets |= self._sets(run.system)
+            utts |= {*run.fold.train, *run.fold.valid}
+        self.cache.hold(sets, utts)
+        if self.gate_cache is not None:
+            self.gate_cache.hold(sets, utts)
+
+    def _sets(self, name: str) -> set[FeatureSet]:
+        config, conditions = self.experiment.config, self.experiment.conditions(name)
+        needs = config.needs(name)
+        clean = {config.target_kind(name), "noisy" if "h_s" in needs else None} - {None}  # for X_s and h_s
+        kinds = {*config.system(name).inputs, *(needs & {"noisy", "enhanced"})}
+        return sets_of(kinds, conditions) | sets_of(filter(None, clean), [CLEAN])
+
+    def train(self, run: RunSpec) -> None:
+        """Train one run, or log that it is up to date; see `train_group`."""
+        self.train_group((run,))
+
+    def train_group(self, group: Sequence[RunSpec], position: int | None = None) -> None:
+        """Train those runs of a group on one trajectory of weights that are not up to date.
+
+        Args:
+            group: As `Experiment.groups` gives them.
+            position: Line of the progress bar.
+
+        Raises: TrnetError for missing features or teacher, a class that a fold does not train on, a loss that is not
+            finite, or a run that another process trains; after the others were trained, for one that is damaged.
+        """
+        with contextlib.ExitStack() as locks:
+            for run in group:
+                locks.enter_context(only_one(run.folder))
+            stamps, damaged = {}, []
+            for run in group:
+                try:
+                    stamps[run] = self._prepare(run)
+                except TrnetError as error:
+                    damaged.append(error)
+            self._train({run: stamp for run, stamp in stamps.items() if stamp is not None}, position)
+            if damaged:
+                raise damaged[0]
+
+    def _prepare(self, run: RunSpec) -> Stamp | None:
+        """The stamp of a run that is to be trained, conflicting files moved aside; None if it is finished.
+
+        Raises: TrnetError if it cannot be resumed.
+        """
+        experiment, stamp = self.experiment, self.experiment.stamp(run)
+        run.files.move_conflicting_aside(stamp, experiment.rule)
+        history = experiment.finished(run)
+        if history is not None:
+            run.files.report_finished(history)
+            return None
+        if run.last.exists():
+            history = run.read_last()["history"]
+            run.check_best(history, stopped=not experiment.rule.is_finished(history))
+        return stamp
+
+    def _train(self, stamps: dict[RunSpec, Stamp], position: int | None) -> None:
+        if not stamps:
+            return
+        runs, experiment = list(stamps), self.experiment
+        experiment.dataset.check_classes(runs[0].fold)
+        self.hold(runs)
+        data = self.data(runs[0])
+        for run, stamp in stamps.items():
+            stamp.begin()
+            record_run(run, experiment, self.device, self.about)
+        job = SERJob(data, runs)
+        if data.tokens is not None:
+            log.info("%s: %s", job.title, data.tokens.summary)
+        progress = [Progress(run, run.title, run.files, experiment.rule, self.device) for run in runs]
+        Trainer(job, progress, self.wandb).train(position)
+        for stamp in stamps.values():
+            stamp.finish()
+
+    def data(self, run: RunSpec) -> SERData:
+        """All that a run is trained from.
+
+        Raises: TrnetError for a missing teacher, or transcripts that cannot be used.
+        """
+        experiment, name, fold = self.experiment, run.system, run.fold
+        needs = experiment.config.needs(name)
+        return SERData(
+            name=name,
+            config=experiment.config,
+            seed=run.seed,
+            draws=fold.draws,
+            utts=fold.train,
+            labels=experiment.dataset.labels,
+            classes=experiment.dataset.classes,
+            conditions=experiment.conditions(name),
+            cache=self.cache,
+            gate_cache=self.gate_cache if experiment.config.model(name).gate_features is not None else None,
+            h_s=self._h_s(run) if "h_s" in needs else None,
+            start=self._teacher_weights(run) if experiment.config.system(name).init == "teacher" else None,
+            tokens=self._tokens(run) if "text" in needs else None,
+        )
+
+    def _teacher(self, run: RunSpec) -> tuple[torch.nn.Module, Path, dict[str, Tensor]]:
+        """The untrained network of the teacher, its checkpoint, and the weights in it."""
+        experiment, teacher = self.experiment, self.experiment.teacher(run)
+        network = make_system(experiment.config.model(TEACHER), len(experiment.dataset.classes))
+        return network, teacher.best, teacher.read_best()["model"]
+
+    @torch.inference_mode()
+    def _h_s(self, run: RunSpec) -> dict[str, Tensor]:
+        """h_s (D,) float32 of each training utterance's clean speech, on the device: the teacher is fixed."""
+        network, path, weights = self._teacher(run)
+        load_weights(network, weights, path)
+        network = network.to(self.device).eval()
+        reader = BatchReader(self.cache, self.experiment.dataset.labels, network.inputs)
+        h_s: dict[str, Tensor] = {}
+        batches = list(scoring_batches([(utt, CLEAN) for utt in run.fold.train], self.lengths, batch_size=32))
+        for items in tqdm(batches, desc="h_s of the teacher", unit="batch", leave=False):
+            h = network(reader.read(items)).h
+            h_s.update((utt, row) for (utt, _), row in zip(items, h.float().clone(), strict=True))
+        return h_s
+
+    def _teacher_weights(self, run: RunSpec) -> dict[str, Tensor]:
+        network, path, weights = self._teacher(run)
+        check_weights(network, weights, path)
+        network.load_state_dict(weights)
+        return ser_module(network).state_dict()
+
+    def _tokens(self, run: RunSpec) -> Tokens:
+        experiment, conf = self.experiment, self.experiment.config.ctc
+        transcripts = experiment.dataset.transcripts(run.fold)
+        system = make_system(experiment.config.model(run.system), len(experiment.dataset.classes))
+        check_tap(system, conf)
+        folder = experiment.exp / "pieces" / f"fold{run.fold.number}"
+        tokenizer = fold_tokenizer(folder, transcripts.texts, conf)
+        return make_tokens(transcripts, tokenizer, self.lengths, encoder_of(system), conf)
