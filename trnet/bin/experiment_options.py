@@ -10,7 +10,6 @@ from trnet.bin.options import (
     add_device_option,
     check_systems,
     config_from,
-    device_from,
 )
 from trnet.kaldi.validate import valid_data_dir
 from trnet.runs.experiment import Experiment
@@ -56,4 +55,4 @@ def experiment_from(args: Namespace) -> Experiment:
     config = config_from(args)
     check_systems(config, args)
     data = valid_data_dir(args.corpus_data, ("utt2emo", "utt2group", "utt2dur"), audio=False)
-    return Experiment(config, data, args.dump, args.exp, device_from(args))
+    return Experiment(config, data, args.dump, args.exp)

@@ -4,7 +4,6 @@ import io
 import os
 import sys
 from argparse import Namespace
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -80,6 +79,18 @@ def add_config_options(parser: Parser) -> None:
     parser.add_argument("--frontend-checkpoint", type=types.path_text, help=help_text)
     parser.add_argument("--snrs", type=types.list_of(types.decibels), help='SNRs in dB, e.g. "20 15 10 5 0"')
     parser.add_argument("--max-epochs", type=types.count(1, MOST_EPOCHS), help="largest number of epochs")
+    add_set_option(parser)
+
+
+def add_set_option(parser: Parser) -> None:
+    """Any setting of the YAML."""
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help='any settings of the YAML, e.g. "training.lr=5e-4 encoder.channels=[16,32]"; may be given again',
+    )
 
 
 def add_device_option(parser: Parser) -> None:
@@ -120,7 +131,7 @@ def config_from(args: Namespace) -> Config:
         overrides["simulation"] = {"snrs": args.snrs}
     if args.max_epochs is not None:
         overrides["training"] = {"max_epochs": args.max_epochs}
-    config = load_config(args.config, overrides)
+    config = load_config(args.config, overrides, args.set)
     return with_frontend(config, args.frontend, args.frontend_checkpoint)
 
 
@@ -138,7 +149,7 @@ def with_frontend(config: Config, name: str | None, checkpoint: str | None) -> C
     if checkpoint:
         conf.pop("init", None)
         conf["checkpoint"] = checkpoint
-    return replace(config, frontend=name or config.frontend, frontend_conf=conf)
+    return config.replace(frontend=name or config.frontend, frontend_conf=conf)
 
 
 def device_from(args: Namespace) -> "torch.device":
@@ -169,7 +180,7 @@ def frontend_from(config: Config, args: Namespace) -> "FrontEnd":
     """
     from trnet.frontend import build_frontend  # here, as it brings PyTorch
 
-    frontend = build_frontend({"frontend": config.frontend, "frontend_conf": config.frontend_conf})
+    frontend = build_frontend(config.frontend_settings)
     if frontend.sample_rate != config.features.sample_rate:
         raise TrnetError(
             f"front-end {config.frontend}: works at {frontend.sample_rate} Hz, features.sample_rate is "

@@ -1,17 +1,25 @@
 """Stages 5 and 6: train systems on folds with seeds."""
 
 import contextlib
+import logging
 import os
 import sys
 from dataclasses import replace
 from functools import partial
 
 from trnet.bin.experiment_options import add_experiment_options, add_share_options, at_once, experiment_from
-from trnet.bin.options import Parser, add_wandb_option, check_gpus, make_parser
+from trnet.bin.options import Parser, add_wandb_option, check_gpus, device_from, make_parser
 from trnet.folds import pick_folds
-from trnet.runs.experiment import TEACHER, Experiment, Group
+from trnet.runs.experiment import TEACHER
+from trnet.runs.record import command_line, configuration_file
+from trnet.runs.spec import RunSpec
+from trnet.train.session import Session
 from trnet.utils.errors import TrnetError, one_line_errors
 from trnet.utils.workers import own_share, run_all
+
+log = logging.getLogger(__name__)
+
+Group = tuple[RunSpec, ...]
 
 
 def get_parser() -> Parser:
@@ -26,11 +34,11 @@ def get_parser() -> Parser:
     return parser
 
 
-def train_group(experiment: Experiment, groups: list[Group], group: Group, position: int | None) -> None:
-    """Train the runs of a group that are not up to date, one of `groups`, whose features are read once for all."""
-    with contextlib.suppress(TrnetError):  # what is wrong with features, the run that needs them says
-        experiment.hold(groups)
-    experiment.train_group(group, position)
+def train_group(session: Session, groups: list[Group], group: Group, position: int | None) -> None:
+    """Train the unfinished runs of a group, one of `groups`, whose features are read once for all."""
+    with contextlib.suppress(TrnetError):  # reported by the run that needs the features
+        session.hold([run for each in groups for run in each])
+    session.train_group(group, position)
 
 
 @one_line_errors
@@ -42,23 +50,25 @@ def main(args: list[str] | None = None) -> None:
         check_gpus(opts)
         torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(opts.ngpu))
         os.execv(sys.executable, [sys.executable, *torchrun, "-m", "trnet.bin.train", *args])
-    experiment = replace(experiment_from(opts), wandb=opts.wandb or None)
+    experiment = experiment_from(opts)
+    about = {"command": command_line(), **configuration_file(opts.config)}
+    session = Session(experiment, device_from(opts), wandb=opts.wandb or None, about=about)
     names = opts.systems or list(experiment.config.systems)
-    folds = pick_folds(experiment.folds, opts.folds)
+    folds = pick_folds(experiment.dataset.folds, opts.folds)
     if opts.part == "teacher":
-        wanted = TEACHER in names or any(experiment.config.system(n).needs_teacher for n in names)
+        wanted = TEACHER in names or any(map(experiment.config.needs_teacher, names))
         names = [TEACHER] if wanted else []
     else:
         names = [name for name in names if name != TEACHER]
     if not names:
         what = "no system needs it" if opts.part == "teacher" else f"{TEACHER} is trained by --part teacher"
-        print(f"--part {opts.part}: nothing to train, {what}")
+        log.info("--part %s: nothing to train, %s", opts.part, what)
     experiment.check_features(names)
     experiment.link_shared_systems(names)
-    groups = experiment.pending(own_share(experiment.groups(names, folds, opts.seeds)))
+    groups = experiment.unfinished(own_share(experiment.groups(experiment.runs(names, folds, opts.seeds))))
     nj = max(1, min(at_once(opts), len(groups)))
-    work = partial(train_group, replace(experiment, at_once=nj), groups)
-    run_all(work, groups, nj, experiment.device, opts.threads, "train")
+    work = partial(train_group, replace(session, at_once=nj), groups)
+    run_all(work, groups, nj, session.device, opts.threads, "train")
 
 
 if __name__ == "__main__":

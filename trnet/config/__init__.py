@@ -5,7 +5,7 @@ from trnet.config.features import FEATURES, Fbank, Features
 from trnet.config.files import merge, read_settings
 from trnet.config.model import ENCODERS, POOLINGS, Classifier, Encoder, Gate, Pooling
 from trnet.config.parts import Part, load_class
-from trnet.config.section import Section, build, later, problem, within
+from trnet.config.section import Section, build, check_value, later, problem, within
 from trnet.config.system import CTC, LOSSES, Loss, System
 from trnet.config.training import MOST_EPOCHS, Optimizer, Schedule, Training
 
@@ -34,6 +34,7 @@ __all__ = [
     "System",
     "Training",
     "build",
+    "check_value",
     "later",
     "load_class",
     "load_config",

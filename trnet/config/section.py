@@ -6,13 +6,14 @@ only.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Self, TypeVar
+from contextlib import suppress
+from typing import Any, Self, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from trnet.utils.errors import TrnetError, nearest
-from trnet.utils.numbers import shown
+from trnet.utils.numbers import real, shown, whole
 
 S = TypeVar("S", bound="Section")
 
@@ -109,6 +110,28 @@ def build(kind: type[S], value: Any, key: str = "") -> S:
         if reason.startswith(UNKNOWN):
             raise TrnetError(f"{UNKNOWN} '{path}'{reason.removeprefix(UNKNOWN)}") from None
         raise TrnetError(f"{path}: {reason}" if path else reason) from None
+
+
+def check_value(kind: Any, value: Any, key: str) -> Any:
+    """A value of a type that is no section, such as `int` or `list[str] | None`; numbers may be in quotes.
+
+    Raises: ValueError naming `key`.
+    """
+    if isinstance(value, str) and str not in (kind, *get_args(kind)):
+        value = _number(kind, value)
+    try:
+        return TypeAdapter(kind, config=ConfigDict(strict=True, allow_inf_nan=False)).validate_python(value)
+    except ValidationError as error:
+        (details, *_) = error.errors(include_url=False)
+        raise ValueError(f"{key}: {_reason(details)}") from None
+
+
+def _number(kind: Any, text: str) -> Any:
+    for number, read in ((int, whole), (float, real)):
+        if number in (kind, *get_args(kind)):
+            with suppress(ValueError):
+                return read(text)
+    return text
 
 
 def first_problem(error: ValidationError, kind: type[Section]) -> tuple[str, str]:

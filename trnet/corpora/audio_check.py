@@ -7,13 +7,13 @@ from pathlib import Path
 
 from trnet.audio.decoding import open_sound
 from trnet.audio.reading import SILENCE_RMS, AudioInfo, inspect_audio
-from trnet.config import Features
+from trnet.config import Fbank
 from trnet.corpora.source import shorten
 from trnet.kaldi.data_dir import Clip
 from trnet.utils.errors import TrnetError
 from trnet.utils.workers import imap
 
-RATE = Features.sample_rate  # Hz, what the features are taken at
+RATE = Fbank().sample_rate  # Hz, what the features are taken at
 FRAME_SECONDS = Features.frame_length / 1000
 
 

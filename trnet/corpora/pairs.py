@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from trnet.audio.reading import SILENCE_RMS, inspect_audio
-from trnet.config import build, read_yaml
+from trnet.config import build, read_settings
 from trnet.corpora.source import shorten
 from trnet.kaldi.data_dir import DataDir, write_data_dir
 from trnet.kaldi.paths import entry_for
@@ -99,7 +99,7 @@ def read_split(path: Path) -> Split:
 
     Raises: TrnetError in one line for an unknown key or part, a wrong type, or a speaker in two parts.
     """
-    raw = read_yaml(path)
+    raw = read_settings(path)
     if missing := [name for name in PARTS if name not in raw]:
         raise TrnetError(f"{path}: no part '{missing[0]}'; name train, valid and test")
     try:

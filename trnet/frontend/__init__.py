@@ -12,7 +12,7 @@ import types
 import typing
 from typing import Any
 
-from trnet.config import build_value
+from trnet.config import check_value
 from trnet.frontend.asteroid import AsteroidFrontEnd
 from trnet.frontend.base import FrontEnd
 from trnet.frontend.cmgan import CmganFrontEnd
@@ -144,7 +144,7 @@ def _typed(name: str, cls: type[FrontEnd], conf: dict[str, Any]) -> dict[str, An
         if not _is_plain(kind):
             continue
         try:
-            built = build_value(kind, value, key)
+            built = check_value(kind, value, key)
             for each in built if isinstance(built, list) else [built]:
                 _check_sane(each, key, key in cls.path_options)
         except ValueError as error:
@@ -163,7 +163,7 @@ def _check_sane(value: Any, key: str, is_path: bool) -> None:
 
 
 def _is_plain(kind: Any) -> bool:
-    """Whether `build_value` knows the type."""
+    """Whether `check_value` knows the type."""
     if typing.get_origin(kind) in (types.UnionType, typing.Union, list, dict):
         return all(map(_is_plain, typing.get_args(kind)))
     return kind in (str, int, float, bool, types.NoneType, Any)

@@ -5,6 +5,7 @@ Somebody's own is named in YAML as ``systems: {mine: {model: package.module:Clas
 
 from typing import Protocol
 
+import torch
 from torch import nn
 
 from trnet.config import ModelConfig, load_class
