@@ -153,16 +153,16 @@ def _peak(device: torch.device, threads: int, precision: str) -> float:
 def _markdown(found: dict[str, Any]) -> str:
     """The table with what it was measured on."""
     lines = [
-        f"{found['system']}, utterances of {found['seconds']:g} s, {found['precision']}, {found['threads']} threads a run; "
-        f"{found['machine']}; commit {found['commit']}; {found['versions']}.",
+        f"{found['system']}, utterances of {found['seconds']:g} s, {found['precision']}, {found['threads']} threads a "
+        f"run; {found['machine']}; commit {found['commit']}; {found['versions']}.",
         "",
-        f"{found['gflop_per_utterance']:.2f} GFLOP an utterance, forward and backward; products of large matrices reach "
-        f"{found['matmul_gflop_per_s']:.0f} GFLOP/s.",
+        f"{found['gflop_per_utterance']:.2f} GFLOP an utterance, forward and backward; products of large matrices "
+        f"reach {found['matmul_gflop_per_s']:.0f} GFLOP/s.",
         "",
         "| fed by | utterances/s | steps/s | of the bare step, a run | waiting for data | of the matmul rate |",
         "|---|--:|--:|--:|--:|--:|",
     ]
-    for row in numbers["rows"]:
+    for row in found["rows"]:
         lines.append(
             f"| {row['what']} | {row['utts_per_s']:.1f} | {row['steps_per_s']:.2f} | {row['of_bare']:.0%} | "
             f"{row['wait']:.1%} | {row['of_matmul']:.0%} |"
