@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, create
 from trnet.config.section import Section, first_problem, problem
 from trnet.utils.errors import TrnetError, first_line, nearest, printable
 from trnet.utils.names import class_name
+from trnet.utils.stamp import digest
 from trnet.utils.numbers import shown
 
 
@@ -58,6 +59,15 @@ def load_class(name: str, what: str) -> type:
     if not isinstance(found, type):
         raise TrnetError(f"{what}: module {module_name} has no class {attribute}; check its name")
     return found
+
+
+def source_digest(name: str) -> str:
+    """Digest of the source of somebody's own class ``package.module:Class``, so that a change of it is noticed."""
+    made = load_class(name, name)
+    try:
+        return digest(inspect.getsource(made))
+    except (OSError, TypeError):  # typed into an interpreter, or compiled
+        return "unknown"
 
 
 def own_options(name: str, what: str, base: type[Part], positional: int) -> type[Part]:
