@@ -105,9 +105,9 @@ def test_audio_enhanced_elsewhere_with_a_delay_is_found(run, tmp_path, capsys):
     (tmp_path / "made.scp").write_text("".join(lines))
     assert check_frontend.main(run("enhanced_scp", {"scp": str(tmp_path / "made.scp")})) == 1
     out = capsys.readouterr().out
-    assert out.count("ok ") == 3 and "utterance S1F-b_0: the output is 160 samples late" in out
+    assert out.count("ok ") == 3 and "utterance S1F-b_0: " in out and "160 samples late" in out
 
 
 def test_what_cannot_be_tried_is_one_line(run, fails):
-    assert "argument --num: 0 must be from 1" in fails(check_frontend.main, [*run("none", {}), "--num", "0"])
-    assert "unknown front-end 'nonne'" in fails(check_frontend.main, run("nonne", {}))
+    assert "--num: 0" in fails(check_frontend.main, [*run("none", {}), "--num", "0"])
+    assert "'nonne'" in fails(check_frontend.main, run("nonne", {}))
