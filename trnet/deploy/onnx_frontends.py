@@ -115,7 +115,7 @@ class DptFsnetGraph(nn.Module):
     def __init__(self, frontend: DptFsnetFrontEnd) -> None:
         super().__init__()
         self.network, self.level_dbfs = frontend.network, frontend.level_dbfs
-        self.transform = Transform(frontend.network.window, frontend.sizes.hop)
+        self.transform = Transform(frontend.network.window, frontend.network_config.hop)
 
     def forward(self, wav: Tensor) -> Tensor:
         """(batch, samples) to the same shape."""
@@ -137,11 +137,11 @@ class DccrnGraph(nn.Module):
 
     def forward(self, wav: Tensor) -> Tensor:
         """(batch, samples) to the same shape."""
-        samples, sizes = length(wav), self.network.sizes
+        samples, config = length(wav), self.network.config
         scaled, gain = at_level(wav, self.level_dbfs)
-        before = sizes.window - sizes.hop if sizes.pad_ends else 0
-        hops = (2 * before + samples - sizes.window + sizes.hop - 1) // sizes.hop
-        total = sizes.window + hops.clamp_min(len(sizes.channels)) * sizes.hop
+        before = config.window - config.hop if config.pad_ends else 0
+        hops = (2 * before + samples - config.window + config.hop - 1) // config.hop
+        total = config.window + hops.clamp_min(len(config.channels)) * config.hop
         wav = padded(scaled, before, total - before - samples)
         real, imag = (part[:, :-1] for part in self.network.encoder.filterbank.analyse_parts(wav))
         out = product(real, imag, *self.network.masker.parts(real, imag))
