@@ -86,7 +86,7 @@ def main(args: list[str] | None = None) -> None:
     other = other_corpus(experiment, opts.test_corpus) if opts.test_corpus else None
     if other is not None and opts.reference:
         raise TrnetError("--reference: its figures are not of --test-corpus; leave one of the two out")
-    conditions = noisy_conditions(opts.noises, experiment.config.simulation.snrs)
+    conditions = noisy_conditions(opts.noises, experiment.config.simulation.all_snrs)
     names = opts.systems or list(experiment.config.systems)
     runs = experiment.runs(names, pick_folds(experiment.dataset.folds, opts.folds), opts.seeds)
     nj = max(1, min(at_once(opts), len(runs)))
