@@ -14,6 +14,7 @@ from trnet.conditions import noisy_conditions
 from trnet.eval.run_predictions import predict_run
 from trnet.frontend import build_frontend
 from trnet.runs.experiment import Experiment
+from trnet.train.session import Session
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,8 @@ def make_packed(tiny: Tiny, exp: Path, dump: Path, setup: list[str], experiment:
     runs = [*tiny.folders(dump), *setup, "--exp", str(exp), "--folds", "1", "--max-epochs", "3"]
     systems = ["--systems", "baseline_c trnet"]
     assert train.main([*runs, *systems, "--part", "teacher"]) == train.main([*runs, *systems]) == 0
-    predict_run(experiment, "trnet", experiment.folds[0], 1, noisy_conditions(["esc"], [10.0, 0.0]))  # of stage 7
+    run = experiment.run("trnet", experiment.dataset.folds[0], 1)
+    predict_run(Session(experiment, torch.device("cpu")), run, noisy_conditions(["esc"], [10.0, 0.0]))  # of stage 7
     assert pack.main(runs) == 0
     return Packed(tiny, runs, exp, experiment, exp / experiment.config.frontend_name / "trnet_fold1_seed1.zip")
 

@@ -128,7 +128,8 @@ def _scores(run: RunSpec) -> list[dict[str, Any]]:
         raise TrnetError(f"{file}: is of another checkpoint; run stage 7 again")
     if not are_whole(run.folder):
         raise TrnetError(f"{file}: is gone or was changed; run stage 7 again")
+    results = score(read_predictions(file))[["noise", "snr_db", "n_utts", "uar", "war"]].values.tolist()
     return [
-        {"noise": r.noise, "snr_db": r.snr_db, "n_utts": r.n_utts, "uar": round(r.uar, 2), "war": round(r.war, 2)}
-        for r in score(read_predictions(file))
+        {"noise": noise, "snr_db": snr if snr == snr else None, "n_utts": n, "uar": round(uar, 2), "war": round(war, 2)}
+        for noise, snr, n, uar, war in results  # snr_db is NaN for clean speech
     ]
