@@ -7,7 +7,7 @@ of 0.35 to 0.62 s, that is 33 to 60 frames. A class is a pitch, so that a small 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from trnet.config import Config, load_config
 from trnet.kaldi.ark import ArkReader, write_ark
 from trnet.kaldi.data_dir import DataDir, read_table, write_data_dir
 from trnet.runs.experiment import Experiment
+from trnet.train.session import Session
 
 RATE = 16000
 SPEAKERS = ("S1F", "S1M", "S2F", "S2M", "S3F", "S3M")
@@ -146,8 +147,12 @@ class Tiny:
 
     def experiment(self, exp: Path, dump: Path | None = None, **training) -> Experiment:
         """The experiment in a folder of its own, with changed training settings."""
-        config = replace(self.config, training=replace(self.config.training, **training))
-        return Experiment(config, self.data, dump or self.dump, exp, torch.device("cpu"))
+        config = self.config.replace(training=self.config.training.replace(**training))
+        return Experiment(config, self.data, dump or self.dump, exp)
+
+    def session(self, exp: Path, dump: Path | None = None, **training) -> Session:
+        """Training on the CPU in a folder of its own, with changed training settings."""
+        return Session(self.experiment(exp, dump, **training), torch.device("cpu"))
 
 
 def make_tiny(root: Path) -> Tiny:

@@ -9,12 +9,22 @@ from trnet.config.section import later, problem, within
 
 
 class Features(Part):
-    """What all kinds of features have; other classes than trnet's own have these fields beside their own options."""
+    """What the options of all kinds of features have."""
 
     sample_rate: int = within(16000, 4000, 192_000)  # Hz
-    max_seconds: float = within(5.015, 0.01, 600)  # longer speech is cropped; 5.015 s are the paper's 500 frames
-    pad: Literal["none", "repeat"] = "none"  # repeat the waveform up to that, as the authors' release does
+    pad: Literal["none", "repeat"] = "none"  # repeat the waveform up to `span`, as the authors' release does
     compression: Literal[3, 0] = 3  # kaldiio's compression_method; 3 is two bytes a value, 0 none
+
+    @property
+    def span(self) -> int:
+        """Samples that an utterance is cropped to."""
+        raise NotImplementedError(f"{type(self).__name__} has to define span")
+
+
+class OwnFeatures(Features):
+    """Those of somebody's own class, whose options are there beside these."""
+
+    max_seconds: float = within(5.015, 0.01, 600)  # longer speech is cropped; 5.015 s are the paper's 500 frames
 
     @property
     def span(self) -> int:
@@ -22,20 +32,17 @@ class Features(Part):
         return round(self.max_seconds * self.sample_rate)
 
 
-class Fbank(Part):
+class Fbank(Features):
     """Section 4.2: 80-d log mel filter banks (LMFB), 25 ms frames every 10 ms, at most 500 of them."""
 
     type: Literal["fbank"] = later("fbank")
-    sample_rate: int = within(16000, 4000, 192_000)  # Hz
     num_mel_bins: int = within(80, 1, 1024)
     frame_length: float = within(25.0, 1, 1000)  # ms
     frame_shift: float = within(10.0, 1, 1000)  # ms
     window: Literal["povey", "hamming", "hanning", "rectangular", "blackman"] = "povey"
     low_freq: float = within(20.0, 0, 96_000)  # Hz
     high_freq: float = within(0.0, 0, 96_000)  # Hz; 0 is half the sampling rate
-    max_frames: int = within(500, 1, 100_000)  # what is longer is cut
-    pad: Literal["none", "repeat"] = "none"
-    compression: Literal[3, 0] = 3
+    max_frames: int = within(500, 1, 100_000)  # longer speech is cropped
 
     @model_validator(mode="after")
     def _check_band(self) -> Self:
@@ -69,4 +76,4 @@ class Fbank(Part):
 
 FEATURES: dict[str, type[Part]] = {"fbank": Fbank}
 
-AnyFeatures = Annotated[Fbank | Features, chosen("features", FEATURES, Features)]
+AnyFeatures = Annotated[Features, chosen("features", FEATURES, OwnFeatures)]

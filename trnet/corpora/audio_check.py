@@ -14,7 +14,7 @@ from trnet.utils.errors import TrnetError
 from trnet.utils.workers import imap
 
 RATE = Fbank().sample_rate  # Hz, what the features are taken at
-FRAME_SECONDS = Features.frame_length / 1000
+FRAME_SECONDS = Fbank().frame_length / 1000
 
 
 def _inspect(job: tuple[str, Clip]) -> tuple[str, AudioInfo | str]:

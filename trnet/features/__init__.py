@@ -37,7 +37,7 @@ class Extractor(Protocol):
 EXTRACTORS: dict[str, type] = {"fbank": FbankExtractor}
 
 
-def make_extractor(options: Fbank | Features) -> Extractor:
+def make_extractor(options: Features) -> Extractor:
     """The extractor that a section names.
 
     Raises: TrnetError if a class of somebody's own raises, or works at another sampling rate than the section says.
@@ -64,13 +64,13 @@ def _described(options: str, kind: type[Features]) -> tuple[int, dict[str, Any]]
     return extractor.dim, extractor.fingerprint()
 
 
-def feature_dim(options: Fbank | Features) -> int:
+def feature_dim(options: Features) -> int:
     """Values of a frame, (frames, dim)."""
     if isinstance(options, Fbank):
         return options.num_mel_bins
     return _described(options.model_dump_json(), type(options))[0]
 
 
-def fingerprint(options: Fbank | Features) -> dict[str, Any]:
+def fingerprint(options: Features) -> dict[str, Any]:
     """What decides the numbers beside the options."""
     return {} if isinstance(options, Fbank) else _described(options.model_dump_json(), type(options))[1]

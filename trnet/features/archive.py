@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from trnet.audio.crop import read_cropped
-from trnet.config import Config, Fbank, Features
+from trnet.config import Config, Features
 from trnet.features import Extractor, fingerprint, make_extractor
 from trnet.kaldi.ark import FILES, ArkReader, decode, encode, write_ark
 from trnet.kaldi.data_dir import Clip, DataDir
@@ -25,10 +25,10 @@ NEEDED = [name for name in FILES if name != "utt2checksum"]  # which older versi
 
 
 _extractor: Extractor  # of a worker process
-_options: Fbank | Features
+_options: Features
 
 
-def _begin(options: Fbank | Features) -> None:
+def _begin(options: Features) -> None:
     global _extractor, _options
     _extractor, _options = make_extractor(options), options
 
@@ -53,7 +53,7 @@ def _features_of(job: tuple[str, Clip]) -> np.ndarray:
     return features.numpy()
 
 
-def made_from(options: Fbank | Features) -> dict[str, Any]:
+def made_from(options: Features) -> dict[str, Any]:
     """What of the settings decides features, for a stamp."""
     found = {"features": options.record()}
     return found | {"extractor": fingerprint(options)} if options.is_own else found
@@ -74,7 +74,7 @@ def make_all_archives(sets: list[tuple[DataDir, Path]], config: Config, nj: int)
         make_archives([(data, Path(out) / GATE) for data, out in sets], mels, nj)
 
 
-def make_archives(sets: list[tuple[DataDir, Path]], features: Fbank | Features, nj: int) -> None:
+def make_archives(sets: list[tuple[DataDir, Path]], features: Features, nj: int) -> None:
     """Write ``feats.ark``, ``feats.scp`` and ``utt2num_frames`` of data dirs to folders, each whole or not at all.
 
     Args:
@@ -102,12 +102,12 @@ def make_archives(sets: list[tuple[DataDir, Path]], features: Fbank | Features, 
             stamp.finish({"feats": file_digest(out / "feats.ark")})
 
 
-def as_archived(matrix: np.ndarray, features: Fbank | Features) -> np.ndarray:
+def as_archived(matrix: np.ndarray, features: Features) -> np.ndarray:
     """What an archive gives back of features (frames, dim): compression rounds what networks are trained on."""
     return decode(encode(matrix, features.compression))
 
 
-def check_archive(out: Path, data: Path, features: Fbank | Features, frontend: dict[str, Any] | None = None) -> None:
+def check_archive(out: Path, data: Path, features: Features, frontend: dict[str, Any] | None = None) -> None:
     """Make sure that a folder's features are whole, of these settings, and of what the data dir now holds.
 
     Args:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from trnet.audio.crop import is_cut
-from trnet.config import Fbank, Features
+from trnet.config import Features
 from trnet.kaldi.data_dir import DataDir
 from trnet.utils.errors import TrnetError
 from trnet.utils.numbers import real
@@ -43,7 +43,7 @@ class Transcripts:
     cut: int
 
 
-def transcripts_of(data: DataDir, utts: Sequence[str], features: Fbank | Features) -> Transcripts:
+def transcripts_of(data: DataDir, utts: Sequence[str], features: Features) -> Transcripts:
     """The transcripts of some utterances; no other line of `text` is looked at.
 
     Raises: TrnetError if there is no table `text`, or nothing in it that can be used.
