@@ -13,6 +13,7 @@ import torch
 from near import assert_near
 from tiny import CLASSES, SETS, SPEAKERS, change_features
 from torch.utils._python_dispatch import TorchDispatchMode
+from trnet.train.forward import make_model
 
 from trnet.bin import enhance, make_fbank, train
 from trnet.conditions import CLEAN
@@ -26,7 +27,6 @@ from trnet.train import inference as decoding
 from trnet.train import loop
 from trnet.train import run as running
 from trnet.train.batches import BatchReader
-from trnet.train.forward import make_model
 from trnet.utils.errors import TrnetError
 from trnet.utils.provenance import commit, machine
 
