@@ -21,6 +21,15 @@ logs.configure()  # as commands do: what a library reports is in capsys too
 THREADS = int(os.environ.get("TRNET_TEST_THREADS", "1"))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with recipes first, then those with slow tests: no worker is left with a long file at the end."""
+    ranks: dict[Path, int] = {}
+    for item in items:
+        rank = 0 if item.get_closest_marker("recipe") else 1 if item.get_closest_marker("slow") else 2
+        ranks[item.path] = min(rank, ranks.get(item.path, rank))
+    items.sort(key=lambda item: ranks[item.path])
+
+
 @pytest.fixture(scope="session", autouse=True)
 def thread_count():
     """One thread, here and in commands that tests start: nothing is taken from others on the machine.

@@ -7,15 +7,24 @@ fail() { printf 'error: %s\n' "${1//[[:cntrl:]]/?}" >&2; exit "${2:-1}"; }
 ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 404)) || fail "bash $BASH_VERSION is too old; take 4.4 or later" 2
 set -f # a * in a list is no pattern
 
-# What every usage ends with: the options and what they are now.
+# show_options FILE: what every usage ends with, each option with what it is now and the comment beside its default in
+# the template FILE.
 show_options() {
-    local name
-    for name in $options; do printf '  --%-20s %s\n' "${name//_/-}" "${!name}"; done
+    local name line about
+    for name in $options; do
+        about=
+        while IFS= read -r line; do
+            if [[ $line =~ ^$name=.*[[:blank:]]#\ (.*)$ ]]; then about=${BASH_REMATCH[1]}; break; fi
+        done <"$1"
+        printf '  --%-20s %-18s %s\n' "${name//_/-}" "'${!name}'" "$about"
+    done
 }
 
 # --max-epochs 3 sets max_epochs; an unknown option names the nearest one.
 parse_options() {
     local help=false name line
+    TRNET_COMMAND=$(printf '%q ' ./run.sh "$@")
+    export TRNET_COMMAND=${TRNET_COMMAND% }
     while [ $# -gt 0 ]; do
         case $1 in
             --help | -h) help=true; shift; continue ;;
@@ -31,7 +40,7 @@ print(nearest(sys.argv[1], ["--" + o.replace("_", "-") for o in sys.argv[2].spli
         esac
         [ $# -ge 2 ] || fail "$1 needs a value" 2
         case $2 in --*) fail "$1 needs a value, and $2 looks like an option" 2 ;; esac
-        printf -v "$name" '%s' "$2"
+        if [ "$name" = set ] && [ -n "$set" ]; then set+=" $2"; else printf -v "$name" '%s' "$2"; fi
         shift 2
     done
     if $help; then usage; exit 0; fi

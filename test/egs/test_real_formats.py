@@ -76,24 +76,22 @@ def test_nemo_from_real_formats_to_results(real, tmp_path):
     assert len(data.utts) == 9 * 4 * 2 and set(data["utt2emo"].values()) == {"ang", "hap", "neu", "sad"}
 
 
-def test_iemocap_recipe_takes_a_tree_in_its_format(tmp_path):
+def test_iemocap_recipe_takes_a_tree_in_its_format(made_corpora, tmp_path):
     recipe = copy_recipes(tmp_path) / "iemocap/ser1"
-    local = ROOT / "egs/mini/ser1/local"
-    made = tmp_path / "made"
-    speech = ["make_speech.py", "--out", made / "iemocap", "--utts-per-emotion", "1"]
-    noise = ["make_noise.py", "--esc-dir", made / "esc", "--musan-dir", made / "musan"]
-    for command in (speech, noise):
-        subprocess.run([sys.executable, local / command[0], *map(str, command[1:])], check=True, capture_output=True)
+    speech = tmp_path / "iemocap"
+    command = [sys.executable, ROOT / "egs/mini/ser1/local/make_speech.py", "--out", speech, "--utts-per-emotion", "1"]
+    subprocess.run(command, check=True, capture_output=True)
     (recipe / "conf/small.yaml").write_text(SMALL)
-    options = ["--corpus-dir", made / "iemocap", "--esc-dir", made / "esc", "--musan-dir", made / "musan"]
+    options = ["--corpus-dir", speech, "--esc-dir", made_corpora / "esc", "--musan-dir", made_corpora / "musan"]
+    options += ["--nj", "1"]
     one_each = {f"Ses{n:02d}{sex}": dict.fromkeys(("ang", "hap", "neu", "sad"), 1) for n in range(1, 6) for sex in "FM"}
     (recipe / "conf/contract.yaml").write_text(yaml.safe_dump(one_each))
     stage_1 = [*map(str, options), "--frontend", "none", "--stage", "1", "--stop-stage", "1"]
-    assert "clips: expected 2000, found 80" in run(recipe, *stage_1, status=1)  # of ESC-50
-    assert "sources: expected 631" in run(recipe, *stage_1, "--noises", "musan", status=1)
+    assert "expected 2000, found 80" in run(recipe, *stage_1, status=1)  # of ESC-50
+    assert "expected 631" in run(recipe, *stage_1, "--noises", "musan", status=1)
     run(recipe, *stage_1, "--noise-contracts", "false")
     options += ["--contract", "none", "--config", "conf/small.yaml", "--frontend", "none"]
-    options += ["--nj", "1", "--snrs", "5"]
+    options += ["--snrs", "5"]
     runs = ["--folds", "10", "--seeds", "1 2", "--max-epochs", "1", "--systems", "baseline_n"]
     run(recipe, *map(str, options + runs))
     text = (recipe / "exp/none/RESULTS.md").read_text()

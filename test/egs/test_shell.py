@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from lines import assert_names
 from recipes import ROOT, copy_recipes
 
 SOURCED = ("options.sh", "path.sh")
@@ -48,7 +49,7 @@ def test_another_shell_is_told_to_take_bash(script, tmp_path):
     if dash is None:
         pytest.skip("needs dash")
     done = shell(dash, script, "x", cwd=tmp_path)
-    assert "run it with bash" in line_of(done) and done.returncode == 2 and not done.stdout
+    assert "bash" in line_of(done) and done.returncode == 2 and not done.stdout
 
 
 def test_shellcheck_has_nothing_to_say():
@@ -64,53 +65,53 @@ def test_shellcheck_has_nothing_to_say():
         (["--tag", "a b"], "--tag 'a b'"),
         (["--tag", "a/b"], "--tag 'a/b'"),
         (["--tag", "..", "--stage", "3"], "--tag '..'"),
-        (["--tag", "--nj", "3"], "--tag needs a value, and --nj looks like an option"),
+        (["--tag", "--nj", "3"], "--tag --nj"),
         (["--corpus", "../x"], "--corpus '../x'"),
-        (["--corpus", ""], "--corpus: is not set"),
-        (["--nj", "0"], "--nj 0: must be 1 or more"),
-        (["--nj", "-1"], "--nj -1: must be a whole number"),
-        (["--nj", "99999"], "--nj 99999: must be a whole number, at most 9999"),
-        (["--ngpu", "\u0663"], "--ngpu \u0663: must be a whole number"),
-        (["--stage", "07"], "--stage 07: there are stages 0 to 7"),
-        (["--noises", ""], "--noises: names nothing"),
-        (["--noises", ","], "--noises: names nothing"),
-        (["--noises", "*"], "--noises *: no such noise set"),
-        (["--noise-dirs", "../x=/y"], "--noise-dirs ../x=/y: write NAME=FOLDER"),
-        (["--noise-dirs", "sea="], "--noise-dirs sea=: write NAME=FOLDER"),
-        (["--download", "yes"], "--download yes: true or false"),
-        (["--noise-contracts", "0"], "--noise-contracts 0: true or false"),
-        (["--x\ty\x1b[1m", "3"], "unknown option --x?y?[1m"),
-        (["--stage", "3", "--stop-stage", "3", "--config", "none.yaml"], "none.yaml: no such configuration file"),
-        (["--stage", "3", "--snrs", "-5,nan"], "argument --snrs: 'nan' is no number"),
-        (["--stage", "3", "--frontend", "../../x:y"], "argument --frontend: front-end: '../../x:y'"),
+        (["--corpus", ""], "--corpus"),
+        (["--nj", "0"], "--nj 0 1"),
+        (["--nj", "-1"], "--nj -1"),
+        (["--nj", "99999"], "--nj 99999 9999"),
+        (["--ngpu", "\u0663"], "--ngpu \u0663"),
+        (["--stage", "07"], "--stage 07 0 7"),
+        (["--noises", ""], "--noises"),
+        (["--noises", ","], "--noises"),
+        (["--noises", "*"], "--noises *"),
+        (["--noise-dirs", "../x=/y"], "--noise-dirs ../x=/y NAME=FOLDER"),
+        (["--noise-dirs", "sea="], "--noise-dirs sea= NAME=FOLDER"),
+        (["--download", "yes"], "--download yes true false"),
+        (["--noise-contracts", "0"], "--noise-contracts 0 true false"),
+        (["--x\ty\x1b[1m", "3"], "--x?y?[1m"),
+        (["--stage", "3", "--stop-stage", "3", "--config", "none.yaml"], "none.yaml"),
+        (["--stage", "3", "--snrs", "-5,nan"], "--snrs 'nan'"),
+        (["--stage", "3", "--frontend", "../../x:y"], "--frontend '../../x:y'"),
     ],
 )
 def test_what_is_wrong_with_an_option_is_one_line(tmp_path, options, message):
     done = shell("bash", ROOT / "egs/TEMPLATE/ser1/ser.sh", "--corpus", "nemo", *options, cwd=tmp_path)
-    assert message in line_of(done)
+    assert_names(line_of(done), message)
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(("data", "dump", "exp"))]
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [(["--tag", "a b"], "--tag 'a b'"), (["--stage", "4"], "stages 0 to 3"), (["--nj", ""], "--nj")],
+    [(["--tag", "a b"], "--tag 'a b'"), (["--stage", "4"], "--stage 4 0 3"), (["--nj", ""], "--nj")],
 )
 def test_the_other_template_too(tmp_path, options, message):
     done = shell("bash", ROOT / "egs/TEMPLATE/enh1/enh.sh", "--corpus", "noisy_sets", *options, cwd=tmp_path)
-    assert message in line_of(done)
+    assert_names(line_of(done), message)
 
 
 @pytest.mark.parametrize("script", ["egs/nemo/ser1/run.sh", "egs/mini/ser1/run.sh", "egs/voicebank_demand/enh1/run.sh"])
 def test_without_packages_the_recipe_names_the_way_to_get_them(tmp_path, bare_python, script):
     done = shell(ROOT / script, cwd=tmp_path, PYTHON=bare_python)
-    assert f"run 'make -C {ROOT}/tools'" in line_of(done) and not done.stdout
+    assert f"make -C {ROOT}/tools" in line_of(done) and not done.stdout
     assert "--max-epochs" in shell(ROOT / script, "--help", cwd=tmp_path, PYTHON=bare_python).stdout
 
 
 def test_without_packages_other_commands_name_it_too(tmp_path, bare_python):
     validate = ROOT / "utils/validate_data_dir.sh"
-    assert f"run 'make -C {ROOT}/tools'" in line_of(shell(validate, "data", cwd=tmp_path, PYTHON=bare_python))
-    assert "no such Python" in line_of(shell(validate, "data", cwd=tmp_path, PYTHON="/no/python"))
+    assert f"make -C {ROOT}/tools" in line_of(shell(validate, "data", cwd=tmp_path, PYTHON=bare_python))
+    assert "/no/python" in line_of(shell(validate, "data", cwd=tmp_path, PYTHON="/no/python"))
     done = shell(bare_python, "-m", "trnet.bin.validate_data_dir", "data", cwd=tmp_path, PYTHONPATH=str(ROOT))
     assert "configargparse" in line_of(done) and "make -C tools" in done.stderr
 

@@ -1,11 +1,11 @@
 """CMGAN: equal to its authors' code, with a rule where that has no answer, and fit to be trained."""
 
 import pickle
+from pathlib import Path
 
 import pytest
 import torch
 from near import WAVE, assert_near
-from shared import shared
 
 from trnet.frontend import build_frontend
 from trnet.frontend.cmgan import TscNet, conformer
@@ -13,10 +13,12 @@ from trnet.frontend.cmgan.conformer import RelativeAttention
 from trnet.frontend.cmgan.spectral import compress, decompress, istft, pad_to_hop, stft, unit_rms
 from trnet.utils.errors import TrnetError
 
+REFERENCE = Path(__file__).parents[1] / "data/cmgan_small.pt"
+
 
 @pytest.fixture(scope="module")
 def reference():
-    return torch.load(shared("parity", "cmgan_small.pt"), weights_only=True)
+    return torch.load(REFERENCE, weights_only=True)
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +122,7 @@ def refusal(**conf) -> str:
 def test_checkpoints_that_do_not_fit(tmp_path):
     state = tiny().network.state_dict()
     both = save(tmp_path / "both", {"model": state, "generator": state})
-    assert "both 'model' and 'generator'" in refusal(checkpoint=both, num_channel=4)
+    assert "'model' and 'generator'" in refusal(checkpoint=both, num_channel=4)
     whole = save(tmp_path / "whole", state)
     assert "misshapen dense_encoder.conv_1.0.weight (4, 3, 1, 1) for (64, 3, 1, 1)" in refusal(checkpoint=whole)
     del state["TSCB_3.freq_conformer.attn.fn.rel_pos_emb.weight"]

@@ -6,7 +6,7 @@ from near import WAVE, assert_near
 from shared import shared
 
 from trnet.frontend import build_frontend
-from trnet.frontend.dccrn import ARCHITECTURES, Dccrn, DccrnSizes
+from trnet.frontend.dccrn import ARCHITECTURES, Dccrn, DccrnConfig
 from trnet.frontend.dccrn.network import bounded
 from trnet.utils.errors import TrnetError
 
@@ -37,7 +37,7 @@ def reference():
 def mini():
     """The content of a small checkpoint of asteroid's."""
     torch.manual_seed(0)
-    network = Dccrn(DccrnSizes("mini", n_fft=64, window=64, hop=16))
+    network = Dccrn(DccrnConfig(architecture="mini", n_fft=64, window=64, hop=16))
     return {"model_name": "DCCRNet", "state_dict": network.state_dict(), "model_args": MINI, "infos": {"task": "x"}}
 
 
@@ -65,7 +65,7 @@ def test_encoders_are_the_references(reference):
 
 
 def test_transform_is_asteroids(reference):
-    state, own = reference["state_dict"], Dccrn(DccrnSizes("DCCRN-CL-div4")).state_dict()
+    state, own = reference["state_dict"], Dccrn(DccrnConfig(architecture="DCCRN-CL-div4")).state_dict()
     assert list(own) == list(state)
     for key in ("_filters", "torch_window"):
         for side in ("encoder", "decoder"):
@@ -110,7 +110,7 @@ def test_the_transforms_give_the_input_back(samples, monkeypatch):
     """Every sample of any length, the first and the last included; without padding all but the ends."""
     wav = torch.rand(2, samples, generator=torch.Generator().manual_seed(1)) - 0.5
     sizes = {"architecture": "mini", "n_fft": 64, "window": 48, "hop": 16}
-    padded, faded = (untouched(Dccrn(DccrnSizes(**sizes, pad_ends=p)), monkeypatch)(wav) for p in (True, False))
+    padded, faded = (untouched(Dccrn(DccrnConfig(**sizes, pad_ends=p)), monkeypatch)(wav) for p in (True, False))
     assert padded.shape == faded.shape == wav.shape
     assert (padded - wav).abs().max() < WAVE
     assert (faded - wav)[:, 32:-48].abs().sum() < 1e-3 and (faded - wav)[:, 0].abs().min() > 0
@@ -134,10 +134,10 @@ def test_bounds():
 def test_files_of_asteroid(mini, tmp_path):
     path = tmp_path / "best_model.pth"
     torch.save(mini, path)
-    sizes = load(path).network.sizes
-    assert sizes == DccrnSizes("mini", 64, 64, 16, "tanh", pad_ends=False, sample_rate=16000)
+    sizes = {"n_fft": 64, "window": 64, "hop": 16}
+    assert load(path).network.config == DccrnConfig(architecture="mini", mask_bound="tanh", pad_ends=False, **sizes)
     torch.save(mini | {"model_args": MINI | {"mask_bound": None, "sample_rate": 16000}}, path)
-    assert load(path).network.sizes.mask_bound == "none"
+    assert load(path).network.config.mask_bound == "none"
     early = {k: v for k, v in mini["state_dict"].items() if not k.endswith("torch_window")}
     torch.save(mini | {"state_dict": early}, path)
     assert load(path).network.encoder.filterbank.torch_window.shape == (64,)
@@ -145,18 +145,19 @@ def test_files_of_asteroid(mini, tmp_path):
 
 def test_other_files_of_asteroid_are_refused(mini, tmp_path):
     path = tmp_path / "best_model.pth"
-    assert "asteroid's 'ConvTasNet'" in refusal(path, mini | {"model_name": "ConvTasNet"})
-    assert "no dict 'model_args'" in refusal(path, {k: v for k, v in mini.items() if k != "model_args"})
+    assert "'ConvTasNet'" in refusal(path, mini | {"model_name": "ConvTasNet"})
+    assert "'model_args'" in refusal(path, {k: v for k, v in mini.items() if k != "model_args"})
     for args, words in (
-        ({"sample_rate": 8000.0}, "sample_rate 8000"),
-        ({"architecture": "DCCRN-C"}, "'DCCRN-C' is unknown; did you mean 'DCCRN-CL'?"),
-        ({"n_src": 2}, "n_src is 2"),
-        ({"n_freqs": 256}, "n_freqs is 256"),
-        ({"mask_bound": "relu"}, "mask_bound is 'relu'"),
-        ({"stft_stride": None}, "hop is None"),
-        ({"norm_type": "gLN"}, "unknown norm_type"),
+        ({"sample_rate": 8000.0}, ("sample_rate", "8000", "16000")),
+        ({"architecture": "DCCRN-C"}, ("architecture", "'DCCRN-C'", "DCCRN-CL")),
+        ({"n_src": 2}, ("n_src", "2")),
+        ({"n_freqs": 256}, ("n_freqs", "256")),
+        ({"mask_bound": "relu"}, ("mask_bound", "'relu'")),
+        ({"stft_stride": None}, ("hop", "None")),
+        ({"norm_type": "gLN"}, ("unknown", "norm_type")),
     ):
-        assert words in refusal(path, mini | {"model_args": MINI | args})
+        message = refusal(path, mini | {"model_args": MINI | args})
+        assert [word for word in words if word not in message] == [], message
     without = {k: v for k, v in MINI.items() if k != "sample_rate"}
     assert "missing sample_rate" in refusal(path, mini | {"model_args": without})
     key = "masker.encoders.0.conv.re_module.weight"

@@ -4,7 +4,7 @@ import pytest
 import torch
 from near import assert_near
 
-from trnet.frontend.dpt_fsnet import DptFsnet, DptFsnetSizes
+from trnet.frontend.dpt_fsnet import DptFsnet, DptFsnetConfig
 from trnet.frontend.dpt_fsnet.network import DenseBlock
 from trnet.frontend.dpt_fsnet.transformer import DualPathBlock, ImprovedTransformer
 
@@ -82,7 +82,7 @@ def test_transformer_is_that_of_torch_without_its_gru():
 @pytest.mark.parametrize("samples", [1, 2, 31, 32, 33, 320, 1601])
 def test_mask_of_one_gives_the_input_back(hop, samples, monkeypatch):
     """Every sample of any length, the first and the last included; this signal has almost nothing at 0 Hz."""
-    network = DptFsnet(DptFsnetSizes(n_fft=64, hop=hop, channels=8, depth=2, blocks=1, heads=2))
+    network = DptFsnet(DptFsnetConfig(n_fft=64, hop=hop, channels=8, depth=2, blocks=1, heads=2))
     monkeypatch.setattr(network, "mask", torch.ones_like)
     wav = torch.tensor([[1.0, -1.0], [0.3, -0.5]]).repeat(1, samples)[:, :samples]
     out = network(wav)
@@ -92,7 +92,7 @@ def test_mask_of_one_gives_the_input_back(hop, samples, monkeypatch):
 
 
 def test_complex_mask_turns_the_phase(monkeypatch):
-    network = DptFsnet(DptFsnetSizes(n_fft=64, hop=16, channels=8, depth=2, blocks=1, heads=2))
+    network = DptFsnet(DptFsnetConfig(n_fft=64, hop=16, channels=8, depth=2, blocks=1, heads=2))
     monkeypatch.setattr(network, "mask", lambda spec: torch.full_like(spec, 1j))
     time = torch.arange(1600) / 1600
     out = network(torch.cos(2 * torch.pi * 100 * time)[None])[0]

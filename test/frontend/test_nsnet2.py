@@ -112,7 +112,7 @@ def test_level_out_of_range():
 
 
 def refused() -> str:
-    """What is said when nsnet2 cannot be built: one line with the pip command."""
+    """The message when nsnet2 cannot be built: one line with the pip command."""
     with pytest.raises(TrnetError) as caught:
         build_frontend({"frontend": "nsnet2"})
     assert "pip install -e '.[mini]'" in str(caught.value) and "\n" not in str(caught.value)
@@ -129,9 +129,9 @@ def test_missing_or_incomplete_wheel_is_told_in_one_line(monkeypatch, tmp_path):
 
     monkeypatch.setattr(nsnet2, "_runtime", lambda: None)
     monkeypatch.setattr(importlib.metadata, "distribution", absent)
-    assert f"{PACKAGE} is not installed" in refused()
+    assert PACKAGE in refused()
     monkeypatch.setattr(importlib.metadata, "distribution", lambda name: Incomplete())
-    assert "reinstall" in refused()
+    assert nsnet2.MODEL in refused()
 
 
 def test_missing_runtime_is_told_in_one_line(monkeypatch):
@@ -143,4 +143,4 @@ def test_missing_runtime_is_told_in_one_line(monkeypatch):
         return real(name, *args)
 
     monkeypatch.setattr(importlib, "import_module", fail)
-    assert "onnxruntime is not installed" in refused()
+    assert "onnxruntime" in refused()

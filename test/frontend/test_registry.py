@@ -70,7 +70,7 @@ def test_a_users_class_is_found_by_its_path(user_module):
 
 def test_a_users_class_that_changes_the_length_is_refused(user_module):
     frontend = build_frontend({"frontend": f"{user_module}:Cutter"})
-    with pytest.raises(TrnetError, match="keep the shape"):
+    with pytest.raises(TrnetError, match=r"\(1, 3\).*\(1, 4\)"):
         frontend.enhance(torch.ones(1, 4))
 
 
@@ -81,32 +81,35 @@ def test_a_users_class_that_changes_the_length_is_refused(user_module):
         ({"frontend": "gtrcn"}, ["'gtrcn'", "did you mean 'gtcrn'", "none", "deepfilternet"]),
         ({"frontend": "GTCRN"}, ["did you mean 'gtcrn'"]),
         ({"frontend": "none", "frontend_cnf": {}}, ["frontend_cnf", "frontend_conf"]),
-        ({"frontend": "none", "frontend_conf": ["x"]}, ["mapping"]),
+        ({"frontend": "none", "frontend_conf": ["x"]}, ["frontend_conf", "'none'"]),
         ({"frontend": "none", "frontend_conf": {"x": 1}}, ["'none'", "'x'"]),
-        ({"frontend": "gtcrn", "frontend_conf": {"chekpoint": "a"}}, ["'chekpoint'", "checkpoint"]),
-        ({"frontend": "gtcrn"}, ["no weights", "checkpoint", "random"]),
+        ({"frontend": "gtcrn", "frontend_conf": {"chekpoint": "a"}}, ["'chekpoint'", "did you mean 'checkpoint'"]),
+        ({"frontend": "gtcrn"}, ["gtcrn", "checkpoint", "random"]),
         ({"frontend": "gtcrn", "frontend_conf": {"init": "zeros"}}, ["'zeros'", "random"]),
-        ({"frontend": "gtcrn", "frontend_conf": {"init": "random", "checkpoint": "a"}}, ["both"]),
+        ({"frontend": "gtcrn", "frontend_conf": {"init": "random", "checkpoint": "a"}}, ["checkpoint", "init"]),
         (
             {"frontend": "gtcrn", "frontend_conf": {"init": "random", "level_dbfs": 3}},
             ["level_dbfs"],
         ),
         ({"frontend": "gtcrn", "frontend_conf": {"checkpoint": 3}}, ["'gtcrn'", "checkpoint", "3"]),
-        ({"frontend": "gtcrn", "frontend_conf": {"checkpoint": ""}}, ["'gtcrn'", "checkpoint", "no path"]),
-        ({"frontend": "gtcrn", "frontend_conf": {"checkpoint": "a\0"}}, ["checkpoint", "no path"]),
+        ({"frontend": "gtcrn", "frontend_conf": {"checkpoint": ""}}, ["'gtcrn'", "checkpoint"]),
+        ({"frontend": "gtcrn", "frontend_conf": {"checkpoint": "a\0"}}, ["checkpoint", r"a\x00"]),
         ({"frontend": "enhanced_scp", "frontend_conf": {"scp": ["a", 3]}}, ["'enhanced_scp'", "scp"]),
-        ({"frontend": "enhanced_scp", "frontend_conf": {"scp": [""]}}, ["'enhanced_scp'", "scp", "no path"]),
+        ({"frontend": "enhanced_scp", "frontend_conf": {"scp": [""]}}, ["'enhanced_scp'", "scp"]),
         ({"frontend": "enhanced_scp", "frontend_conf": {"scp": "a", "tolerance_s": 1e308}}, ["tolerance_s", "1e+308"]),
         ({"frontend": "cmgan", "frontend_conf": {"init": "random", "window_s": ".nan"}}, ["window_s", ".nan"]),
         ({"frontend": "cmgan", "frontend_conf": {"init": "random", "window_s": float("inf")}}, ["window_s", "inf"]),
-        ({"frontend": "cmgan", "frontend_conf": {"init": "random", "fast": "yes"}}, ["fast", "true or false"]),
-        ({"frontend": "cmgan", "frontend_conf": {"init": "random", "num_channel": 10**12}}, ["num_channel", "from"]),
-        ({"frontend": "dpt_fsnet", "frontend_conf": {"init": "random", "depth": 60}}, ["depth", "from 1 to"]),
+        ({"frontend": "cmgan", "frontend_conf": {"init": "random", "fast": "yes"}}, ["fast", "'yes'"]),
+        (
+            {"frontend": "cmgan", "frontend_conf": {"init": "random", "num_channel": 10**12}},
+            ["num_channel", "1000000000000"],
+        ),
+        ({"frontend": "dpt_fsnet", "frontend_conf": {"init": "random", "depth": 60}}, ["depth", "60", "12"]),
         ({"frontend": "../../x:y"}, ["'../../x:y'", "package.module:Class"]),
         ({"frontend": "a/b"}, ["'a/b'"]),
         ({"frontend": ""}, ["'frontend' is ''"]),
-        ({"frontend": "no_such_package.x:Y"}, ["no_such_package", "does not import"]),
-        ({"frontend": "trnet.frontend.base:Nothing"}, ["'Nothing'", "no subclass"]),
+        ({"frontend": "no_such_package.x:Y"}, ["no_such_package"]),
+        ({"frontend": "trnet.frontend.base:Nothing"}, ["Nothing"]),
     ],
 )
 def test_mistakes_are_named_in_one_line(config, words):
@@ -120,7 +123,7 @@ def test_mistakes_are_named_in_one_line(config, words):
 @pytest.mark.parametrize("code", ["import no_such_package", "1 / 0", "def f(:", "raise KeyError('x')"])
 def test_a_users_module_that_does_not_import_is_named_with_the_reason(user_module, tmp_path, code):
     (tmp_path / "frontend_of_a_user/broken.py").write_text(code)
-    with pytest.raises(TrnetError, match="frontend_of_a_user.broken.*does not import .*Error"):
+    with pytest.raises(TrnetError, match="frontend_of_a_user.broken.*Error"):
         build_frontend({"frontend": "frontend_of_a_user.broken:Halver"})
 
 
@@ -132,5 +135,5 @@ def test_a_number_in_quotes_is_a_number_and_others_stay_as_written():
 
 
 def test_a_class_that_is_no_frontend_is_refused(user_module):
-    with pytest.raises(TrnetError, match="no subclass"):
+    with pytest.raises(TrnetError, match="Stranger"):
         build_frontend({"frontend": f"{user_module}:Stranger"})

@@ -165,7 +165,7 @@ def test_espnet_is_told_the_rate_and_the_others_may_be(monkeypatch, model):
     stand_in(monkeypatch, None)
     assert build("asteroid", model, native_rate=8000).native_rate == 8000
     for toolkit in TOOLKITS:
-        with pytest.raises(TrnetError, match="does not say its sampling rate: set frontend_conf.native_rate"):
+        with pytest.raises(TrnetError, match="frontend_conf.native_rate"):
             build(toolkit, model, native_rate=None)
 
 
@@ -187,7 +187,7 @@ def test_the_scale_that_fits_best_is_found():
 @pytest.mark.parametrize("toolkit", TOOLKITS)
 def test_a_model_of_two_sources_is_refused(monkeypatch, model, toolkit):
     stand_in(monkeypatch, sources=2)
-    with pytest.raises(TrnetError, match=r"makes \(2, 4000\).*a model of one source"):
+    with pytest.raises(TrnetError, match=r"\(2, 4000\)"):
         build(toolkit, model).enhance(noise(1, 4000))
 
 
@@ -217,7 +217,7 @@ def test_espnet_takes_a_tag_of_the_zoo(monkeypatch, model):
 def test_weights_have_to_fit_where_the_toolkit_would_take_any(monkeypatch, model, toolkit):
     stand_in(monkeypatch)
     torch.save({"more": torch.ones(1)}, model / "model.pth")
-    with pytest.raises(TrnetError, match="does not fit Network: missing gain; extra more"):
+    with pytest.raises(TrnetError, match="missing gain; extra more"):
         build(toolkit, model)
 
 
@@ -226,9 +226,8 @@ def test_a_model_that_does_not_load_is_one_line(monkeypatch, toolkit):
     stand_in(monkeypatch)
     with pytest.raises(TrnetError) as caught:
         build(toolkit, "no/such-model")
-    assert "\n" not in str(caught.value) and "'no/such-model' does not load (OSError: 401 Client Error)" in str(
-        caught.value
-    )
+    message = str(caught.value)
+    assert "\n" not in message and "'no/such-model'" in message and "(OSError: 401 Client Error)" in message
 
 
 @pytest.mark.parametrize("toolkit", TOOLKITS)
@@ -240,11 +239,11 @@ def test_a_missing_package_is_one_line(monkeypatch, model, toolkit):
     with pytest.raises(TrnetError) as caught:
         build(toolkit, model)
     message = str(caught.value)
-    assert "\n" not in message and f"pip install -e '.[{toolkit}]'" in message and "is not installed" in message
+    assert "\n" not in message and f"pip install -e '.[{toolkit}]'" in message
 
 
 def test_an_unknown_interface_is_named(model):
-    with pytest.raises(TrnetError, match="'Sepformer'; did you mean 'SepformerSeparation'"):
+    with pytest.raises(TrnetError, match="'Sepformer'.*SepformerSeparation"):
         build("speechbrain", model, interface="Sepformer")
 
 
@@ -265,7 +264,7 @@ def test_a_real_model_of_asteroid(tmp_path):
     assert frontend.native_rate == 16000 and out.any()
     content["infos"]["code"] = argparse.Namespace()
     torch.save(content, tmp_path / "model.pth")
-    with pytest.raises(TrnetError, match="does not load .UnpicklingError"):
+    with pytest.raises(TrnetError, match="UnpicklingError"):
         build("asteroid", tmp_path / "model.pth")
 
 

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PROJECT = """[project]
-dependencies = ["torch==2.11.*", "numpy>=1.26"]
+dependencies = ["torch>=2.6,<2.12", "numpy>=1.26"]
 optional-dependencies = {mini = ["soxr>=0.3"], enh = ["pesq>=0.0.4"]}
 """
 
@@ -40,7 +40,8 @@ def missing(tmp_path, monkeypatch):
 def test_what_is_absent_or_of_another_version_is_named(missing):
     there = {"torch": "2.11.0+cpu", "numpy": "2.4.6", "soxr": "1.0"}  # PyTorch's CPU build will do
     assert missing(there, "mini") == [] == missing(there)
-    assert missing(there | {"torch": "2.10.1"}, "mini") == ["torch==2.11.*"]
+    assert missing(there | {"torch": "2.6.0"}) == []
+    assert missing(there | {"torch": "2.5.1"}) == missing(there | {"torch": "2.12.0"}) == ["torch>=2.6,<2.12"]
     assert missing({"torch": "2.11.1", "numpy": "1.20"}, "mini") == ["numpy>=1.26", "soxr>=0.3"]
 
 
@@ -60,8 +61,8 @@ def test_another_python_gets_all_but_what_is_compiled_in_one_piece(tmp_path):
     python.write_text("#!/bin/sh\necho numpy\n")
     python.chmod(0o755)
     done = subprocess.run(["make", "-n", "-C", ROOT / "tools", f"PYTHON={python}"], capture_output=True, text=True)
-    assert f"{python} lacks numpy: installing into" in done.stdout
+    assert f"{python} lacks numpy" in done.stdout
     extras = re.findall(r'install -e "\S*\[(.*)\]"', done.stdout)
     assert extras == ["mini,deepfilternet,export", "enh"]  # the second may fail, for want of a compiler
     done = subprocess.run(["make", "-C", ROOT / "tools", "PYTHON=/no/such"], capture_output=True, text=True)
-    assert done.returncode != 0 and "/no/such: no such Python" in done.stderr
+    assert done.returncode != 0 and "/no/such" in done.stderr

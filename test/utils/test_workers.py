@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from trnet.enh.loop import read_ahead
 from trnet.utils.errors import TrnetError
 from trnet.utils.workers import Workers, imap, sendable
 
@@ -81,20 +80,6 @@ def test_processes_that_stay_and_die_are_one_line(capfd):
     with pytest.raises(TrnetError, match="scores: a worker process was killed"), Workers(2, "scores") as workers:
         workers.map(os._exit, [3, 3])
     assert "Traceback" not in capfd.readouterr().err
-
-
-def test_what_a_reading_process_raised_is_its_message_alone():
-    def broken(error):
-        yield 1
-        raise error
-
-    told = "Caught TrnetError in DataLoader worker process 0.\nOriginal Traceback (most recent call last):\n  File x\n"
-    with pytest.raises(TrnetError, match=r"^a\.wav: is cut; fetch it again$"):
-        list(read_ahead(broken(TrnetError(f"{told}trnet.utils.errors.TrnetError: a.wav: is cut; fetch it again\n"))))
-    with pytest.raises(TrnetError, match="was killed"):
-        list(read_ahead(broken(RuntimeError("DataLoader worker (pid(s) 7) exited unexpectedly"))))
-    with pytest.raises(RuntimeError, match="else"):
-        list(read_ahead(broken(RuntimeError("something else"))))
 
 
 def test_ctrl_c_breaks_off_what_is_at_work_and_ends_without_a_traceback(tmp_path):

@@ -5,7 +5,8 @@ import math
 import numpy as np
 
 from trnet.audio.pipes import piped
-from trnet.audio.reading import decode, resampler
+from trnet.audio.reading import decode
+from trnet.audio.resampling import resample
 from trnet.config import Features
 from trnet.kaldi.data_dir import Clip
 from trnet.utils.errors import TrnetError
@@ -50,7 +51,7 @@ def read_clip(clip: Clip, sample_rate: int) -> np.ndarray:
     samples, rate, _ = decode(source, clip.start_s, clip.end_s, clip.channel, where)
     if clip.lasts:
         _check_length(clip, len(samples), rate)
-    return samples if rate == sample_rate else resampler(rate, sample_rate)(samples)
+    return resample(samples, rate, sample_rate)
 
 
 def _check_length(clip: Clip, samples: int, rate: int) -> None:

@@ -1,9 +1,7 @@
 """Reading speech and noise: any rate, channel count and container that libsndfile reads."""
 
-import functools
 import io
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -12,11 +10,10 @@ import numpy as np
 
 from trnet.audio.containers import Damaged, check_container
 from trnet.audio.decoding import open_sound
+from trnet.audio.resampling import resample
 from trnet.utils.files import write_bytes
 
 SILENCE_RMS = 1e-5  # -100 dB of full scale: below this a recording holds no signal
-ZERO_CROSSINGS, ROLLOFF = 6, 0.99  # of torchaudio's Resample, a windowed sinc
-LARGEST_BANK = 1_000_000  # coefficients of all its filters together
 
 # What libsndfile reads by these names; other files (and hidden ones, as macOS leaves them) are not audio.
 AUDIO_SUFFIXES = frozenset(
@@ -37,38 +34,6 @@ class AudioInfo:
 def is_audio(path: Path) -> bool:
     """Whether a file's name is that of a recording; hidden files are none."""
     return path.suffix.lower() in AUDIO_SUFFIXES and not path.name.startswith(".")
-
-
-@functools.lru_cache(maxsize=8)
-def resampler(rate_in: int, rate_out: int) -> Callable[[np.ndarray], np.ndarray]:
-    """A function from samples (n,) float32 at one rate, Hz, to those at another, by torchaudio's default filter.
-
-    torchaudio has a filter of its own for each of the output's places between two samples of the input; where these
-    are thousands, as from 44,101 Hz, scipy goes through one long filter instead.
-    """
-    old, new = (rate // math.gcd(rate_in, rate_out) for rate in (rate_in, rate_out))
-    if new * (2 * filter_width(old, new) + old) > LARGEST_BANK:
-        return functools.partial(_resampled_by_scipy, old=old, new=new)
-    import torch  # here, because it takes seconds and most corpora need no resampling
-    import torchaudio
-
-    resample = torchaudio.transforms.Resample(rate_in, rate_out)
-    return lambda samples: resample(torch.from_numpy(samples)).numpy()
-
-
-def filter_width(old: int, new: int) -> int:
-    """Samples of the input that one of the output hears on either side, of rates without a common divisor."""
-    return math.ceil(ZERO_CROSSINGS * old / (min(old, new) * ROLLOFF))
-
-
-def _resampled_by_scipy(samples: np.ndarray, old: int, new: int) -> np.ndarray:
-    import scipy.signal  # here, because it takes half a second
-
-    crossing = max(old, new) / ROLLOFF  # samples at old * new Hz
-    reach = math.floor(ZERO_CROSSINGS * crossing)
-    time = np.arange(-reach, reach + 1) / crossing
-    taps = np.sinc(time) * np.cos(np.pi / 2 * time / ZERO_CROSSINGS) ** 2 / crossing
-    return scipy.signal.resample_poly(samples.astype(np.float64), new, old, window=taps).astype(np.float32)
 
 
 def decode(
@@ -119,7 +84,7 @@ def read_audio(
     Raises: TrnetError as :func:`decode`.
     """
     samples, own_rate, _ = decode(file, start_s, end_s, channel, where)
-    return samples if own_rate == rate else resampler(own_rate, rate)(samples)
+    return resample(samples, own_rate, rate)
 
 
 def is_whole(path: Path) -> bool:

@@ -1,7 +1,7 @@
 """How fast training is: the bare step, the engine around it, and the obvious way of feeding it."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,18 +16,19 @@ from tqdm import tqdm
 
 from trnet.conditions import CLEAN, Condition
 from trnet.config import Config
+from trnet.features import make_extractor
 from trnet.features.archive import make_archives
-from trnet.features.cache import FeatureStore, Item, Room, Set, sets_of
-from trnet.features.fbank import fbank
-from trnet.features.reader import Archives
+from trnet.features.cache import FeatureCache, FeatureSet, Item, Room, sets_of
+from trnet.features.reader import FeatureReader
 from trnet.folds import Fold
 from trnet.kaldi.data_dir import DataDir, write_data_dir
 from trnet.model.batch import Batch
+from trnet.model.systems import make_ser
+from trnet.runs.history import Rule
+from trnet.runs.spec import RunSpec
 from trnet.train.batches import BatchReader
-from trnet.train.forward import input_kinds
-from trnet.train.loop import Trajectory
-from trnet.train.run import Run
-from trnet.train.task import Task
+from trnet.train.ser_job import SERData, SERJob
+from trnet.train.trainer import Progress, Trainer
 
 CLASSES = ("ang", "hap", "neu", "sad")
 NOISY = Condition("esc", 10.0)
@@ -53,9 +54,9 @@ class Corpus:
         return {utt: number % len(CLASSES) for number, utt in enumerate(self.utts)}
 
     @property
-    def archives(self) -> Archives:
+    def reader(self) -> FeatureReader:
         """The features."""
-        return Archives(self.root / "dump", FRONTEND, CORPUS)
+        return FeatureReader(self.root / "dump", FRONTEND, CORPUS)
 
 
 def make_corpus(root: Path, config: Config, utterances: int, seconds: float, nj: int) -> Corpus:
@@ -70,58 +71,62 @@ def make_corpus(root: Path, config: Config, utterances: int, seconds: float, nj:
             soundfile.write(path, rng.normal(0, 0.1, round(seconds * rate)).clip(-1, 1), rate, subtype="PCM_16")
             for name, value in (("wav.scp", str(path)), ("utt2spk", "spk"), ("utt2dur", f"{seconds:.6f}")):
                 tables[name][condition.utt(utt)] = value
-        out = corpus.archives.folder(kind, condition)
+        out = corpus.reader.folder(kind, condition)
         sets.append((write_data_dir(root / "data" / kind / out.name, tables), out))
     make_archives([(DataDir(data.path), out) for data, out in sets], config.features, nj)
     return corpus
 
 
-def make_trajectory(
-    corpus: Corpus, system: str, device: torch.device, resident: bool
-) -> tuple[Trajectory, BatchReader]:
-    """The engine on the corpus, features in memory or read from the archives; and what reads its batches."""
-    config = corpus.config
-    length = corpus.archives.lengths(CLEAN)
-    store = FeatureStore(corpus.archives, length, device, None if resident else Room(0))
-    conditions = (CLEAN, NOISY)
-    named = config.system(system)
-    if resident:
-        store.hold(sets_of({"noisy", *input_kinds(named)}, conditions), corpus.utts)
-    fold = Fold(1, "spk", "spk", train=corpus.utts, valid=(), test=(), draws="spk")
-    task = Task(
-        name=system,
-        system=named,
-        utts=corpus.utts,
-        draws=fold.draws,
-        seed=1,
-        config=config,
-        store=store,
-        labels=corpus.labels,
-        classes=CLASSES,
-        conditions=conditions,
-        h_s=None,
-    )
-    trajectory = Trajectory(task, [Run(task, fold, corpus.root / "none")])
-    if named.needs_teacher:  # any h will do
-        dim = trajectory.model.ser.pooling.out_dim
-        task = replace(task, h_s={utt: torch.zeros(dim, device=device) for utt in corpus.utts})
-        trajectory.task = task
-    return trajectory, task.reader(training=True)
-
-
 class TimedReader(BatchReader):
     """A reader that keeps the time that its batches take."""
 
-    def __init__(self, reader: BatchReader) -> None:
-        super().__init__(reader.store, reader.labels, reader.kinds, reader.target, reader.h_s)
-        self.seconds = 0.0
+    seconds = 0.0
 
-    def read(self, items: list[Item]) -> Batch:
+    def read(self, items: Sequence[Item]) -> Batch:
         """One batch."""
         began = time.perf_counter()
         batch = super().read(items)
         self.seconds += time.perf_counter() - began
         return batch
+
+
+class Engine:
+    """A system in training on the corpus, features in memory or read from the archives."""
+
+    def __init__(self, corpus: Corpus, system: str, device: torch.device, resident: bool) -> None:
+        config, utts = corpus.config, corpus.utts
+        length = corpus.reader.lengths(CLEAN)
+        cache = FeatureCache(corpus.reader, length, device, None if resident else Room(0))
+        if resident:
+            cache.hold(sets_of({"noisy", *config.system(system).inputs}, (CLEAN, NOISY)), utts)
+        self.fold = Fold(1, "spk", "spk", train=utts, valid=(), test=(), draws="spk")
+        data = SERData(
+            name=system,
+            config=config,
+            seed=1,
+            draws=self.fold.draws,
+            utts=utts,
+            labels=corpus.labels,
+            classes=CLASSES,
+            conditions=(CLEAN, NOISY),
+            cache=cache,
+        )
+        if config.needs_teacher(system):  # any h will do
+            dim = make_ser(config.model(system), len(CLASSES)).pooling.out_dim
+            data = replace(data, h_s={utt: torch.zeros(dim, device=device) for utt in utts})
+        run = RunSpec(system, self.fold, 1, corpus.root / "none")
+        self.data, self.job = data, SERJob(data, [run])
+        reader = self.job.reader
+        self.reader = TimedReader(
+            cache, reader.labels, reader.kinds, reader.target, reader.h_s, reader.tokens, reader.gate
+        )
+        self.job.reader = self.reader
+        self.trainer = Trainer(self.job, [Progress(run, run.title, run.files, Rule("valid_uar", 1), device)])
+        self.job.begin()
+
+    def batch(self, size: int) -> Batch:
+        """The first utterances, noisy."""
+        return self.reader.read([(utt, NOISY) for utt in self.data.utts[:size]])
 
 
 @dataclass(frozen=True)
@@ -132,44 +137,42 @@ class Speed:
     wait: float
 
 
-def engine_speed(trajectory: Trajectory, reader: BatchReader, epochs: int) -> Speed:
+def engine_speed(engine: Engine, epochs: int) -> Speed:
     """Whole epochs of the engine; one before them is not counted."""
-    timed = TimedReader(reader)
     with tqdm(disable=True) as bar:
-        trajectory.train_epoch(timed, bar)
-        timed.seconds, began = 0.0, time.perf_counter()
+        engine.trainer.train_epoch(bar)
+        engine.reader.seconds, began = 0.0, time.perf_counter()
         for _ in range(epochs):
-            trajectory.train_epoch(timed, bar)
+            engine.trainer.train_epoch(bar)
     took = time.perf_counter() - began
-    return Speed(epochs * len(trajectory.task.utts) / took, timed.seconds / took)
+    return Speed(epochs * len(engine.data.utts) / took, engine.reader.seconds / took)
 
 
-def bare_speed(trajectory: Trajectory, reader: BatchReader, steps: int) -> Speed:
+def bare_speed(engine: Engine, steps: int) -> Speed:
     """The same batch again and again."""
-    size = trajectory.task.config.training.batch_size
-    batch = reader.read([(utt, NOISY) for utt in trajectory.task.utts[:size]])
-    trajectory.model.train()
-    trajectory.step(batch)["loss"].item()
+    batch = engine.batch(engine.data.config.training.batch_size)
+    engine.job.model.train()
+    engine.job.step(batch)["loss"].item()
     began = time.perf_counter()
     for _ in range(steps):
-        losses = trajectory.step(batch)
+        losses = engine.job.step(batch)
     losses["loss"].item()  # a GPU is done only then
     return Speed(steps * len(batch.items) / (time.perf_counter() - began), 0.0)
 
 
-def gflop_per_utterance(trajectory: Trajectory, reader: BatchReader) -> float:
+def gflop_per_utterance(engine: Engine) -> float:
     """Matrix products and convolutions of a step, forward and backward; an addition and a multiplication are two."""
-    batch = reader.read([(utt, NOISY) for utt in trajectory.task.utts[:8]])
-    trajectory.model.train()
+    batch = engine.batch(8)
+    engine.job.model.train()
     with FlopCounterMode(display=False) as counter:
-        trajectory.step(batch)
+        engine.job.step(batch)
     return counter.get_total_flops() / len(batch.items) / 1e9
 
 
 class _Obvious(Dataset):
     """Three waveforms read and three fbanks computed for an item."""
 
-    def __init__(self, corpus: Corpus, wanted: list[Set]) -> None:
+    def __init__(self, corpus: Corpus, wanted: list[FeatureSet]) -> None:
         self.corpus, self.wanted = corpus, wanted
 
     def __len__(self) -> int:
@@ -181,7 +184,7 @@ class _Obvious(Dataset):
 
     def _features(self, kind: str, utt: str, condition: Condition) -> Tensor:
         wav, _ = soundfile.read(self.corpus.wav(kind, utt, condition), dtype="float32")
-        return fbank(torch.from_numpy(wav), self.corpus.config.features)
+        return make_extractor(self.corpus.config.features)(torch.from_numpy(wav))
 
 
 def _collate(items: list[Any]) -> tuple[list[str], list[Tensor]]:
@@ -189,17 +192,18 @@ def _collate(items: list[Any]) -> tuple[list[str], list[Tensor]]:
     return utts, [torch.stack(features) for features in zip(*(features for _, features in items), strict=True)]
 
 
-def _obvious_batches(trajectory: Trajectory, reader: BatchReader, corpus: Corpus, workers: int) -> Iterator[Batch]:
+def _obvious_batches(engine: Engine, corpus: Corpus, workers: int) -> Iterator[Batch]:
+    reader, device = engine.reader, engine.job.device
     wanted = {kind: (kind, NOISY) for kind in reader.kinds}
     if reader.target is not None:
         wanted["clean"] = (reader.target, CLEAN)
-    loader = DataLoader(
+    loader: DataLoader = DataLoader(
         _Obvious(corpus, list(wanted.values())),
-        batch_size=trajectory.task.config.training.batch_size,
+        batch_size=engine.data.config.training.batch_size,
         shuffle=True,
         num_workers=workers,
         collate_fn=_collate,
-        pin_memory=trajectory.task.device.type == "cuda",
+        pin_memory=device.type == "cuda",
     )
     for utts, stacks in loader:
         batch = Batch(
@@ -209,13 +213,13 @@ def _obvious_batches(trajectory: Trajectory, reader: BatchReader, corpus: Corpus
             h_s=None if reader.h_s is None else torch.stack([reader.h_s[utt] for utt in utts]),
             **dict(zip(wanted, stacks, strict=True)),
         )
-        yield batch.to(trajectory.task.device)
+        yield batch.to(device)
 
 
-def obvious_speed(trajectory: Trajectory, reader: BatchReader, corpus: Corpus, workers: int) -> Speed:
+def obvious_speed(engine: Engine, corpus: Corpus, workers: int) -> Speed:
     """An epoch fed by a DataLoader that reads waveforms and computes features, `workers` processes beside this one."""
-    trajectory.model.train()
-    batches = _obvious_batches(trajectory, reader, corpus, workers)
+    engine.job.model.train()
+    batches = _obvious_batches(engine, corpus, workers)
     began, waited, seen = time.perf_counter(), 0.0, 0
     while True:
         asked = time.perf_counter()
@@ -223,7 +227,7 @@ def obvious_speed(trajectory: Trajectory, reader: BatchReader, corpus: Corpus, w
         waited += time.perf_counter() - asked
         if batch is None:
             break
-        trajectory.step(batch)["loss"].item()
+        engine.job.step(batch)["loss"].item()
         seen += len(batch.items)
     took = time.perf_counter() - began
     return Speed(seen / took, waited / took)

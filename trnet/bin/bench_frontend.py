@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 
-from trnet.bench.hand_out import add_output_options, hand_out
+from trnet.bench.hand_out import hand_out
 from trnet.bench.measure import ALLOCATORS, Job, Measured, count_gflop, gpu_gflops, measure, peak_gflops
 from trnet.bin import option_types as types
-from trnet.bin.options import Parser, add_device_option, device_from, make_parser
+from trnet.bin.options import Parser, add_device_option, add_output_options, device_from, make_parser
 from trnet.frontend import FRONTENDS
 from trnet.frontend.cmgan.frontend import PRECISIONS
 from trnet.utils.errors import TrnetError, nearest, one_line_errors

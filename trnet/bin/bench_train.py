@@ -3,27 +3,34 @@
 import os
 import sys
 import tempfile
-from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from trnet.bench.hand_out import add_output_options, hand_out
+from trnet.bench.hand_out import hand_out
 from trnet.bench.measure import gpu_gflops, peak_gflops
 from trnet.bench.train_speed import (
     Corpus,
+    Engine,
     Speed,
     bare_speed,
     engine_speed,
     gflop_per_utterance,
     make_corpus,
-    make_trajectory,
     obvious_speed,
 )
 from trnet.bin import option_types as types
-from trnet.bin.options import Parser, add_config_options, add_device_option, config_from, device_from, make_parser
+from trnet.bin.options import (
+    Parser,
+    add_config_options,
+    add_device_option,
+    add_output_options,
+    config_from,
+    device_from,
+    make_parser,
+)
 from trnet.utils.allocator import keep_freed_memory
 from trnet.utils.errors import one_line_errors
 from trnet.utils.provenance import commit, machine, versions
@@ -62,14 +69,14 @@ def main(args: list[str] | None = None) -> None:
     config, device = config_from(opts), device_from(opts)
     config.system(opts.system)
     if opts.precision:
-        config = replace(config, training=replace(config.training, precision=opts.precision))
+        config = config.replace(training=config.training.replace(precision=opts.precision))
     _prepare(opts.threads)
     with tempfile.TemporaryDirectory() as folder:
         corpus = make_corpus(Path(folder), config, opts.utterances, opts.seconds, os.cpu_count() or 1)
-        said = _measure(corpus, opts.system, device, opts.epochs, opts.runs, opts.threads, opts.workers)
-    said |= {"machine": machine(device), "commit": commit(), "versions": versions(), "threads": opts.threads}
-    said |= {"system": opts.system, "precision": config.training.precision, "seconds": opts.seconds}
-    hand_out(said, _markdown(said), opts)
+        found = _measure(corpus, opts.system, device, opts.epochs, opts.runs, opts.threads, opts.workers)
+    found |= {"machine": machine(device), "commit": commit(), "versions": versions(), "threads": opts.threads}
+    found |= {"system": opts.system, "precision": config.training.precision, "seconds": opts.seconds}
+    hand_out(found, _markdown(found), opts)
 
 
 def _prepare(threads: int) -> None:
@@ -82,16 +89,16 @@ def _measure(
 ) -> dict[str, Any]:
     size = corpus.config.training.batch_size
     peak = _peak(device, threads, corpus.config.training.precision)
-    trajectory, reader = make_trajectory(corpus, system, device, resident=True)
-    _, from_archives = make_trajectory(corpus, system, device, resident=False)
-    gflop = gflop_per_utterance(trajectory, reader)
+    engine = Engine(corpus, system, device, resident=True)
+    from_archives = Engine(corpus, system, device, resident=False)
+    gflop = gflop_per_utterance(engine)
     rows: dict[str, tuple[Speed, int]] = {}  # with the runs that share the machine
     steps = max(2, epochs * len(corpus.utts) // size)
-    rows["the bare step, one batch again and again"] = bare_speed(trajectory, reader, steps), 1
-    rows["engine, features in memory"] = engine_speed(trajectory, reader, epochs), 1
-    rows["engine, features from the archives"] = engine_speed(trajectory, from_archives, epochs), 1
+    rows["the bare step, one batch again and again"] = bare_speed(engine, steps), 1
+    rows["engine, features in memory"] = engine_speed(engine, epochs), 1
+    rows["engine, features from the archives"] = engine_speed(from_archives, epochs), 1
     rows[f"waveforms and fbanks by a DataLoader, {workers} workers"] = (
-        obvious_speed(trajectory, reader, corpus, workers),
+        obvious_speed(engine, corpus, workers),
         1,
     )
     if runs > 1:
@@ -131,9 +138,9 @@ def _start(barrier: Any, threads: int) -> None:
 
 def _one_of_many(job: tuple[Corpus, str, torch.device, int]) -> Speed:
     corpus, system, device, epochs = job
-    trajectory, reader = make_trajectory(corpus, system, device, resident=True)
+    engine = Engine(corpus, system, device, resident=True)
     _barrier.wait()
-    return engine_speed(trajectory, reader, epochs)
+    return engine_speed(engine, epochs)
 
 
 def _peak(device: torch.device, threads: int, precision: str) -> float:
@@ -143,19 +150,19 @@ def _peak(device: torch.device, threads: int, precision: str) -> float:
     return gpu_gflops(device, torch.bfloat16 if precision == "bf16" else torch.float32)
 
 
-def _markdown(said: dict[str, Any]) -> str:
+def _markdown(found: dict[str, Any]) -> str:
     """The table with what it was measured on."""
     lines = [
-        f"{said['system']}, utterances of {said['seconds']:g} s, {said['precision']}, {said['threads']} threads a run; "
-        f"{said['machine']}; commit {said['commit']}; {said['versions']}.",
+        f"{found['system']}, utterances of {found['seconds']:g} s, {found['precision']}, {found['threads']} threads a "
+        f"run; {found['machine']}; commit {found['commit']}; {found['versions']}.",
         "",
-        f"{said['gflop_per_utterance']:.2f} GFLOP an utterance, forward and backward; products of large matrices reach "
-        f"{said['matmul_gflop_per_s']:.0f} GFLOP/s.",
+        f"{found['gflop_per_utterance']:.2f} GFLOP an utterance, forward and backward; products of large matrices "
+        f"reach {found['matmul_gflop_per_s']:.0f} GFLOP/s.",
         "",
         "| fed by | utterances/s | steps/s | of the bare step, a run | waiting for data | of the matmul rate |",
         "|---|--:|--:|--:|--:|--:|",
     ]
-    for row in said["rows"]:
+    for row in found["rows"]:
         lines.append(
             f"| {row['what']} | {row['utts_per_s']:.1f} | {row['steps_per_s']:.2f} | {row['of_bare']:.0%} | "
             f"{row['wait']:.1%} | {row['of_matmul']:.0%} |"

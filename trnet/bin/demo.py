@@ -13,7 +13,7 @@ def get_parser() -> Parser:
     parser.add_argument("model", help="a model file (the zip of stage 7 or trnet.bin.pack), or hf://org/name")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at; 0.0.0.0 lets others in")
     parser.add_argument("--port", type=types.count(1, 65_535), default=7860, help="port to listen at")
-    parser.add_argument("--trust", action="store_true", help="run a front-end whose code is not trnet's")
+    parser.add_argument("--trust", action="store_true", help="run code that is not trnet's: a front-end, a network")
     add_device_option(parser)
     return parser
 

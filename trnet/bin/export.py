@@ -5,7 +5,7 @@ from pathlib import Path
 
 from trnet.bin import option_types as types
 from trnet.bin.options import Parser, make_parser
-from trnet.deploy.archive import FRONTEND_GRAPH, GRAPH_CONFIG, LARGEST_JSON, SER_GRAPH, read_json
+from trnet.deploy.archive import FRONTEND_GRAPH, GRAPH_CONFIG, MAX_JSON_BYTES, SER_GRAPH, read_json
 from trnet.deploy.hub import read_pretrained
 from trnet.deploy.onnx_export import FORMAT, graphs_of
 from trnet.utils.errors import TrnetError, one_line_errors
@@ -19,7 +19,7 @@ def get_parser() -> Parser:
     parser.add_argument(
         "--out", type=types.path, required=True, help="folder for ser.onnx, frontend.onnx and config.json"
     )
-    parser.add_argument("--trust", action="store_true", help="build a front-end whose code is not trnet's")
+    parser.add_argument("--trust", action="store_true", help="run code that is not trnet's: a front-end, a network")
     return parser
 
 
@@ -27,7 +27,7 @@ def check_folder(folder: Path) -> None:
     """Refuse a folder with files of these names that no export wrote."""
     there = [name for name in (GRAPH_CONFIG, SER_GRAPH, FRONTEND_GRAPH) if (folder / name).exists()]
     try:
-        ours = read_json(read_bytes(folder / GRAPH_CONFIG, LARGEST_JSON), GRAPH_CONFIG).get("format") == FORMAT
+        ours = read_json(read_bytes(folder / GRAPH_CONFIG, MAX_JSON_BYTES), GRAPH_CONFIG).get("format") == FORMAT
     except (OSError, TrnetError):
         ours = False
     if there and not ours:
@@ -39,7 +39,7 @@ def main(args: list[str] | None = None) -> None:
     """Write the networks, and say which front-end is not among them."""
     opts = get_parser().parse_args(args)
     check_folder(opts.out)
-    model = read_pretrained(opts.model)
+    model = read_pretrained(opts.model, opts.trust)
     graphs = graphs_of(model, opts.trust)
     for name, body in graphs.items():
         write_bytes(opts.out / name, body)

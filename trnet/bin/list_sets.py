@@ -21,7 +21,7 @@ def get_parser() -> Parser:
 def main(args: list[str] | None = None) -> None:
     """Print ``data/<corpus>`` and ``data/<corpus>_<noise>_<snr>db`` of every noise set and SNR."""
     opts = get_parser().parse_args(args)
-    conditions = [CLEAN, *noisy_conditions(opts.noises, config_from(opts).simulation.snrs)]
+    conditions = [CLEAN, *noisy_conditions(opts.noises, config_from(opts).simulation.all_snrs)]
     print(" ".join(str(opts.corpus_data.parent / c.data_name(opts.corpus_data.name)) for c in conditions))
 
 

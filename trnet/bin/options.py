@@ -116,6 +116,12 @@ def add_pipes_option(parser: Parser) -> None:
     )
 
 
+def add_output_options(parser: Parser) -> None:
+    """Where a benchmark's numbers go."""
+    parser.add_argument("--json", type=types.path, help="write the numbers there")
+    parser.add_argument("--markdown", type=types.path, help="write the tables there")
+
+
 def add_wandb_option(parser: Parser) -> None:
     """Where curves go beside TensorBoard."""
     parser.add_argument("--wandb", metavar="PROJECT", help="project of Weights & Biases that gets the curves too")

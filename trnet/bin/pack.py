@@ -9,8 +9,9 @@ from trnet.bin.options import Parser, make_parser
 from trnet.deploy.archive import is_model
 from trnet.deploy.model_file import write_model
 from trnet.deploy.pack import best_run, pack_inputs, pack_run
-from trnet.folds import Fold, pick_folds
+from trnet.folds import pick_folds
 from trnet.runs.experiment import Experiment
+from trnet.runs.spec import RunSpec
 from trnet.utils.errors import TrnetError, one_line_errors
 from trnet.utils.stamp import Stamp, file_digest, read_stamp
 
@@ -23,7 +24,7 @@ def get_parser() -> Parser:
     parser.add_argument(
         "--out", type=types.path, help="the file; exp/<frontend>/<system>_fold<k>_seed<s>.zip if not given"
     )
-    parser.add_argument("--if-possible", action="store_true", help="what cannot be packed is said, and no error")
+    parser.add_argument("--if-possible", action="store_true", help="what cannot be packed is reported, and no error")
     return parser
 
 
@@ -32,39 +33,38 @@ def main(args: list[str] | None = None) -> None:
     """Pack one run of each system named (trnet if none is)."""
     opts = get_parser().parse_args(args)
     experiment = experiment_from(opts)
-    folds = pick_folds(experiment.folds, opts.folds)
+    folds = pick_folds(experiment.dataset.folds, opts.folds)
     names = opts.systems or ["trnet"]
     if opts.out and len(names) > 1:
         raise TrnetError(f"--out {opts.out}: takes one system, not {' '.join(names)}")
     if opts.out and (opts.out.exists() or opts.out.is_symlink()) and not is_model(opts.out):
-        raise TrnetError(f"--out {opts.out}: is there already, and is no model; name another file, or remove it")
+        raise TrnetError(f"--out {opts.out}: exists, and is no model; name another file, or remove it")
     try:
-        _pack(experiment, names, folds, opts)
+        for name in names:
+            _pack(experiment, best_run(experiment, experiment.runs([name], folds, opts.seeds)), opts)
     except TrnetError as error:
         if not opts.if_possible:
             raise
         print(f"not packed: {error}")
 
 
-def _pack(experiment: Experiment, names: list[str], folds: list[Fold], opts: Namespace) -> None:
-    for name in names:
-        fold, seed = best_run(experiment, name, folds, opts.seeds)
-        file = f"{name}_fold{fold.number}_seed{seed}.zip"
-        place = experiment.exp / experiment.config.frontend_name / file
-        path = opts.out or place
-        stamp = Stamp(place.parent, place.name, pack_inputs(experiment, name, fold, seed))
-        results = read_stamp(stamp.path).get("results")
-        if not opts.out and stamp.done() and place.is_file() and results == {file: file_digest(place)}:
-            print(f"{place}: up to date")
-        else:
-            packed = pack_run(experiment, name, fold, seed, path)
-            write_model(packed)
-            if not opts.out:
-                stamp.finish({file: file_digest(place)})
-            print(f"{path}: epoch {packed.about['epoch']}, validation UAR {packed.about['valid_uar']:.2f} %")
-        earlier = sorted(other.name for other in path.parent.glob(f"{name}_fold*_seed*.zip") if other != path)
-        if earlier:
-            print(f"{path.parent}: also holds what was packed earlier: {' '.join(earlier)}")
+def _pack(experiment: Experiment, run: RunSpec, opts: Namespace) -> None:
+    file = f"{run.system}_fold{run.fold.number}_seed{run.seed}.zip"
+    place = experiment.exp / experiment.config.frontend_name / file
+    path = opts.out or place
+    stamp = Stamp(place.parent, place.name, pack_inputs(experiment, run))
+    results = read_stamp(stamp.path).get("results")
+    if not opts.out and stamp.done() and place.is_file() and results == {file: file_digest(place)}:
+        print(f"{place}: up to date")
+    else:
+        packed = pack_run(experiment, run, path)
+        write_model(packed)
+        if not opts.out:
+            stamp.finish({file: file_digest(place)})
+        print(f"{path}: epoch {packed.about['epoch']}, validation UAR {packed.about['valid_uar']:.2f} %")
+    earlier = sorted(other.name for other in path.parent.glob(f"{run.system}_fold*_seed*.zip") if other != path)
+    if earlier:
+        print(f"{path.parent}: also holds what was packed earlier: {' '.join(earlier)}")
 
 
 if __name__ == "__main__":

@@ -11,19 +11,18 @@ from tqdm import tqdm
 from trnet.bin import option_types as types
 from trnet.bin.options import Parser, add_channel_option, add_device_option, add_pipes_option, make_parser
 from trnet.deploy.formats import FORMATS
-from trnet.deploy.inputs import recordings_of
-from trnet.deploy.model_path import FILE, PREFIX, locate
+from trnet.deploy.inputs import find_recordings
+from trnet.deploy.model_path import CARD, FILE, PREFIX, locate
 from trnet.deploy.onnx_predictor import OnnxPredictor, has_graphs, is_exported
-from trnet.deploy.sliding_window import Answering
+from trnet.deploy.sliding_window import SlidingWindowPredictor
 from trnet.utils.errors import TrnetError, one_line_errors, printable
 
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total_fmt} files [{elapsed}<{remaining}{postfix}]"
 
-CARD = "README.md"  # of a folder of trnet.bin.push
 MODEL_HELP = "a model file (of stage 7 or trnet.bin.pack), hf://org/name, or a folder of trnet.bin.export"
 ENGINE_HELP = (
-    "what computes: torch, to the last digit as stage 7 does; onnx, ONNX Runtime by the model's graphs, whose first "
-    "answer comes sooner; auto: onnx on the CPU where the model has graphs and onnxruntime is installed, else torch"
+    "torch: PyTorch, to the last digit as stage 7; onnx: ONNX Runtime by the model's graphs, whose first prediction "
+    "comes sooner; auto: onnx on the CPU where the model has graphs and onnxruntime is installed, else torch"
 )
 
 
@@ -36,13 +35,11 @@ def get_parser() -> Parser:
         nargs="*",
         help="audio files, folders (searched through), Kaldi lists (*.scp), or - for audio on standard input",
     )
-    parser.add_argument("--format", choices=("table", "jsonl", "csv"), default="table", help="what is written")
-    parser.add_argument("--windows", action="store_true", help="say what each window of a recording was taken for, too")
+    parser.add_argument("--format", choices=tuple(FORMATS), default="table", help="format of the output")
+    parser.add_argument("--windows", action="store_true", help="list the prediction of each window, too")
+    parser.add_argument("--window", type=types.amount(0, 1e9), help="seconds of a window (default: the longest)")
     parser.add_argument(
-        "--window", type=types.amount(0, 1e9), help="seconds of a window; the longest the model hears if not given"
-    )
-    parser.add_argument(
-        "--hop", type=types.amount(0, 1e9), help="seconds from one window to the next; --window if not given"
+        "--hop", type=types.amount(0, 1e9), help="seconds from one window to the next (default: --window)"
     )
     add_channel_option(parser)
     add_pipes_option(parser)
@@ -50,7 +47,7 @@ def get_parser() -> Parser:
         "--batch-size", type=types.count(1, 10_000), default=8, help="windows that are computed together"
     )
     parser.add_argument("--engine", choices=("auto", "torch", "onnx"), default="auto", help=ENGINE_HELP)
-    parser.add_argument("--trust", action="store_true", help="run a front-end whose code is not trnet's")
+    parser.add_argument("--trust", action="store_true", help="run code that is not trnet's: a front-end, a network")
     add_device_option(parser)
     return parser
 
@@ -58,11 +55,11 @@ def get_parser() -> Parser:
 def names_model(argument: str) -> bool:
     """Whether trnet-predict's first argument is a model: a zip, one of the hub, or a folder that holds one."""
     folder = Path(argument)
-    held = any((folder / name).is_file() for name in (FILE, CARD)) or is_exported(argument)
-    return argument.startswith(PREFIX) or folder.suffix == ".zip" or held
+    holds_one = any((folder / name).is_file() for name in (FILE, CARD)) or is_exported(argument)
+    return argument.startswith(PREFIX) or folder.suffix == ".zip" or holds_one
 
 
-def _predictor(model: str, engine: str, ngpu: int, trust: bool) -> Answering:
+def _predictor(model: str, engine: str, ngpu: int, trust: bool) -> SlidingWindowPredictor:
     if is_exported(model):
         if ngpu or engine == "torch":
             raise TrnetError(f"{model}: exported networks run on the CPU, by ONNX Runtime; name the packed model")
@@ -79,7 +76,7 @@ def _predictor(model: str, engine: str, ngpu: int, trust: bool) -> Answering:
 
 @one_line_errors
 def main(args: list[str] | None = None) -> int:
-    """Write what is said of each recording to stdout; what fails is one line on stderr, and the rest goes on.
+    """Write the prediction of each recording to stdout; what fails is one line on stderr, and the rest goes on.
 
     Returns: 0 if all went well, 1 if something failed.
     """
@@ -91,37 +88,37 @@ def main(args: list[str] | None = None) -> int:
     if not opts.audio:
         raise TrnetError(f"{opts.model}: no audio is named; name files, folders or lists behind the model, or -")
     predictor = _predictor(opts.model, opts.engine, opts.ngpu, opts.trust)
-    found = recordings_of(opts.audio, opts.channel, opts.allow_pipes)
+    found = find_recordings(opts.audio, opts.channel, opts.allow_pipes)
     recordings = [each for each in found if not isinstance(each, TrnetError)]
     width = max((len(printable(recording.name)) for recording in recordings), default=0)
-    lines = FORMATS[opts.format](predictor.classes, opts.windows, min(width, 60))
+    output = FORMATS[opts.format](predictor.classes, opts.windows, min(width, 60))
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may be no text
-    seconds, read, said, failed, started = 0.0, 0.0, 0, 0, time.monotonic()
+    seconds, read, done, failed, started = 0.0, 0.0, 0, 0, time.monotonic()
 
-    def heard(some: float, share: float) -> None:
+    def on_read(some: float, share: float) -> None:
         nonlocal seconds, read
         seconds, read = seconds + some, read + share
         bar.set_postfix_str(f"{seconds / 60:.1f} min of audio", refresh=False)
         progress()
 
     def progress() -> None:
-        bar.n = max(said, min(read, len(found)))
+        bar.n = max(done, min(read, len(found)))
         bar.update(0)
 
-    answers = predictor.answers(recordings, opts.window, opts.hop, opts.batch_size, heard)
+    predictions = predictor.predict(recordings, opts.window, opts.hop, opts.batch_size, on_read)
     with tqdm(total=len(found), desc="predict", bar_format=BAR, disable=None) as bar:
-        for line in lines.head():
+        for line in output.header():
             _print(bar, line)
         for each in found:
-            answer = each if isinstance(each, TrnetError) else next(answers)
-            if isinstance(answer, TrnetError):
+            prediction = each if isinstance(each, TrnetError) else next(predictions)
+            if isinstance(prediction, TrnetError):
                 failed += 1
-                bar.write(f"error: {printable(' '.join(str(answer).split()))}", file=sys.stderr)
+                bar.write(f"error: {printable(' '.join(str(prediction).split()))}", file=sys.stderr)
             else:
-                for line in lines.lines(answer):
+                for line in output.lines(prediction):
                     _print(bar, line)
-            said += 1
+            done += 1
             progress()
     spent = time.monotonic() - started
     factor = f", real-time factor {spent / seconds:.3f}" if seconds else ""

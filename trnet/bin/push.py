@@ -18,6 +18,7 @@ def get_parser() -> Parser:
     parser.add_argument(
         "--overwrite", action="store_true", help="replace a README.md or trnet.zip that push did not write"
     )
+    parser.add_argument("--trust", action="store_true", help="run code that is not trnet's: a front-end, a network")
     return parser
 
 
@@ -25,7 +26,7 @@ def get_parser() -> Parser:
 def main(args: list[str] | None = None) -> None:
     """Check the model, push it, say where it is."""
     opts = get_parser().parse_args(args)
-    model = read_pretrained(opts.model)
+    model = read_pretrained(opts.model, opts.trust)
     model.make_network()
     print(push(model, opts.where, opts.license, opts.private, opts.overwrite))
 

@@ -44,6 +44,11 @@ class Simulation(Section):
             raise problem("snrs", f"{twice[0]} dB is there twice; leave one out")
         return self
 
+    @property
+    def all_snrs(self) -> list[float]:
+        """SNRs that are simulated, dumped and scored, in dB."""
+        return [*self.snrs, *self.test_snrs]
+
 
 class Folds(Section):
     """Who is tested in a fold, and who validates it."""

@@ -1,12 +1,12 @@
-"""A front-end inside a packed model: its name, options and weights, or where the weights are to be had."""
+"""A front-end inside a packed model: its name, options and weights, or the package that holds the weights."""
 
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from trnet.deploy.archive import brief
-from trnet.deploy.metadata import COMPARED, check_section
+from trnet.deploy.archive import FRONTEND, brief
+from trnet.deploy.metadata import COMPARED, check_frontend
 from trnet.deploy.tensors import read_tensors, write_tensors
 from trnet.frontend import FRONTENDS, FrontEnd, build_frontend
 from trnet.frontend.own_code import named_in_errors
@@ -18,17 +18,18 @@ HARMLESS = ("none", "gtcrn", "cmgan", "dccrn", "dpt_fsnet", "nsnet2", "deepfilte
 
 
 def pack_frontend(frontend: FrontEnd) -> tuple[dict[str, Any], bytes | None]:
-    """What a model file says of a front-end, and its weights (safetensors) where they are put into the file.
+    """The section of a front-end in a model file, and its weights (safetensors) where they go into the file.
 
-    Raises: TrnetError for a front-end that reads audio from disk, or one of another toolkit with a local model.
+    Raises:
+        TrnetError: The front-end reads audio from disk, or is one of another toolkit with a local model.
     """
     if frontend.needs_ids:
-        raise TrnetError(f"front-end {frontend.name}: knows listed utterances only; a packed model hears any audio")
+        raise TrnetError(f"front-end {frontend.name}: knows listed utterances only; a packed model takes any audio")
     fingerprint = frontend.fingerprint()
     untrained = frontend.untrained_conf()
     if untrained is not None:
-        conf = {k: v for k, v in untrained.items() if k not in ("checkpoint", "init")}
-        section = {"conf": conf, "fingerprint": fingerprint, "weights": "frontend.safetensors"}
+        conf = {key: value for key, value in untrained.items() if key not in ("checkpoint", "init")}
+        section = {"conf": conf, "fingerprint": fingerprint, "weights": FRONTEND}
         return section, write_tensors(frontend.state_dict())
     paths = [frontend.conf[key] for key in frontend.path_options if frontend.conf.get(key) is not None]
     if any(Path(str(path)).exists() for path in paths):
@@ -43,18 +44,19 @@ def unpack_frontend(section: dict[str, Any], weights: bytes | None, name: str, t
     """The front-end, proven to be the one that was packed.
 
     Args:
-        section: as `pack_frontend` made it.
-        weights: likewise.
-        name: the model file, for errors.
-        trust: build a front-end whose code is not trnet's.
+        section: As `pack_frontend` returns it.
+        weights: Likewise.
+        name: The model file, for errors.
+        trust: Build a front-end whose code is not trnet's.
 
-    Raises: TrnetError if it cannot be built, needs trust, or is another than was packed.
+    Raises:
+        TrnetError: It cannot be built, needs trust, or is another than was packed.
     """
-    check_section(section, name)
-    said, conf = section["fingerprint"], dict(section["conf"])
-    kind = said["name"]
+    check_frontend(section, name)
+    packed, conf = section["fingerprint"], dict(section["conf"])
+    kind = packed["name"]
     if kind not in HARMLESS and not trust:
-        what = "a model of another toolkit" if kind in FRONTENDS else "a Python class of somebody's own"
+        what = "a model of another toolkit" if kind in FRONTENDS else "a Python class that is not trnet's own"
         raise TrnetError(
             f"{name}: its front-end {kind} is {what}, whose code would run; give --trust if you trust the model"
         )
@@ -72,15 +74,15 @@ def unpack_frontend(section: dict[str, Any], weights: bytes | None, name: str, t
             raise TrnetError(f"{name}: {section['weights']} does not fit {kind} ({faults}); pack it again")
         frontend = build_frontend(config)
         frontend.load_state_dict(state)
-        frontend.conf, frontend.checkpoint_sha256 = said["conf"], said["checkpoint_sha256"]
+        frontend.conf, frontend.checkpoint_sha256 = packed["conf"], packed["checkpoint_sha256"]
     else:
         frontend = build_frontend({"frontend": kind, "frontend_conf": conf})
-    with named_in_errors(kind, "say what it is"):
-        now = frontend.fingerprint()
-    if changed := [key for key in COMPARED if now[key] != said[key]]:
+    with named_in_errors(kind, "give its fingerprint"):
+        here = frontend.fingerprint()
+    if changed := [key for key in COMPARED if here[key] != packed[key]]:
         key = changed[0]
         raise TrnetError(
-            f"{name}: was packed with another front-end {kind} than is to be had here ({key} {brief(said[key])}, here "
-            f"{now[key]}); install what it names, or pack the model again"
+            f"{name}: was packed with another front-end {kind} than is installed here ({key} {brief(packed[key])}, "
+            f"here {here[key]}); install what it names, or pack the model again"
         )
     return frontend

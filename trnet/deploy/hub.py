@@ -1,83 +1,150 @@
 """Packed models in folders and on the Hugging Face hub: one layout for both, ``trnet.zip`` and a model card."""
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
 
 from trnet.deploy.archive import ABOUT, is_model
 from trnet.deploy.model_file import ModelFile, read_model
-from trnet.deploy.model_path import FILE, PREFIX, client, locate, repository, trouble
+from trnet.deploy.model_path import CARD, FILE, PREFIX, hub_error, load_hub, locate, parse_repo
 from trnet.utils.errors import TrnetError
 from trnet.utils.files import read_text, write_bytes
 
-CARD = "README.md"
 MARK = "<!-- written by trnet push; sha256 of the text above: "
-LARGEST_CARD = 1 << 20  # bytes
+MAX_CARD_BYTES = 1 << 20
+
+
+def read_pretrained(where: str | Path, trust: bool = False) -> ModelFile:
+    """The model at a place that `locate` knows; see `read_model`."""
+    return read_model(locate(where), trust)
 
 
 def push(
     model: ModelFile, where: str, license_id: str | None = None, private: bool = False, overwrite: bool = False
 ) -> str:
-    """Put a model and its card into a folder, or into a repository on the hub, which is made where it is missing.
+    """Put a model and its card into a folder, or into a repository on the hub, which is created where it is missing.
 
     Args:
-        model: a packed model.
-        where: a folder, or ``hf://org/name`` (log in first, by ``hf auth login``).
-        license_id: the hub's word for the licence that its training corpus and front-end leave you, e.g. ``cc-by-4.0``.
-        private: make a new repository private.
-        overwrite: replace files of a folder that were not written by this function, or changed since. (A repository
-            keeps what was there in its history.)
+        model: A packed model.
+        where: A folder, or ``hf://org/name`` (log in first: ``hf auth login``).
+        license_id: The hub's name of the licence that training corpus and front-end allow, e.g. ``cc-by-4.0``.
+        private: Make a new repository private.
+        overwrite: Replace files of a folder that this function did not write, or that were changed since. (A repository
+            keeps earlier files in its history.)
 
-    Returns: where it is now.
+    Returns: Where it is now.
 
-    Raises: TrnetError if it cannot be written there, or files are in the way.
+    Raises:
+        TrnetError: It cannot be written there, or another file would be lost.
     """
-    if not where.startswith(PREFIX):
+    to_hub = where.startswith(PREFIX)
+    if not to_hub:
         _check_folder(where, overwrite)
-    try:
-        text = card(model, where, license_id)
-    except (TypeError, KeyError, ValueError, AttributeError) as error:
-        raise TrnetError(f"{model.path}: {ABOUT} is damaged ({error!r}); pack the model again") from None
-    files = {FILE: model.path.read_bytes(), CARD: text.encode()}
-    if not where.startswith(PREFIX):
-        folder = Path(where)
+    files = {FILE: model.path.read_bytes(), CARD: card(model, where, license_id).encode()}
+    if not to_hub:
         for name, body in files.items():
-            write_bytes(folder / name, body)
-        return str(folder)
-    repo, revision = repository(where)
-    hub = client()
+            write_bytes(Path(where, name), body)
+        return str(Path(where))
+    repo, revision = parse_repo(where)
+    hub = load_hub()
     try:
         api = hub.HfApi()
         api.create_repo(repo, private=private, exist_ok=True)
         adds = [hub.CommitOperationAdd(path_in_repo=name, path_or_fileobj=body) for name, body in files.items()]
         done = api.create_commit(repo, adds, commit_message=f"{model.name} by trnet", revision=revision)
     except Exception as error:
-        raise trouble(where, error) from error
+        raise hub_error(where, error) from error
     return str(done.commit_url)
 
 
+def card(model: ModelFile, where: str, license_id: str | None = None) -> str:
+    """The model card: what it is, its training data, its scores, how to use it.
+
+    Raises:
+        TrnetError: ``about.json`` is damaged.
+    """
+    about = model.about
+    head: dict[str, object] = {"library_name": "trnet", "pipeline_tag": "audio-classification"}
+    head |= {"tags": ["speech-emotion-recognition", "trnet"]} | ({"license": license_id} if license_id else {})
+    with _damage_named(model):
+        lines = [
+            f"# {model.name}: emotions {', '.join(model.classes)}",
+            "",
+            f"Speech emotion recognition by trnet; front-end {model.frontend_name or 'none'}. Trained on "
+            f"{about.get('corpus')} (fold {about.get('fold')}, seed {about.get('seed')}, epoch {about.get('epoch')}), "
+            f"noise {about.get('train_noise') or 'none'}; validation UAR {_percent(about.get('valid_uar'))}.",
+            "",
+            caveat(model),
+            "",
+            "```bash",
+            f"trnet-predict {where} speech.wav",
+            "```",
+            "",
+            "```python",
+            f'trnet.Predictor.from_pretrained("{where}")(wav, rate)',
+            "```",
+        ]
+        if about.get("scores"):
+            lines += ["", f"Scores on the held-out speaker {about.get('test_speaker')}:", ""]
+            lines += ["| noise | SNR (dB) | utterances | UAR | WAR |", "|---|--:|--:|--:|--:|"]
+            for row in about["scores"]:
+                snr = "" if row["snr_db"] is None else f"{row['snr_db']:g}"
+                scores = f"{_percent(row['uar'])} | {_percent(row['war'])}"
+                lines.append(f"| {row['noise']} | {snr} | {row['n_utts']} | {scores} |")
+    return _marked(f"---\n{yaml.safe_dump(head, sort_keys=True)}---\n\n" + "\n".join(lines) + "\n\n")
+
+
+def caveat(model: ModelFile) -> str:
+    """The limits of a model, in two sentences.
+
+    Raises:
+        TrnetError: ``about.json`` is damaged.
+    """
+    with _damage_named(model):
+        return (
+            f"Limits: trained on one corpus ({model.about.get('corpus')}) and its {len(model.classes)} classes; mean "
+            f"recall (UAR) on validation speakers {_percent(model.about.get('valid_uar'))}, by chance "
+            f"{_percent(100 / len(model.classes))}. It may do worse on other languages, speakers and microphones: do "
+            "not base decisions about people on it."
+        )
+
+
+def _percent(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.1f} %"
+
+
+@contextmanager
+def _damage_named(model: ModelFile) -> Iterator[None]:
+    try:
+        yield
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        raise TrnetError(f"{model.path}: {ABOUT} is damaged ({error!r}); pack the model again") from None
+
+
 def _check_folder(where: str, overwrite: bool) -> None:
-    """Refuse a folder in which something would be lost, or where a model is hardly meant to go."""
-    folder, again = Path(where), "name a new folder, or give --overwrite"
+    """Refuse a folder in which something would be lost, or which is hardly meant for a model."""
+    folder, advice = Path(where), "name a new folder, or give --overwrite"
     if not where.strip():
         raise TrnetError(f"'{where}' names no folder; give a folder, or {PREFIX}org/name")
     if folder.exists() and not folder.is_dir():
         raise TrnetError(f"{folder}: is a file; name a folder")
     if overwrite or not folder.is_dir():
         return
-    strays = sorted(path.name for path in folder.iterdir() if path.name not in (FILE, CARD))
-    if strays and folder.samefile(Path.cwd()):
-        raise TrnetError(f"{where}: is the folder you are in, which holds {strays[0]} and more; {again}")
+    others = sorted(path.name for path in folder.iterdir() if path.name not in (FILE, CARD))
+    if others and folder.samefile(Path.cwd()):
+        raise TrnetError(f"{where}: is the working directory, which holds {others[0]} and more; {advice}")
     for path, is_ours in ((folder / FILE, is_model), (folder / CARD, _is_own_card)):
         if (path.exists() or path.is_symlink()) and not is_ours(path):
-            raise TrnetError(f"{path}: is there already, and not as trnet writes it; {again}")
+            raise TrnetError(f"{path}: exists, and trnet did not write it so; {advice}")
 
 
 def _is_own_card(path: Path) -> bool:
-    """Whether a card is as `card` wrote it, to the letter."""
+    """Whether a card is, to the letter, what `card` returned."""
     try:
-        text = read_text(path, LARGEST_CARD)
+        text = read_text(path, MAX_CARD_BYTES)
     except (TrnetError, OSError, UnicodeDecodeError):
         return False
     body, mark, _ = text.rpartition(MARK)
@@ -87,44 +154,3 @@ def _is_own_card(path: Path) -> bool:
 def _marked(body: str) -> str:
     """A card with a comment at its end, which is not shown, by which `_is_own_card` knows it."""
     return f"{body}{MARK}{hashlib.sha256(body.encode()).hexdigest()} -->\n"
-
-
-def card(model: ModelFile, where: str, license_id: str | None = None) -> str:
-    """The model card: what it is, what it was trained on, its scores, how to use it."""
-    about = model.about
-    head = {"library_name": "trnet", "pipeline_tag": "audio-classification"}
-    head |= {"tags": ["speech-emotion-recognition", "trnet"]} | ({"license": license_id} if license_id else {})
-    front_end = model.frontend["fingerprint"]["name"] if model.frontend else "none"
-    lines = [
-        f"# {model.name}: emotions {', '.join(model.classes)}",
-        "",
-        f"Speech emotion recognition by trnet; front-end {front_end}. Trained on {about.get('corpus')} (fold "
-        f"{about.get('fold')}, seed {about.get('seed')}, epoch {about.get('epoch')}), noise "
-        f"{about.get('train_noise') or 'none'}; validation UAR {_percent(about.get('valid_uar'))}.",
-        "",
-        "```bash",
-        f"trnet-predict {where} speech.wav",
-        "```",
-        "",
-        "```python",
-        f'trnet.Predictor.from_pretrained("{where}")(wav, rate)',
-        "```",
-    ]
-    if about.get("scores"):
-        lines += ["", f"Scores on the held-out speaker {about.get('test_speaker')}:", ""]
-        lines += ["| noise | SNR (dB) | utterances | UAR | WAR |", "|---|--:|--:|--:|--:|"]
-        for row in about["scores"]:
-            snr = "" if row["snr_db"] is None else f"{row['snr_db']:g}"
-            lines.append(
-                f"| {row['noise']} | {snr} | {row['n_utts']} | {_percent(row['uar'])} | {_percent(row['war'])} |"
-            )
-    return _marked(f"---\n{yaml.safe_dump(head, sort_keys=True)}---\n\n" + "\n".join(lines) + "\n\n")
-
-
-def _percent(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.1f} %"
-
-
-def read_pretrained(where: str | Path) -> ModelFile:
-    """`locate`, then `read_model`."""
-    return read_model(locate(where))

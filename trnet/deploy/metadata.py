@@ -1,97 +1,120 @@
-"""What a model file says of itself, checked without PyTorch, which answers by graphs do without."""
+"""The JSON of a model file, checked without PyTorch, which prediction by graphs does without."""
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trnet.config import Classifier, Config, Encoder, Features, Gate, Pooling, System, as_dict, build
-from trnet.deploy.archive import (
-    ABOUT,
-    FRONTEND,
-    GRAPH_CONFIG,
-    GRAPHS,
-    MODEL,
-    brief,
-    json_bytes,
-    origin_of,
-    read_json,
-)
+from trnet.config import ModelConfig, build
+from trnet.deploy.archive import ABOUT, FRONTEND, GRAPH_CONFIG, GRAPHS, MODEL, brief, origin_of, read_json
 from trnet.utils.errors import TrnetError
 
-SECTIONS = {"features": Features, "encoder": Encoder, "pooling": Pooling, "classifier": Classifier, "gate": Gate}
-LONGEST_S = 600
-LONGEST_NAME = 200  # characters
-KEYS = {"name", "system", "classes", "frontend", *SECTIONS}
+SECTIONS = tuple(ModelConfig.model_fields)
+KEYS = {"name", "classes", "frontend", *SECTIONS}
+EXTRACTOR = "extractor"  # key of the fingerprint of features that are not trnet's own
 FRONTEND_KEYS = {"conf", "fingerprint", "weights"}
 COMPARED = ("name", "revision", "sample_rate", "checkpoint_sha256", "weights_sha256", "package")
 """Of a front-end's fingerprint: what decides that it is the same."""
+MAX_WINDOW_S = 600
+MAX_NAME = 200  # characters
 
 
 @dataclass(frozen=True)
-class Description:
-    """The JSON of a model file; what the fields are is said at `ModelFile`."""
+class Metadata:
+    """The JSON of a model file.
+
+    config: None where it names classes that are not trnet's own, and the reader does not trust them. The other fields
+    are those of `ModelFile`.
+    """
 
     name: str
-    system: System
-    config: Config
+    config: ModelConfig | None
     classes: tuple[str, ...]
     frontend: dict[str, Any] | None
+    extractor: dict[str, Any] | None
     about: dict[str, Any]
+    foreign: tuple[str, ...]
 
 
-def describe(path: Path, entries: Mapping[str, bytes]) -> Description:
-    """Read the JSON entries, and hold them against each other.
+def read_metadata(path: Path, entries: Mapping[str, bytes], trust: bool = False) -> Metadata:
+    """Read the JSON entries, and check that they go together.
 
     Args:
-        path: the model file, for errors.
-        entries: what `read_entries` gave.
+        path: The model file, for errors.
+        entries: As `read_entries` returns them.
+        trust: Import the classes that are not trnet's own.
 
-    Raises: TrnetError for what is damaged or does not go together.
+    Raises:
+        TrnetError: Something is damaged, or does not go together.
     """
-    said, where = read_json(entries[MODEL], f"{path}: {MODEL}"), f"{path}: {MODEL}"
-    if set(said) != KEYS:
-        raise TrnetError(
-            f"{where}: missing or unknown {brief(', '.join(sorted(KEYS ^ set(said))))}; pack the model again"
-        )
+    model, where = read_json(entries[MODEL], f"{path}: {MODEL}"), f"{path}: {MODEL}"
+    if odd := KEYS ^ (set(model) - {EXTRACTOR}):
+        raise TrnetError(f"{where}: missing or unknown {brief(', '.join(sorted(odd)))}; pack the model again")
+    settings, classes, frontend = {key: model[key] for key in SECTIONS}, model["classes"], model["frontend"]
     try:
-        sections = {key: build(kind, said[key], key) for key, kind in SECTIONS.items()}
-        system = build(System, said["system"], "system")
-        too_long = sections["features"].span > LONGEST_S * sections["features"].sample_rate
-    except (TrnetError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
-        raise TrnetError(f"{where}: {brief(error)}") from None
-    if too_long:
-        raise TrnetError(f"{where}: hears more than {LONGEST_S} s at once; pack a model of less")
-    classes, frontend = said["classes"], said["frontend"]
-    if not (isinstance(classes, list) and all(map(_is_name, classes)) and len(classes) > 1):
-        raise TrnetError(f"{where}: 'classes' is no list of names; pack the model again")
-    if len(set(classes)) != len(classes) or not _is_name(said["name"]):
-        raise TrnetError(f"{where}: a class is listed twice, or 'name' is no name; pack the model again")
-    if (frontend is not None) != system.hears_front_end:
+        foreign = tuple(dict.fromkeys(_foreign(settings)))
+    except RecursionError:
+        raise TrnetError(f"{where}: is nested too deeply; pack the model again") from None
+    config = None if foreign and not trust else read_config(settings, where)
+    if not (isinstance(classes, list) and all(map(_is_name, classes)) and 1 < len(classes) == len(set(classes))):
+        raise TrnetError(f"{where}: 'classes' is no list of different names; pack the model again")
+    if not _is_name(model["name"]):
+        raise TrnetError(f"{where}: 'name' is no name; pack the model again")
+    if config is not None and (frontend is not None) != config.system.uses_frontend:
         raise TrnetError(f"{where}: system and front-end do not go together; pack the model again")
     if frontend is not None:
-        check_section(frontend, where)
+        check_frontend(frontend, where)
     if (FRONTEND in entries) != (frontend is not None and frontend["weights"] == FRONTEND):
         raise TrnetError(f"{path}: {FRONTEND} and {MODEL} do not agree; pack the model again")
+    _check_graphs(path, entries, model)
     about = read_json(entries[ABOUT], f"{path}: {ABOUT}")
-    described = Description(said["name"], system, Config(**sections), tuple(classes), frontend, about)
-    _check_graphs(path, entries, described)
-    return described
+    return Metadata(model["name"], config, tuple(classes), frontend, model.get(EXTRACTOR), about, foreign)
+
+
+def read_config(settings: Mapping[str, Any], where: str) -> ModelConfig:
+    """The configuration of a network.
+
+    Args:
+        settings: Its sections.
+        where: The file, for errors.
+
+    Raises:
+        TrnetError: An unknown key or a bad value.
+    """
+    try:
+        config = build(ModelConfig, settings)
+        too_long = config.features.span > MAX_WINDOW_S * config.features.sample_rate
+    except (TrnetError, ArithmeticError, RecursionError) as error:
+        raise TrnetError(f"{where}: {brief(error)}") from None
+    if too_long:
+        raise TrnetError(f"{where}: features: a window lasts more than {MAX_WINDOW_S} s; pack a model of shorter ones")
+    return config
+
+
+def _foreign(value: Any) -> Iterator[str]:
+    """The texts in plain values that name a class ``package.module:Class``, wherever they stand."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        for each in value:
+            yield from _foreign(each)
+    elif isinstance(value, str) and ":" in value:
+        yield value
 
 
 def _is_name(value: Any) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= LONGEST_NAME
+    return isinstance(value, str) and 0 < len(value) <= MAX_NAME
 
 
-def check_section(section: Any, name: str) -> None:
-    """Refuse what is not made as `pack_frontend` makes it.
+def check_frontend(section: Any, name: str) -> None:
+    """Refuse a front-end's section that `pack_frontend` did not make.
 
     Args:
-        section: what the model file says of its front-end.
-        name: what to call it in errors.
+        section: Of the model file.
+        name: For errors.
 
-    Raises: TrnetError.
+    Raises:
+        TrnetError: It is damaged.
     """
     ok = isinstance(section, dict) and set(section) == FRONTEND_KEYS
     ok = ok and isinstance(section["conf"], dict) and isinstance(section["fingerprint"], dict)
@@ -101,28 +124,25 @@ def check_section(section: Any, name: str) -> None:
         raise TrnetError(f"{name}: the front-end's section is damaged; pack the model again")
 
 
-def of_graphs(name: str, system: System, config: Config, classes: tuple[str, ...], frontend: str | None) -> dict:
-    """What ``config.json`` beside graphs says of the model; `frontend` is the name of it."""
+def graph_metadata(model: Mapping[str, Any]) -> dict[str, Any]:
+    """What ``config.json`` beside graphs has of ``model.json``."""
+    frontend = model["frontend"]
     return {
-        "name": name,
-        "input": system.input,
-        "classes": list(classes),
-        "features": as_dict(config.features),
-        "frontend": frontend,
+        "name": model["name"],
+        "input": model["system"].get("input"),
+        "classes": model["classes"],
+        "features": model["features"],
+        "frontend": None if frontend is None else frontend["fingerprint"]["name"],
     }
 
 
-def _check_graphs(path: Path, entries: Mapping[str, bytes], described: Description) -> None:
+def _check_graphs(path: Path, entries: Mapping[str, bytes], model: Mapping[str, Any]) -> None:
     """Graphs, where there are some, are of this model."""
     if not any(name.startswith(GRAPHS) for name in entries):
         return
     where = GRAPHS + GRAPH_CONFIG
-    said = read_json(entries.get(where, b"{}"), f"{path}: {where}")
-    if said.get("made_from") != origin_of(entries):
+    config = read_json(entries.get(where, b"{}"), f"{path}: {where}")
+    if config.get("made_from") != origin_of(entries):
         raise TrnetError(f"{path}: {GRAPHS} was made from other networks than the file holds; pack the model again")
-    section = described.frontend
-    frontend = None if section is None else section["fingerprint"]["name"]
-    wanted = of_graphs(described.name, described.system, described.config, described.classes, frontend)
-    differing = [key for key, value in json.loads(json_bytes(wanted)).items() if said.get(key) != value]
-    if differing:
+    if differing := [key for key, value in graph_metadata(model).items() if config.get(key) != value]:
         raise TrnetError(f"{path}: {where} and {MODEL} do not agree ({', '.join(differing)}); pack the model again")

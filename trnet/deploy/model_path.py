@@ -8,46 +8,49 @@ from trnet.utils.errors import TrnetError, missing_package
 
 PREFIX = "hf://"
 FILE = "trnet.zip"
+CARD = "README.md"
 
 
 def locate(where: str | Path) -> Path:
-    """The model file that a name stands for.
+    """The path of a model file, downloaded if it lies on the hub.
 
     Args:
-        where: a zip; a folder that holds ``trnet.zip``; or ``hf://org/name``, a repository on the hub, with ``@`` and a
-            branch, tag or commit where not the newest is meant.
+        where: A zip; a folder that holds ``trnet.zip``; or ``hf://org/name[@revision]``, a repository on the hub and
+            a branch, tag or commit of it (default: the newest).
 
-    Raises: TrnetError if it cannot be had, or the package huggingface_hub is not installed.
+    Raises:
+        TrnetError: There is none, it cannot be downloaded, or the package huggingface_hub is not installed.
     """
     if str(where).startswith(PREFIX):
-        repo, revision = repository(str(where))
-        hub = client()
+        repo, revision = parse_repo(str(where))
+        hub = load_hub()
         try:
             return Path(hub.hf_hub_download(repo, FILE, revision=revision))
         except Exception as error:  # the hub's own, and those of the network below it
-            raise trouble(str(where), error) from error
+            raise hub_error(str(where), error) from error
     path = Path(where)
     if path.is_dir() and not (path / FILE).is_file():
         raise TrnetError(f"{path}: holds no {FILE}; name a model file, or a folder that trnet.bin.push wrote")
     return path / FILE if path.is_dir() else path
 
 
-def repository(where: str) -> tuple[str, str | None]:
-    """Name and revision (None: the newest) of ``hf://org/name@revision``.
+def parse_repo(where: str) -> tuple[str, str | None]:
+    """Repository and revision (None: the newest) of ``hf://org/name[@revision]``.
 
-    Raises: TrnetError if it is not written so.
+    Raises:
+        TrnetError: It is written otherwise.
     """
     repo, _, revision = where.removeprefix(PREFIX).partition("@")
-    owner, slash, name = repo.partition("/")
-    if not (owner and slash and name) or "/" in name:
-        raise TrnetError(f"{where}: is not {PREFIX}org/name; write it so, with @revision behind it where you want one")
+    if repo.count("/") != 1 or not all(repo.split("/")):
+        raise TrnetError(f"{where}: is not {PREFIX}org/name[@revision]; write it so")
     return repo, revision or None
 
 
-def client() -> ModuleType:
+def load_hub() -> ModuleType:
     """The package huggingface_hub.
 
-    Raises: TrnetError if it is not installed.
+    Raises:
+        TrnetError: It is not installed.
     """
     try:
         return importlib.import_module("huggingface_hub")
@@ -55,7 +58,7 @@ def client() -> ModuleType:
         raise missing_package("huggingface_hub", "hub") from None
 
 
-def trouble(where: str, error: Exception) -> TrnetError:
-    """What went wrong with the hub, in one line."""
+def hub_error(where: str, error: Exception) -> TrnetError:
+    """A failed request to the hub, in one line."""
     reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-    return TrnetError(f"{where}: the hub says no ({reason}); check the name, the network and `hf auth whoami`")
+    return TrnetError(f"{where}: request to the hub failed ({reason}); check name, network and `hf auth whoami`")

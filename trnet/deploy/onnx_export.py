@@ -6,24 +6,29 @@ length of the example.
 """
 
 import hashlib
-import io
 import os
 import sys
+import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from trnet.config import Fbank
 from trnet.deploy.archive import FRONTEND_GRAPH, GRAPH_CONFIG, SER_GRAPH, json_bytes, origin_of
-from trnet.deploy.metadata import of_graphs
+from trnet.deploy.metadata import graph_metadata
 from trnet.deploy.model_file import ModelFile
 from trnet.deploy.onnx_frontends import graph_of
 from trnet.frontend import FrontEnd
+from trnet.model.batch import Batch
 from trnet.model.frames import ValidFrames
-from trnet.model.trnet import TRNet
+from trnet.model.snr_gate import SNRGate
 from trnet.utils.errors import TrnetError, first_line, missing_package
 
 FORMAT, VERSION = "trnet-onnx", 2
@@ -32,13 +37,7 @@ STDOUT = 1  # its file descriptor
 
 
 class WholeFrames(ValidFrames):
-    """The frames of a batch without padding: nothing to mask, so that no shape hangs on the data."""
-
-    @classmethod
-    def of(cls, x: Tensor) -> "WholeFrames":
-        """Those of x (B, T, F)."""
-        lengths = torch.full((x.shape[0],), x.shape[1], dtype=torch.long, device=x.device)
-        return cls(lengths, x.shape[1], x.device)
+    """The frames of a batch without padding: nothing to mask, so that no shape depends on the data."""
 
     @property
     def mask(self) -> Tensor:
@@ -62,34 +61,37 @@ class WholeFrames(ValidFrames):
         return rows.reshape(self.counts.shape[0], self.total, bins, rows.shape[1]).permute(0, 3, 1, 2)
 
 
-class BothInputs(nn.Module):
-    """TRNet: noisy and enhanced log-mels (B, T, F) to logits (B, classes) and c (B,)."""
+class WholeBatch(Batch):
+    """A batch of utterances of one length."""
 
-    def __init__(self, network: TRNet) -> None:
+    @cached_property
+    def frames(self) -> WholeFrames:
+        """All frames of its features."""
+        x = self.noisy if self.noisy is not None else self.enhanced
+        assert x is not None
+        return WholeFrames(self.lengths, x.shape[1], x.device)
+
+
+class SystemGraph(nn.Module):
+    """A system as a function of tensors: features (B, T, F) of each of its inputs to logits (B, classes) and, where it
+    has it, c (B,).
+    """
+
+    def __init__(self, system: nn.Module) -> None:
         super().__init__()
-        self.network = network
-        network.gate.returning = False  # forward it is the same, and ONNX has a name for it
+        self.system = system
+        self.inputs: Sequence[str] = system.inputs  # type: ignore[assignment]  # see trnet.model.systems.System
+        for module in system.modules():
+            if isinstance(module, SNRGate):
+                module.returning = False  # the same forward, and ONNX has a name for it
 
-    def forward(self, noisy: Tensor, enhanced: Tensor) -> tuple[Tensor, Tensor]:
-        """As above."""
-        frames = WholeFrames.of(noisy)
-        c, compensated = self.network.gate(noisy, enhanced, frames)
-        h = self.network.ser.represent(compensated, frames)
-        if self.network.bridge is not None:
-            h = self.network.bridge(h, c)
-        return self.network.ser.classifier(h), c
-
-
-class OneInput(nn.Module):
-    """A baseline: log-mels (B, T, F) to logits (B, classes)."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, features: Tensor) -> Tensor:
-        """As above."""
-        return self.network.classifier(self.network.represent(features, WholeFrames.of(features)))
+    def forward(self, *features: Tensor) -> tuple[Tensor, ...]:
+        """As above, in the order of `inputs`."""
+        size, frames = features[0].shape[:2]
+        lengths = torch.full((size,), frames, dtype=torch.long)
+        given: dict[str, Any] = dict(zip(self.inputs, features, strict=True))
+        output = self.system(WholeBatch((), lengths, torch.zeros_like(lengths), **given))
+        return (output.logits,) if output.c is None else (output.logits, output.c)
 
 
 class NoGraph(TrnetError):
@@ -100,24 +102,27 @@ def graphs_of(model: ModelFile, trust: bool = False) -> dict[str, bytes]:
     """``ser.onnx``, ``config.json`` and, where there is a graph of the front-end, ``frontend.onnx``.
 
     Raises:
-        NoGraph: ONNX cannot express one of the two.
+        NoGraph: ONNX cannot express one of the two, or the features are not log-mels.
         TrnetError: A package is missing, or the model does not fit together.
     """
     if find_spec("onnx") is None:
         raise missing_package("onnx", "export")
+    features = model.config.features
+    if not isinstance(features, Fbank):
+        raise NoGraph(f"ONNX graphs take log-mels (fbank), not {features.type}; use the packed model, by PyTorch")
     network, frontend = model.make_network(), model.make_frontend(trust)
-    kinds = ("noisy", "enhanced") if model.system.input == "both" else (model.system.input,)
-    example = tuple(torch.zeros(2, 61, model.config.features.num_mel_bins) for _ in kinds)
-    wrap, outputs = (BothInputs, ("logits", "c")) if model.system.input == "both" else (OneInput, ("logits",))
-    with _said_of(f"the network {type(network).__name__} of {model.name}"):
-        graphs = {SER_GRAPH: _graph(wrap(network), example, kinds, "frames", outputs, ())}
-    if (graph := frontend_graph(frontend, model.config.features.span)) is not None:
-        graphs[FRONTEND_GRAPH] = graph
-    name = None if frontend is None else frontend.name
+    with _reported(f"the network {type(network).__name__} of {model.name}"):
+        graph = SystemGraph(network)
+        example = tuple(torch.zeros(2, 61, features.num_mel_bins) for _ in graph.inputs)
+        with torch.no_grad():
+            outputs = ("logits", "c")[: len(graph(*example))]
+        graphs = {SER_GRAPH: _export(graph, example, tuple(graph.inputs), "frames", outputs)}
+    if (body := frontend_graph(frontend, features.span)) is not None:
+        graphs[FRONTEND_GRAPH] = body
     config = {
         "format": FORMAT,
         "version": VERSION,
-        **of_graphs(model.name, model.system, model.config, model.classes, name),
+        **graph_metadata(model.model_json()),
         "sha256": {name: hashlib.sha256(body).hexdigest() for name, body in graphs.items()},
         "made_from": origin_of(model.entries()),
     }
@@ -127,19 +132,22 @@ def graphs_of(model: ModelFile, trust: bool = False) -> dict[str, bytes]:
 def frontend_graph(frontend: FrontEnd | None, longest: int) -> bytes | None:
     """A front-end, ``wav`` (batch, samples) to ``enhanced`` (batch, samples); None where there is no graph for it.
 
-    `longest`: samples of the longest clip that it is to enhance.
+    Args:
+        frontend: Any; None: there is none.
+        longest: Samples of the longest clip that it is to enhance.
 
-    Raises: NoGraph if ONNX cannot express it.
+    Raises:
+        NoGraph: ONNX cannot express it.
     """
     module = graph_of(frontend, longest)
-    if module is None:
+    if frontend is None or module is None:
         return None
-    with _said_of(f"the front-end {frontend.name}"):
-        return _graph(module, (torch.zeros(2, 4111),), ("wav",), "samples", ("enhanced",), ("enhanced",))
+    with _reported(f"the front-end {frontend.name}"):
+        return _export(module, (torch.zeros(2, 4111),), ("wav",), "samples", ("enhanced",), lasting=("enhanced",))
 
 
 @contextmanager
-def _said_of(part: str) -> Iterator[None]:
+def _reported(part: str) -> Iterator[None]:
     """Turn whatever the exporter raises into one line about a part of the model."""
     try:
         yield
@@ -166,28 +174,33 @@ def _nothing_printed() -> Iterator[None]:
         os.close(kept)
 
 
-def _graph(
+def _export(
     module: nn.Module,
     example: tuple[Tensor, ...],
     inputs: tuple[str, ...],
     axis: str,
     outputs: tuple[str, ...],
-    lasting: tuple[str, ...],
+    lasting: tuple[str, ...] = (),
 ) -> bytes:
     """One network; every input and the outputs `lasting` have time, counted in `axis`, as their second axis."""
     axes = {name: {0: "batch", 1: axis} for name in (*inputs, *lasting)}
     axes |= {name: {0: "batch"} for name in outputs if name not in lasting}
-    file = io.BytesIO()
-    with warnings.catch_warnings(), torch.no_grad(), _nothing_printed():
+    with (
+        warnings.catch_warnings(),
+        torch.no_grad(),
+        _nothing_printed(),
+        tempfile.TemporaryDirectory() as folder,
+    ):
         warnings.simplefilter("ignore")  # of tracing: checked against the network by tests at several lengths
+        file = Path(folder, "graph.onnx")
         torch.onnx.export(
             module.eval(),
             example,
-            file,
+            str(file),
             input_names=list(inputs),
             output_names=list(outputs),
             dynamic_axes=axes,
             opset_version=OPSET,
             dynamo=False,
         )
-    return file.getvalue()
+        return file.read_bytes()

@@ -76,6 +76,16 @@ def length(wav: Tensor) -> Tensor:
     return torch.as_tensor(wav.shape[1])
 
 
+def indices(start: int | Tensor, end: Tensor) -> Tensor:
+    """``start .. end - 1``, which the exporter follows."""
+    return torch.arange(start, end)  # type: ignore[call-overload]  # numbers by its stub
+
+
+def padded(x: Tensor, before: int, behind: int | Tensor) -> Tensor:
+    """x with zeros at both ends of its last axis, as many as the exporter follows."""
+    return functional.pad(x, (before, behind))  # type: ignore[arg-type]  # numbers by its stub
+
+
 def product(real: Tensor, imag: Tensor, by_real: Tensor, by_imag: Tensor) -> tuple[Tensor, Tensor]:
     """Of two complex numbers."""
     return real * by_real - imag * by_imag, real * by_imag + imag * by_real
@@ -93,7 +103,7 @@ class GtcrnGraph(nn.Module):
         """(batch, samples) to the same shape."""
         samples, hop = length(wav), gtcrn.HOP
         scaled, gain = at_level(wav, self.level_dbfs)
-        index = torch.arange(-hop, ((samples + hop - 1) // hop + 1) * hop)
+        index = indices(-hop, ((samples + hop - 1) // hop + 1) * hop)
         real, imag = self.transform.analyse(scaled[:, mirrored(index, samples)])
         out = self.transform.synthesise(*product(real, imag, *self.network.mask(real, imag).unbind(1)))
         return out[:, hop : hop + samples] / gain
@@ -105,13 +115,13 @@ class DptFsnetGraph(nn.Module):
     def __init__(self, frontend: DptFsnetFrontEnd) -> None:
         super().__init__()
         self.network, self.level_dbfs = frontend.network, frontend.level_dbfs
-        self.transform = Transform(frontend.network.window, frontend.sizes.hop)
+        self.transform = Transform(frontend.network.window, frontend.network_config.hop)
 
     def forward(self, wav: Tensor) -> Tensor:
         """(batch, samples) to the same shape."""
         samples, half, hop = length(wav), self.transform.n_fft // 2, self.transform.hop
         scaled, gain = at_level(wav, self.level_dbfs)
-        real, imag = self.transform.analyse(functional.pad(scaled, (half, half + (-samples).remainder(hop))))
+        real, imag = self.transform.analyse(padded(scaled, half, half + (-samples).remainder(hop)))
         real, imag = real[..., 1:], imag[..., 1:]  # without 0 Hz
         out = product(real, imag, *self.network.mask_parts(real, imag))
         enhanced = self.transform.synthesise(*(functional.pad(part, (1, 0)) for part in out))
@@ -127,13 +137,13 @@ class DccrnGraph(nn.Module):
 
     def forward(self, wav: Tensor) -> Tensor:
         """(batch, samples) to the same shape."""
-        samples, sizes = length(wav), self.network.sizes
+        samples, config = length(wav), self.network.config
         scaled, gain = at_level(wav, self.level_dbfs)
-        before = sizes.window - sizes.hop if sizes.pad_ends else 0
-        hops = (2 * before + samples - sizes.window + sizes.hop - 1) // sizes.hop
-        total = sizes.window + hops.clamp_min(len(sizes.channels)) * sizes.hop
-        padded = functional.pad(scaled, (before, total - before - samples))
-        real, imag = (part[:, :-1] for part in self.network.encoder.filterbank.analyse_parts(padded))
+        before = config.window - config.hop if config.pad_ends else 0
+        hops = (2 * before + samples - config.window + config.hop - 1) // config.hop
+        total = config.window + hops.clamp_min(len(config.channels)) * config.hop
+        wav = padded(scaled, before, total - before - samples)
+        real, imag = (part[:, :-1] for part in self.network.encoder.filterbank.analyse_parts(wav))
         out = product(real, imag, *self.network.masker.parts(real, imag))
         enhanced = self.network.decoder.filterbank.synthesise_parts(*(functional.pad(p, (0, 0, 0, 1)) for p in out))
         return enhanced[:, before : before + samples] / gain
@@ -149,14 +159,14 @@ class CmganGraph(nn.Module):
         for name, layer in self.network.named_modules():
             if isinstance(layer, RelativeAttention):
                 mix = attend_by_bands if "time_conformer" in name else attend
-                layer.attend = partial(mix, layer.rel_pos_emb.weight)
+                layer.attend = partial(mix, layer.rel_pos_emb.weight)  # type: ignore[method-assign]
 
     def forward(self, wav: Tensor) -> Tensor:
         """(batch, samples) to the same shape."""
         samples, hop, half = length(wav), spectral.HOP, spectral.N_FFT // 2
         scaled, rms = spectral.unit_rms(wav)
         total = torch.maximum((samples + hop - 1) // hop * hop, torch.as_tensor(spectral.SHORTEST))
-        index = mirrored(torch.arange(-half, total + half), total).remainder(samples)
+        index = mirrored(indices(-half, total + half), total).remainder(samples)
         real, imag = self.transform.analyse(scaled[:, index])
         real, imag = self.network(spectral.compress_parts(real, imag))
         out = self.transform.synthesise(*spectral.decompress_parts(real, imag))
@@ -206,5 +216,5 @@ def graph_of(frontend: FrontEnd | None, longest: int) -> nn.Module | None:
     """
     if isinstance(frontend, CmganFrontEnd) and (longest > frontend.window or frontend.precision == "bf16"):
         return None
-    make = GRAPHS.get(type(frontend))
+    make = None if frontend is None else GRAPHS.get(type(frontend))
     return None if make is None else make(copy.deepcopy(frontend)).eval()

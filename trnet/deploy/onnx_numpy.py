@@ -4,10 +4,11 @@
     %(prog)s MODEL FILE...
 
 One JSON object a file on stdout, as `trnet-predict --format jsonl` writes them; what fails is one line on stderr, and
-the exit status is 1. Needs numpy, onnxruntime and soundfile, and nothing of trnet: this file can be copied elsewhere. A
-file is read as a whole: for hours of audio there is trnet-predict, which also notices more damage. Here a WAV that was
-cut short is, and a file that decodes to less than libsndfile says; not noticed are a cut file of another container,
-a second recording behind the first (of two files joined by cat), and a WAV header of a stream that states no length.
+the exit status is 1. Needs numpy, onnxruntime, soundfile, and soxr for files of another rate than the model's, and
+nothing of trnet: this file can be copied elsewhere. A file is read as a whole: for hours of audio there is
+trnet-predict, which also notices more damage. Here a WAV that was cut short is, and a file that decodes to less than
+libsndfile says; not noticed are a cut file of another container, a second recording behind the first (of two files
+joined by cat), and a WAV header of a stream that states no length.
 """
 
 import argparse
@@ -17,7 +18,9 @@ import math
 import os
 import sys
 import zipfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -29,7 +32,7 @@ CANNOT = tuple(
     getattr(states, name)
     for name in ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NotImplemented", "RuntimeException")
 )
-FEATURES = {
+FEATURES: dict[str, type | tuple[type, ...]] = {
     "sample_rate": int,
     "num_mel_bins": int,
     "max_frames": int,
@@ -52,27 +55,20 @@ class Unusable(Exception):
     """A file that cannot be predicted; its message says why."""
 
 
-def resample(wav, rates):
-    """(n,) at one of two rates, Hz, to the other by a Hann-windowed sinc of 6 zero crossings."""
-    common = math.gcd(*rates)
-    old, new = (rate // common for rate in rates)
+def resample(wav: np.ndarray, rates: tuple[int, int]) -> np.ndarray:
+    """(n,) at one of two rates, Hz, to the other: ceil(n * new / old) samples, as trnet-predict has them."""
+    old, new = rates
     if old == new:
         return wav
-    cutoff = min(old, new) * 0.99 / old  # of half the old rate
-    width = math.ceil(6 / cutoff)
-    taps = np.arange(-width, width + 2)
-    spans = np.lib.stride_tricks.sliding_window_view(np.pad(wav, (width, width + 1)).astype(np.float64), len(taps))
-    out = np.empty(math.ceil(new * len(wav) / old), np.float32)
-    size = max(1, min(2**15, 2**22 // len(taps)))  # of a block, so that memory is bounded at any rate
-    for start in range(0, len(out), size):
-        place = np.arange(start, min(start + size, len(out)), dtype=np.int64) * old
-        time = np.clip((taps - (place % new)[:, None] / new) * cutoff, -6, 6)
-        kernel = np.sinc(time) * np.cos(time * np.pi / 12) ** 2 * cutoff
-        out[start : start + size] = np.einsum("nt,nt->n", spans[place // new], kernel)
-    return out
+    try:
+        import soxr
+    except ImportError:
+        raise Unusable(f"is at {old} Hz, not {new}; install soxr (pip install soxr), or convert it") from None
+    padded = np.pad(wav, (0, math.ceil(old / new) + 1))  # soxr alone rounds the length
+    return soxr.resample(padded, old, new, quality="HQ")[: -(-len(wav) * new // old)]
 
 
-def frame_window(kind, size):
+def frame_window(kind: str, size: int) -> np.ndarray:
     """Kaldi's window of a frame, (size,)."""
     angle = 2 * np.pi * np.arange(size) / (size - 1)
     hann = 0.5 - 0.5 * np.cos(angle)
@@ -85,21 +81,22 @@ def frame_window(kind, size):
     }[kind]
 
 
-def mel_bank(conf, n_fft):
+def mel_bank(conf: Mapping[str, Any], n_fft: int) -> np.ndarray:
     """Triangles even on the mel scale, (mels, n_fft / 2 + 1)."""
 
-    def mel(hertz):
-        return 1127 * np.log(1 + np.asarray(hertz) / 700)
+    def mel(hertz: Any) -> Any:
+        return 1127 * np.log(1 + hertz / 700)
 
     rate = conf["sample_rate"]
-    edges = np.linspace(*mel([conf["low_freq"], conf["high_freq"] or rate / 2]), conf["num_mel_bins"] + 2)[:, None]
+    low, high = mel(conf["low_freq"]), mel(conf["high_freq"] or rate / 2)
+    edges = np.linspace(low, high, conf["num_mel_bins"] + 2)[:, None]
     place = mel(np.arange(n_fft // 2) * rate / n_fft)[None, :]
     rising = (place - edges[:-2]) / (edges[1:-1] - edges[:-2])
     falling = (edges[2:] - place) / (edges[2:] - edges[1:-1])
     return np.pad(np.maximum(0, np.minimum(rising, falling)), ((0, 0), (0, 1)))  # nothing at half the rate
 
 
-def log_mels(wav, conf):
+def log_mels(wav: np.ndarray, conf: Mapping[str, Any]) -> np.ndarray:
     """Kaldi's log mel filter banks without dither, (frames, mels) float32, of samples (n,) in [-1, 1]."""
     size = round(conf["frame_length"] * conf["sample_rate"] / 1000)
     shift = round(conf["frame_shift"] * conf["sample_rate"] / 1000)
@@ -114,7 +111,7 @@ def log_mels(wav, conf):
     return np.log(np.maximum(power @ mel_bank(conf, n_fft).T, FLOOR)).astype(np.float32)
 
 
-def read_mono(file):
+def read_mono(file: Path) -> tuple[np.ndarray, int]:
     """Samples (n,), the mean of all channels, and their rate in Hz."""
     if not file.is_file():
         raise Unusable("is no regular file" if file.exists() else "no such file")
@@ -137,7 +134,7 @@ def read_mono(file):
     return mono, rate
 
 
-def is_cut_wav(file):
+def is_cut_wav(file: Path) -> bool:
     """Whether a RIFF WAV holds less than its header states; lengths of 2 GiB and more are those of streams."""
     size = file.stat().st_size
     with open(file, "rb") as stream:
@@ -153,7 +150,7 @@ def is_cut_wav(file):
 class Model:
     """The exported networks and their settings."""
 
-    def __init__(self, read, where, again="export the model again"):
+    def __init__(self, read: Callable[[str], bytes], where: str, again: str = "export the model again") -> None:
         """read(name) gives the bytes of a file, which errors call `where` + name; `again` is what they advise."""
         self.read, self.where, self.again = read, where, again
         try:
@@ -177,7 +174,7 @@ class Model:
             raise Unusable(f"{where}config.json: lists {len(self.classes)} classes for {logits} logits; {again}")
 
     @classmethod
-    def of(cls, path):
+    def of(cls, path: Path) -> "Model":
         """Of a folder that was exported, or of a packed model with graphs."""
         if path.is_dir():
             return cls(lambda name: _regular(path / name).read_bytes(), f"{path}/")
@@ -200,7 +197,7 @@ class Model:
             raise Unusable(f"{path}: was packed without graphs; {advice}")
         return cls(files.__getitem__, f"{path}: onnx/", "fetch or pack the model again")
 
-    def session(self, name):
+    def session(self, name: str) -> onnxruntime.InferenceSession:
         """A network, if it is the one that was exported with config.json, and holds all its weights itself."""
         graph = self.read(name)
         if hashlib.sha256(graph).hexdigest() != self.conf["sha256"][name]:
@@ -209,53 +206,52 @@ class Model:
             raise Unusable(f"{self.where}{name}: has weights in other files; {self.again}")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1  # more spin while they wait, and take the cores from NumPy
-        options.log_severity_level = 4  # what goes wrong is said once, by us
+        options.log_severity_level = 4  # errors are reported once, by this file
         try:
             return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         except CANNOT as error:
             raise Unusable(f"{self.where}{name}: {_line(error)}; {self.again}") from None
 
-    def window(self, wav):
+    def window(self, wav: np.ndarray) -> tuple[np.ndarray, float | None]:
         """Probabilities (classes,) and c (None where the system has none) of samples (n,) of one window."""
         try:
             return self._window(wav)
         except (*CANNOT, ArithmeticError, LookupError, TypeError, ValueError) as error:
             raise Unusable(f"the graphs cannot compute it ({_line(error)})") from None
 
-    def _window(self, wav):
+    def _window(self, wav: np.ndarray) -> tuple[np.ndarray, float | None]:
         span = self.span()
         if self.features["pad"] == "repeat" and len(wav) < span:
             wav = np.resize(wav, span)
-        heard = {}
+        inputs = {}
         for name in (given.name for given in self.ser.get_inputs()):
             clip = wav
             if name == "enhanced" and self.network is not None:
                 peak = max(1.0, float(np.abs(wav).max()))
                 clip = self.network.run(None, {"wav": (wav / peak)[None]})[0][0] * peak
-            heard[name] = log_mels(clip, self.features)[None]
-        logits, *c = self.ser.run(None, heard)
+            inputs[name] = log_mels(clip, self.features)[None]
+        logits, *c = self.ser.run(None, inputs)
         odds = np.exp(logits[0] - logits[0].max())
         return odds / odds.sum(), float(c[0][0]) if c else None
 
-    def span(self):
+    def span(self) -> int:
         """Samples of the longest window."""
         per_ms = self.features["sample_rate"] / 1000
         shift = round(self.features["frame_shift"] * per_ms)
         return round(self.features["frame_length"] * per_ms) + (self.features["max_frames"] - 1) * shift
 
-    def predict(self, file):
-        """What is said of a file: the mean over its windows, the last of them moved back, silent ones left out."""
+    def predict(self, file: str) -> dict[str, Any]:
+        """The prediction of a file: the mean over its windows, the last of them moved back, silent ones left out."""
         samples, rate = read_mono(Path(file))
         wav, span = resample(samples, (rate, self.features["sample_rate"])), self.span()
         starts = [*range(0, max(1, len(wav) - span), span), max(0, len(wav) - span)]
         pieces = [wav[start : start + span] for start in dict.fromkeys(starts)]
-        said = [
-            self.window(piece) for piece in pieces if np.sqrt(np.mean(piece.astype(np.float64) ** 2)) >= SILENCE_RMS
-        ]
-        if not said:
+        loud = [piece for piece in pieces if np.sqrt(np.mean(piece.astype(np.float64) ** 2)) >= SILENCE_RMS]
+        if not loud:
             raise Unusable("is silent from beginning to end")
-        probs = np.mean([row for row, _ in said], axis=0)
-        classes, c = self.classes, None if said[0][1] is None else float(np.mean([c for _, c in said]))
+        rows, cs = zip(*map(self.window, loud), strict=True)
+        probs, classes = np.mean(rows, axis=0), self.classes
+        c = None if cs[0] is None else float(np.mean(cs))
         return {
             "file": str(file),
             "seconds": round(len(wav) / self.features["sample_rate"], 6),
@@ -265,20 +261,20 @@ class Model:
         }
 
 
-def _regular(path):
+def _regular(path: Path) -> Path:
     """The path, if no pipe or device is there, which might never end."""
     if path.exists() and not path.is_file():
         raise OSError("is no regular file")
     return path
 
 
-def _line(error):
-    """What an exception says, in a line."""
+def _line(error: Exception) -> str:
+    """The message of an exception, in a line."""
     return " ".join(str(error).split())[:200]
 
 
-def main(args=None):
-    """Write what is said of each file; 1 if something failed."""
+def main(args: list[str] | None = None) -> int:
+    """Write the prediction of each file; 1 if something failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "model", type=Path, help="a folder of python -m trnet.bin.export, or a packed model with graphs"

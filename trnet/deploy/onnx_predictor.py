@@ -3,19 +3,18 @@
 import os
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from trnet.config import Features, build_value
+from trnet.config import Fbank, build
 from trnet.deploy.archive import DAMAGED, GRAPHS, SER_GRAPH, read_entries
-from trnet.deploy.metadata import describe
-from trnet.deploy.sliding_window import Answering, Said
+from trnet.deploy.metadata import read_metadata
+from trnet.deploy.sliding_window import SlidingWindowPredictor, WindowScores
 from trnet.utils.errors import TrnetError
 from trnet.utils.files import is_regular
 
-AGAIN = "pack the model again, or give --engine torch"
+ADVICE = "pack the model again, or give --engine torch"
 
 
 def is_exported(path: str | Path) -> bool:
@@ -34,14 +33,15 @@ def has_graphs(path: Path) -> bool:
         return False
 
 
-class OnnxPredictor(Answering):
-    """The networks of an exported folder, or the graphs of a model file; the answers are a `Predictor`'s to 3e-4."""
+class OnnxPredictor(SlidingWindowPredictor):
+    """The networks of an exported folder, or the graphs of a model file; predictions are a `Predictor`'s to 3e-4."""
 
     def __init__(self, path: str | Path) -> None:
         """Load them.
 
-        Raises: TrnetError if ONNX Runtime is missing, what `path` names is of another version or damaged, or the model
-            file has no graphs.
+        Raises:
+            TrnetError: ONNX Runtime is missing, `path` is of another version or damaged, or the model file has no
+                graphs.
         """
         try:
             from trnet.deploy import onnx_numpy  # here, as ONNX Runtime may be missing
@@ -53,27 +53,28 @@ class OnnxPredictor(Answering):
                 self.model = onnx_numpy.Model.of(path)
             else:
                 entries = read_entries(path)
-                describe(path, entries)
+                read_metadata(path, entries)
                 if GRAPHS + SER_GRAPH not in entries:
                     raise TrnetError(f"{path}: was packed without graphs; give --engine torch, or export it")
-                self.model = onnx_numpy.Model(lambda name: entries[GRAPHS + name], f"{path}: {GRAPHS}", AGAIN)
-            features = build_value(Features, self.model.features, "features")
+                self.model = onnx_numpy.Model(lambda name: entries[GRAPHS + name], f"{path}: {GRAPHS}", ADVICE)
         except onnx_numpy.Unusable as error:
             raise TrnetError(str(error)) from None
-        except (TypeError, ValueError) as error:
+        try:
+            features = build(Fbank, self.model.features, "features")
+        except TrnetError as error:
             raise TrnetError(f"{self.model.where}config.json: is damaged ({error}); export the model again") from None
-        super().__init__(features, self.model.classes, lambda *rates: partial(onnx_numpy.resample, rates=rates))
+        super().__init__(features, self.model.classes, features.num_frames)
         self._cores, self._unusable = ThreadPoolExecutor(os.cpu_count()), onnx_numpy.Unusable
 
-    def say(self, clips: list[np.ndarray], names: list[str]) -> list[Said]:
-        """What is said of windows, each by one core; see :meth:`Answering.say`."""
-        return list(self._cores.map(self._say, clips, names))
+    def score_windows(self, clips: list[np.ndarray], names: list[str]) -> list[WindowScores]:
+        """Each window by one core; see :meth:`SlidingWindowPredictor.score_windows`."""
+        return list(self._cores.map(self._score_window, clips, names))
 
-    def _say(self, clip: np.ndarray, name: str) -> Said:
+    def _score_window(self, clip: np.ndarray, name: str) -> WindowScores:
         try:
-            said = Said(*self.model.window(clip))
+            scores = WindowScores(*self.model.window(clip))
         except self._unusable as error:
             raise TrnetError(f"{name}: {error}; use the packed model, by PyTorch") from None
-        if not np.isfinite(said.probs).all():
+        if not np.isfinite(scores.probs).all():
             raise TrnetError(f"{name}: scores are not finite")
-        return said
+        return scores

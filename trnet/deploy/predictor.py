@@ -1,59 +1,80 @@
 """A packed model as a function: audio in, emotion, probabilities and c out."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from trnet.audio.crop import crop, num_frames
+from trnet.audio.crop import crop
+from trnet.config import Fbank, Features
 from trnet.deploy.hub import read_pretrained
 from trnet.deploy.model_file import ModelFile
-from trnet.deploy.sliding_window import Answering, Said
+from trnet.deploy.sliding_window import SlidingWindowPredictor, WindowScores
+from trnet.features import Extractor, make_extractor
 from trnet.features.archive import as_archived
-from trnet.features.fbank import fbank
+from trnet.features.cache import pad
 from trnet.frontend.clips import enhance_clips
-from trnet.model.batch import Batch, pad
-from trnet.train.forward import Output, run_model
+from trnet.model.batch import Batch, Output
 from trnet.utils.device import gpu
-from trnet.utils.errors import TrnetError
+from trnet.utils.errors import TrnetError, first_line
+
+MELS = "_mels"  # suffix of a batch's fields for the gate, where the features are no log-mels
 
 
 @dataclass(frozen=True)
-class Heard:
-    """What the network heard and said of a batch.
-
-    lengths: frames of each. noisy, enhanced: (B, T, F) log-mels or None. output: of the network. probs: (B, classes).
+class Inference:
+    """Windows that went through the network: enhanced samples (n_i,) of each (none without a front-end), the batch of
+    their features, the network's output, probabilities (B, classes).
     """
 
-    lengths: list[int]
-    noisy: np.ndarray | None
-    enhanced: np.ndarray | None
+    enhanced_clips: list[np.ndarray]
+    batch: Batch
     output: Output
     probs: np.ndarray
 
+    def scores(self) -> list[WindowScores]:
+        """Probabilities and c of each window."""
+        cs = [None] * len(self.probs) if self.output.c is None else self.output.c.cpu().tolist()
+        return [WindowScores(probs, c) for probs, c in zip(self.probs, cs, strict=True)]
 
-class Predictor(Answering):
+    def matrix(self, kind: str) -> np.ndarray | None:
+        """Features (frames, dim) of the first window: `noisy`, `enhanced` or `compensated`; None without such."""
+        found: Tensor | None = getattr(self.output if kind == "compensated" else self.batch, kind)
+        return None if found is None else found[0, : int(self.batch.lengths[0])].float().cpu().numpy()
+
+
+class Predictor(SlidingWindowPredictor):
     """A trained system with its front-end, by PyTorch."""
 
     def __init__(self, model: ModelFile, ngpu: int = 0, trust: bool = False) -> None:
         """Build network and front-end.
 
         Args:
-            model: what `read_model` gave.
+            model: As `read_model` returns it.
             ngpu: 0: CPU; 1: GPU.
-            trust: build a front-end whose code is not trnet's.
+            trust: Run code that is not trnet's.
 
-        Raises: TrnetError if a part does not fit, or there is no GPU.
+        Raises:
+            TrnetError: A part does not fit, or there is no GPU.
         """
         if ngpu not in (0, 1):
             raise TrnetError(f"--ngpu {ngpu}: give 0 for the CPU, 1 for a GPU")
         if ngpu and not torch.cuda.is_available():
             raise TrnetError(f"--ngpu {ngpu}: PyTorch sees no GPU here; use --ngpu 0")
         self.device = gpu() if ngpu else torch.device("cpu")
-        super().__init__(model.config.features, model.classes)
+        extractor = model.make_extractor()
+        super().__init__(model.config.features, model.classes, extractor.num_frames)
         self.model = model
         self.network = model.make_network().to(self.device)
+        self.inputs: tuple[str, ...] = self.network.inputs  # type: ignore[assignment]  # see trnet.model.systems.System
+        self._extractors: list[tuple[str, Fbank | Features, Extractor]] = [("", model.config.features, extractor)]
+        if (mels := model.config.gate_features) is not None:
+            self._extractors.append((MELS, mels, make_extractor(mels)))
         frontend = model.make_frontend(trust)
         self.frontend = None if frontend is None else frontend.to(self.device)
 
@@ -62,42 +83,56 @@ class Predictor(Answering):
         """The predictor of a model file.
 
         Args:
-            path: a zip that trnet packed, a folder with ``trnet.zip`` in it, or ``hf://org/name[@revision]``.
+            path: A zip that trnet packed, a folder with ``trnet.zip`` in it, or ``hf://org/name[@revision]``.
             ngpu: 0: CPU; 1: GPU.
-            trust: build a front-end whose code is not trnet's.
+            trust: Run code that is not trnet's.
 
-        Raises: TrnetError in one line if it cannot be had.
+        Raises:
+            TrnetError: There is no such model, or it cannot be used.
         """
-        return cls(read_pretrained(path), ngpu, trust)
+        return cls(read_pretrained(path, trust), ngpu, trust)
 
-    def say(self, clips: list[np.ndarray], names: list[str]) -> list[Said]:
-        """What is said of windows; see :meth:`Answering.say`."""
-        heard = self.hear(clips, names)
-        cs = [None] * len(clips) if heard.output.c is None else heard.output.c.cpu().tolist()
-        return [Said(probs, c) for probs, c in zip(heard.probs, cs, strict=True)]
+    def score_windows(self, clips: list[np.ndarray], names: list[str]) -> list[WindowScores]:
+        """See :meth:`SlidingWindowPredictor.score_windows`."""
+        return self.infer(clips, names).scores()
 
-    def hear(self, clips: list[np.ndarray], names: list[str]) -> Heard:
+    def infer(self, clips: list[np.ndarray], names: list[str]) -> Inference:
         """Enhance and recognise clips (n_i,) at the features' rate, none longer than a window, as stages 3, 4, 7 do.
 
-        Raises: TrnetError if the front-end fails on one, or what comes out is not finite.
+        Raises:
+            TrnetError: The front-end or a class that is not trnet's own fails, or a score is not finite.
         """
         clips = [crop(clip, self.features.span, self.features.pad) for clip in clips]
-        system, stacks = self.model.system, {}
-        if system.input in ("noisy", "both"):
-            stacks["noisy"] = [self._log_mels(clip) for clip in clips]
-        if self.frontend is not None:
-            stacks["enhanced"] = [self._log_mels(clip) for clip in enhance_clips(self.frontend, clips, names)]
-        lengths = [num_frames(len(clip), self.features) for clip in clips]
-        padded = {kind: pad(matrices) for kind, matrices in stacks.items()}
-        batch = Batch((), torch.tensor(lengths), torch.zeros(len(clips), dtype=torch.long), **padded)
-        with torch.inference_mode():
-            output = run_model(self.network, system, batch.to(self.device))
+        enhanced = [] if self.frontend is None else enhance_clips(self.frontend, clips, names)
+        given = {"noisy": clips, "enhanced": enhanced}
+        stacks: dict[str, Any] = {}
+        lengths: dict[str, Tensor] = {}
+        for kind in self.inputs:
+            for suffix, features, extractor in self._extractors:
+                with self._foreign_errors(), torch.inference_mode():
+                    found = [extractor(torch.from_numpy(clip)).numpy() for clip in given[kind]]
+                matrices = [as_archived(matrix, features) for matrix in found]
+                stacks[kind + suffix] = pad(matrices)
+                lengths[suffix] = torch.tensor([len(matrix) for matrix in matrices])
+        labels = torch.zeros(len(clips), dtype=torch.long)
+        batch = Batch((), lengths[""], labels, mel_lengths=lengths.get(MELS), **stacks)
+        with self._foreign_errors(), torch.inference_mode():
+            output = self.network(batch.to(self.device))
             probs = torch.softmax(output.logits.float(), dim=1).cpu().numpy()
         for name, row in zip(names, probs, strict=True):
             if not np.isfinite(row).all():
                 raise TrnetError(f"{name}: scores are not finite")
-        arrays = {kind: padded[kind].numpy() if kind in padded else None for kind in ("noisy", "enhanced")}
-        return Heard(lengths, arrays["noisy"], arrays["enhanced"], output, probs)
+        return Inference(enhanced, batch, output, probs)
 
-    def _log_mels(self, clip: np.ndarray) -> np.ndarray:
-        return as_archived(fbank(torch.from_numpy(clip), self.features).numpy(), self.features)
+    @contextmanager
+    def _foreign_errors(self) -> Iterator[None]:
+        """Turn what classes that are not trnet's own raise into one line that names them."""
+        try:
+            yield
+        except (TrnetError, OSError, MemoryError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:
+            if not (foreign := self.model.config.own_classes):
+                raise
+            what = f"{type(error).__name__}: {first_line(error)}"
+            raise TrnetError(f"{', '.join(foreign)}: raised {what}; mend the class") from error

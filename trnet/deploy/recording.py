@@ -1,7 +1,7 @@
-"""Recordings of any length, rate and channel count, read a second at a time and cut into windows.
+"""Recordings of any length, rate and channel count, read a block at a time and cut into windows.
 
-The rules are those of `trnet.audio.reading`: channels are averaged, other sampling rates resampled; what comes out is
-what `trnet.audio.reading.read_audio` gives for the whole file, piece by piece.
+The rules are those of `trnet.audio.reading`: channels are averaged, other sampling rates resampled; the windows hold
+the samples that `trnet.audio.reading.read_audio` gives for the whole file.
 """
 
 import math
@@ -11,77 +11,80 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
 from trnet.audio.decoding import BLOCK, Mix, check_rate, finite, open_sound
 from trnet.audio.pipes import piped
-from trnet.audio.reading import filter_width, resampler
+from trnet.audio.resampling import Resampler
 from trnet.utils.errors import TrnetError
 
-Resampler = Callable[[int, int], Callable[[np.ndarray], np.ndarray]]
-Blocks = tuple[int, float | None, Iterable[np.ndarray]]
+
+class Stream(NamedTuple):
+    """An opened recording: its own rate in Hz, length in seconds (None: unknown), mono blocks (n,) float32."""
+
+    rate: int
+    seconds: float | None
+    blocks: Iterable[np.ndarray]
 
 
 @dataclass(frozen=True)
 class Recording:
-    """Something to predict: what to call it, and its audio.
-
-    blocks: gives its own rate in Hz, its length in seconds (None: unknown) and its mono samples, a block at a time.
-    """
+    """An input of prediction: its name in the output, and a function that opens it."""
 
     name: str
-    blocks: Callable[[], Blocks]
+    open: Callable[[], Stream]
 
 
 @dataclass(frozen=True)
-class Piece:
-    """Samples (n,) float32 of a recording from a place on, in samples."""
+class Window:
+    """Samples (n,) float32 of a recording; `start`: the place of the first of them."""
 
     start: int
     samples: np.ndarray
 
 
-def of_file(path: Path, name: str | None = None, channel: int | None = None) -> Recording:
-    """The recording in a file of any kind that libsndfile reads; `channel`: which one, None: the mean of all."""
+def from_file(path: Path, name: str | None = None, channel: int | None = None) -> Recording:
+    """The recording in a file that libsndfile reads; `channel`: from 0; None: the mean of all."""
     name = str(path) if name is None else name
-    where = name if name == str(path) else f"{name}: {path}"
+    where = name if name in (str(path), path.name) else f"{name}: {path}"
     return Recording(name, lambda: _decoded(path, where, channel))
 
 
-def of_stdin(channel: int | None = None) -> Recording:
-    """The recording on standard input; it is put into a temporary file, as decoders seek."""
+def from_stdin(channel: int | None = None) -> Recording:
+    """The recording on standard input, which is copied into a temporary file, as decoders seek."""
 
-    def blocks() -> Blocks:
+    def opened() -> Stream:
         if sys.stdin is None:
             raise TrnetError("standard input: is closed")
-        spool = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as the blocks are read)
+        spool = tempfile.TemporaryFile()  # noqa: SIM115 (closed behind the last block)
         shutil.copyfileobj(sys.stdin.buffer, spool)
         return _decoded(spool, "standard input", channel)
 
-    return Recording("-", blocks)
+    return Recording("-", opened)
 
 
-def of_command(command: str, name: str, channel: int | None = None) -> Recording:
-    """What the programs of a Kaldi list's entry ``command |`` write; they run when it is read."""
-
-    def blocks() -> Blocks:
-        return _decoded(piped(command, name), name, channel)
-
-    return Recording(name, blocks)
+def from_command(command: str, name: str, channel: int | None = None) -> Recording:
+    """The output of a wav.scp entry ``command |``, which runs when the recording is opened."""
+    return Recording(name, lambda: _decoded(piped(command, name), name, channel))
 
 
-def of_samples(wav: Any, rate: int, name: str = "wav", channel: int | None = None) -> Recording:
-    """The recording in an array: (n,), or two-dimensional with the shorter axis for the channels.
+def from_samples(wav: Any, rate: int, name: str = "wav", channel: int | None = None) -> Recording:
+    """The recording in an array.
 
-    Floats are in [-1, 1], integers of their type's full scale. `channel`: which one, None: the mean of all.
+    Args:
+        wav: (samples,), or two axes of which the shorter is the channels; floats in [-1, 1], or signed integers.
+        rate: Hz.
+        name: For errors.
+        channel: From 0; None: the mean of all.
 
-    Raises: TrnetError for another shape or type, or a rate that no recording has.
+    Raises:
+        TrnetError: Another shape or type, or an impossible rate.
     """
     samples = np.asarray(wav)
-    whole = isinstance(rate, int | float | np.number) and math.isfinite(rate) and rate == int(rate)
-    if samples.ndim not in (1, 2) or not whole or samples.dtype.kind not in "fi":
+    is_rate = isinstance(rate, int | float | np.number) and math.isfinite(rate) and rate == int(rate)
+    if samples.ndim not in (1, 2) or not is_rate or samples.dtype.kind not in "fi":
         raise TrnetError(
             f"{name}: is no audio (shape {samples.shape}, {samples.dtype}, rate {rate!r}); "
             "give samples (n,) and whole Hz"
@@ -96,67 +99,46 @@ def of_samples(wav: Any, rate: int, name: str = "wav", channel: int | None = Non
     elif samples.shape[0] < samples.shape[1]:
         samples = samples.T
 
-    def blocks() -> Blocks:
+    def opened() -> Stream:
         mix = Mix(samples.shape[1], channel, name)
 
-        def cut() -> Iterator[np.ndarray]:
+        def blocks() -> Iterator[np.ndarray]:
             yield from (mix(samples[start : start + BLOCK]) for start in range(0, len(samples), BLOCK))
             mix.check()
 
-        return rate, len(samples) / rate, finite(cut(), rate, name)
+        return Stream(rate, len(samples) / rate, finite(blocks(), rate, name))
 
-    return Recording(name, blocks)
+    return Recording(name, opened)
 
 
-def _decoded(file: Path | BinaryIO, where: str, channel: int | None) -> Blocks:
+def _decoded(file: Path | BinaryIO, where: str, channel: int | None) -> Stream:
     sound = open_sound(file, where)
-    return sound.rate, sound.frames and sound.frames / sound.rate, sound.mono(channel)
+    return Stream(sound.rate, sound.frames and sound.frames / sound.rate, sound.mono(channel))
 
 
-def resampled(
-    blocks: Iterable[np.ndarray], rate_in: int, rate_out: int, make: Resampler = resampler
-) -> Iterator[np.ndarray]:
-    """Blocks at another rate, together what resampling the whole at once gives.
-
-    The filter takes `o` samples to `n` at a time; a piece is resampled with as many neighbours as the filter reaches.
-    `make` gives the function that does it, with torchaudio's filter.
-    """
+def resampled(blocks: Iterable[np.ndarray], rate_in: int, rate_out: int) -> Iterator[np.ndarray]:
+    """Blocks (n,) at `rate_in` Hz as blocks at `rate_out` Hz, together what `trnet.audio.resampling.resample` gives."""
     if rate_in == rate_out:
         yield from blocks
         return
-    o, n = rate_in // math.gcd(rate_in, rate_out), rate_out // math.gcd(rate_in, rate_out)
-    width = filter_width(o, n)
-    resample = make(rate_in, rate_out)
-    margin = math.ceil(width / o) * o
-    step = max(1, round(rate_in / o)) * o
-    held, before = np.zeros(0, np.float32), 0  # samples not done yet, and how many in front are done: neighbours only
-    for block in blocks:
-        held = np.concatenate([held, block])
-        while len(held) >= before + step + margin:
-            out = resample(held[: before + step + margin])
-            yield out[before // o * n : (before + step) // o * n]
-            drop = before + step - margin
-            if drop > 0:
-                held, before = held[drop:], margin
-            else:
-                before += step
-    if len(held) > before:
-        yield resample(held)[before // o * n :]
+    resampler = Resampler(rate_in, rate_out)
+    yield from map(resampler, blocks)
+    yield resampler.finish()
 
 
-def windows(chunks: Iterable[np.ndarray], length: int, hop: int) -> Iterator[Piece]:
-    """Pieces of `length` samples every `hop`; the last one is moved back to end where the recording does.
+def split(blocks: Iterable[np.ndarray], length: int, hop: int) -> Iterator[Window]:
+    """Windows of `length` samples every `hop`; the last one is moved back to end where the recording does.
 
-    What is no longer than `length` is one piece. All but a piece, a hop and a chunk is forgotten.
+    A shorter recording is one window. No more than a window, a hop and a block is in memory.
     """
-    held, base, start, last = np.zeros(0, np.float32), 0, 0, None
-    for chunk in chunks:
-        held = np.concatenate([held, chunk])
-        while base + len(held) > start + length:
-            yield Piece(start, held[start - base : start - base + length])
+    kept, base, start, last = np.zeros(0, np.float32), 0, 0, None
+    for block in blocks:
+        kept = np.concatenate([kept, block])
+        while base + len(kept) > start + length:
+            yield Window(start, kept[start - base : start - base + length])
             last, start = start, start + hop
-            held, base = held[last - base :], last
-    total = base + len(held)
+            kept, base = kept[last - base :], last
+    total = base + len(kept)
     if last is None or start < total:
         final = max(0, total - length)
-        yield Piece(final, held[final - base :])
+        yield Window(final, kept[final - base :])

@@ -11,7 +11,7 @@ from typing import Any
 
 from trnet.enh.dataset import Pairs
 from trnet.enh.metrics import METRICS, Scores, scores_of
-from trnet.eval.csv_files import read_rows
+from trnet.eval.csv_files import optional, read_csv
 from trnet.frontend import build_frontend
 from trnet.frontend.base import FrontEnd
 from trnet.frontend.clips import enhance_clips
@@ -90,11 +90,11 @@ def read_scores(path: Path) -> list[Row]:
     Raises: TrnetError naming file and line for anything else.
     """
 
-    def parse(values: list[str], _: tuple[str, ...]) -> Row:
-        utt, snr, *rest = values
-        scores = Scores(*map(float, rest))
-        if any(math.isinf(value) for value in scores[1:]):
-            raise ValueError("a score is infinite")
-        return Row(utt, float(snr) if snr else None, scores)
+    def finite(text: str) -> float:
+        if math.isinf(value := float(text)):
+            raise ValueError("is infinite")
+        return value
 
-    return [row for _, row in read_rows(path, COLUMNS, parse)[1]]
+    fields = {"utt_id": str, "snr_db": optional, "si_sdr": float, "pesq": finite, "stoi": finite}
+    rows = read_csv(path, fields).values.tolist()
+    return [Row(utt, None if math.isnan(snr) else snr, Scores(*scores)) for utt, snr, *scores in rows]

@@ -11,8 +11,9 @@ from pathlib import Path
 from trnet.enh.evaluate import Row
 from trnet.enh.metrics import METRICS, Scores, mean_scores
 from trnet.eval.coverage import Score, lacking, suffix_beside
-from trnet.eval.csv_files import integer, read_rows
+from trnet.eval.csv_files import read_csv
 from trnet.utils.files import write_text
+from trnet.utils.numbers import whole
 
 COLUMNS = ("frontend", "seed", "snr_db", "n_utts", *METRICS)
 NOISY = "noisy"
@@ -120,7 +121,8 @@ def _as_score(name: str, seed: int) -> Score:
 
 
 def _runs_in(path: Path) -> set[Score]:
-    def parse(values: list[str], _: tuple[str, ...]) -> Score | None:
-        return _as_score(values[0], integer("seed", values[1])) if values[1] else None
+    def seed(text: str) -> int:
+        return whole(text) if text else -1  # of the noisy speech
 
-    return {score for _, score in read_rows(path, COLUMNS, parse)[1] if score is not None}
+    rows = read_csv(path, dict.fromkeys(COLUMNS, str) | {"seed": seed})
+    return {_as_score(name, seed) for name, seed in zip(rows["frontend"], rows["seed"], strict=True) if seed >= 0}

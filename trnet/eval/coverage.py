@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 
-from trnet.eval.predictions import Prediction, Result, natural_key, noise_key, snr_text, system_key
+import pandas as pd
+
+from trnet.eval.predictions import natural_key, noise_key, system_key
 
 Score = tuple[str, str, int, str, float | None]
 """System, fold, seed, noise set, SNR in dB (None: clean speech)."""
 LONGEST = 100  # characters of a suffix
 
 
-def scores_in(rows: Iterable[Prediction | Result]) -> set[Score]:
-    """What rows of predictions.csv or results.csv are scores of."""
-    return {(row.system, row.fold, row.seed, row.noise, row.snr_db) for row in rows}
+def scores_in(rows: pd.DataFrame) -> set[Score]:
+    """The scores in rows of predictions.csv or results.csv."""
+    every = rows[["system", "fold", "seed", "noise", "snr_db"]].drop_duplicates()
+    return {(*key, None if pd.isna(snr) else float(snr)) for *key, snr in every.values.tolist()}
 
 
 def suffix_beside(mine: Collection[Score], there: Collection[Score]) -> str:
@@ -49,7 +52,7 @@ def _values(scores: Collection[Score]) -> list[list[str]]:
         sorted((fold.partition("@")[0] for fold in folds), key=natural_key),
         [str(seed) for seed in sorted(seeds)],
         sorted(noises - {"clean"}, key=noise_key),
-        [snr_text(snr) for snr in sorted(snrs - {None}, reverse=True)],
+        [f"{snr:g}" for snr in sorted(snrs - {None}, reverse=True)],
     ]
 
 

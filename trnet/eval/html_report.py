@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
-import numpy as np
-from sklearn.metrics import confusion_matrix
-from tqdm import tqdm
+import pandas as pd
 
-from trnet.eval.predictions import Predictions
-from trnet.eval.report_data import Material
-from trnet.eval.statistics import Statistics
-from trnet.eval.summary import SYSTEM_NAMES, Board, coefficients
-from trnet.eval.svg_plots import (
-    coefficient_panels,
+from trnet.eval.findings import Notes
+from trnet.eval.plots import (
+    c_plots,
     colour,
-    history_panels,
-    map_panel,
+    confusions,
+    embedding_plot,
+    history_plots,
+    shares,
     snr_colours,
-    uar_panel,
+    svg,
+    uar_plots,
 )
+from trnet.eval.predictions import classes_of
+from trnet.eval.report_data import ReportData
+from trnet.eval.statistics import Statistics
+from trnet.eval.summary import SYSTEM_NAMES, Results
 from trnet.eval.tables import Section
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
@@ -31,10 +33,10 @@ TEMPLATE = Path(__file__).with_name("page.html.j2")
 
 @dataclass(frozen=True)
 class Picture:
-    """An SVG as a data URI, with what it shows in words."""
+    """An SVG as a data URI, and what it shows."""
 
     uri: str
-    words: str
+    caption: str
 
 
 @dataclass(frozen=True)
@@ -49,91 +51,71 @@ class Gallery:
     size: str = ""  # large: two side by side, small: four
 
 
-@dataclass(frozen=True)
-class Confusion:
-    """One confusion matrix: counts (C, C), rows are true classes; shares in percent of the row, None without items."""
-
-    title: str
-    classes: Sequence[str]
-    counts: list[list[int]]
-    shares: list[list[float | None]]
-
-
 def data_uri(kind: str, content: bytes) -> str:
     """Content of a media type as a data URI."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def _picture(svg: str, words: str) -> Picture:
-    return Picture(data_uri("image/svg+xml", svg.encode()), words)
+def _picture(text: str, caption: str) -> Picture:
+    return Picture(data_uri("image/svg+xml", text.encode()), caption)
 
 
-def confusions(predictions: Predictions, board: Board) -> list[Confusion]:
-    """Matrices of each system over all folds and seeds, clean speech and all noisy conditions."""
-    found = []
-    classes = list(predictions.classes)
-    for group in board.groups:
-        mine = [row for row in predictions.rows if (row.system, row.frontend) == group]
-        for name, rows in (
-            ("clean", [row for row in mine if row.noise == "clean"]),
-            ("noisy", [row for row in mine if row.noise != "clean"]),
-        ):
-            if rows:
-                counts = confusion_matrix([r.label for r in rows], [r.pred for r in rows], labels=classes)
-                total = counts.sum(axis=1, keepdims=True)
-                shares = np.where(total > 0, 100.0 * counts / np.maximum(total, 1), np.nan)
-                cells = [[None if np.isnan(x) else float(x) for x in row] for row in shares]
-                found.append(Confusion(f"{board.labels[group]}, {name}", classes, counts.tolist(), cells))
-    return found
-
-
-def galleries(predictions: Predictions, board: Board, statistics: Statistics, material: Material) -> list[Gallery]:
-    """All pictures of the page; a gallery without pictures is left out."""
-    systems = [(board.labels[group], colour(i)) for i, group in enumerate(board.groups)]
-    names = {system: board.labels[system, frontend] for system, frontend in board.groups}
-    uar = [
-        _picture(uar_panel(board, statistics, noise), f"UAR against SNR in noise {noise}")
-        for noise in tqdm(board.noises, desc="pictures", unit="noise")
-    ]
-    cs = coefficient_panels(coefficients(predictions), board)
-    c = [_picture(svg, f"{board.labels[group]}: c against SNR") for group, svg in cs.items()]
-    maps = []
-    emotions = {label: colour(i) for i, label in enumerate(predictions.classes)}
-    snrs = snr_colours([snr for one in material.maps for snr in one.snrs])
-    for one in material.maps:
+def _embeddings(data: ReportData, names: Mapping[str, str], classes: Iterable[str]) -> Gallery:
+    emotions = {label: colour(i) for i, label in enumerate(classes)}
+    snrs = snr_colours([snr for one in data.embeddings for snr in one.snrs])
+    pictures = []
+    for one in data.embeddings:
         where = f"{names.get(one.system, one.system)}, fold {one.fold}, seed {one.seed}"
-        maps.append(_picture(map_panel(one, one.snrs, snrs, named=False), f"{where}: h by SNR"))
-        maps.append(_picture(map_panel(one, one.labels, emotions, named=True), f"{where}: h by emotion"))
-    legend = [("clean" if snr is None else f"{snr:g} dB", snrs[snr]) for snr in snrs] + list(emotions.items())
+        by_snr = embedding_plot(one, one.snrs, snrs, named=False)
+        by_emotion = embedding_plot(one, one.labels, emotions, named=True)
+        pictures.append(_picture(svg(by_snr, 4.2, 3.4), f"{where}: h by SNR"))
+        pictures.append(_picture(svg(by_emotion, 4.2, 3.4), f"{where}: h by emotion"))
+    legend = [("clean" if snr is None else f"{snr:g} dB", shade) for snr, shade in snrs.items()]
+    legend += emotions.items()
+    return Gallery(
+        "h",
+        "Representations h (Fig. 3)",
+        "t-SNE of h on test items of one fold and seed under all conditions; a cross marks the centre of a group "
+        "in the plane. Distances between far groups mean nothing in a t-SNE.",
+        pictures,
+        legend,
+        "large",
+    )
+
+
+def galleries(
+    predictions: pd.DataFrame, results: Results, statistics: Statistics, data: ReportData, notes: Notes
+) -> list[Gallery]:
+    """All pictures of the page; a gallery without pictures is left out."""
+    names = system_names(results)
+    few = "" if statistics.rows["low"].notna().any() else " There are no intervals; the reason is given above."
+    uar = [
+        _picture(svg(draw, 5.4, 3.6), f"UAR against SNR in noise {notes.label(noise)}")
+        for noise, draw in uar_plots(results, statistics).items()
+    ]
+    c = [_picture(svg(draw), f"{name}: c against SNR") for name, draw in c_plots(predictions, results).items()]
     training = []
-    by_system: dict[str, list] = {}
-    for history in material.histories:
-        by_system.setdefault(history.system, []).append(history)
-    for system in tqdm(by_system, desc="training curves", unit="system", disable=not by_system):
+    for system in dict.fromkeys(curve.system for curve in data.curves):
         name = names.get(system, SYSTEM_NAMES.get(system, system))
-        uar_svg, loss_svg = history_panels(by_system[system])
-        training += [_picture(uar_svg, f"{name}: validation UAR"), _picture(loss_svg, f"{name}: training loss")]
-    few = "" if any(row.low is not None for row in statistics.rows) else " There are no intervals: see below why."
+        plots = history_plots([curve for curve in data.curves if curve.system == system])
+        training += [_picture(svg(draw, 3.8, 2.5), f"{name}: {label}") for label, draw in plots.items()]
     found = [
         Gallery(
-            "snr", "UAR against SNR", f"Mean over folds and seeds with 95 % intervals.{few}", uar, systems, "large"
+            "snr",
+            "UAR against SNR",
+            f"Mean over folds and seeds with 95 % intervals.{few}",
+            uar,
+            [(name, colour(i)) for i, name in enumerate(results.names)],
+            "large",
         ),
         Gallery(
             "c",
             "SNR coefficient c (Fig. 2)",
             "Mean over the utterances of all folds and seeds; shaded: one standard deviation.",
             c,
-            [(noise, colour(i)) for i, noise in enumerate(board.noises)],
+            [(notes.label(noise), colour(i)) for i, noise in enumerate(results.noises)],
         ),
-        Gallery(
-            "h",
-            "Representations h (Fig. 3)",
-            "t-SNE of h on test items of one fold and seed under all conditions; a cross marks the centre of a group "
-            "in the plane. Distances between far groups mean nothing in a t-SNE.",
-            maps,
-            legend,
-            "large",
-        ),
+        _embeddings(data, names, classes_of(predictions)),
         Gallery(
             "training",
             "Training",
@@ -145,32 +127,41 @@ def galleries(predictions: Predictions, board: Board, statistics: Statistics, ma
     return [gallery for gallery in found if gallery.pictures]
 
 
+def system_names(results: Results) -> dict[str, str]:
+    """How tables call each system."""
+    return dict(zip(results.rows["system"], results.rows["name"], strict=True))
+
+
 def render_page(
     header: Mapping[str, object],
     sections: Sequence[Section],
-    predictions: Predictions,
-    board: Board,
+    findings: Sequence[str],
+    predictions: pd.DataFrame,
+    results: Results,
     statistics: Statistics,
-    material: Material,
+    data: ReportData,
+    notes: Notes,
     suffix: str = "",
 ) -> str:
     """The whole of report.html; the same input always gives the same text.
 
     Args:
-        header: Lines that say how the results came about.
+        header: Lines on how the results were made.
         sections: The tables, see make_sections.
+        findings: Sentences, the headline first.
         predictions: Predictions of the systems.
-        board: Their scores.
+        results: Their scores.
         statistics: Intervals and tests.
-        material: What else is shown; parts that it lacks are left out, and named.
+        data: What else is shown; parts that it lacks are left out, and named.
+        notes: What the noise sets are.
         suffix: Of the names of the files beside it.
     """
-    missing = list(material.missing)
+    missing = list(data.missing)
     for name, part in (
-        ("training curves", material.histories),
-        ("representations", material.maps),
-        ("noise sets", material.noises),
-        ("audio", material.listening),
+        ("training curves", data.curves),
+        ("representations", data.embeddings),
+        ("noise sets", data.noises),
+        ("audio", data.examples),
     ):
         if not part and not any(line.startswith(name[:5]) for line in missing):
             missing.append(f"{name}: none here")
@@ -178,16 +169,24 @@ def render_page(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+    matrices = confusions(predictions)
     return template.render(
         header=header,
+        findings=findings,
         suffix=suffix,
         sections=sections,
-        galleries=galleries(predictions, board, statistics, material),
-        confusions=confusions(predictions, board),
-        noises=material.noises,
-        listening=material.listening,
+        galleries=galleries(predictions, results, statistics, data, notes),
+        confusions=[
+            (f"{name}, {part}", matrices[name, part])
+            for name in results.names
+            for part in ("clean", "noisy")
+            if (name, part) in matrices
+        ],
+        shares=shares,
+        data=data,
         missing=missing,
-        names={system: board.labels[system, frontend] for system, frontend in board.groups},
-        classes=predictions.classes,
+        names=system_names(results),
+        label=notes.label,
+        about=notes.noises,
         flac=lambda content: data_uri("audio/flac", content),
     )

@@ -1,5 +1,7 @@
 """Testing on another corpus than the one trained on: its data dir and features, made by a recipe of its own."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,35 +16,37 @@ class OtherCorpus(Experiment):
 
     def fold_name(self, number: int) -> str:
         """What a fold is called in results: the model of that fold, tested on this corpus."""
-        return f"{number}@{self.corpus}"
+        return f"{number}@{self.dataset.corpus}"
 
 
 def other_corpus(trained: Experiment, data: Path) -> OtherCorpus:
     """The corpus of a data dir, whose features lie in the ``dump`` folder beside its ``data`` (with the same tag).
 
-    Raises: TrnetError if there is no such data dir, it is the corpus that was trained on, or it has classes that the
-        models do not know.
+    Raises:
+        TrnetError: There is no such data dir, it is the corpus that was trained on, or it has classes that the models
+            do not know.
     """
     data = Path(data)
     dump = data.parent.parent / data.parent.name.replace("data", "dump", 1)
     tables = valid_data_dir(data, ("utt2emo", "utt2group", "utt2dur"), audio=False)
-    other = OtherCorpus(trained.config, tables, dump, trained.exp, trained.device)
-    if other.corpus == trained.corpus:
+    other = OtherCorpus(trained.config, tables, dump, trained.exp)
+    if other.dataset.corpus == trained.dataset.corpus:
         raise TrnetError(f"--test-corpus {data}: is the corpus trained on, which stage 7 tests without this option")
-    if unknown := sorted(set(other.classes) - set(trained.classes)):
+    known = trained.dataset.classes
+    if unknown := sorted(set(other.dataset.classes) - set(known)):
         raise TrnetError(
             f"--test-corpus {data}: has classes that are not trained on: {' '.join(unknown)} (the models know "
-            f"{' '.join(trained.classes)}); map them to one of these or to null in its recipe's conf/labels.yaml"
+            f"{' '.join(known)}); map them to one of these or to null in its recipe's conf/labels.yaml"
         )
     return other
 
 
-def said_of_classes(trained: Experiment, other: OtherCorpus) -> str:
+def tested_classes(trained: Experiment, other: OtherCorpus) -> str:
     """Which classes are tested, in a line of a report."""
-    absent = [name for name in trained.classes if name not in other.classes]
-    shared = f"{' '.join(other.classes)}, shared by both corpora"
+    shared = f"{' '.join(other.dataset.classes)}, shared by both corpora"
+    absent = [name for name in trained.dataset.classes if name not in other.dataset.classes]
     if not absent:
         return shared
     return (
-        f"{shared}; the models also know {' '.join(absent)}, which has no recall here and is wrong wherever it is said"
+        f"{shared}; the models also know {' '.join(absent)}, which has no recall here and is always a wrong prediction"
     )

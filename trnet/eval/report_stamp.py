@@ -1,4 +1,4 @@
-"""What a report was made from, so that stage 7 is not done again where nothing changed, and its files are whole."""
+"""The stamp of a report: what it was made from, so that stage 7 is not done again where nothing has changed."""
 
 from __future__ import annotations
 
@@ -9,22 +9,19 @@ from typing import Any
 from tqdm import tqdm
 
 from trnet.conditions import CLEAN, Condition
-from trnet.config import as_dict
 from trnet.eval.other_corpus import OtherCorpus
-from trnet.folds import Fold
 from trnet.runs.experiment import Experiment
+from trnet.runs.spec import RunSpec
 from trnet.utils.stamp import Stamp, digest, dir_digest, file_digest, read_stamp
 
-REVISION = 1  # raised when the code changes what is written
+REVISION = 1  # raised when the numbers change; a report of another layout is not made again
 STEP = "report"
 RUN_FILES = ("best.pt", "last.pt", "history.csv")
-
-Run = tuple[str, Fold, int]  # system, fold, seed
 
 
 def report_inputs(
     experiment: Experiment,
-    runs: Sequence[Run],
+    runs: Sequence[RunSpec],
     noisy: Sequence[Condition],
     other: OtherCorpus | None,
     options: Mapping[str, object],
@@ -32,29 +29,30 @@ def report_inputs(
     """All that decides a report, as names and digests; for a :class:`trnet.utils.stamp.Stamp`.
 
     Args:
-        experiment: What the runs belong to.
-        runs: Those that are scored.
+        experiment: The experiment of the runs.
+        runs: The runs that are scored.
         noisy: The noisy conditions.
         other: The corpus that is tested on, if it is another one.
         options: Settings of the report itself.
 
-    Raises: TrnetError if features are missing or made from something else than this configuration says.
+    Raises:
+        TrnetError: Features are missing, or made from something else than this configuration says.
     """
     tested = other or experiment
     conditions = [CLEAN, *noisy]
-    systems = dict.fromkeys(name for name, _, _ in runs)
+    systems = dict.fromkeys(run.system for run in runs)
     shown = [] if other else _shown(experiment, noisy)
     return {
         "revision": REVISION,
-        "configuration": digest(as_dict(experiment.config)),
+        "configuration": digest(experiment.config.record()),
         "options": digest(dict(options)),
         "corpus": dir_digest(experiment.data.path),
         "tested": dir_digest(tested.data.path),
-        "features": {name: digest(tested.features_of(experiment.config.system(name), conditions)) for name in systems},
+        "features": {name: digest(tested.features_of(name, conditions)) for name in systems},
         "folders": {str(folder): dir_digest(folder) for folder in shown if folder.is_dir()},
         "runs": {
-            f"{name}/fold{fold.number}_seed{seed}": _run(experiment, name, fold, seed)
-            for name, fold, seed in tqdm(runs, desc="what there is", unit="run", leave=False)
+            f"{run.system}/{run.folder.name}": _run(experiment, run)
+            for run in tqdm(runs, desc="look for changes", unit="run", leave=False)
         },
     }
 
@@ -62,15 +60,14 @@ def report_inputs(
 def _shown(experiment: Experiment, noisy: Sequence[Condition]) -> list[Path]:
     """Folders whose noises and audio report.html shows."""
     data, dump = experiment.data.path.parent, experiment.dump / experiment.config.frontend_name
-    sets = [condition.data_name(experiment.corpus) for condition in noisy]
+    sets = [condition.data_name(experiment.dataset.corpus) for condition in noisy]
     noises = dict.fromkeys(f"noise_{condition.noise}" for condition in noisy)
     return [*(data / name for name in (*noises, *sets)), *(dump / name for name in sets)]
 
 
-def _run(experiment: Experiment, name: str, fold: Fold, seed: int) -> str:
-    folder = experiment.run_folder(name, fold, seed)
-    files = {file: file_digest(folder / file) for file in RUN_FILES if (folder / file).is_file()}
-    return digest([experiment.stamp(name, fold, seed).made_from, fold.test, files])
+def _run(experiment: Experiment, run: RunSpec) -> str:
+    files = {file: file_digest(run.folder / file) for file in RUN_FILES if (run.folder / file).is_file()}
+    return digest([experiment.stamp(run).made_from, run.fold.test, files])
 
 
 def report_stamp(out: Path, made_from: dict[str, Any], suffix: str = "") -> Stamp:
@@ -79,9 +76,9 @@ def report_stamp(out: Path, made_from: dict[str, Any], suffix: str = "") -> Stam
 
 
 def finished_report(out: Path, made_from: dict[str, Any]) -> tuple[str | None, list[str]]:
-    """The suffix of a report in a folder that was made from just this, and what of it is gone or changed since.
+    """The suffix of a finished report in a folder that was made from this (None: there is none).
 
-    Returns: None where there is no such report.
+    Returns: That, and the names of its files that are gone or were changed since.
     """
     for path in sorted(out.glob(f".{STEP}*.json")):
         suffix = path.name.removeprefix(f".{STEP}").removesuffix(".json")
@@ -96,5 +93,5 @@ def _is(path: Path, known: object) -> bool:
 
 
 def digests_of(out: Path, files: Iterable[Path]) -> dict[str, str]:
-    """What a finished report's stamp keeps of its files."""
+    """Digests of a report's files, which its stamp keeps."""
     return {str(path.relative_to(out)): file_digest(path) for path in files}

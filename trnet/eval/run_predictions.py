@@ -1,19 +1,25 @@
 """A trained run's predictions.csv: its test speaker, or all of another corpus, under every test condition."""
 
+from __future__ import annotations
+
+import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from trnet.conditions import CLEAN, Condition
 from trnet.eval.other_corpus import OtherCorpus
-from trnet.eval.predictions import Prediction, write_predictions
+from trnet.eval.predictions import make_predictions, write_predictions
 from trnet.features.cache import Item
-from trnet.folds import Fold
-from trnet.runs.checkpoint import load_checkpoint, load_weights
-from trnet.runs.experiment import Experiment
+from trnet.model.systems import make_system
+from trnet.runs.checkpoint import load_weights
+from trnet.runs.spec import RunSpec
 from trnet.train.batches import BatchReader
-from trnet.train.forward import input_kinds, make_model
-from trnet.train.inference import Answer, decode
+from trnet.train.inference import UtterancePrediction, infer
+from trnet.train.session import Session
 from trnet.utils.errors import TrnetError
 from trnet.utils.locks import only_one
 from trnet.utils.stamp import Stamp, digest, file_digest, read_stamp
@@ -23,30 +29,23 @@ BATCH = 64
 
 def predictions_path(folder: Path, other: OtherCorpus | None = None) -> Path:
     """Where a run's predictions lie: of its test speaker, or of another corpus."""
-    return folder / ("predictions.csv" if other is None else f"predictions_{other.corpus}.csv")
+    return folder / ("predictions.csv" if other is None else f"predictions_{other.dataset.corpus}.csv")
 
 
-def predict_run(
-    experiment: Experiment,
-    name: str,
-    fold: Fold,
-    seed: int,
-    noisy: list[Condition],
-    other: OtherCorpus | None = None,
-) -> None:
+def predict_run(session: Session, run: RunSpec, noisy: list[Condition], other: OtherCorpus | None = None) -> None:
     """Write the predictions of one run, on clean test speech and under the conditions `noisy`.
 
-    What is there stays where it has these conditions, and others too.
+    Predictions that are there stay if they have these conditions, and others too.
 
-    Raises: TrnetError if the run is not trained under this configuration, or features are missing.
+    Raises:
+        TrnetError: The run is not trained under this configuration, or features are missing.
     """
-    folder = experiment.run_folder(name, fold, seed)
-    if not experiment.trained(name, fold, seed):
+    folder, experiment = run.folder, session.experiment
+    if experiment.finished(run) is None:
         raise TrnetError(f"{folder}: not trained (to the end, with this configuration); run stages 5 and 6")
-    system, checkpoint = experiment.config.system(name), folder / "best.pt"
     conditions = [CLEAN, *noisy]
-    tested = other or experiment
-    made_from = {"checkpoint": file_digest(checkpoint), "features": tested.features_of(system, conditions)}
+    features = (other or experiment).features_of(run.system, conditions)
+    made_from: dict[str, Any] = {"checkpoint": run.digest(), "features": features}
     if other is not None:
         made_from["labels"] = digest(other.data["utt2emo"])
     path = predictions_path(folder, other)
@@ -54,16 +53,15 @@ def predict_run(
     if _covers(read_stamp(stamp.path), stamp.made_from):
         if are_whole(folder, other):
             return
-        print(f"{path}: is gone or was changed; the run is asked again")
+        logging.getLogger(__name__).info("%s: is gone or was changed; it is written again", path)
     with only_one(folder):
         stamp.begin(clear=lambda: None)
-        rows = _predict(experiment, name, fold, seed, conditions, other)
-        write_predictions(path, rows, experiment.classes)
+        write_predictions(path, _predictions(session, run, conditions, other))
         stamp.finish({path.name: file_digest(path)})
 
 
 def _step(other: OtherCorpus | None) -> str:
-    return "score" if other is None else f"score_{other.corpus}"
+    return "score" if other is None else f"score_{other.dataset.corpus}"
 
 
 def are_whole(folder: Path, other: OtherCorpus | None = None) -> bool:
@@ -77,61 +75,40 @@ def _covers(old: dict[str, Any], wanted: dict[str, Any]) -> bool:
     """Whether a finished stamp is of predictions under all conditions that are wanted."""
     there = old.get("made_from", {})
     features = there.get("features")
-    whole = old.get("state") == "done" and isinstance(features, dict)
-    return whole and {**there, "features": {**wanted["features"], **features}} == {**wanted, "features": features}
+    done = old.get("state") == "done" and isinstance(features, dict)
+    return done and {**there, "features": {**wanted["features"], **features}} == {**wanted, "features": features}
 
 
-def answers_of(
-    experiment: Experiment,
-    name: str,
-    fold: Fold,
-    seed: int,
-    items: Sequence[Item],
-    with_h: bool = False,
-    other: OtherCorpus | None = None,
-) -> dict[Item, Answer]:
-    """What the chosen epoch of a run says of each item, of its own corpus or of another.
+def predict(
+    session: Session, run: RunSpec, items: Sequence[Item], with_h: bool = False, other: OtherCorpus | None = None
+) -> dict[Item, UtterancePrediction]:
+    """Predictions of a run's chosen epoch for items of its own corpus or of another.
 
-    Raises: TrnetError if the checkpoint does not fit, or features are missing.
+    Raises:
+        TrnetError: The checkpoint does not fit, or features are missing.
     """
-    system = experiment.config.system(name)
-    checkpoint = experiment.run_folder(name, fold, seed) / "best.pt"
-    model = make_model(experiment.config, system, len(experiment.classes))
-    load_weights(model, load_checkpoint(checkpoint, "model")["model"], checkpoint)
-    tested = other or experiment
-    reader = BatchReader(tested.store, tested.labels, input_kinds(system))
-    return decode(model.to(experiment.device), system, reader, items, BATCH, with_h)
+    model = session.experiment.config.model(run.system)
+    system = make_system(model, len(session.experiment.dataset.classes))
+    load_weights(system, run.read_best()["model"], run.best)
+    tested = session if other is None else replace(session, experiment=other)
+    gate = None if model.gate_features is None else tested.gate_cache
+    reader = BatchReader(tested.cache, tested.experiment.dataset.labels, model.system.inputs, gate=gate)
+    return infer(system.to(session.device), reader, items, BATCH, with_h)
 
 
-def _predict(
-    experiment: Experiment,
-    name: str,
-    fold: Fold,
-    seed: int,
-    conditions: list[Condition],
-    other: OtherCorpus | None,
-) -> list[Prediction]:
-    system = experiment.config.system(name)
-    utts = fold.test if other is None else other.data.utts
-    emotion = (other or experiment).data["utt2emo"]
+def _predictions(
+    session: Session, run: RunSpec, conditions: list[Condition], other: OtherCorpus | None
+) -> pd.DataFrame:
+    config, classes = session.experiment.config, session.experiment.dataset.classes
+    frontend = config.frontend if config.system(run.system).uses_frontend else "raw"
+    fold = str(run.fold.number) if other is None else other.fold_name(run.fold.number)
+    emotion = (other or session.experiment).data["utt2emo"]
+    utts = run.fold.test if other is None else other.data.utts
     items = [(utt, condition) for condition in conditions for utt in utts]
-    answers = answers_of(experiment, name, fold, seed, items, other=other)
+    found = predict(session, run, items, other=other)
     rows = []
     for utt, condition in items:
-        probs, c, _ = answers[utt, condition]
-        rows.append(
-            Prediction(
-                system=name,
-                frontend=experiment.config.frontend if system.hears_front_end else "raw",
-                fold=str(fold.number) if other is None else other.fold_name(fold.number),
-                seed=seed,
-                noise=condition.noise or "clean",
-                snr_db=condition.snr_db,
-                utt_id=utt,
-                label=emotion[utt],
-                pred=experiment.classes[int(probs.argmax())],
-                c=c,
-                probs=tuple(float(p) for p in probs),
-            )
-        )
-    return rows
+        probs, c, _ = found[utt, condition]
+        where = (run.system, frontend, fold, run.seed, condition.noise or "clean", condition.snr_db)
+        rows.append((*where, utt, emotion[utt], classes[int(probs.argmax())], c, *probs.tolist()))
+    return make_predictions(rows, classes)

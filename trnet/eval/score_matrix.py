@@ -1,123 +1,98 @@
-"""What one system got right, as an array: utterances x seeds x conditions, each utterance with its test speaker."""
+"""What one system predicted right, as an array: utterances x seeds x conditions, each utterance with its speaker."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
+import pandas as pd
 
-from trnet.eval.predictions import Prediction, natural_key, noise_key, snr_text
+from trnet.eval.predictions import in_order, natural_key, with_conditions
 from trnet.utils.errors import TrnetError
-
-Condition = tuple[str, float | None]  # noise set, SNR in dB (None: clean speech)
-Key = tuple[str, str]  # fold, utterance
-
-
-def condition_text(condition: Condition) -> str:
-    """``clean`` or e.g. ``esc 5 dB``."""
-    noise, snr = condition
-    return noise if snr is None else f"{noise} {snr_text(snr)} dB"
 
 
 @dataclass(frozen=True)
-class Grid:
-    """The answers of one system to the same utterances with every seed under every condition.
+class ScoreMatrix:
+    """The predictions of one system for the same U utterances with every seed under every condition.
 
-    keys: (fold, utterance) of U utterances. labels: (U,) class indices. speakers: (U,) indices into names.
+    items: (fold, utt_id) of the utterances. labels: (U,) class indices. speakers: (U,) indices into names.
+    conditions: a row a condition, with the columns noise, snr_db and condition (its text).
     right: (U, seeds, conditions) bool.
     """
 
-    keys: tuple[Key, ...]
+    items: pd.MultiIndex
     labels: np.ndarray
     speakers: np.ndarray
     names: tuple[str, ...]
     seeds: tuple[int, ...]
-    conditions: tuple[Condition, ...]
+    conditions: pd.DataFrame
     right: np.ndarray
 
-    @property
-    def noises(self) -> list[str]:
-        """The noise sets, clean speech first."""
-        return sorted({noise for noise, _ in self.conditions}, key=noise_key)
-
-    def share_right(self, wanted: Iterable[Iterable[Condition]]) -> np.ndarray:
-        """Share of right answers (U, K), averaged over the seeds and over each of K lists of conditions."""
-        columns = [[self.conditions.index(condition) for condition in some] for some in wanted]
-        return np.stack([self.right[:, :, some].mean(axis=(1, 2)) for some in columns], axis=1)
-
-    @cached_property
-    def classes(self) -> int:
-        """One more than the largest class index."""
-        return int(self.labels.max()) + 1
+    def share_right(self, targets: Iterable[Sequence[int]]) -> np.ndarray:
+        """Share of right predictions (U, seeds, K), averaged over each of K lists of conditions."""
+        return np.stack([self.right[:, :, columns].mean(axis=2) for columns in targets], axis=2)
 
 
-def make_grid(rows: Iterable[Prediction], classes: tuple[str, ...], speakers: Mapping[str, str] | None) -> Grid:
-    """Arrange the rows of one system; without `speakers` a fold is taken for one speaker.
+def make_score_matrix(
+    predictions: pd.DataFrame, classes: Sequence[str], speakers: Mapping[str, str] | None
+) -> ScoreMatrix:
+    """Arrange the predictions of one system; without `speakers` a fold is taken for one speaker.
 
-    Raises: TrnetError if a seed or condition lacks utterances that another one has, or an utterance has no speaker.
+    Raises:
+        TrnetError: A seed or condition lacks utterances that another one has, or an utterance has no speaker.
     """
-    found: dict[tuple[int, Condition], dict[Key, bool]] = {}
-    label: dict[Key, int] = {}
-    for row in rows:
-        key = (row.fold, row.utt_id)
-        found.setdefault((row.seed, (row.noise, row.snr_db)), {})[key] = row.pred == row.label
-        label[key] = classes.index(row.label)
-    keys = sorted(label, key=lambda key: (natural_key(key[0]), key[1]))
-    seeds = sorted({seed for seed, _ in found})
-    conditions = sorted({c for _, c in found}, key=lambda c: (noise_key(c[0]), c[1] is not None, c[1] or 0.0))
-    for seed in seeds:
-        for condition in conditions:
-            absent = [key for key in keys if key not in found.get((seed, condition), {})]
-            if absent:
-                what = f"seed {seed}, {condition_text(condition)} lacks {describe(absent)}"
-                raise TrnetError(f"{what} that other seeds or conditions have; train and score the same runs")
-    if speakers is not None and (unknown := sorted({utt for _, utt in keys if utt not in speakers})):
-        raise TrnetError(f"{unknown[0]} has no speaker in utt2spk; mend it")
-    spoken = [fold if speakers is None else speakers[utt] for fold, utt in keys]
+    rows = with_conditions(predictions)
+    rows = rows.assign(right=rows["pred"] == rows["label"])
+    items = in_order(rows.drop_duplicates(["fold", "utt_id"]), ["fold", "utt_id"])
+    index = pd.MultiIndex.from_frame(items[["fold", "utt_id"]])
+    seeds = sorted(rows["seed"].unique())
+    conditions = in_order(rows.drop_duplicates("condition")[["noise", "snr_db", "condition"]], ["noise", "snr_db"])
+    wide = rows.pivot(index=["fold", "utt_id"], columns=["seed", "condition"], values="right")
+    wide = wide.reindex(index=index, columns=pd.MultiIndex.from_product([seeds, conditions["condition"]]))
+    absent = wide.isna().to_numpy()  # (U, seeds x conditions)
+    for column in np.flatnonzero(absent.any(axis=0)):
+        seed, condition = seeds[column // len(conditions)], conditions["condition"].iloc[column % len(conditions)]
+        what = f"seed {seed}, {condition} lacks {describe(index[absent[:, column]])}"
+        raise TrnetError(f"{what} that other seeds or conditions have; train and score the same runs")
+    spoken = items["fold"] if speakers is None else items["utt_id"].map(speakers)
+    if spoken.isna().any():
+        raise TrnetError(f"{items['utt_id'][spoken.isna()].min()} has no speaker in utt2spk; mend it")
     names = sorted(set(spoken), key=natural_key)
-    right = np.zeros((len(keys), len(seeds), len(conditions)), dtype=bool)
-    for i, seed in enumerate(seeds):
-        for j, condition in enumerate(conditions):
-            answers = found[seed, condition]
-            right[:, i, j] = [answers[key] for key in keys]
-    return Grid(
-        keys=tuple(keys),
-        labels=np.array([label[key] for key in keys]),
+    return ScoreMatrix(
+        items=index,
+        labels=np.array([classes.index(label) for label in items["label"]]),
         speakers=np.array([names.index(name) for name in spoken]),
         names=tuple(names),
-        seeds=tuple(seeds),
-        conditions=tuple(conditions),
-        right=right,
+        seeds=tuple(int(seed) for seed in seeds),
+        conditions=conditions,
+        right=wide.to_numpy(dtype=bool).reshape(len(index), len(seeds), len(conditions)),
     )
 
 
-def describe(keys: Iterable[Key]) -> str:
+def describe(items: pd.MultiIndex) -> str:
     """``fold 2 (40 utterances)``, or the utterance where it is one."""
     folds: dict[str, list[str]] = {}
-    for fold, utt in keys:
+    for fold, utt in sorted(items, key=lambda item: natural_key(item[0])):
         folds.setdefault(fold, []).append(utt)
-    parts = [
-        f"fold {fold} ({utts[0] if len(utts) == 1 else f'{len(utts)} utterances'})"
-        for fold, utts in sorted(folds.items(), key=lambda item: natural_key(item[0]))
-    ]
+    parts = [f"fold {f} ({u[0] if len(u) == 1 else f'{len(u)} utterances'})" for f, u in folds.items()]
     return ", ".join(parts[:4]) + (f" and {len(parts) - 4} more folds" if len(parts) > 4 else "")
 
 
-def check_paired(one: Grid, other: Grid) -> None:
-    """Whether two systems answered the same utterances, with the same seeds, under the same conditions.
+def check_paired(one: ScoreMatrix, other: ScoreMatrix) -> None:
+    """Check that two systems were scored on the same utterances, with the same seeds, under the same conditions.
 
-    Raises: TrnetError naming what either of them lacks.
+    Raises:
+        TrnetError: They were not; the message names what either of them lacks.
     """
     lacks = []
     for who, mine, theirs in (("the first", one, other), ("the second", other, one)):
-        if keys := sorted(set(theirs.keys) - set(mine.keys)):
-            lacks.append(f"{who} lacks {describe(keys)}")
+        if len(items := theirs.items.difference(mine.items)):
+            lacks.append(f"{who} lacks {describe(items)}")
         elif seeds := sorted(set(theirs.seeds) - set(mine.seeds)):
             lacks.append(f"{who} lacks seed {' '.join(map(str, seeds))}")
-        elif conditions := [c for c in theirs.conditions if c not in mine.conditions]:
-            lacks.append(f"{who} lacks {', '.join(map(condition_text, conditions))}")
+        elif conditions := [c for c in theirs.conditions["condition"] if c not in set(mine.conditions["condition"])]:
+            lacks.append(f"{who} lacks {', '.join(conditions)}")
     if lacks:
         raise TrnetError(f"{'; '.join(lacks)}; score both on the same runs")
     if not np.array_equal(one.speakers, other.speakers) or not np.array_equal(one.labels, other.labels):

@@ -1,24 +1,13 @@
-"""Averages over folds, SNRs and seeds, and which runs they lack: the numbers of the tables."""
+"""Scores of several systems: averages over SNRs, folds and seeds, and which runs are missing."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-import numpy as np
+import pandas as pd
 
-from trnet.eval.predictions import (
-    Predictions,
-    Result,
-    natural_key,
-    noise_key,
-    system_key,
-)
-from trnet.metrics import mean_std
-
-Group = tuple[str, str]  # a system with one front end: the rows of the tables
-Summary = tuple[float, float | None]  # mean, and standard deviation where there is one
+from trnet.eval.predictions import in_order, natural_key, noise_key, with_conditions
 
 SYSTEM_NAMES = {
     "baseline_c": "Baseline-c",
@@ -30,134 +19,115 @@ SYSTEM_NAMES = {
 }
 
 
-def summarise(rows: Iterable[Result], metric: str) -> Summary | None:
-    """Fold mean of ``metric`` ("uar" or "war", percent), averaged over seeds; None if no rows.
+def count(number: int, noun: str) -> str:
+    """``1 fold`` or ``2 folds``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
-    Within one seed a fold's conditions (SNRs) are averaged first, then the folds. The
-    deviation over seeds is None for one seed, and where the seeds do not cover the same
-    folds, conditions and numbers of utterances, since it would then mix other differences in.
+
+def with_names(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame in table order, with a column ``name``: the paper's, and the front end where a system has several."""
+    frame = in_order(frame, ["system", "frontend"])
+    several = frame.groupby("system")["frontend"].transform("nunique") > 1
+    names = frame["system"].map(lambda system: SYSTEM_NAMES.get(system, system))
+    frontends = frame["frontend"].where(frame["frontend"] != "", "no front end")
+    return frame.assign(name=names.where(~several, names + " (" + frontends + ")"))
+
+
+def summarise(results: pd.DataFrame, by: Sequence[str], metric: str) -> pd.DataFrame:
+    """Columns mean and std of ``uar`` or ``war`` in percent, with a row for each value of the columns `by`.
+
+    Within one seed the conditions (SNRs) of a fold are averaged first, then the folds. The mean is over seeds. The
+    sample standard deviation over seeds is NaN for one seed, and where the seeds do not cover the same folds,
+    conditions and numbers of utterances, since it would then mix other differences in.
     """
-    values: dict[int, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    covered: dict[int, set[object]] = defaultdict(set)
-    for row in rows:
-        values[row.seed][row.fold].append(getattr(row, metric))
-        covered[row.seed].add((row.fold, row.noise, row.snr_db, row.n_utts))
-    if not values:
-        return None
-    folds = [values[seed].values() for seed in sorted(values)]
-    per_seed = [float(np.mean([np.mean(fold) for fold in of_seed])) for of_seed in folds]
-    mean, std = mean_std(per_seed)
-    same = all(keys == next(iter(covered.values())) for keys in covered.values())
-    return mean, std if same else None
+    keys = list(by)
+    of_seeds = results.groupby([*keys, "seed", "fold"])[metric].mean().groupby([*keys, "seed"]).mean().groupby(keys)
+    covered = pd.Series(
+        list(zip(results["fold"], results["condition"], results["n_utts"], strict=True)), index=results.index
+    )
+    sets = covered.groupby([results[key] for key in (*keys, "seed")]).agg(frozenset)
+    same = sets.groupby(keys).nunique() == 1
+    return pd.DataFrame({"mean": of_seeds.mean(), "std": of_seeds.std().where(same)})
 
 
 @dataclass(frozen=True)
-class Board:
-    """Results by system, with the folds and seeds that a complete system has.
+class Results:
+    """Rows of results.csv with the columns ``name`` and ``condition``, and what a complete table has.
 
-    ``labels`` are the names in tables and figures: the paper's, with the front end where a
-    system was run with several.
+    names: The systems in table order. folds, seeds: Those of all systems, and those expected besides.
     """
 
-    rows: dict[Group, list[Result]]
-    labels: dict[Group, str]
+    rows: pd.DataFrame
+    names: list[str]
     noises: list[str]
     snrs: list[float]
     folds: list[str]
     seeds: list[int]
 
     @property
-    def groups(self) -> list[Group]:
-        """Systems in table order."""
-        return list(self.rows)
+    def snr_columns(self) -> list[str]:
+        """What an SNR axis shows: ``0 dB`` ... ``clean``."""
+        return [*(f"{snr:g} dB" for snr in self.snrs), "clean"]
 
-    def select(self, group: Group, keep: Callable[[Result], bool]) -> list[Result]:
-        """The results of one system that ``keep`` accepts."""
-        return [row for row in self.rows.get(group, []) if keep(row)]
+    def per_snr(self, noise: str) -> pd.DataFrame:
+        """Mean UAR (and std, see `summarise`) by name and SNR, ``0 dB`` ... ``clean``, in one noise set."""
+        rows = self.rows[self.rows["noise"].isin([noise, "clean"])]
+        return summarise(rows.assign(snr=rows["condition"].str.removeprefix(f"{noise} ")), ["name", "snr"], "uar")
 
-    def gaps(self, group: Group) -> str:
-        """The expected folds, seeds, conditions and utterances a system lacks; empty if none."""
-        rows = self.rows.get(group, [])
-        if not rows:
+    def gaps(self, name: str) -> str:
+        """The folds, seeds, conditions and utterances that a system lacks; empty if none."""
+        every = self.rows
+        rows = every[every["name"] == name]
+        if rows.empty:
             return f"0 of {count(len(self.folds), 'fold')}"
-        folds, seeds = {row.fold for row in rows}, {row.seed for row in rows}
-        runs = {(row.fold, row.seed) for row in rows}
-        every = [row for others in self.rows.values() for row in others]
-        conditions = {(row.noise, row.snr_db) for row in every}
-        most: dict[tuple[object, ...], int] = {}
-        for row in every:
-            key = (row.fold, row.noise, row.snr_db)
-            most[key] = max(row.n_utts, most.get(key, 0))
-        short = sum(row.n_utts < most[row.fold, row.noise, row.snr_db] for row in rows)
+        folds, seeds, runs = (
+            rows["fold"].nunique(),
+            rows["seed"].nunique(),
+            len(rows[["fold", "seed"]].drop_duplicates()),
+        )
+        most = every.groupby(["fold", "condition"])["n_utts"].transform("max")
+        short = int((every["n_utts"] < most)[rows.index].sum())
         notes = [
             f"{have} of {count(expected, noun)}"
             for have, expected, noun in (
-                (len(folds), len(self.folds), "fold"),
-                (len(seeds), len(self.seeds), "seed"),
-                (len(runs), len(folds) * len(seeds), "run"),
-                (len(rows), len(runs) * len(conditions), "condition"),
+                (folds, len(self.folds), "fold"),
+                (seeds, len(self.seeds), "seed"),
+                (runs, folds * seeds, "run"),
+                (len(rows), runs * every["condition"].nunique(), "condition"),
             )
             if have < expected
         ]
-        if short:
-            notes.append(f"utterances missing in {count(short, 'condition')}")
-        return ", ".join(notes)
+        return ", ".join(notes + ([f"utterances missing in {count(short, 'condition')}"] if short else []))
 
-    def runs(self, group: Group) -> str:
+    def runs(self, name: str) -> str:
         """The folds and seeds of a complete system (``2 folds x 3 seeds``), else its gaps."""
-        whole = f"{count(len(self.folds), 'fold')} x {count(len(self.seeds), 'seed')}"
-        return self.gaps(group) or whole
+        return self.gaps(name) or f"{count(len(self.folds), 'fold')} x {count(len(self.seeds), 'seed')}"
 
-    def title(self, group: Group) -> str:
-        """The label of a system, with its gaps in brackets where it is not complete."""
-        gaps = self.gaps(group)
-        return f"{self.labels[group]} ({gaps})" if gaps else self.labels[group]
-
-
-def count(number: int, noun: str) -> str:
-    """``1 fold`` or ``2 folds``."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    def title(self, name: str) -> str:
+        """The name of a system, with its gaps in brackets where it is not complete."""
+        gaps = self.gaps(name)
+        return f"{name} ({gaps})" if gaps else name
 
 
-def make_board(
-    results: Iterable[Result],
-    folds: Collection[str] | None = None,
-    seeds: Collection[int] | None = None,
-) -> Board:
-    """Arrange results by system; ``folds`` and ``seeds`` expected besides those present."""
-    rows: dict[Group, list[Result]] = defaultdict(list)
-    for row in results:
-        rows[row.system, row.frontend].append(row)
-    order = sorted(rows, key=lambda group: (system_key(group[0]), group[1]))
-    systems = [group[0] for group in order]
-    labels = {}
-    for system, frontend in order:
-        name = SYSTEM_NAMES.get(system, system)
-        several = systems.count(system) > 1
-        labels[system, frontend] = f"{name} ({frontend or 'no front end'})" if several else name
-    every = [row for group in order for row in rows[group]]
-    return Board(
-        rows={group: rows[group] for group in order},
-        labels=labels,
-        noises=sorted({row.noise for row in every if row.noise != "clean"}, key=noise_key),
-        snrs=sorted({row.snr_db for row in every if row.snr_db is not None}),
-        folds=sorted({row.fold for row in every} | set(folds or ()), key=natural_key),
-        seeds=sorted({row.seed for row in every} | set(seeds or ())),
+def arrange(
+    results: pd.DataFrame, folds: Collection[str] | None = None, seeds: Collection[int] | None = None
+) -> Results:
+    """Arrange results by system; ``folds`` and ``seeds`` are expected besides those present."""
+    rows = with_names(with_conditions(results))
+    return Results(
+        rows=rows,
+        names=list(rows["name"].unique()),
+        noises=sorted(set(rows["noise"]) - {"clean"}, key=noise_key),
+        snrs=sorted(rows["snr_db"].dropna().unique()),
+        folds=sorted({*rows["fold"], *(folds or ())}, key=natural_key),
+        seeds=sorted({*rows["seed"], *(seeds or ())}),
     )
 
 
-def coefficients(
-    predictions: Predictions,
-) -> dict[Group, dict[tuple[str, float | None], Summary]]:
-    """Mean and deviation of c over the utterances of all folds and seeds, per condition.
+def coefficients(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Columns mean and std of c over the utterances of all folds and seeds, by name, noise set and condition.
 
-    Keyed by system, in table order, then by noise set and SNR in dB (None: clean). Systems
-    without c are left out.
+    Systems without c are left out.
     """
-    values: dict[Group, dict[tuple[str, float | None], list[float]]] = {}
-    for row in predictions.rows:
-        if row.c is not None:
-            conditions = values.setdefault((row.system, row.frontend), {})
-            conditions.setdefault((row.noise, row.snr_db), []).append(row.c)
-    order = sorted(values, key=lambda group: (system_key(group[0]), group[1]))
-    return {group: {key: mean_std(cs) for key, cs in values[group].items()} for group in order}
+    rows = with_names(with_conditions(predictions.dropna(subset="c")))
+    return rows.groupby(["name", "noise", "condition"], sort=False)["c"].agg(["mean", "std"])

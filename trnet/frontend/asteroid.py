@@ -1,29 +1,31 @@
 """Models of Asteroid: Pariente et al., "Asteroid: the PyTorch-based audio source separation toolkit", Interspeech 2020.
 
-Any one-source model that ``asteroid.models.BaseModel.from_pretrained`` takes, for example
-``JorisCos/DCCRNet_Libri1Mix_enhsingle_16k``, or a file that ``torch.save(model.serialize(), file)`` wrote.
+Any one-source model of ``asteroid.models.BaseModel.from_pretrained``, for example
+``JorisCos/DCCRNet_Libri1Mix_enhsingle_16k``, or a file written by ``torch.save(model.serialize(), file)``.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-from torch import Tensor, nn
+from torch import Tensor
 from torch.serialization import safe_globals
 from torch.torch_version import TorchVersion
 
 from trnet.frontend.packages import import_package
 from trnet.frontend.pretrained import PretrainedFrontEnd
 
-_SCALAR = np.float64().__reduce__()[0]
-HARMLESS = [
+_SCALAR: Any = np.float64().__reduce__()[0]
+SAFE: list[Any] = [
     TorchVersion,
     np.dtype,
     type(np.dtype(np.float64)),
     (_SCALAR, "numpy._core.multiarray.scalar"),
     (_SCALAR, "numpy.core.multiarray.scalar"),
 ]
-"""What Asteroid's checkpoints hold besides weights and plain values: the PyTorch they were made with, scores in NumPy
-numbers. With these, PyTorch reads them as weights only."""
+"""Content of Asteroid's checkpoints beside weights and plain values (the PyTorch version, NumPy scores) that PyTorch's
+weights-only loader is to accept."""
 
 
 class AsteroidFrontEnd(PretrainedFrontEnd):
@@ -31,13 +33,13 @@ class AsteroidFrontEnd(PretrainedFrontEnd):
 
     toolkit = "asteroid"
 
-    def load(self, model: str) -> tuple[nn.Module, float | None]:
-        """The network and its rate, Hz."""
-        models = import_package("asteroid", "asteroid.models", "asteroid", "asteroid")
-        with safe_globals(HARMLESS):
+    def load(self, model: str) -> tuple[Any, float | None]:
+        """The network and its sampling rate, Hz."""
+        models = import_package("asteroid", "asteroid.models")
+        with safe_globals(SAFE):
             network = models.BaseModel.from_pretrained(model)
         return network, network.sample_rate
 
-    def apply(self, clips: Tensor) -> Tensor:
+    def separate(self, clips: Tensor) -> Tensor:
         """(1, samples) to (sources, samples)."""
         return self.network.forward_wav(clips)[0]

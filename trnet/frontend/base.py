@@ -1,4 +1,4 @@
-"""What every speech-enhancement front-end shares: the interface, batching, identity."""
+"""The interface of all speech-enhancement front-ends, with batching and fingerprints."""
 
 from __future__ import annotations
 
@@ -10,28 +10,27 @@ import torch
 from torch import Tensor, nn
 
 from trnet.utils.errors import TrnetError
+from trnet.utils.numbers import real
 
 
 class FrontEnd(nn.Module):
     """A frozen speech enhancer: waveform in, waveform of the same shape out.
 
-    A subclass sets ``sample_rate`` and writes :meth:`enhance_equal`, which sees clips of one
-    length only; padding, order and lengths are handled here, so a clip of a batch comes out as it
-    would alone. The module stays in eval mode whatever ``train()`` its owner calls, and
-    :meth:`enhance` builds no graph: no statistic and no weight of the front-end ever moves.
+    A subclass sets ``sample_rate`` and defines :meth:`enhance_equal`, which is given clips of one length; padding,
+    order and lengths are handled here, so a batch gives each clip what it would get alone. The module is always frozen
+    and in eval mode, whatever ``train()`` its owner calls, and :meth:`enhance` builds no graph.
 
     Attributes:
-        sample_rate: rate of the waveforms in and out, Hz.
-        causal: the network sees no future, so that zeros behind a clip change nothing before them and
-            clips of unequal length share a batch, through :meth:`enhance_padded`.
-        needs_ids: what comes out is found by the utterance's id, so that :meth:`enhance_utterance` is asked, with whole
-            utterances.
-        path_options: names of the options that name files. The fingerprint has ``checkpoint_sha256`` in their place.
-        revision: raise it when the code of a front-end changes what comes out; it is part of the
-            fingerprint, so old dumps are not taken for new ones.
+        sample_rate: rate of input and output, Hz.
+        causal: the output does not depend on later samples. Clips of unequal length then share a batch, through
+            :meth:`enhance_padded`.
+        needs_ids: the output depends on the utterance id. Whole utterances go through :meth:`enhance_utterance`.
+        path_options: options that are paths; the fingerprint has ``checkpoint_sha256`` in their place.
+        revision: increase it when a change of the code changes the output; part of the fingerprint, so that existing
+            dumps are made again.
         name: registered name, or ``package.module:Class``.
         conf: all constructor options with their values, defaults included.
-        checkpoint_sha256: digest of the files that what comes out depends on (the weights, mostly), if any.
+        checkpoint_sha256: digest of the files that the output depends on (mostly the weights), if any.
         package: distribution name and version of the model, if any.
     """
 
@@ -42,11 +41,10 @@ class FrontEnd(nn.Module):
     path_options: tuple[str, ...] = ("checkpoint",)
 
     def __init__(self, conf: dict[str, Any] | None = None) -> None:
-        """Start a front-end.
+        """Initialise.
 
         Args:
-            conf: the options it was built with; :func:`trnet.frontend.build_frontend` fills them
-                in for classes that pass nothing.
+            conf: constructor options; set by :func:`trnet.frontend.build_frontend` for classes that pass none.
         """
         super().__init__()
         self.name = f"{type(self).__module__}:{type(self).__qualname__}"
@@ -64,22 +62,24 @@ class FrontEnd(nn.Module):
         Returns:
             (clips, samples) float32, aligned with the input to the sample.
         """
+        if self.causal:
+            return self.enhance_padded(wav, [wav.shape[1]] * len(wav))
         raise NotImplementedError(f"{type(self).__name__} has to define enhance_equal(wav)")
 
     def enhance_padded(self, wav: Tensor, sizes: list[int]) -> Tensor:
-        """Enhance clips of unequal length; asked of causal front-ends only.
+        """Enhance clips of unequal length; causal front-ends only.
 
         Args:
-            wav: (clips, samples) float32 in [-1, 1]; what lies behind a clip's end is undefined.
+            wav: (clips, samples) float32 in [-1, 1]; undefined past a clip's end.
             sizes: valid samples of each clip.
 
         Returns:
-            (clips, samples) float32; what lies behind a clip's end does not matter.
+            (clips, samples) float32; ignored past a clip's end.
         """
         raise NotImplementedError(f"{type(self).__name__} is causal: it has to define enhance_padded(wav, sizes)")
 
     def enhance_utterance(self, utt: str, wav: Tensor) -> Tensor:
-        """Enhance an utterance that is known by its id; asked of front-ends with ``needs_ids`` only.
+        """Enhance an utterance by its id; front-ends with ``needs_ids`` only.
 
         Args:
             utt: its id in the data dir.
@@ -92,7 +92,7 @@ class FrontEnd(nn.Module):
 
     @torch.no_grad()
     def enhance(self, wav: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Enhance a padded batch; each clip comes out as it would alone.
+        """Enhance a padded batch; each clip gets the same output as alone.
 
         Args:
             wav: (batch, samples) float32 in [-1, 1] at ``sample_rate``.
@@ -102,21 +102,19 @@ class FrontEnd(nn.Module):
             (batch, samples) float32 on the device of ``wav``; 0 past each clip's length.
 
         Raises:
-            TrnetError: wrong shape or type, a length outside 0..samples, a sample that is not
-                finite, or a front-end that needs ids.
+            TrnetError: when the shape or type is wrong, a length lies outside 0..samples, a sample is not finite, or
+                the front-end needs ids.
         """
         if self.needs_ids:
             raise TrnetError(f"front-end {self.name}: enhances utterances of data dirs, by their ids: use stage 3")
         sizes = self._check(wav, lengths)
         out = torch.zeros_like(wav)
         rows = [row for row, size in enumerate(sizes) if size]
-        if not rows:
-            return out
         bad = [r for r in rows if not bool(torch.isfinite(wav[r, : sizes[r]]).all())]
         if bad:
             raise TrnetError(
-                f"front-end {self.name}: clip(s) {bad} of the batch hold samples that are not "
-                "finite (NaN or Inf): repair or leave out these recordings"
+                f"front-end {self.name}: clips {bad} of the batch hold samples that are not finite (NaN or Inf): "
+                "repair or leave out these recordings"
             )
         groups: dict[int, list[int]] = {}
         for row in rows:
@@ -125,13 +123,13 @@ class FrontEnd(nn.Module):
             longest = max(sizes[row] for row in members)
             clips = wav[members, :longest]
             own = [sizes[row] for row in members]
-            got = self.enhance_padded(clips, own) if min(own) < longest else self.enhance_equal(clips)
-            if got.shape != clips.shape:
+            enhanced = self.enhance_padded(clips, own) if min(own) < longest else self.enhance_equal(clips)
+            if enhanced.shape != clips.shape:
                 raise TrnetError(
-                    f"front-end {self.name}: gave shape {tuple(got.shape)} for input "
-                    f"{tuple(clips.shape)}: it has to keep the shape"
+                    f"front-end {self.name}: returned shape {tuple(enhanced.shape)} for input {tuple(clips.shape)}: it "
+                    "has to keep the shape"
                 )
-            for row, clip in zip(members, got, strict=True):
+            for row, clip in zip(members, enhanced, strict=True):
                 out[row, : sizes[row]] = clip[: sizes[row]].to(out)
         return out
 
@@ -140,16 +138,15 @@ class FrontEnd(nn.Module):
         return self.enhance(wav, lengths)
 
     def train(self, mode: bool = True) -> FrontEnd:
-        """Stay in eval mode: a front-end is frozen while what follows it trains."""
+        """Stay in eval mode, whatever the mode of the owner."""
         return super().train(False)
 
     def describe(self) -> dict[str, Any]:
-        """Say in full which front-end this is.
+        """Identify the front-end.
 
         Returns:
-            A dict that ``json.dumps`` takes: ``name``, ``class``, ``revision``, ``sample_rate``,
-            ``conf``, ``checkpoint_sha256``, ``weights_sha256`` (of the tensors held now; None where
-            there are none) and ``package``.
+            A JSON-serialisable dict: ``name``, ``class``, ``revision``, ``sample_rate``, ``conf``,
+            ``checkpoint_sha256``, ``weights_sha256`` (of the current state_dict; None if empty) and ``package``.
         """
         return {
             "name": self.name,
@@ -163,13 +160,10 @@ class FrontEnd(nn.Module):
         }
 
     def fingerprint(self) -> dict[str, Any]:
-        """What dumps of this front-end are kept under: :meth:`describe` less the paths.
-
-        Where a file lies does not count, only what it holds: the same file at another path gives an
-        equal dict, another file at the same path does not.
+        """What dumps record of this front-end: :meth:`describe` without paths, as only the contents of files count.
 
         Returns:
-            A dict that ``json.dumps`` takes, to be compared with ``==``.
+            A JSON-serialisable dict, to be compared with ``==``.
         """
         identity = self.describe()
         if self.checkpoint_sha256:
@@ -177,10 +171,10 @@ class FrontEnd(nn.Module):
         return identity
 
     def untrained_conf(self) -> dict[str, Any] | None:
-        """Options that build this very network without its checkpoint, to be filled from a state_dict.
+        """Options that build the same network without its checkpoint, to load a state_dict into.
 
         Returns:
-            The options; None where the weights do not come in by ``checkpoint``.
+            The options; None if the weights do not come from ``checkpoint``.
         """
         if not {"checkpoint", "init"} <= self.conf.keys():
             return None
@@ -188,21 +182,17 @@ class FrontEnd(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are; the CPU for a front-end without any."""
+        """Device of the weights; the CPU without any."""
         for tensor in (*self.parameters(), *self.buffers()):
             return tensor.device
         return torch.device("cpu")
 
     def _check(self, wav: Tensor, lengths: Tensor | None) -> list[int]:
-        """Refuse a malformed batch.
-
-        Returns:
-            The length of each clip, samples.
-        """
+        """Check a batch; the length of each clip, samples."""
         if wav.ndim != 2 or wav.dtype != torch.float32:
             raise TrnetError(
-                f"front-end {self.name}: the waveform has to be float32 (batch, samples), not "
-                f"{str(wav.dtype).removeprefix('torch.')} {tuple(wav.shape)}: reshape or convert it"
+                f"front-end {self.name}: the waveform has to be float32 (batch, samples), not {wav.dtype} "
+                f"{tuple(wav.shape)}: reshape or convert it"
             )
         batch, samples = wav.shape
         if lengths is None:
@@ -210,14 +200,14 @@ class FrontEnd(nn.Module):
         sizes = [int(n) for n in lengths.reshape(-1).tolist()]
         if lengths.shape != (batch,) or any(n < 0 or n > samples for n in sizes):
             raise TrnetError(
-                f"front-end {self.name}: lengths {sizes[:8]} do not fit a batch of {batch} clips "
-                f"of {samples} samples: give one length in 0..{samples} for each clip"
+                f"front-end {self.name}: lengths {sizes[:8]} do not fit a batch of {batch} clips of {samples} samples: "
+                f"give one length in 0..{samples} for each clip"
             )
         return sizes
 
 
 def _weights_sha256(state: dict[str, Tensor]) -> str | None:
-    """Digest names, types, shapes and bytes of a state_dict; None for an empty one."""
+    """Digest of the names, types, shapes and bytes of a state_dict; None if empty."""
     if not state:
         return None
     digest = hashlib.sha256()
@@ -228,29 +218,44 @@ def _weights_sha256(state: dict[str, Tensor]) -> str | None:
     return digest.hexdigest()
 
 
-def check_level(name: str, level_dbfs: float | None) -> None:
-    """Refuse a ``frontend_conf.level_dbfs`` that is neither None nor a number in -60..0 dB."""
-    if level_dbfs is None:
-        return
-    number = isinstance(level_dbfs, int | float) and not isinstance(level_dbfs, bool)
-    if not number or not -60 <= level_dbfs <= 0:
-        raise TrnetError(
-            f"front-end {name}: frontend_conf.level_dbfs is {level_dbfs!r}: give dB in -60..0, or "
-            "null to leave the level alone"
-        )
+def check_option(name: str, key: str, value: float, low: float, high: float) -> float:
+    """A number among a front-end's options.
+
+    Args:
+        name: of the front-end, for the message.
+        key: of the option, for the message.
+        value: of the option.
+        low: smallest value.
+        high: largest value.
+
+    Raises:
+        TrnetError: when it is no number from ``low`` to ``high``.
+    """
+    try:
+        return real(value, low, high)
+    except ValueError as error:
+        raise TrnetError(f"front-end {name}: frontend_conf.{key}: {error}: correct it there") from None
+
+
+def check_level(name: str, level_dbfs: float | None) -> float | None:
+    """The option ``level_dbfs``: None, or -60..0 dB.
+
+    Raises:
+        TrnetError: when it is anything else.
+    """
+    return None if level_dbfs is None else check_option(name, "level_dbfs", level_dbfs, -60, 0)
 
 
 def at_level(wav: Tensor, level_dbfs: float | None, sizes: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Bring each clip to a level, but no peak over full scale.
+    """Scale each clip to a level, limited to a peak of full scale.
 
     Args:
-        wav: (clips, samples), zeros behind the end of a clip.
-        level_dbfs: wanted RMS, dB re full scale; None: no change.
+        wav: (clips, samples), zeros past the end of a clip.
+        level_dbfs: RMS, dB re full scale; None: no change.
         sizes: (clips, 1) valid samples of each clip; None: all of them.
 
     Returns:
-        The scaled clips, and the gains, (clips, 1), to divide the result by; digital silence and
-        all below -100 dB keep the gain 1.
+        The scaled clips, and the gains, (clips, 1), to divide the result by; 1 for clips below -100 dB.
     """
     if level_dbfs is None:
         return wav, wav.new_ones(wav.shape[0], 1)

@@ -1,4 +1,4 @@
-"""Does a front-end keep what is asked of it? Rules tried on a few utterances, before a whole corpus is enhanced."""
+"""Checks of a front-end's contract on a few utterances, before a whole corpus is enhanced."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ MAX_DIFFERENCE = 1e-3  # of the loudest sample
 
 @dataclass(frozen=True)
 class Utterance:
-    """An utterance to try a front-end on: its id, what to call it, its waveform (samples,) float32."""
+    """A test utterance: its id, its name for messages, its waveform (samples,) float32."""
 
     utt: str
     name: str
@@ -32,7 +32,7 @@ def lag(late: np.ndarray, early: np.ndarray) -> int:
 
 
 def try_frontend(build: Callable[[], FrontEnd], utterances: list[Utterance]) -> Iterator[tuple[str, str]]:
-    """Each rule, and how it is broken ("" if it is kept).
+    """Each rule, and how it is violated (empty if it is not).
 
     Args:
         build: Makes the front-end.
@@ -40,32 +40,32 @@ def try_frontend(build: Callable[[], FrontEnd], utterances: list[Utterance]) -> 
     """
     frontend = build()
     same = frontend.fingerprint() == build().fingerprint()
-    yield "built again, it is the same", "" if same else "its fingerprint differs: seed or load its weights"
+    yield "is the same when built again", "" if same else "its fingerprint differs: seed or load its weights"
     try:
         alone = [_enhance(frontend, utterance) for utterance in utterances]
     except TrnetError as error:
-        yield "keeps the length, is finite, makes no silence of speech", str(error)
+        yield "keeps the length, is finite, does not silence speech", str(error)
         return
-    yield "keeps the length, is finite, makes no silence of speech", ""
+    yield "keeps the length, is finite, does not silence speech", ""
     again = _enhance(frontend, utterances[0])
-    yield "asked again, it gives the same", _difference(alone[:1], [again], utterances)
+    yield "has the same output again", _difference(alone[:1], [again], utterances)
     lags = [lag(out, utterance.clip) for out, utterance in zip(alone, utterances, strict=True)]
     worst = max(range(len(lags)), key=lambda row: abs(lags[row]))
     late = abs(lags[worst]) > MAX_LAG_S * frontend.sample_rate
-    what = f"{utterances[worst].name}: comes out {lags[worst]} samples late: cut its delay off the start"
+    what = f"{utterances[worst].name}: the output is {lags[worst]} samples late: remove the delay from its start"
     yield "is aligned with its input", what if late else ""
     if frontend.needs_ids:
         return
     clips = [utterance.clip for utterance in utterances]
     batch = enhance_clips(frontend, clips, [utterance.name for utterance in utterances])
-    yield "gives a clip in a batch what it gives it alone", _difference(alone, batch, utterances)
+    yield "has the same output in a batch as alone", _difference(alone, batch, utterances)
     short = utterances[0].clip[: round(SHORTEST_S * frontend.sample_rate)]
     try:
         enhance_clips(frontend, [short], [utterances[0].name])
         problem = ""
-    except Exception as error:  # whatever its code raises
-        problem = f"{type(error).__name__}: {error}: fill the clip up with zeros"
-    yield f"takes a clip of {1000 * SHORTEST_S:g} ms", problem
+    except Exception as error:  # a user's code may raise anything
+        problem = f"{type(error).__name__}: {error}: pad the clip with zeros"
+    yield f"accepts a clip of {1000 * SHORTEST_S:g} ms", problem
 
 
 def _enhance(frontend: FrontEnd, utterance: Utterance) -> np.ndarray:
@@ -75,9 +75,9 @@ def _enhance(frontend: FrontEnd, utterance: Utterance) -> np.ndarray:
 
 
 def _difference(first: list[np.ndarray], second: list[np.ndarray], utterances: list[Utterance]) -> str:
-    """Where two outputs differ; "" if nowhere."""
+    """Where two outputs differ; empty if nowhere."""
     for one, other, utterance in zip(first, second, utterances, strict=False):
         difference = float(np.abs(one - other).max())
         if difference > MAX_DIFFERENCE * float(np.abs(one).max()):
-            return f"{utterance.name}: differs by up to {difference:.1g}: let no state and no other clip change it"
+            return f"{utterance.name}: differs by up to {difference:.1g}: remove state and dependence on other clips"
     return ""

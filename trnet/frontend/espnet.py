@@ -7,9 +7,10 @@ beside it), or a tag of ``espnet_model_zoo``.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from trnet.frontend.checkpoint import load_strict, read_state
 from trnet.frontend.packages import import_package
@@ -17,32 +18,32 @@ from trnet.frontend.pretrained import PretrainedFrontEnd
 
 
 class EspnetFrontEnd(PretrainedFrontEnd):
-    """A model of ESPnet; its configuration does not say the rate of its training, so ``native_rate`` has to be given.
+    """A model of ESPnet; its configuration lacks the sampling rate, so ``native_rate`` is required.
 
-    ESPnet builds the network; the weights are loaded here, as it neither keeps to weights only nor to all keys.
+    ESPnet builds the network; the weights are loaded here, with weights_only and strictly, which ESPnet does not do.
     """
 
     toolkit = "espnet"
 
-    def load(self, model: str) -> tuple[nn.Module, None]:
+    def load(self, model: str) -> tuple[Any, None]:
         """The network and None."""
-        inference = import_package("espnet", "espnet2.bin.enh_inference", "espnet", "espnet")
+        inference = import_package("espnet", "espnet2.bin.enh_inference")
         if Path(model).exists():
             weights, config = Path(model), Path(model).with_name("config.yaml")
         else:
-            zoo = import_package("espnet", "espnet_model_zoo.downloader", "espnet_model_zoo", "espnet")
+            zoo = import_package("espnet", "espnet_model_zoo.downloader", "espnet_model_zoo")
             found = zoo.ModelDownloader().download_and_unpack(model)
             weights, config = Path(found["model_file"]), Path(found["train_config"])
-        self._separate = inference.SeparateSpeech(train_config=str(config))
-        load_strict(self._separate.enh_model, read_state(weights), weights)
-        return self._separate.enh_model, None
+        self._inference = inference.SeparateSpeech(train_config=str(config))
+        load_strict(self._inference.enh_model, read_state(weights), weights)
+        return self._inference.enh_model, None
 
     def files(self, model: Path) -> dict[str, Path]:
         """The checkpoint and the configuration."""
         return {"model": model, "config": model.with_name("config.yaml")}
 
-    def apply(self, clips: Tensor) -> Tensor:
+    def separate(self, clips: Tensor) -> Tensor:
         """(1, samples) to (sources, samples)."""
-        self._separate.device = str(clips.device)  # it moves its input there
-        waves = self._separate(clips, fs=self.native_rate)  # one (1, samples) a source
+        self._inference.device = str(clips.device)  # where it moves its input
+        waves = self._inference(clips, fs=self.native_rate)  # one (1, samples) a source
         return torch.cat([torch.as_tensor(wave) for wave in waves]).to(clips.device)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trnet.frontend.base import FrontEnd, at_level, check_level
-from trnet.frontend.checkpoint import load_weights
+from trnet.frontend.checkpoint import checkpoint_path, file_sha256, load_strict, read_state
 
 N_FFT = 512
 HOP = 256
@@ -26,10 +26,10 @@ WIDTH = 33
 
 
 def erb_bank() -> Tensor:
-    """Triangular filters whose centres are even on the ERB-rate scale from 2031 Hz to 8 kHz.
+    """Triangular filters with centres evenly spaced on the ERB-rate scale from 2031 Hz to 8 kHz.
 
-    The scale is 21.4 log10(1 + 0.00437 f) (Glasberg and Moore 1990); centres fall on whole bins and
-    each filter is 1 at its centre and 0 at its neighbours'.
+    The scale is 21.4 log10(1 + 0.00437 f) (Glasberg and Moore 1990). Centres are whole bins; each filter is 1 at its
+    centre and 0 at its neighbours'.
 
     Returns:
         (64, 192) float32: bands by the STFT bins 65..256.
@@ -43,7 +43,7 @@ def erb_bank() -> Tensor:
 
 
 def with_neighbours(x: Tensor) -> Tensor:
-    """Give each band the values of the bands beside it (zeros past the edges).
+    """Stack each band with the bands beside it (zeros past the edges).
 
     Args:
         x: (batch, channels, frames, bands).
@@ -56,7 +56,7 @@ def with_neighbours(x: Tensor) -> Tensor:
 
 
 class BandMerging(nn.Module):
-    """Fixed matrices that merge the upper 192 STFT bins to 64 ERB bands and spread them back."""
+    """Fixed matrices from the upper 192 STFT bins to 64 ERB bands and back."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -94,7 +94,7 @@ class BandConv(nn.Module):
 
 
 class FrameAttention(nn.Module):
-    """A gain for each channel and frame, from the mean energies of the frames so far."""
+    """A gain for each channel and frame, from the mean energies up to that frame."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -109,14 +109,15 @@ class FrameAttention(nn.Module):
 
 
 class GroupedTemporalConv(nn.Module):
-    """Half of the channels through a causal dilated depthwise block, then shuffled with the rest.
-
-    Args:
-        dilation: spacing of the three frames seen, in frames.
-        up: use transposed convolutions, as the decoder does; shapes are the same.
-    """
+    """Half of the channels through a causal dilated depthwise block, then shuffled with the rest."""
 
     def __init__(self, dilation: int, up: bool) -> None:
+        """Build it.
+
+        Args:
+            dilation: spacing of the kernel's three frames, in frames.
+            up: transposed convolutions, as in the decoder; shapes are the same.
+        """
         super().__init__()
         kind = nn.ConvTranspose2d if up else nn.Conv2d
         half = CHANNELS // 2
@@ -140,8 +141,8 @@ class GroupedTemporalConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, 16, frames, 33) to the same shape."""
-        worked, kept = x.chunk(2, dim=1)
-        y = self.point_act(self.point_bn1(self.point_conv1(with_neighbours(worked))))
+        processed, kept = x.chunk(2, dim=1)
+        y = self.point_act(self.point_bn1(self.point_conv1(with_neighbours(processed))))
         y = functional.pad(y, (0, 0, self.past, 0))
         y = self.depth_act(self.depth_bn(self.depth_conv(y)))
         y = self.tra(self.point_bn2(self.point_conv2(y)))
@@ -158,22 +159,22 @@ class PairedGru(nn.Module):
         self.rnn2 = nn.GRU(*args, batch_first=True, bidirectional=bidirectional)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(sequences, steps, features) to (sequences, steps, hidden, twice that if both ways)."""
+        """(sequences, steps, features) to (sequences, steps, hidden, twice that if bidirectional)."""
         first, second = x.chunk(2, dim=2)
         return torch.cat([self.rnn1(first)[0], self.rnn2(second)[0]], dim=2)
 
 
 class DualPath(nn.Module):
-    """Recurrence along bands (both ways), then along frames (forwards only), both residual."""
+    """A bidirectional recurrence along bands, then a forward one along frames, both residual."""
 
     def __init__(self) -> None:
         super().__init__()
         self.intra_rnn = PairedGru(CHANNELS, CHANNELS // 2, bidirectional=True)
         self.intra_fc = nn.Linear(CHANNELS, CHANNELS)
-        self.intra_ln = nn.LayerNorm((WIDTH, CHANNELS), eps=1e-8)
+        self.intra_ln = nn.LayerNorm([WIDTH, CHANNELS], eps=1e-8)
         self.inter_rnn = PairedGru(CHANNELS, CHANNELS, bidirectional=False)
         self.inter_fc = nn.Linear(CHANNELS, CHANNELS)
-        self.inter_ln = nn.LayerNorm((WIDTH, CHANNELS), eps=1e-8)
+        self.inter_ln = nn.LayerNorm([WIDTH, CHANNELS], eps=1e-8)
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, 16, frames, 33) to the same shape."""
@@ -186,24 +187,58 @@ class DualPath(nn.Module):
         return x.permute(0, 3, 1, 2)
 
 
+class Encoder(nn.Module):
+    """Two strided convolutions over bands, then three temporal ones."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.en_convs = nn.ModuleList(
+            [
+                BandConv(9, 16, 1, up=False, last=False),
+                BandConv(16, 16, 2, up=False, last=False),
+                *(GroupedTemporalConv(dilation, up=False) for dilation in (1, 2, 5)),
+            ]
+        )
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """(batch, 9, frames, 129) to the outputs of all layers, the last of which is (batch, 16, frames, 33)."""
+        outputs = []
+        for layer in self.en_convs:
+            x = layer(x)
+            outputs.append(x)
+        return outputs
+
+
+class Decoder(nn.Module):
+    """The encoder's layers transposed, in reverse order, each with a skip connection."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.de_convs = nn.ModuleList(
+            [
+                *(GroupedTemporalConv(dilation, up=True) for dilation in (5, 2, 1)),
+                BandConv(16, 16, 2, up=True, last=False),
+                BandConv(16, 2, 1, up=True, last=True),
+            ]
+        )
+
+    def forward(self, x: Tensor, skips: list[Tensor]) -> Tensor:
+        """(batch, 16, frames, 33) and the encoder's outputs to (batch, 2, frames, 129)."""
+        for layer, skip in zip(self.de_convs, reversed(skips), strict=True):
+            x = layer(x + skip)
+        return x
+
+
 class Gtcrn(nn.Module):
-    """The network: complex spectrum in, complex spectrum times a complex mask out; causal."""
+    """The causal network: a complex spectrum in, the spectrum times a complex mask out."""
 
     def __init__(self) -> None:
         super().__init__()
         self.erb = BandMerging()
-        self.encoder = nn.Module()
-        self.encoder.en_convs = nn.ModuleList(
-            [BandConv(9, 16, 1, up=False, last=False), BandConv(16, 16, 2, up=False, last=False)]
-            + [GroupedTemporalConv(dilation, up=False) for dilation in (1, 2, 5)]
-        )
+        self.encoder = Encoder()
         self.dpgrnn1 = DualPath()
         self.dpgrnn2 = DualPath()
-        self.decoder = nn.Module()
-        self.decoder.de_convs = nn.ModuleList(
-            [GroupedTemporalConv(dilation, up=True) for dilation in (5, 2, 1)]
-            + [BandConv(16, 16, 2, up=True, last=False), BandConv(16, 2, 1, up=True, last=True)]
-        )
+        self.decoder = Decoder()
 
     def forward(self, spec: Tensor) -> Tensor:
         """Enhance a spectrum.
@@ -222,26 +257,20 @@ class Gtcrn(nn.Module):
         """The parts of a spectrum, each (batch, frames, 257), to those of the mask, (batch, 2, frames, 257)."""
         magnitude = (real.square() + imag.square() + 1e-12).sqrt()
         x = torch.stack([magnitude, real, imag], dim=1)
-        x = with_neighbours(self.erb.merge(x))
-        skips = []
-        for layer in self.encoder.en_convs:
-            x = layer(x)
-            skips.append(x)
-        x = self.dpgrnn2(self.dpgrnn1(x))
-        for layer in self.decoder.de_convs:
-            x = layer(x + skips.pop())
-        return self.erb.spread(x)
+        skips = self.encoder(with_neighbours(self.erb.merge(x)))
+        x = self.dpgrnn2(self.dpgrnn1(skips[-1]))
+        return self.erb.spread(self.decoder(x, skips))
 
 
 class GtcrnFrontEnd(FrontEnd):
     """GTCRN between an STFT and its inverse (512 points, hop 256, square-root Hann).
 
-    The authors' STFT mirrors the signal at both ends and leaves the samples after the last whole
-    hop out. Here the mirror image at the end reaches as far as the next whole hop, so one frame
-    more is seen: the output has the input's length, and, the network being causal, equals the
-    authors' where they have one. A clip too short for one mirror image is mirrored repeatedly.
+    The authors' STFT mirrors the signal at both ends and leaves out the samples after the last whole hop. Here the
+    mirrored end continues to the next whole hop, which adds a frame: the output has the input's length and, as the
+    network is causal, equals the authors' output. A clip too short for one mirror image is mirrored repeatedly.
     """
 
+    window: Tensor
     sample_rate = RATE
     causal = True
 
@@ -256,24 +285,20 @@ class GtcrnFrontEnd(FrontEnd):
         Args:
             checkpoint: a ``model_trained_on_*.tar`` of the authors (dict with the entry ``model``).
             init: ``"random"`` for an untrained network instead.
-            level_dbfs: bring each clip to this RMS, dB re full scale, for the network and back
-                after it; None: as it is, like the authors.
+            level_dbfs: RMS of the network's input, dB re full scale; None: unchanged, as the authors do.
 
         Raises:
-            TrnetError: no weights named, or a checkpoint of something else.
+            TrnetError: when no weights are named, or the checkpoint is of another network.
         """
         super().__init__({"checkpoint": checkpoint, "init": init, "level_dbfs": level_dbfs})
-        check_level("gtcrn", level_dbfs)
-        self.level_dbfs = level_dbfs
+        self.level_dbfs = check_level("gtcrn", level_dbfs)
         self.network = Gtcrn()
         self.register_buffer("window", torch.hann_window(N_FFT, device="cpu").sqrt(), persistent=False)
-        self.checkpoint_sha256 = load_weights(self.network, "gtcrn", checkpoint, init, "model")
+        if (path := checkpoint_path("gtcrn", checkpoint, init)) is not None:
+            load_strict(self.network, read_state(path, "model"), path)
+            self.checkpoint_sha256 = file_sha256(path)
         self.requires_grad_(False)
         self.eval()
-
-    def enhance_equal(self, wav: Tensor) -> Tensor:
-        """(clips, samples) to the same shape; 16 kHz."""
-        return self.enhance_padded(wav, [wav.shape[1]] * len(wav))
 
     def enhance_padded(self, wav: Tensor, sizes: list[int]) -> Tensor:
         """(clips, samples) of unequal length to the same shape; each clip mirrored at its own end."""
@@ -283,10 +308,10 @@ class GtcrnFrontEnd(FrontEnd):
         wav, gain = at_level(wav.masked_fill(~inside, 0), self.level_dbfs, size)
         hops = -(-total // HOP)
         index = torch.arange(-HOP, (hops + 1) * HOP, device=wav.device)[None, :]
-        heard = index < (-(-size // HOP) + 1) * HOP  # up to the last frame that reaches into the clip
+        used = index < (-(-size // HOP) + 1) * HOP  # up to the last frame with samples of the clip
         period = (2 * (size - 1)).clamp_min(1)
         index = index.remainder(period)
-        mirrored = wav.gather(1, torch.minimum(index, period - index).minimum(size - 1)) * heard
+        mirrored = wav.gather(1, torch.minimum(index, period - index).minimum(size - 1)) * used
         spec = torch.stft(mirrored, N_FFT, HOP, window=self.window, center=False, return_complex=True)
         out = torch.istft(self.network(spec), N_FFT, HOP, window=self.window, center=True)
         return out[:, :total] / gain

@@ -1,4 +1,4 @@
-"""What front-ends share that work at a rate of their own and take one clip at a time."""
+"""Front-ends whose models have a sampling rate of their own and take one clip at a time."""
 
 from __future__ import annotations
 
@@ -12,39 +12,38 @@ from torchaudio import functional as audio
 from trnet.frontend.base import FrontEnd, at_level, check_level
 
 Step = Callable[[np.ndarray, np.ndarray], None]
-"""Enhances a frame, (samples,) float32, into another of that shape, given empty."""
+"""step(noisy, enhanced): enhance a frame, (samples,) float32, into a buffer of the same shape."""
 
 
 class NativeRateFrontEnd(FrontEnd):
-    """A model at ``native_rate`` behind the 16 kHz interface.
+    """A model at ``native_rate`` behind the 16 kHz interface; a subclass defines :meth:`enhance_clip`.
 
-    A subclass writes :meth:`enhance_clip`. Clips are resampled to ``native_rate`` and back with a linear-phase filter,
-    which delays nothing. Digital silence is handed back as it is.
+    Clips are resampled to ``native_rate`` and back with a linear-phase filter, without delay. Digital silence is
+    returned unchanged.
 
     Attributes:
-        native_rate: rate that the model works at, Hz.
-        level_dbfs: RMS at which a clip meets the model, dB re full scale, to be taken back after it; None: as it is.
-        fit_scale: whether to scale each clip that comes out so that it is the nearest to the one that went in (least
-            squares). For models trained on SI-SDR, which may give any scale, the negative included.
+        native_rate: sampling rate of the model, Hz.
+        level_dbfs: RMS of the model's input, dB re full scale, undone at its output; None: unchanged.
+        fit_scale: scale the output to the input by least squares: models trained with SI-SDR have an arbitrary scale,
+            which may be negative.
     """
 
     native_rate: int = 16000
     fit_scale: bool = False
 
     def __init__(self, name: str, level_dbfs: float | None = None) -> None:
-        """Start a front-end.
+        """Initialise.
 
         Args:
             name: the registered name, for messages.
             level_dbfs: see above.
 
         Raises:
-            TrnetError: ``level_dbfs`` out of range.
+            TrnetError: when ``level_dbfs`` is out of range.
         """
         super().__init__()
-        check_level(name, level_dbfs)
         self.name = name
-        self.level_dbfs = level_dbfs
+        self.level_dbfs = check_level(name, level_dbfs)
 
     def enhance_clip(self, clip: Tensor) -> Tensor:
         """Enhance one clip.
@@ -62,17 +61,17 @@ class NativeRateFrontEnd(FrontEnd):
         return torch.cat([self._enhance_one(clip[None]) for clip in wav])
 
     def _enhance_one(self, wav: Tensor) -> Tensor:
-        """(1, samples) to the same shape; resampled alone too, as small differences can grow in a quantised model."""
+        """(1, samples) to the same shape; resampled alone, as small differences may grow in a quantised model."""
         if not bool(wav.any()):
             return wav
         noisy, gain = at_level(wav, self.level_dbfs)
         native = resample(noisy, self.sample_rate, self.native_rate)
-        clean = resample(self.enhance_clip(native[0])[None], self.native_rate, self.sample_rate)[:, : wav.shape[1]]
-        return (fitted(clean, noisy) if self.fit_scale else clean) / gain
+        out = resample(self.enhance_clip(native[0])[None], self.native_rate, self.sample_rate)[:, : wav.shape[1]]
+        return (fitted(out, noisy) if self.fit_scale else out) / gain
 
 
 def resample(wav: Tensor, rate_in: int, rate_out: int) -> Tensor:
-    """Resample with a linear-phase filter that is flat (0.1 dB) to 96 % of half the lower rate.
+    """Resample with a linear-phase filter, flat (0.1 dB) to 96 % of half the lower rate.
 
     Args:
         wav: (clips, samples) at ``rate_in``.
@@ -85,20 +84,20 @@ def resample(wav: Tensor, rate_in: int, rate_out: int) -> Tensor:
     return audio.resample(wav, rate_in, rate_out, lowpass_filter_width=64)
 
 
-def fitted(clean: Tensor, noisy: Tensor) -> Tensor:
-    """Scale each clip of ``clean`` by the gain that brings it nearest to that of ``noisy``; both (clips, samples)."""
-    energy = clean.square().sum(dim=1, keepdim=True)
-    gain = (clean * noisy).sum(dim=1, keepdim=True) / energy
-    return clean * torch.where(energy > 0, gain, torch.ones_like(gain))
+def fitted(enhanced: Tensor, noisy: Tensor) -> Tensor:
+    """Scale each clip of ``enhanced`` to that of ``noisy`` by least squares; both (clips, samples)."""
+    energy = enhanced.square().sum(dim=1, keepdim=True)
+    gain = (enhanced * noisy).sum(dim=1, keepdim=True) / energy
+    return enhanced * torch.where(energy > 0, gain, torch.ones_like(gain))
 
 
 def by_frames(clip: np.ndarray, frame: int, delay: int, step: Step) -> np.ndarray:
-    """Run a clip through what takes and gives a frame at a time and answers late.
+    """Run a clip through a frame-by-frame enhancer and remove its delay.
 
     Args:
         clip: (samples,) float32.
-        frame: samples of a frame.
-        delay: samples by which the answer is late; so many are asked for beyond the end, and cut off the start.
+        frame: samples in a frame.
+        delay: samples by which the output lags the input.
         step: enhances one frame.
 
     Returns:
@@ -107,7 +106,7 @@ def by_frames(clip: np.ndarray, frame: int, delay: int, step: Step) -> np.ndarra
     blocks = -(-(len(clip) + delay) // frame)
     noisy = np.zeros((blocks, frame), dtype=np.float32)
     noisy.reshape(-1)[: len(clip)] = clip
-    clean = np.zeros_like(noisy)
-    for source, target in zip(noisy, clean, strict=True):
+    out = np.zeros_like(noisy)
+    for source, target in zip(noisy, out, strict=True):
         step(source, target)
-    return clean.reshape(-1)[delay : delay + len(clip)]
+    return out.reshape(-1)[delay : delay + len(clip)]

@@ -1,71 +1,54 @@
-"""What a trainable network is built from: a frozen dataclass, as a user gives it and a checkpoint keeps it."""
+"""The configuration of a trainable network, from ``frontend_conf`` or from a checkpoint."""
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any, TypeVar
 
+from trnet.config.section import Section, build
+from trnet.frontend.checkpoint import mismatch
 from trnet.utils.errors import TrnetError
 
-T = TypeVar("T")
+C = TypeVar("C", bound=Section)
 
 
-def given_sizes(cls: type[T], name: str, options: dict[str, Any]) -> T:
-    """Sizes of an untrained network: the options that are not None, the published value for the rest.
+def given_config(kind: type[C], name: str, options: dict[str, Any]) -> C:
+    """Configuration of an untrained network.
 
     Args:
-        cls: frozen dataclass with a default for every field; its ``__post_init__`` raises ValueError for values that
-            do not go together.
-        name: front-end name, for messages.
-        options: of ``frontend_conf``; names of fields.
+        kind: section with a default for every field, the published value.
+        name: of the front-end, for messages.
+        options: of ``frontend_conf``, fields of ``kind``; None: the default.
 
     Raises:
-        TrnetError: an option of another type, or values that do not go together.
+        TrnetError: when a value is of another type or out of range, or values do not fit together.
     """
-    return _build(cls, {k: v for k, v in options.items() if v is not None}, f"front-end {name}: frontend_conf")
+    given = {key: value for key, value in options.items() if value is not None}
+    return build(kind, given, f"front-end {name}: frontend_conf")
 
 
-def stored_sizes(cls: type[T], name: str, stored: dict[str, Any], options: dict[str, Any], path: str) -> T:
-    """Sizes of a trained network: those its checkpoint holds, which the options may repeat but not change.
+def stored_config(kind: type[C], name: str, stored: dict[str, Any], options: dict[str, Any], path: str) -> C:
+    """Configuration of a trained network.
 
     Args:
-        cls: as for :func:`given_sizes`.
-        name: front-end name, for messages.
-        stored: what the checkpoint holds; every field of ``cls`` and nothing else.
-        options: of ``frontend_conf``; None says nothing.
+        kind: as for :func:`given_config`.
+        name: of the front-end, for messages.
+        stored: the checkpoint's configuration: every field of ``kind`` and nothing else.
+        options: of ``frontend_conf``; each is None or the stored value.
         path: the checkpoint, for messages.
 
     Raises:
-        TrnetError: missing or unknown sizes, values that do not go together, or an option that differs.
+        TrnetError: when fields are missing or unknown, values do not fit together, or an option differs.
     """
-    known = [field.name for field in dataclasses.fields(cls)]
-    missing, extra = [k for k in known if k not in stored], [k for k in stored if k not in known]
-    faults = [f"{word} {', '.join(keys)}" for word, keys in (("missing", missing), ("unknown", extra)) if keys]
-    if faults:
+    if faults := mismatch(tuple(kind.model_fields), stored):
         raise TrnetError(
-            f"checkpoint {path}: its sizes are not those of {name}: {'; '.join(faults)}: give one trained by this "
-            f"version of trnet"
+            f"checkpoint {path}: its configuration is not that of {name}: {faults}: give one trained with this version "
+            "of trnet"
         )
-    sizes = _build(cls, stored, f"checkpoint {path}: conf")
+    config = build(kind, stored, f"checkpoint {path}: conf")
     for key, value in options.items():
-        if value is not None and value != getattr(sizes, key):
+        if value is not None and value != getattr(config, key):
             raise TrnetError(
                 f"front-end {name}: frontend_conf.{key} is {value!r}, but checkpoint {path} was trained with "
-                f"{getattr(sizes, key)!r}: leave the option out"
+                f"{getattr(config, key)!r}: remove the option"
             )
-    return sizes
-
-
-def _build(cls: type[T], values: dict[str, Any], where: str) -> T:
-    """Make the dataclass; every value has to be of its default's type, and integers above 0."""
-    for field in dataclasses.fields(cls):
-        if field.name not in values:
-            continue
-        value, kind = values[field.name], type(field.default)
-        if type(value) is not kind or (kind is int and value < 1):
-            wanted = {int: "a whole number above 0", bool: "true or false", str: "a name"}[kind]
-            raise TrnetError(f"{where}.{field.name} is {value!r}: give {wanted}")
-    try:
-        return cls(**values)
-    except ValueError as error:
-        raise TrnetError(f"{where}: {error}") from error
+    return config

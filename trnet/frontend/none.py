@@ -1,4 +1,4 @@
-"""The front-end that does nothing: the baseline without enhancement."""
+"""No enhancement: the baseline."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from trnet.frontend.base import FrontEnd
 
 
 class NoFrontEnd(FrontEnd):
-    """Hand the noisy waveform on as it is (samples past a clip's length become 0)."""
+    """Identity (samples past a clip's length become 0)."""
 
     def enhance_equal(self, wav: Tensor) -> Tensor:
         """Return ``wav``, (clips, samples), unchanged."""

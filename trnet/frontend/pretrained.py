@@ -1,11 +1,11 @@
-"""What front-ends share whose models come from another toolkit: its own loader, its own rate, one clip at a time."""
+"""Front-ends whose models come from another toolkit, with its loader and the model's sampling rate."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from trnet.frontend.checkpoint import files_sha256
@@ -14,17 +14,19 @@ from trnet.frontend.packages import package_version
 from trnet.utils.errors import TrnetError
 
 SHORTEST_S = 0.1
-"""Shorter clips are filled up with zeros for the model: windows and strides have to fit in."""
+"""Shorter clips are zero-padded for the model, whose windows and strides have to fit in."""
 
 
 class PretrainedFrontEnd(NativeRateFrontEnd):
-    """A one-source model of another toolkit, loaded by that toolkit.
+    """A one-source model of another toolkit; a subclass sets ``toolkit`` and defines :meth:`load` and :meth:`separate`.
 
-    A subclass names its ``toolkit`` and writes :meth:`load` and :meth:`apply`.
+    Attributes:
+        toolkit: name of the front-end and of the distribution.
+        network: the toolkit's model, a module.
     """
 
     toolkit: str
-    """Name of the front-end and of the distribution."""
+    network: Any
     path_options = ("model",)
 
     def __init__(
@@ -37,14 +39,14 @@ class PretrainedFrontEnd(NativeRateFrontEnd):
         """Load the model.
 
         Args:
-            model: what the toolkit's loader takes: a path, or the id of a model on its hub.
-            native_rate: rate of the model, Hz; None: what the model says.
-            level_dbfs: bring each clip to this RMS, dB re full scale, for the model and back after it; None: as it is.
-            fit_scale: scale each clip that comes out so that it is the nearest to the one that went in: models trained
-                on SI-SDR give any scale. False: leave the scale to the model.
+            model: argument of the toolkit's loader: a path, or the id of a model on its hub.
+            native_rate: sampling rate of the model, Hz; None: as the model has it.
+            level_dbfs: RMS of the model's input, dB re full scale; None: unchanged.
+            fit_scale: scale the output to the input by least squares: models trained with SI-SDR have an arbitrary
+                scale. False: leave the scale to the model.
 
         Raises:
-            TrnetError: toolkit missing, a model it does not load, or one that does not say its rate.
+            TrnetError: when the toolkit is missing, the model does not load, or its sampling rate is unknown.
         """
         super().__init__(self.toolkit, level_dbfs)
         self.fit_scale = fit_scale
@@ -55,40 +57,39 @@ class PretrainedFrontEnd(NativeRateFrontEnd):
         except Exception as error:  # each toolkit and its hub raise their own
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise TrnetError(
-                f"front-end {self.toolkit}: model {model!r} does not load ({reason[:300]}): give the path or the hub "
-                "id of a model of this toolkit as frontend_conf.model"
+                f"front-end {self.toolkit}: model {model!r} does not load ({reason[:300]}): set frontend_conf.model to "
+                "the path or the hub id of a model of this toolkit"
             ) from error
         if not (native_rate or rate):
             raise TrnetError(
-                f"front-end {self.toolkit}: model {model!r} does not say its sampling rate: set "
-                "frontend_conf.native_rate, Hz"
+                f"front-end {self.toolkit}: model {model!r} has no sampling rate: set frontend_conf.native_rate, Hz"
             )
         self.native_rate = int(native_rate or rate)
         self.package = package_version(self.toolkit)
         if Path(model).exists():
             self.checkpoint_sha256 = files_sha256(self.files(Path(model)))
 
-    def load(self, model: str) -> tuple[nn.Module, Any]:
-        """Load a model, on the CPU.
+    def load(self, model: str) -> tuple[Any, Any]:
+        """Load a model onto the CPU.
 
         Returns:
-            Its network, and its sampling rate, Hz (None if it does not say).
+            The network, and its sampling rate, Hz (None if unknown).
         """
         raise NotImplementedError(f"{type(self).__name__} has to define load(model)")
 
-    def apply(self, clips: Tensor) -> Tensor:
+    def separate(self, clips: Tensor) -> Tensor:
         """Run the model.
 
         Args:
             clips: (1, samples) float32 at ``native_rate``.
 
         Returns:
-            (sources, samples) of that length.
+            (sources, samples).
         """
-        raise NotImplementedError(f"{type(self).__name__} has to define apply(clips)")
+        raise NotImplementedError(f"{type(self).__name__} has to define separate(clips)")
 
     def files(self, model: Path) -> dict[str, Path]:
-        """The files of a local model by name, all that its answer depends on: those of a folder, or the one file."""
+        """The files of a local model by name: those of a folder, or the one file."""
         if model.is_file():
             return {"model": model}
         inside = {str(path.relative_to(model)): path for path in model.rglob("*") if path.is_file()}
@@ -98,10 +99,10 @@ class PretrainedFrontEnd(NativeRateFrontEnd):
         """(samples,) to the same shape; ``native_rate``."""
         missing = max(0, round(SHORTEST_S * self.native_rate) - len(clip))
         clips = functional.pad(clip, (0, missing))[None]
-        got = self.apply(clips)
-        if got.shape != clips.shape:
+        sources = self.separate(clips)
+        if sources.shape != clips.shape:
             raise TrnetError(
-                f"front-end {self.toolkit}: the model makes {tuple(got.shape)} (sources, samples) of {len(clips[0])} "
-                "samples: give a model of one source that keeps the length"
+                f"front-end {self.toolkit}: the model returns (sources, samples) of {tuple(sources.shape)} for "
+                f"{len(clips[0])} samples: give a model of one source that keeps the length"
             )
-        return got[0, : len(clip)]
+        return sources[0, : len(clip)]

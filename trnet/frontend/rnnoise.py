@@ -1,8 +1,8 @@
 """RNNoise front-end, with the network and its runtime from the wheel ``pyrnnoise``.
 
-Valin: "A Hybrid DSP/Deep Learning Approach to Real-Time Full-Band Speech Enhancement", MMSP 2018. The wheel carries the
-library of its authors (github.com/xiph/rnnoise, version 0.2, BSD), weights compiled in, which is spoken to through its
-C interface (include/rnnoise.h); the wheel's own Python, which rounds to 16 bit, is not imported.
+Valin: "A Hybrid DSP/Deep Learning Approach to Real-Time Full-Band Speech Enhancement", MMSP 2018. The wheel holds the
+authors' library (github.com/xiph/rnnoise, version 0.2, BSD) with its weights, which is called through its C interface
+(include/rnnoise.h); the wheel's own Python, which rounds to 16 bit, is not imported.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from trnet.frontend.packages import package_file, package_version
 from trnet.utils.errors import TrnetError, how_to_install
 
 FRAME = 480
-"""Samples at 48 kHz the library takes and gives at a time."""
+"""Samples of a frame at 48 kHz."""
 DELAY = 960
-"""Samples at 48 kHz the output lags: the overlap of the synthesis window and one frame of look-ahead."""
+"""Samples at 48 kHz by which the output lags: overlap of the synthesis window and one frame of look-ahead."""
 FULL_SCALE = 32768
-"""The library's samples are floats in the range of 16-bit integers."""
+"""Of the library's float samples."""
 PACKAGE = "pyrnnoise"
 LIBRARY = f"pyrnnoise/librnnoise.{'dylib' if sys.platform == 'darwin' else 'so'}"
 
@@ -34,7 +34,7 @@ _FLOATS = ctypes.POINTER(ctypes.c_float)
 
 @functools.cache
 def _library(path: str) -> ctypes.CDLL:
-    """The shared library with its signatures; one for the process, as it cannot be pickled."""
+    """The shared library with its signatures; one per process, as it cannot be pickled."""
     try:
         library = ctypes.CDLL(path)
     except OSError as error:
@@ -54,9 +54,9 @@ def _library(path: str) -> ctypes.CDLL:
 
 
 class RnnoiseFrontEnd(NativeRateFrontEnd):
-    """RNNoise at 48 kHz, on the CPU; each clip gets a state of its own, and the library's delay is cut off.
+    """RNNoise at 48 kHz, on the CPU; each clip gets a state of its own, and the library's delay is removed.
 
-    The level of a clip hardly matters (30 dB down: 0.1 dB of SI-SDR), so it is left alone.
+    The level of a clip hardly matters (30 dB down: 0.1 dB of SI-SDR), so it is unchanged.
     """
 
     native_rate = 48000
@@ -65,7 +65,7 @@ class RnnoiseFrontEnd(NativeRateFrontEnd):
         """Find the wheel.
 
         Raises:
-            TrnetError: wheel missing, or a library that is unusable or works on other frames.
+            TrnetError: when the wheel is missing, or its library does not load or has other frames.
         """
         super().__init__("rnnoise")
         self.library = str(package_file("rnnoise", PACKAGE, LIBRARY, "rnnoise"))
@@ -73,12 +73,12 @@ class RnnoiseFrontEnd(NativeRateFrontEnd):
         self.package = package_version(PACKAGE)
         if (frame := _library(self.library).rnnoise_get_frame_size()) != FRAME:
             raise TrnetError(
-                f"front-end rnnoise: {self.package} works on {frame} samples, not on {FRAME}; install version 0.4.5: "
+                f"front-end rnnoise: {self.package} has frames of {frame} samples, not {FRAME}; install version 0.4.5: "
                 f"{how_to_install('rnnoise')}"
             )
 
     def enhance_clip(self, clip: Tensor) -> Tensor:
-        """(samples,) to the same shape; 48 kHz, through a fresh state."""
+        """(samples,) to the same shape; 48 kHz, with a new state."""
         library = _library(self.library)
         state = library.rnnoise_create(None)
 

@@ -1,79 +1,74 @@
-"""What the front-ends share whose networks trnet can train: sizes, weights, and the level they hear a clip at."""
+"""Front-ends whose networks trnet can train: configuration, weights and input level."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from trnet.config.section import Section
 from trnet.frontend.base import FrontEnd, at_level, check_level
-from trnet.frontend.checkpoint import file_sha256, has_checkpoint, load_file, load_strict, trained_parts
-from trnet.frontend.network_config import given_sizes, stored_sizes
+from trnet.frontend.checkpoint import checkpoint_path, file_sha256, load_file, load_strict, trained_parts
+from trnet.frontend.network_config import given_config, stored_config
 
 
 class TrainableFrontEnd(FrontEnd):
-    """A network built from sizes, untrained or with the weights of a checkpoint; 16 kHz, frozen, in eval mode.
+    """A network built from its configuration, untrained or with the weights of a checkpoint; 16 kHz.
 
     Attributes:
-        kind: its registered name, which checkpoints and messages say.
-        sizes_type: frozen dataclass of the network's sizes.
-        sizes: those of this one.
-        network: (clips, samples) to the same shape, unless the class says otherwise.
+        kind: registered name, for checkpoints and messages.
+        config_type: section of the network's configuration.
+        network_config: configuration of this network.
+        network: (clips, samples) to the same shape, unless the class has another interface.
     """
 
     kind: ClassVar[str]
-    sizes_type: ClassVar[type]
+    config_type: ClassVar[type[Section]]
+    network_config: Any
+    network: nn.Module
     sample_rate = 16000
 
-    def __init__(
-        self,
-        checkpoint: str | None,
-        init: str | None,
-        sizes: dict[str, Any],
-        **others: Any,
-    ) -> None:
+    def __init__(self, checkpoint: str | None, init: str | None, config: dict[str, Any], **others: Any) -> None:
         """Build the network and load it.
 
         Args:
-            checkpoint: a file of the format ``trnet-enh-1``, or one that :meth:`foreign` knows.
+            checkpoint: a file of the format ``trnet-enh-1``, or one for :meth:`published_parts`.
             init: ``"random"`` for an untrained network instead.
-            sizes: fields of ``sizes_type``; None for what the checkpoint, else the publication says.
-            others: the class's further options; ``level_dbfs`` among them: bring each clip to this RMS, dB re full
-                scale, for the network and back after it (None: as it is).
+            config: fields of ``config_type``; None: as the checkpoint has it, or as published.
+            others: further options of the class; ``level_dbfs`` among them: RMS of the network's input, dB re full
+                scale; None: unchanged.
 
         Raises:
-            TrnetError: no weights named, options out of range or unlike the checkpoint's, or a checkpoint of something
-                else or for another sampling rate.
+            TrnetError: when no weights are named, an option is out of range or differs from the checkpoint, or the
+                checkpoint is of another network.
         """
-        super().__init__({"checkpoint": checkpoint, "init": init, **sizes, **others})
-        self.level_dbfs = others.get("level_dbfs")
-        check_level(self.kind, self.level_dbfs)
-        if has_checkpoint(self.kind, checkpoint, init):
-            loaded = load_file(checkpoint)
-            stored, state = self.foreign(loaded, checkpoint) or trained_parts(loaded, checkpoint, self.kind)
-            self.sizes = stored_sizes(self.sizes_type, self.kind, stored, sizes, checkpoint)
-            self.network = self.make_network(self.sizes)
-            load_strict(self.network, state, checkpoint)
-            self.checkpoint_sha256 = file_sha256(checkpoint)
+        super().__init__({"checkpoint": checkpoint, "init": init, **config, **others})
+        self.level_dbfs = check_level(self.kind, others.get("level_dbfs"))
+        if (path := checkpoint_path(self.kind, checkpoint, init)) is not None:
+            loaded = load_file(path)
+            stored, state = self.published_parts(loaded, path) or trained_parts(loaded, path, self.kind)
+            self.network_config = stored_config(self.config_type, self.kind, stored, config, path)
+            self.network = self.make_network(self.network_config)
+            load_strict(self.network, state, path)
+            self.checkpoint_sha256 = file_sha256(path)
         else:
-            self.sizes = given_sizes(self.sizes_type, self.kind, sizes)
-            self.network = self.make_network(self.sizes)
+            self.network_config = given_config(self.config_type, self.kind, config)
+            self.network = self.make_network(self.network_config)
         self.requires_grad_(False)
         self.eval()
 
-    def make_network(self, sizes: Any) -> nn.Module:
-        """The untrained network of these sizes."""
-        raise NotImplementedError(f"{type(self).__name__} has to define make_network(sizes)")
+    def make_network(self, config: Any) -> nn.Module:
+        """The untrained network of a ``config_type``."""
+        raise NotImplementedError(f"{type(self).__name__} has to define make_network(config)")
 
-    def foreign(self, loaded: Any, path: str) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
-        """Sizes and state_dict of a checkpoint that another project publishes; None: it is not of one known here."""
+    def published_parts(self, loaded: Any, path: str) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
+        """Configuration and state_dict of a checkpoint in the format of another project; None: it is not in one."""
         return None
 
     def untrained_conf(self) -> dict[str, Any] | None:
-        """As for every front-end, with the sizes that the checkpoint brought."""
-        conf, sizes = super().untrained_conf(), asdict(self.sizes)
-        return None if conf is None else conf | {key: sizes[key] for key in conf.keys() & sizes.keys()}
+        """As for every front-end, with the configuration of the checkpoint."""
+        conf, stored = super().untrained_conf(), self.network_config.plain()
+        return None if conf is None else conf | {key: stored[key] for key in conf.keys() & stored.keys()}
 
     def enhance_equal(self, wav: Tensor) -> Tensor:
         """(clips, samples) to the same shape; 16 kHz."""

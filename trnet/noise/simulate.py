@@ -66,7 +66,7 @@ def simulate(
 
     Raises: TrnetError for silent speech or noise, unreadable audio, or too few noise sources.
     """
-    conditions = [Condition(noise_name, snr) for snr in conf.snrs]
+    conditions = [Condition(noise_name, snr) for snr in conf.all_snrs]
     folders = [Path(out_root) / c.data_name(speech.path.name) for c in conditions]
     made_from = {"speech": dir_digest(speech.path), "noise": dir_digest(noise.path), "features": _span_of(features)}
     if groups is not None:

@@ -180,7 +180,6 @@ class Session:
         network = make_system(experiment.config.model(TEACHER), len(experiment.dataset.classes))
         return network, teacher.best, teacher.read_best()["model"]
 
-    @torch.inference_mode()
     def _h_s(self, run: RunSpec) -> dict[str, Tensor]:
         """h_s (D,) float32 of each training utterance's clean speech, on the device: the teacher is fixed."""
         network, path, weights = self._teacher(run)
@@ -189,9 +188,10 @@ class Session:
         reader = BatchReader(self.cache, self.experiment.dataset.labels, network.inputs)
         h_s: dict[str, Tensor] = {}
         batches = list(scoring_batches([(utt, CLEAN) for utt in run.fold.train], self.lengths, batch_size=32))
-        for items in tqdm(batches, desc="h_s of the teacher", unit="batch", leave=False):
-            h = network(reader.read(items)).h
-            h_s.update((utt, row) for (utt, _), row in zip(items, h.float().clone(), strict=True))
+        with torch.inference_mode():
+            for items in tqdm(batches, desc="h_s of the teacher", unit="batch", leave=False):
+                h = network(reader.read(items)).h
+                h_s.update((utt, row) for (utt, _), row in zip(items, h.float().clone(), strict=True))
         return h_s
 
     def _teacher_weights(self, run: RunSpec) -> dict[str, Tensor]:

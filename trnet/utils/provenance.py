@@ -12,7 +12,7 @@ from trnet import __version__
 
 CHECKOUT = Path(__file__).parents[2]
 
-PACKAGES = ("torch", "torchaudio", "numpy", "scikit-learn")
+PACKAGES = ("torch", "torchaudio", "numpy", "soxr", "scikit-learn")
 CODE = ("*.py", "*.yaml", "*.sh", "*.cpp")  # untracked files that may decide a result
 ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")  # set where trnet runs inside a hook of another checkout
 PATIENCE_S = 20.0  # of a git that waits for a slow disk
@@ -41,8 +41,17 @@ def _git(*words: str, folder: Path | None = None) -> str:
     command = ["git", "-C", str(folder or CHECKOUT), *words]
     environment = {key: value for key, value in os.environ.items() if key not in ELSEWHERE}
     environment["GIT_OPTIONAL_LOCKS"] = "0"
-    options = {"capture_output": True, "text": True, "errors": "replace", "check": True, "stdin": subprocess.DEVNULL}
-    return subprocess.run(command, env=environment, timeout=PATIENCE_S, **options).stdout.strip()
+    done = subprocess.run(
+        command,
+        env=environment,
+        timeout=PATIENCE_S,
+        check=True,
+        text=True,
+        errors="replace",
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+    )
+    return done.stdout.strip()
 
 
 def machine(device: torch.device) -> str:

@@ -15,7 +15,7 @@ import pickle
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from datetime import timedelta
 from multiprocessing.process import BaseProcess
@@ -198,7 +198,7 @@ def imap(
     initargs: tuple[Any, ...] = (),
     worth: int = 1,
     chunk: int = 8,
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Yield ``function(item)`` in the order of `items` with a progress bar, computed by worker processes.
 
     Args:

@@ -12,8 +12,9 @@ ngpu=0                        # 0: CPU, 1: GPU
 nj=$(nproc 2>/dev/null || echo 1) # processes that check pairs, read segments and compute metrics
 frontends="cmgan dccrn dpt_fsnet" # what is trained, each by conf/<front-end>.yaml
 configs=                      # YAMLs instead of these
-seeds=1                       # e.g. "1 2 3"
-max_epochs=                   # the YAML's if empty
+seeds=1                       # seeds of training, e.g. "1 2 3"
+max_epochs=                   # epochs at most; the YAML's if empty
+set=                          # any settings of the YAMLs: "training.lr=5e-4"; may be given again
 test_utts=0                   # stage 3 scores so many utterances, drawn once; 0: all
 split=conf/split.yaml         # sets and speakers of training, validation and test
 contract=conf/contract.yaml   # pairs of each set to expect; none: do not check
@@ -21,7 +22,7 @@ corpus_dir=                   # where the corpus lies, or the recipe that made n
 tag=                          # data_<tag>, exp_<tag>: an experiment apart from the recipe's own
 wandb=                        # project of Weights & Biases that gets the curves too; TensorBoard always does
 
-options="corpus stage stop_stage ngpu nj frontends configs seeds max_epochs test_utts split contract corpus_dir tag wandb"
+options="corpus stage stop_stage ngpu nj frontends configs seeds max_epochs set test_utts split contract corpus_dir tag wandb"
 
 usage() {
     cat <<EOF
@@ -36,7 +37,7 @@ A trained front-end enters a ser1 recipe by --frontend NAME --frontend-checkpoin
 
 Options and what they are now (relative paths start from the recipe's folder):
 EOF
-    show_options
+    show_options "${BASH_SOURCE[0]}"
 }
 
 template=$(dirname "${BASH_SOURCE[0]}")
@@ -57,6 +58,7 @@ export OMP_NUM_THREADS="${OMP_NUM_THREADS:-$(nproc 2>/dev/null || echo 1)}"
 data=data${tag:+_$tag} exp=exp${tag:+_$tag}
 runs=(--configs="$configs" --data="$data" --exp="$exp" --seeds="$seeds" --nj="$nj" --ngpu="$ngpu")
 [ -z "$max_epochs" ] || runs+=(--max-epochs="$max_epochs")
+[ -z "$set" ] || runs+=(--set="$set")
 
 if in_stage 0 "pairs"; then
     if [ -x local/make_data.sh ]; then

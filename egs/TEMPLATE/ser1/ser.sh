@@ -12,14 +12,15 @@ stop_stage=7                  # last stage
 ngpu=0                        # 0: CPU, N: GPUs (stages 5 and 6 share them by torchrun)
 nj=$(nproc 2>/dev/null || echo 1) # processes in stages 1 to 4, runs at a time in 5 to 7
 config=conf/recipe.yaml       # the experiment's YAML
-folds=                        # e.g. "1 2"; all if empty
-seeds=1                       # e.g. "1 2 3"
-systems=                      # e.g. "baseline_n trnet"; all six if empty
+folds=                        # folds to train and test, e.g. "1 2"; all if empty
+seeds=1                       # seeds of training, e.g. "1 2 3"
+systems=                      # e.g. "baseline_n trnet"; all of the YAML if empty
 frontend=                     # a name of README.md's table or package.module:Class; the YAML's if empty
 frontend_checkpoint=          # weights of the front-end, in its authors' format
 noises="esc musan"            # noise sets: the matched one and those only tested on
-snrs=                         # e.g. "20 10 0" (dB); the YAML's if empty
-max_epochs=                   # the YAML's if empty
+snrs=                         # signal-to-noise ratios in dB, e.g. "20 10 0"; the YAML's if empty
+max_epochs=                   # epochs at most; the YAML's if empty
+set=                          # any settings of the YAML: "training.lr=5e-4 encoder.channels=[16,32]"; may be given again
 contract=                     # utterances per speaker and class to expect; conf/contract.yaml if empty; none: do not check
 channel=mean                  # of recordings that have several: 0, 1, ... or their mean
 allow_pipes=false             # true: data dirs made elsewhere may name programs ('command |' in wav.scp), which are run
@@ -38,7 +39,7 @@ test_corpus=                  # stage 7 tests on this corpus: a recipe's name, o
 wandb=                        # project of Weights & Biases that gets the curves too; TensorBoard always does
 reference=                    # CSV of published figures to print beside ours
 
-options="corpus layout stage stop_stage ngpu nj config folds seeds systems frontend frontend_checkpoint noises snrs max_epochs
+options="corpus layout stage stop_stage ngpu nj config folds seeds systems frontend frontend_checkpoint noises snrs max_epochs set
 contract noise_contracts corpus_dir esc_dir musan_dir demand_dir nonspeech_dir noise_dirs shard download tag exp test_corpus wandb reference channel
 allow_pipes"
 
@@ -58,7 +59,7 @@ Usage: ./run.sh [--stage N] [--stop-stage M] [--OPTION VALUE]...   (lists are qu
 
 Options and what they are now (relative paths start from the recipe's folder):
 EOF
-    show_options
+    show_options "${BASH_SOURCE[0]}"
 }
 
 template=$(dirname "${BASH_SOURCE[0]}")
@@ -108,6 +109,7 @@ setup=(--config="$config")
 [ -z "$frontend_checkpoint" ] || setup+=(--frontend-checkpoint="$frontend_checkpoint")
 [ -z "$snrs" ] || setup+=(--snrs="$snrs")
 [ -z "$max_epochs" ] || setup+=(--max-epochs="$max_epochs")
+[ -z "$set" ] || setup+=(--set="$set")
 runs=(--corpus-data="$data/$corpus" --dump="$dump" --exp="$exp" --seeds="$seeds" --ngpu="$ngpu")
 [ -z "$systems" ] || runs+=(--systems="$systems")
 [ -z "$folds" ] || runs+=(--folds="$folds")

@@ -1,8 +1,8 @@
 """Attention with relative positions for inference: on a CPU in C++ or by PyTorch, and on a GPU by its fused kernels.
 
-The numbers of :class:`trnet.frontend.cmgan.conformer.RelativeAttention`. Scores of positions are q . E^T for all
-distances in a block of queries, read askew: row i shifted by i is what row i needs (Huang et al., "Music Transformer",
-2019). A block of scores stays in the cache.
+The results are those of :class:`trnet.frontend.cmgan.conformer.RelativeAttention`. Scores of positions are q . E^T for
+all distances in a block of queries, read with a skew: row i is shifted by i (Huang et al., "Music Transformer", 2019).
+A block of scores stays in the cache.
 """
 
 from ctypes import CDLL, c_size_t, c_void_p
@@ -17,24 +17,24 @@ from trnet.utils.compiler import load
 
 SOURCE = Path(__file__).with_name("attention.cpp")
 WIDTH = 16
-"""Of queries, there."""
+"""Width of a head in ``attention.cpp``."""
 EDGE = 96
-"""Distances beyond the farthest that a table of positions has at both ends, for blocks that are not full: of queries
-here at most ROWS - 1, in C++ with the widest registers 11 at one end and 73 at the other."""
+"""Extra distances at both ends of a table of positions, for blocks that are not full: at most ROWS - 1 here, in C++
+with the widest registers 11 at one end and 73 at the other."""
 ROWS = 64
-"""Queries in a block of scores, at most."""
+"""Largest number of queries in a block of scores."""
 SCORES = 2**18
-"""Scores in a block, 1 MiB: fewer miss the second-level cache, more come with less of Python between them."""
+"""Scores in a block, 1 MiB: more miss the second-level cache, fewer cost more Python calls."""
 MOST_BITS = 100.0
-"""Scores that are surely no farther from 0, in bits, need not be brought to a largest one of 0 for their softmax."""
+"""A softmax of scores within this bound, in bits, needs no subtraction of the largest one."""
 FUSED_ROWS, FUSED_SCORES = 256, 2**27
-"""The same on a GPU: scores of positions, half a GiB."""
+"""ROWS and SCORES on a GPU: half a GiB of scores of positions."""
 ALIGNED = 16
-"""Rows of a bias begin at multiples of so many values, or PyTorch's fused attention copies it."""
+"""Rows of a bias begin at multiples of so many values; otherwise PyTorch's fused attention copies it."""
 
 
 def position_table(embedding: Tensor, steps: int) -> Tensor:
-    """Embeddings (distances, width) of -512..512 steps, one a column, the farthest behind first: (width, distances)."""
+    """Embeddings (distances, width) of -512..512 steps as columns, from the farthest back: (width, distances)."""
     distance = torch.arange(_zero(steps), -steps - EDGE, -1).clamp_(-FARTHEST, FARTHEST)
     return embedding[distance + FARTHEST].t().contiguous()
 
@@ -44,7 +44,7 @@ def attend(qkv: Tensor, table: Tensor) -> Tensor:
 
     Args:
         qkv: (sequences, steps, 3, heads, width): queries, scaled so that scores are in bits, keys and values.
-        table: (width, distances): embeddings as of :func:`position_table`, one a column.
+        table: (width, distances), see :func:`position_table`.
 
     Returns:
         (sequences, steps, heads, width).
@@ -79,7 +79,7 @@ def attend_in_blocks(q: Tensor, k: Tensor, v: Tensor, table: Tensor) -> Tensor:
         q: (maps, steps, width), scaled so that scores are in bits; a map is one head of one sequence.
         k: the same.
         v: the same.
-        table: (width, distances): embeddings as of :func:`position_table`, one a column.
+        table: (width, distances), see :func:`position_table`.
 
     Returns:
         (maps, steps, width).
@@ -87,27 +87,27 @@ def attend_in_blocks(q: Tensor, k: Tensor, v: Tensor, table: Tensor) -> Tensor:
     maps, steps, width = q.shape
     rows = _rows(steps)
     together = max(1, min(maps, SCORES // (rows * steps)))
-    room, held = q.new_empty(together * rows * (steps + rows - 1)), q.new_empty(together * rows * steps)
+    by_distance, scores = q.new_empty(together * rows * (steps + rows - 1)), q.new_empty(together * rows * steps)
     small = bool(_longest(q, 2) * (_longest(k, 2) + _longest(table, 0)) < MOST_BITS)  # Cauchy and Schwarz
     out = torch.empty_like(q)
-    for heard, asking, keys, values in zip(*(t.split(together) for t in (out, q, k.transpose(1, 2), v)), strict=True):
-        start, count = 0, len(asking)
-        for queries in asking.split(rows, dim=1):
-            asked = queries.shape[1]
-            span = steps + asked - 1  # distances that these queries meet
-            farthest = _zero(steps) - (start + asked - 1)  # column of what lies farthest behind
-            by_distance = room[: count * asked * span].view(-1, span)
-            torch.mm(queries.reshape(-1, width), table[:, farthest : farthest + span], out=by_distance)
-            # query i and key j in column asked - 1 - i + j
-            askew = room.as_strided((count, asked, steps), (asked * span, span - 1, 1), asked - 1)
-            scores = held[: count * asked * steps].view(count, asked, steps)
-            torch.baddbmm(askew, queries, keys, out=scores)
+    for target, group, keys, values in zip(*(t.split(together) for t in (out, q, k.transpose(1, 2), v)), strict=True):
+        start, count = 0, len(group)
+        for queries in group.split(rows, dim=1):
+            size = queries.shape[1]
+            span = steps + size - 1  # distances of these queries
+            farthest = _zero(steps) - (start + size - 1)  # column of the farthest back
+            block = by_distance[: count * size * span].view(-1, span)
+            torch.mm(queries.reshape(-1, width), table[:, farthest : farthest + span], out=block)
+            # query i and key j in column size - 1 - i + j
+            skewed = by_distance.as_strided((count, size, steps), (size * span, span - 1, 1), size - 1)
+            weights = scores[: count * size * steps].view(count, size, steps)
+            torch.baddbmm(skewed, queries, keys, out=weights)
             if not small:
-                scores -= scores.amax(dim=2, keepdim=True)
-            torch.exp2(scores, out=scores)
-            share = torch.bmm(scores, values)
-            torch.div(share, scores.sum(dim=2, keepdim=True), out=heard[:, start : start + asked])
-            start += asked
+                weights -= weights.amax(dim=2, keepdim=True)
+            torch.exp2(weights, out=weights)
+            weighted = torch.bmm(weights, values)
+            torch.div(weighted, weights.sum(dim=2, keepdim=True), out=target[:, start : start + size])
+            start += size
     return out
 
 
@@ -128,7 +128,7 @@ def _rows(steps: int) -> int:
 
 
 def fused_attend(embedding: Tensor, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Attention with relative positions by PyTorch's fused kernels, which get the scores of positions as a bias.
+    """Attention with relative positions by PyTorch's fused kernels, with the scores of positions as a bias.
 
     Args:
         embedding: (distances, width), of -512..512 steps.
@@ -150,13 +150,13 @@ def fused_attend(embedding: Tensor, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         group = slice(first, first + together)
         for start in range(0, steps, rows):
             queries = q[group, :, start : start + rows]
-            count, _, asked, _ = queries.shape
-            span = steps + asked - 1
-            farthest = steps - start - asked  # column of the distance of the last query to the first key
+            count, _, size, _ = queries.shape
+            span = steps + size - 1
+            farthest = steps - start - size  # column of the distance of the last query to the first key
             by_distance = ((queries * scale) @ table[:, farthest : farthest + span]).contiguous()
-            strides = (heads * asked * span, asked * span, span - 1, 1)
-            askew = by_distance.as_strided((count, heads, asked, steps), strides, asked - 1)
-            bias = by_distance.new_empty(count, heads, asked, -(-steps // ALIGNED) * ALIGNED)[..., :steps].copy_(askew)
+            strides = (heads * size * span, size * span, span - 1, 1)
+            skewed = by_distance.as_strided((count, heads, size, steps), strides, size - 1)
+            bias = by_distance.new_empty(count, heads, size, -(-steps // ALIGNED) * ALIGNED)[..., :steps].copy_(skewed)
             out[group, :, start : start + rows] = functional.scaled_dot_product_attention(
                 queries, k[group], v[group], attn_mask=bias, scale=scale
             )

@@ -1,24 +1,26 @@
-"""Which CMGAN."""
+"""Configuration of CMGAN."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Self
 
-from trnet.config import Section, within
+from pydantic import model_validator
+
+from trnet.config.section import Section, problem, within
 from trnet.frontend.cmgan.conformer import HEADS
 
 
-@dataclass(frozen=True)
-class CmganSizes(Section):
-    """What a CMGAN is built from; the default is the paper's.
+class CmganConfig(Section):
+    """The default is the paper's.
 
     Attributes:
-        num_channel: channels of the network, a multiple of the 4 heads.
+        num_channel: channels of the feature maps, a multiple of the 4 heads.
     """
 
     num_channel: int = within(64, 1, 1024)
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    @model_validator(mode="after")
+    def _check_heads(self) -> Self:
         if self.num_channel % HEADS:
-            raise ValueError(f"num_channel {self.num_channel}: give a multiple of {HEADS}, 64 for the paper's model")
+            raise problem("num_channel", f"{self.num_channel} is not a multiple of {HEADS}; the paper's is 64")
+        return self

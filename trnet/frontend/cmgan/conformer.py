@@ -1,29 +1,33 @@
 """The conformer block of CMGAN (Cao et al. 2022, Section 2.1.2): feed-forward, attention, convolution, feed-forward.
 
 Gulati et al.: "Conformer", Interspeech 2020, with relative positions after Shaw et al., "Self-Attention with
-Relative Position Representations", NAACL 2018. Sequences are (batch, steps, channels) throughout. The layout of
-the modules is what the names in the authors' checkpoints ask for.
+Relative Position Representations", NAACL 2018. Sequences are (batch, steps, channels) throughout. The nesting of
+modules follows the parameter names in the authors' checkpoints.
 """
 
 from __future__ import annotations
+
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 HEADS = 4
 FARTHEST = 512
-"""Relative positions farther apart than this, in steps, share one embedding."""
+"""Largest relative position with an embedding of its own, in steps; farther ones share it."""
 DROPOUT = 0.2
 FEED_FORWARD_FACTOR = 4
 CONV_FACTOR = 2
 KERNEL = 31
 SCORES = 2**23
-"""Attention scores held at a time. 32 MiB is also the most that glibc keeps for the next block instead of giving
-it back to the system, which costs more than the arithmetic."""
+"""Attention scores in memory at a time, 32 MiB: glibc returns larger blocks to the system after each use, which costs
+more than the arithmetic."""
+
+Fn = TypeVar("Fn", bound=nn.Module)
 
 
 class FeedForward(nn.Module):
-    """Two linear layers with Swish and dropout between."""
+    """Two linear layers with Swish and dropout in between."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -59,11 +63,11 @@ class RelativeAttention(nn.Module):
         """(batch, steps, channels) to the same shape."""
         parts = self.to_q(x), *self.to_kv(x).chunk(2, dim=2)
         q, k, v = (t.reshape(*t.shape[:2], HEADS, -1).transpose(1, 2) for t in parts)
-        heard = self.attend(q, k, v)  # (batch, heads, steps, channels / heads)
-        return self.dropout(self.to_out(heard.transpose(1, 2).flatten(2)))
+        values = self.attend(q, k, v)  # (batch, heads, steps, channels / heads)
+        return self.dropout(self.to_out(values.transpose(1, 2).flatten(2)))
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Mix the values by the scores, some queries at a time, so that memory stays linear in the steps.
+        """Scaled dot-product attention with relative positions, in blocks of queries: memory is linear in the steps.
 
         Args:
             q: (batch, heads, steps, width).
@@ -74,19 +78,19 @@ class RelativeAttention(nn.Module):
             (batch, heads, steps, width).
         """
         batch, heads, steps, width = q.shape
-        at = torch.arange(steps, device=q.device)
+        position = torch.arange(steps, device=q.device)
         rows = max(1, SCORES // (batch * heads * steps))
-        mixed = []
-        for queries, their_at in zip((q * width**-0.5).split(rows, dim=2), at.split(rows), strict=True):
-            distance = (their_at[:, None] - at).clamp(-FARTHEST, FARTHEST)
+        out = []
+        for queries, at in zip((q * width**-0.5).split(rows, dim=2), position.split(rows), strict=True):
+            distance = (at[:, None] - position).clamp(-FARTHEST, FARTHEST)
             embedding = self.rel_pos_emb(distance + FARTHEST)  # (rows, steps, width)
             scores = queries @ k.transpose(2, 3) + torch.einsum("bhqd,qnd->bhqn", queries, embedding)
-            mixed.append(scores.softmax(dim=3) @ v)
-        return torch.cat(mixed, dim=2)
+            out.append(scores.softmax(dim=3) @ v)
+        return torch.cat(out, dim=2)
 
 
 class DepthwiseConv(nn.Module):
-    """A convolution along the steps for each channel alone; as many steps out as in."""
+    """A depthwise convolution along the steps that keeps their number."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -128,10 +132,10 @@ class Convolution(nn.Module):
         return self.net(x)
 
 
-class PreNorm(nn.Module):
+class PreNorm(nn.Module, Generic[Fn]):
     """A layer norm before ``fn``."""
 
-    def __init__(self, channels: int, fn: nn.Module) -> None:
+    def __init__(self, channels: int, fn: Fn) -> None:
         super().__init__()
         self.fn = fn
         self.norm = nn.LayerNorm(channels)
@@ -141,10 +145,10 @@ class PreNorm(nn.Module):
         return self.fn(self.norm(x))
 
 
-class Half(nn.Module):
-    """Half of what ``fn`` says: the half-step of the Macaron feed-forward layers."""
+class Half(nn.Module, Generic[Fn]):
+    """Half the output of ``fn``: the half-step of the Macaron feed-forward layers."""
 
-    def __init__(self, fn: nn.Module) -> None:
+    def __init__(self, fn: Fn) -> None:
         super().__init__()
         self.fn = fn
 

@@ -1,18 +1,17 @@
-"""The CMGAN generator for inference: the numbers of :class:`TscNet`, several times faster, in less memory.
+"""The CMGAN generator for inference: the results of :class:`TscNet`, several times faster, in less memory.
 
-This file can be deleted: the front-end then uses the network itself, which stays the reference, and ``attention.py``
-and ``attention.cpp`` have no user any more. On a GPU (:func:`fused_attention`) only the attention is another. On a CPU
+The network itself stays the reference. On a GPU (:func:`fused_attention`) only the attention differs. On a CPU
 (:func:`forward`):
 
-- Everything is tokens-major, (frames, bands, channels), which is what linear layers and oneDNN's convolutions like.
-- A conformer works on about 1,000 tokens at a time, so that what one layer leaves is in the cache for the next.
-- Attention goes block by block of queries, in C++ where there is a compiler (``attention.py``). The numerator of a
-  softmax is a power of two of scores in bits, half the price of an exponential.
-- Scales, halves, the batch norm and the sub-pixel convolution of the mask are folded into weights; biases that an
-  instance norm takes out again are left out.
-- Cores work on blocks of their own, each operation on one core, so the result does not depend on how many there are.
+- Tensors are tokens-major, (frames, bands, channels), as linear layers and oneDNN's convolutions prefer.
+- A conformer processes about 1,000 tokens at a time, so that the output of a layer is in the cache for the next.
+- Attention runs in blocks of queries, in C++ where there is a compiler (``attention.py``). The numerator of a softmax
+  is a power of two of scores in bits, half the cost of an exponential.
+- Scales, halves, the batch norm and the sub-pixel convolution of the mask are folded into weights; biases before an
+  instance norm, which removes them, are left out.
+- Each core processes blocks of its own, so the result does not depend on their number.
 
-Weights are folded at each call: milliseconds, and nothing can go stale.
+Weights are folded at each call: it takes milliseconds, and they are never out of date.
 """
 
 from __future__ import annotations
@@ -23,29 +22,40 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from trnet.frontend.cmgan.attention import attend, fused_attend, position_table
-from trnet.frontend.cmgan.conformer import HEADS, KERNEL, ConformerBlock, RelativeAttention
+from trnet.frontend.cmgan.conformer import (
+    HEADS,
+    KERNEL,
+    ConformerBlock,
+    DepthwiseConv,
+    FeedForward,
+    Half,
+    PreNorm,
+    RelativeAttention,
+)
 from trnet.frontend.cmgan.network import DEPTH, ComplexDecoder, DilatedDense, MaskDecoder, TscNet
 
 TOKENS = 1024
-"""Tokens that a conformer works on at a time, if one sequence is not longer."""
+"""Tokens in a conformer at a time, if one sequence is not longer."""
 CONV_TOKENS = 3072
-"""Tokens that a convolution makes at a time."""
+"""Output tokens of a convolution at a time."""
 MOST_CORES = 8
 """Threads; more would wait for Python."""
 
+M = TypeVar("M", bound=nn.Module)
 Each = Callable[[Callable[[int], None], Iterable[int]], None]
 """each(work, starts): call work(start) for all, in any order."""
 
 
 @torch.inference_mode()
 def forward(network: TscNet, spec: Tensor) -> tuple[Tensor, Tensor]:
-    """What ``network(spec)`` gives, clip after clip.
+    """``network(spec)``, clip by clip.
 
     Args:
         network: on the CPU, in eval mode.
@@ -63,10 +73,15 @@ def forward(network: TscNet, spec: Tensor) -> tuple[Tensor, Tensor]:
 
 @contextmanager
 def _cores() -> Iterator[Each]:
-    """As many threads as PyTorch may use, each of which works alone while this lasts."""
+    """As many threads as PyTorch may use, each with operations of one thread."""
     threads = torch.get_num_threads()
+
+    def one_by_one(work: Callable[[int], None], starts: Iterable[int]) -> None:
+        for start in starts:
+            work(start)
+
     if threads == 1:
-        yield lambda work, starts: [work(start) for start in starts] and None
+        yield one_by_one
         return
     torch.set_num_threads(1)  # here, and in threads that begin after this
     try:
@@ -81,17 +96,27 @@ def _cores() -> Iterator[Each]:
         torch.set_num_threads(threads)
 
 
+def _of(kind: type[M], module: Any) -> M:
+    """A module within a sequential or generic one, with its type."""
+    assert isinstance(module, kind)
+    return module
+
+
+def _bias(layer: nn.Conv1d | nn.Conv2d) -> Tensor:
+    """The bias of a layer that has one."""
+    assert layer.bias is not None
+    return layer.bias.detach()
+
+
 class _Generator:
     """All of the network, one clip at a time."""
 
     def __init__(self, network: TscNet, each: Each) -> None:
         encoder = network.dense_encoder
         self.each = each
-        self.conv_1 = _Conv(encoder.conv_1[0], each)
-        self.norm_1 = _NormAct(encoder.conv_1[1], encoder.conv_1[2], each)
+        self.conv_1, self.norm_1 = _conv_norm_act([*encoder.conv_1], each)
         self.dense = _Dense(encoder.dilated_dense, each)
-        self.conv_2 = _Conv(encoder.conv_2[0], each)
-        self.norm_2 = _NormAct(encoder.conv_2[1], encoder.conv_2[2], each)
+        self.conv_2, self.norm_2 = _conv_norm_act([*encoder.conv_2], each)
         blocks = (network.TSCB_1, network.TSCB_2, network.TSCB_3, network.TSCB_4)
         self.blocks = [(_Conformer(b.time_conformer), _Conformer(b.freq_conformer)) for b in blocks]
         self.mask = _Mask(network.mask_decoder, each)
@@ -111,7 +136,7 @@ class _Generator:
         return self.mask(x) * spec[:, :, 1:].permute(2, 0, 1) + residual
 
     def _conform(self, conformer: _Conformer, x: Tensor) -> None:
-        """Add what a conformer makes of sequences to them: (sequences, steps, channels), in place."""
+        """Add a conformer's output to its input: (sequences, steps, channels), in place."""
         table = position_table(conformer.embedding, x.shape[1])
         size = max(1, TOKENS // x.shape[1])
 
@@ -136,7 +161,7 @@ class _Statistics:
         return cls(len(x), mean.double(), (x - mean).square_().sum(dim=0).double())
 
     def __add__(self, other: _Statistics) -> _Statistics:
-        """Of both together (Chan et al., "Updating formulae", 1979)."""
+        """Of both joined (Chan et al., "Updating formulae", 1979)."""
         count, apart = self.count + other.count, other.mean - self.mean
         mean = self.mean + apart * (other.count / count)
         squares = self.squares + other.squares + apart.square() * (self.count * other.count / count)
@@ -144,25 +169,26 @@ class _Statistics:
 
 
 class _Conv:
-    """A convolution, some frames at a time, with the statistics of what comes out."""
+    """A convolution in blocks of frames, with the statistics of its output."""
 
     def __init__(self, conv: nn.Conv2d, each: Each, bias: bool = False) -> None:
         """``bias`` False: it is left out, as before an instance norm."""
         self.weight = conv.weight.detach().contiguous(memory_format=torch.channels_last)
-        self.bias = conv.bias.detach() if bias else None
+        self.bias = _bias(conv) if bias else None
         self.conv, self.each = conv, each
+        self.padding = (0, conv.kernel_size[1] // 2)  # of all convolutions here
 
     def __call__(self, x: Tensor, past: int = 0) -> tuple[Tensor, _Statistics]:
         """(past + frames, bands, channels) to (frames, bands, channels) and their statistics."""
         conv, frames = self.conv, len(x) - past
-        bands = (x.shape[1] + 2 * conv.padding[1] - conv.kernel_size[1]) // conv.stride[1] + 1
+        bands = (x.shape[1] + 2 * self.padding[1] - conv.kernel_size[1]) // conv.stride[1] + 1
         out = x.new_empty(frames, bands, conv.out_channels)
         size = max(1, CONV_TOKENS // bands)
         parts: dict[int, _Statistics] = {}
 
         def work(start: int) -> None:
-            heard = x[start : start + size + past].contiguous().permute(2, 0, 1)[None]  # channels_last
-            y = functional.conv2d(heard, self.weight, self.bias, conv.stride, conv.padding, conv.dilation)
+            block = x[start : start + size + past].contiguous().permute(2, 0, 1)[None]  # channels_last
+            y = functional.conv2d(block, self.weight, self.bias, conv.stride, self.padding, conv.dilation)
             y = y[0].permute(1, 2, 0)
             parts[start] = _Statistics.of(y.reshape(-1, conv.out_channels))
             out[start : start + size] = y
@@ -180,7 +206,7 @@ class _NormAct:
         self.slope, self.each = prelu.weight.detach(), each
 
     def __call__(self, x: Tensor, statistics: _Statistics, out: Tensor) -> Tensor:
-        """(frames, bands, channels) into ``out``, of the same shape, which is given back."""
+        """(frames, bands, channels) into ``out``, of the same shape, which is returned."""
         channels = x.shape[2]
         scale = self.weight * (statistics.squares / statistics.count + self.eps).rsqrt()
         shift = (self.bias - statistics.mean * scale).float()
@@ -195,23 +221,29 @@ class _NormAct:
         return out
 
 
+def _conv_norm_act(layers: list[nn.Module], each: Each) -> tuple[_Conv, _NormAct]:
+    """A convolution, its instance norm and its PReLU."""
+    conv, norm, prelu = layers
+    return _Conv(_of(nn.Conv2d, conv), each), _NormAct(_of(nn.InstanceNorm2d, norm), _of(nn.PReLU, prelu), each)
+
+
 class _Dense:
-    """The dilated dense block. Its maps lie side by side in one tensor, the newest first, as the weights ask."""
+    """The dilated dense block. Its maps lie side by side in one tensor, the newest first, as in the weights."""
 
     def __init__(self, dense: DilatedDense, each: Each) -> None:
-        layers = [[dense.get_submodule(f"{name}{i + 1}") for name in ("conv", "norm", "prelu")] for i in range(DEPTH)]
-        self.layers = [(_Conv(conv, each), _NormAct(norm, prelu, each)) for conv, norm, prelu in layers]
-        self.channels = layers[0][0].out_channels
+        names = [[f"{name}{i + 1}" for name in ("conv", "norm", "prelu")] for i in range(DEPTH)]
+        self.layers = [_conv_norm_act([dense.get_submodule(name) for name in layer], each) for layer in names]
+        self.channels = self.layers[0][0].conv.out_channels
 
     def begin(self, frames: int, bands: int) -> Tensor:
-        """Room for the input, (frames, bands, channels)."""
+        """Where the input is to be written, (frames, bands, channels)."""
         past = 2 ** (DEPTH - 1)
         self.maps = torch.empty(past + frames, bands, DEPTH * self.channels)
         self.maps[:past] = 0
         return self.maps[past:, :, (DEPTH - 1) * self.channels :]
 
     def __call__(self) -> Tensor:
-        """What comes of the input, (frames, bands, channels)."""
+        """The output, (frames, bands, channels)."""
         most = 2 ** (DEPTH - 1)
         for i, (conv, norm) in enumerate(self.layers):
             known = (DEPTH - 1 - i) * self.channels
@@ -223,16 +255,16 @@ class _Dense:
 
 
 class _Mask:
-    """The mask decoder. Its sub-pixel convolution and the next are both linear: one convolution to four maps."""
+    """The mask decoder. Its sub-pixel convolution and the next one are both linear: one convolution to four maps."""
 
     def __init__(self, decoder: MaskDecoder, each: Each) -> None:
         self.dense, self.decoder = _Dense(decoder.dense_block, each), decoder
         conv, last = decoder.sub_pixel.conv, decoder.conv_1
         taps = last.weight[0, :, 0].t()  # (2, channels)
-        joined = nn.Conv2d(conv.in_channels, 4, conv.kernel_size, padding=conv.padding)
+        joined = nn.Conv2d(conv.in_channels, 4, (1, 3), padding=(0, 1))
         weight = torch.einsum("kc,rcifb->rkifb", taps, conv.weight.unflatten(0, (2, -1)))
         joined.weight = nn.Parameter(weight.flatten(0, 1), requires_grad=False)
-        joined.bias = nn.Parameter((conv.bias.view(2, -1) @ taps.t()).flatten(), requires_grad=False)
+        joined.bias = nn.Parameter((_bias(conv).view(2, -1) @ taps.t()).flatten(), requires_grad=False)
         self.conv = _Conv(joined, each, bias=True)
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -242,7 +274,7 @@ class _Mask:
         y = _neighbours(y.view(len(y), -1, 2, 1))[:, :, 0]  # (frames, bins)
         decoder, final = self.decoder, self.decoder.final_conv
         y = functional.instance_norm(y[None, None], weight=decoder.norm.weight, bias=decoder.norm.bias)
-        y = functional.prelu(y, decoder.prelu.weight) * final.weight + final.bias
+        y = functional.prelu(y, decoder.prelu.weight) * final.weight + _bias(final)
         return functional.prelu(y[0, 0], decoder.prelu_out.weight)
 
 
@@ -254,7 +286,7 @@ class _Complex:
         self.sub_pixel = _Conv(decoder.sub_pixel.conv, each, bias=True)  # even and odd bands share a norm
         self.norm = _NormAct(decoder.norm, decoder.prelu, each)
         self.weight = decoder.conv.weight[:, :, 0].permute(1, 2, 0).flatten(1)  # (channels, 2 taps * 2)
-        self.bias = decoder.conv.bias
+        self.bias = _bias(decoder.conv)
 
     def __call__(self, x: Tensor) -> Tensor:
         """(frames, bands, channels) to (2, frames, bins)."""
@@ -271,7 +303,7 @@ class _Complex:
 
 
 def _neighbours(x: Tensor) -> Tensor:
-    """A convolution over two bands, of which each has what it says to both: (frames, bands, 2, n) to one band less."""
+    """A convolution over two bands from its products with each: (frames, bands, 2, n) to (frames, bands - 1, n)."""
     return x[:, :-1, 0] + x[:, 1:, 1]
 
 
@@ -280,20 +312,25 @@ class _Conformer:
 
     def __init__(self, block: ConformerBlock) -> None:
         attention, conv = block.attn.fn, block.conv.net
-        self.ff1, self.ff2 = _FeedForward(block.ff1.fn), _FeedForward(block.ff2.fn)
-        width = attention.rel_pos_emb.embedding_dim
-        self.attention_norm, self.conv_norm, self.post_norm = block.attn.norm, conv[0], block.post_norm
-        in_bits = width**-0.5 * math.log2(math.e)
+        self.ff1, self.ff2 = _FeedForward(block.ff1), _FeedForward(block.ff2)
+        self.attention_norm, self.conv_norm, self.post_norm = (
+            block.attn.norm,
+            _of(nn.LayerNorm, conv[0]),
+            block.post_norm,
+        )
+        in_bits = attention.rel_pos_emb.embedding_dim**-0.5 * math.log2(math.e)
         self.qkv = torch.cat([attention.to_q.weight * in_bits, attention.to_kv.weight]).t().contiguous()
-        self.heard = _linear(attention.to_out)
+        self.out = _linear(attention.to_out)
         self.embedding = attention.rel_pos_emb.weight
-        into, gate = (w.t().contiguous() for w in conv[2].weight[:, :, 0].chunk(2))
-        self.value, self.gate = zip((into, gate), conv[2].bias.chunk(2), strict=True)
-        norm, deep = conv[5], conv[4].conv
+        enter, leave = _of(nn.Conv1d, conv[2]), _of(nn.Conv1d, conv[7])
+        (value, gate), (value_bias, gate_bias) = enter.weight[:, :, 0].chunk(2), _bias(enter).chunk(2)
+        self.value, self.gate = (value.t().contiguous(), value_bias), (gate.t().contiguous(), gate_bias)
+        norm, depthwise = _of(nn.BatchNorm1d, conv[5]), _of(DepthwiseConv, conv[4]).conv
+        assert norm.running_var is not None and norm.running_mean is not None
         scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
-        self.deep = (deep.weight * scale[:, None, None])[:, :, None]  # (channels, 1, 1, 31)
-        self.deep_bias = (deep.bias - norm.running_mean) * scale + norm.bias
-        self.mixed = conv[7].weight[:, :, 0].t().contiguous(), conv[7].bias
+        self.depthwise = (depthwise.weight * scale[:, None, None])[:, :, None]  # (channels, 1, 1, 31)
+        self.depthwise_bias = (_bias(depthwise) - norm.running_mean) * scale + norm.bias
+        self.leave = leave.weight[:, :, 0].t().contiguous(), _bias(leave)
 
     def __call__(self, x: Tensor, table: Tensor) -> Tensor:
         """(sequences, steps, channels) to the same shape; ``table`` is :func:`position_table` of the steps."""
@@ -306,27 +343,27 @@ class _Conformer:
         return _norm(self.post_norm, tokens).view(x.shape)
 
     def _attend(self, tokens: Tensor, shape: torch.Size, table: Tensor) -> None:
-        """Add what attention says to the tokens of ``shape``, (sequences, steps)."""
+        """Add the attention to the tokens of ``shape``, (sequences, steps)."""
         qkv = (_norm(self.attention_norm, tokens) @ self.qkv).view(*shape, 3, HEADS, -1)
-        _add_linear(tokens, attend(qkv, table).reshape(len(tokens), -1), self.heard)
+        _add_linear(tokens, attend(qkv, table).reshape(len(tokens), -1), self.out)
 
     def _convolve(self, tokens: Tensor, shape: torch.Size) -> None:
-        """Add what the convolution module says to the tokens of ``shape``, (sequences, steps)."""
+        """Add the convolution module to the tokens of ``shape``, (sequences, steps)."""
         normed = _norm(self.conv_norm, tokens)
         y = torch.addmm(self.gate[1], normed, self.gate[0]).sigmoid_()
         y *= torch.addmm(self.value[1], normed, self.value[0])
         y = y.view(shape[0], 1, shape[1], -1).permute(0, 3, 1, 2)  # (sequences, channels, 1, steps), channels_last
-        y = functional.conv2d(y, self.deep, self.deep_bias, padding=(0, KERNEL // 2), groups=y.shape[1])
+        y = functional.conv2d(y, self.depthwise, self.depthwise_bias, padding=(0, KERNEL // 2), groups=y.shape[1])
         y = functional.silu(y.permute(0, 2, 3, 1).reshape(len(tokens), -1), inplace=True)
-        _add_linear(tokens, y, self.mixed)
+        _add_linear(tokens, y, self.leave)
 
 
 class _FeedForward:
     """A feed-forward layer, halved."""
 
-    def __init__(self, half: nn.Module) -> None:
-        self.norm = half.norm
-        self.inner, self.outer = _linear(half.fn.net[0]), _linear(half.fn.net[3], 0.5)
+    def __init__(self, half: Half[PreNorm[FeedForward]]) -> None:
+        self.norm, net = half.fn.norm, half.fn.fn.net
+        self.inner, self.outer = _linear(_of(nn.Linear, net[0])), _linear(_of(nn.Linear, net[3]), 0.5)
 
     def add_to(self, tokens: Tensor) -> None:
         """(tokens, channels), in place."""
@@ -352,10 +389,10 @@ def _norm(norm: nn.LayerNorm, x: Tensor) -> Tensor:
 
 @contextmanager
 def fused_attention(network: TscNet) -> Iterator[None]:
-    """While this lasts, the network attends by :func:`fused_attend`, which is meant for GPUs but works anywhere."""
+    """Within the block, the network's attention is :func:`fused_attend`, which is for GPUs but works anywhere."""
     layers = [module for module in network.modules() if isinstance(module, RelativeAttention)]
     for layer in layers:
-        layer.attend = partial(fused_attend, layer.rel_pos_emb.weight)
+        setattr(layer, "attend", partial(fused_attend, layer.rel_pos_emb.weight))  # noqa: B010 (hides a method)
     try:
         yield
     finally:

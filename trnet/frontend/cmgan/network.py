@@ -22,7 +22,7 @@ def conv_norm_act(conv: nn.Conv2d) -> nn.Sequential:
 
 
 class DilatedDense(nn.Module):
-    """Four convolutions that each see all before, over 3 bands and the frames t and t - 1, 2, 4, 8."""
+    """Four densely connected convolutions over 3 bands and the frames t and t - 1, 2, 4, 8."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ class TwoStageConformer(nn.Module):
 
 
 class SubPixelConv(nn.Module):
-    """Twice the bands: a convolution gives two channels for one, which become even and odd bands."""
+    """Twice the bands: a convolution doubles the channels, which become even and odd bands."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -88,7 +88,7 @@ class SubPixelConv(nn.Module):
 
 
 class MaskDecoder(nn.Module):
-    """Feature maps to a mask of the magnitude, by a last PReLU with a slope for each bin."""
+    """Feature maps to a mask of the magnitude; the last PReLU has a slope for each bin."""
 
     def __init__(self, channels: int, bins: int) -> None:
         super().__init__()
@@ -108,7 +108,7 @@ class MaskDecoder(nn.Module):
 
 
 class ComplexDecoder(nn.Module):
-    """Feature maps to what is added to the real and the imaginary part."""
+    """Feature maps to a residual of the real and the imaginary part."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -126,8 +126,7 @@ class ComplexDecoder(nn.Module):
 class TscNet(nn.Module):
     """The generator: a compressed spectrum in, that of the enhanced speech out.
 
-    Its norms and its attention hear the whole clip: neither frames of padding nor frames cut off leave the rest
-    as it was.
+    Its norms and its attention span the whole clip: padding or cutting frames changes all others.
     """
 
     def __init__(self, num_channel: int = 64, num_features: int = BINS) -> None:
@@ -149,18 +148,19 @@ class TscNet(nn.Module):
 
     @torch.no_grad()
     def start_as_identity(self) -> None:
-        """Weights from which training begins at a mask of about 1 and a residual of 0."""
-        nn.init.constant_(self.mask_decoder.final_conv.weight, 0.01)  # not 0, which no gradient passes
-        nn.init.ones_(self.mask_decoder.final_conv.bias)
-        nn.init.zeros_(self.complex_decoder.conv.weight)
-        nn.init.zeros_(self.complex_decoder.conv.bias)
+        """Initial weights with a mask of about 1 and a residual of 0."""
+        weight, bias = self.mask_decoder.final_conv.parameters()
+        nn.init.constant_(weight, 0.01)  # 0 would block the gradient
+        nn.init.ones_(bias)
+        for parameter in self.complex_decoder.conv.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, spec: Tensor) -> tuple[Tensor, Tensor]:
         """Enhance spectra.
 
         Args:
-            spec: (batch, 3, frames, bins): compressed magnitude, real and imaginary part, as
-                :func:`trnet.frontend.cmgan.spectral.compress` gives them.
+            spec: (batch, 3, frames, bins): compressed magnitude, real and imaginary part, see
+                :func:`trnet.frontend.cmgan.spectral.compress`.
 
         Returns:
             Real and imaginary part of the enhanced compressed spectrum, each (batch, frames, bins): mask times

@@ -1,4 +1,4 @@
-"""Waveform to what the CMGAN generator hears, and what it says back to waveform.
+"""Waveform to the input of the CMGAN generator, and its output to waveform.
 
 The authors' procedure in steps that training and inference share::
 
@@ -30,8 +30,7 @@ _TINY = torch.finfo(torch.float32).tiny
 def unit_rms(wav: Tensor) -> tuple[Tensor, Tensor]:
     """Bring each clip to RMS 1, as the authors do: times sqrt(N / sum x^2), over the whole clip.
 
-    For digital silence they get NaN. Here the gain has a limit, so that silence stays what it is, and what comes back
-    times its RMS, which is 0, is silence again.
+    The authors' code gives NaN for digital silence. Here the gain has a limit, so silence stays silence.
 
     Args:
         wav: (clips, samples).
@@ -46,10 +45,9 @@ def unit_rms(wav: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def pad_to_hop(wav: Tensor) -> Tensor:
-    """Lengthen clips to whole hops by their own first samples, as the authors do.
+    """Pad clips to whole hops with their own first samples, as the authors do.
 
-    They have no answer for clips of 200 samples or less, which the STFT cannot mirror: such a clip goes on
-    repeating until there are 300.
+    Clips of 200 samples or less, which the STFT cannot mirror and the authors' code fails on, are repeated to 300.
 
     Args:
         wav: (clips, samples), samples >= 1.
@@ -110,7 +108,7 @@ def decompress(real: Tensor, imag: Tensor) -> Tensor:
 
 
 def decompress_parts(real: Tensor, imag: Tensor) -> tuple[Tensor, Tensor]:
-    """The same as real and imaginary part, each (clips, frames, 201)."""
+    """The same with the result as real and imaginary part, each (clips, frames, 201)."""
     scale = (real.square() + imag.square()) ** ((1 / POWER - 1) / 2)
     return real * scale, imag * scale
 

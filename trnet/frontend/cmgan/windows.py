@@ -1,4 +1,4 @@
-"""Long clips by overlapping windows: where they lie and how they are joined."""
+"""Long clips in overlapping windows with cross-fades."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from torch import Tensor
 
 
 def window_starts(total: int, window: int, shared: int, grid: int) -> list[int]:
-    """Spread as few windows as will do evenly over a clip.
+    """Spread the smallest number of windows evenly over a clip.
 
     Args:
         total: samples of the clip, a multiple of ``grid``, more than ``window``.
         window: samples of each window, a multiple of ``grid``.
-        shared: samples that neighbours share at least; at most ``window - grid``.
+        shared: smallest overlap of neighbours, samples; at most ``window - grid``.
         grid: windows start at multiples of this many samples.
 
     Returns:
-        The first sample of each window: 0 first, ``total - window`` last.
+        The first sample of each window, from 0 to ``total - window``.
     """
     assert total % grid == window % grid == 0 and total > window >= shared + grid
     last = (total - window) // grid
@@ -34,18 +34,17 @@ def over_windows(
     context: int,
     grid: int,
 ) -> Tensor:
-    """Process a long clip window by window and cross-fade what comes out.
+    """Process a long clip window by window and cross-fade the results.
 
-    Neighbouring windows share ``overlap + 2 * context`` samples or more. The cross-fade, squared sines that add up to
-    1, lies in the middle of what they share, so that no sample is taken from within ``context`` of a window's end,
-    but for the ends of the clip itself.
+    Neighbouring windows overlap by ``overlap + 2 * context`` samples or more. The cross-fade (squared sines) lies in
+    the middle, so that no sample is from within ``context`` of a window's end, except at the ends of the clip.
 
     Args:
         wav: (clips, samples), samples a multiple of ``grid`` and more than ``window``.
         process: (clips, window) to the same shape.
         window: samples of each window.
         overlap: samples of a cross-fade, at least 1.
-        context: samples at a window's ends that are heard but not kept.
+        context: samples at a window's ends that are processed but discarded.
         grid: windows start at multiples of this many samples.
 
     Returns:

@@ -4,8 +4,8 @@ Hu, Liu, Lv, Xing, Zhang, Fu, Wu, Zhang, Xie: "DCCRN: Deep Complex Convolution R
 Speech Enhancement", Interspeech 2020.
 """
 
-from trnet.frontend.dccrn.config import ARCHITECTURES, DccrnSizes
+from trnet.frontend.dccrn.config import ARCHITECTURES, DccrnConfig
 from trnet.frontend.dccrn.frontend import DccrnFrontEnd
 from trnet.frontend.dccrn.network import Dccrn
 
-__all__ = ["ARCHITECTURES", "Dccrn", "DccrnFrontEnd", "DccrnSizes"]
+__all__ = ["ARCHITECTURES", "Dccrn", "DccrnConfig", "DccrnFrontEnd"]

@@ -1,6 +1,6 @@
-"""asteroid's checkpoints of ``DCCRNet``, such as JorisCos/DCCRNet_Libri1Mix_enhsingle_16k.
+"""Checkpoints of asteroid's ``DCCRNet``, such as JorisCos/DCCRNet_Libri1Mix_enhsingle_16k.
 
-The format is that of asteroid's ``BaseModel.serialize`` (github.com/asteroid-team/asteroid, MIT): a dict with
+The format is that of asteroid's ``BaseModel.serialize`` (github.com/asteroid-team/asteroid, MIT), a dict with
 ``model_name``, ``model_args`` and ``state_dict``.
 """
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from trnet.frontend.checkpoint import state_of
+from trnet.frontend.checkpoint import mismatch, state_of
 from trnet.frontend.dccrn.transform import FilterBank
 from trnet.utils.errors import TrnetError
 
@@ -25,17 +25,17 @@ _BOUNDS = {"tanh": "tanh", "BDT": "tanh", "sigmoid": "sigmoid", "BDSS": "sigmoid
 
 
 def asteroid_parts(loaded: dict[str, Any], path: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Take sizes and weights out of a checkpoint of asteroid's.
+    """Configuration and weights of a checkpoint of asteroid's.
 
     Args:
         loaded: the dict, with an entry ``model_name``.
-        path: where it came from, for messages.
+        path: its file, for messages.
 
     Returns:
-        The fields of :class:`trnet.frontend.dccrn.config.DccrnSizes`, and the state_dict.
+        The fields of :class:`trnet.frontend.dccrn.config.DccrnConfig`, and the state_dict.
 
     Raises:
-        TrnetError: the checkpoint of another model or for several talkers, or arguments that are missing or unknown.
+        TrnetError: when it is of another model or for several speakers, or arguments are missing or unknown.
     """
     where = f"checkpoint {path}"
     if loaded["model_name"] != "DCCRNet":
@@ -43,11 +43,9 @@ def asteroid_parts(loaded: dict[str, Any], path: str) -> tuple[dict[str, Any], d
     args = loaded.get("model_args")
     if not isinstance(args, dict):
         raise TrnetError(f"{where}: no dict 'model_args' in it: give the file that asteroid writes")
-    missing = [k for k in _ARGS if k not in args]
-    unknown = [str(k) for k in args if k not in (*_ARGS, "mask_bound", "n_freqs", "n_src")]
-    faults = [f"{word} {', '.join(keys)}" for word, keys in (("missing", missing), ("unknown", unknown)) if keys]
-    if faults:
-        raise TrnetError(f"{where}: model_args: {'; '.join(faults)}: give a DCCRNet saved by asteroid 0.4 or later")
+    optional = {key: args[key] for key in ("mask_bound", "n_freqs", "n_src") if key in args}
+    if faults := mismatch((*_ARGS, *optional), args):
+        raise TrnetError(f"{where}: model_args: {faults}: give a DCCRNet saved by asteroid 0.4 or later")
     conf = {ours: args[theirs] for theirs, ours in _ARGS.items()}
     for key in ("sample_rate", "n_fft", "window", "hop"):
         if isinstance(conf[key], float) and conf[key].is_integer():
@@ -57,12 +55,12 @@ def asteroid_parts(loaded: dict[str, Any], path: str) -> tuple[dict[str, Any], d
     bound = args.get("mask_bound", "tanh")
     if bound not in tuple(_BOUNDS):
         raise TrnetError(f"{where}: model_args.mask_bound is {bound!r}: the known ones are tanh, sigmoid and None")
-    if (talkers := args.get("n_src", 1)) != 1:
-        raise TrnetError(f"{where}: model_args.n_src is {talkers!r}: give a model of one talker")
+    if (speakers := args.get("n_src", 1)) != 1:
+        raise TrnetError(f"{where}: model_args.n_src is {speakers!r}: give a model of one speaker")
     if (bins := args.get("n_freqs", conf["n_fft"] // 2)) != conf["n_fft"] // 2:
         raise TrnetError(f"{where}: model_args.n_freqs is {bins!r}: it has to be half of stft_n_filters")
     state = state_of(loaded, path, "state_dict")
-    for side in ("encoder", "decoder"):  # asteroid's early files lack the window, which follows from its length
+    for side in ("encoder", "decoder"):  # early files of asteroid lack the window, which depends on the sizes only
         key = f"{side}.filterbank.torch_window"
         if key not in state:
             state[key] = FilterBank(conf["n_fft"], conf["window"], conf["hop"]).torch_window

@@ -1,7 +1,7 @@
 """Complex-valued layers.
 
-A complex batch is a real tensor of twice the rows, (2 * batch, ...): all real parts, then all imaginary parts. So a
-layer that meets both parts does so in one call. The names of the parameters are those of asteroid.
+A complex batch is a real tensor of twice the rows, (2 * batch, ...): all real parts, then all imaginary parts, so that
+one call of a layer processes both. Parameters are named as in asteroid.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 
 class ComplexProduct(nn.Module):
-    """A complex-linear layer out of two real ones R and I: (R + iI)(x + iy) = Rx - Iy + i(Ry + Ix).
+    """A complex-linear layer of two real ones R and I: (R + iI)(x + iy) = Rx - Iy + i(Ry + Ix).
 
-    Equation 1 of the paper for convolutions, Equations 3 to 5 for LSTMs. A bias is met twice, as in asteroid.
+    Equation 1 of the paper for convolutions, Equations 3 to 5 for LSTMs. A bias is applied twice, as in asteroid.
     """
 
     def __init__(self, make: Callable[[], nn.Module]) -> None:
@@ -54,7 +54,7 @@ class PartWise(nn.Module):
 
 
 class Lstm(nn.Module):
-    """A real LSTM that hands on its outputs only."""
+    """A real LSTM that returns its outputs only."""
 
     def __init__(self, inputs: int, hidden: int) -> None:
         super().__init__()

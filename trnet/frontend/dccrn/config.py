@@ -1,11 +1,13 @@
-"""Which DCCRN: named architectures, the transform around them, the bound of the mask."""
+"""Configuration of DCCRN: named architectures, the transform around them, the bound of the mask."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, Self
 
-from trnet.config import Section, within
-from trnet.utils.errors import nearest
+from pydantic import model_validator
+
+from trnet.config.section import Section, problem, within
 
 
 @dataclass(frozen=True)
@@ -23,51 +25,41 @@ ARCHITECTURES = {
 }
 """``DCCRN-CL`` and ``mini`` are asteroid's; ``DCCRN-CL-div4`` has a quarter of the channels and units."""
 
-MASK_BOUNDS = ("tanh", "sigmoid", "none")
-"""Of Choi et al., "Phase-Aware Speech Enhancement with Deep Complex U-Net", ICLR 2019, Section 3.2.
 
-``tanh`` (BDT) bounds the magnitude and keeps the phase, which is DCCRN-E; ``sigmoid`` (BDSS) bounds real and imaginary
-part; ``none`` (UBD) is DCCRN-C.
-"""
-
-
-@dataclass(frozen=True)
-class DccrnSizes(Section):
-    """What a DCCRN is built from; the defaults are the paper's DCCRN-CL.
+class DccrnConfig(Section):
+    """The defaults are the paper's DCCRN-CL.
 
     Attributes:
         architecture: a name of ``ARCHITECTURES``.
         n_fft: points of the Fourier transform.
         window: samples in a frame.
         hop: samples between frames; divides ``window``.
-        mask_bound: one of ``MASK_BOUNDS``.
-        pad_ends: put silence at both ends of a clip, so that its first and last samples lie in as many frames as all
-            others; without it they are faded in and out, as asteroid's are.
+        mask_bound: as in Choi et al., "Phase-Aware Speech Enhancement with Deep Complex U-Net", ICLR 2019, Section 3.2:
+            ``tanh`` (BDT) bounds the magnitude and keeps the phase, which is DCCRN-E; ``sigmoid`` (BDSS) bounds real
+            and imaginary part; ``none`` (UBD) is DCCRN-C.
+        pad_ends: pad a clip with silence, so that its first and last samples lie in as many frames as all others;
+            otherwise they are faded in and out, as in asteroid.
         sample_rate: Hz.
     """
 
-    architecture: str = "DCCRN-CL"
+    architecture: Literal["DCCRN-CL", "DCCRN-CL-div4", "mini"] = "DCCRN-CL"
     n_fft: int = within(512, 1, 16_384)
     window: int = within(400, 1, 16_384)
     hop: int = within(100, 1, 16_384)
-    mask_bound: str = "tanh"
+    mask_bound: Literal["tanh", "sigmoid", "none"] = "tanh"
     pad_ends: bool = True
-    sample_rate: int = 16000
+    sample_rate: Literal[16000] = 16000
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name, known in (("architecture", sorted(ARCHITECTURES)), ("mask_bound", MASK_BOUNDS)):
-            if (value := getattr(self, name)) not in known:
-                raise ValueError(f"{name} {value!r} is unknown{nearest(value, known)}")
-        halvings = 2 ** len(self.channels)
-        if self.n_fft % (2 * halvings):
-            raise ValueError(f"n_fft {self.n_fft}: {self.architecture} needs a multiple of {2 * halvings}")
+    @model_validator(mode="after")
+    def _check_sizes(self) -> Self:
+        multiple = 2 * 2 ** len(self.channels)
+        if self.n_fft % multiple:
+            raise problem("n_fft", f"{self.n_fft} must be a multiple of {multiple} for {self.architecture}")
         if self.window > self.n_fft:
-            raise ValueError(f"window {self.window} is longer than n_fft {self.n_fft}: shorten it")
+            raise problem("window", f"{self.window} is longer than n_fft {self.n_fft}")
         if self.window % self.hop or self.window < 2 * self.hop:
-            raise ValueError(f"hop {self.hop} has to go twice or more into window {self.window}, without a rest")
-        if self.sample_rate != 16000:
-            raise ValueError(f"sample_rate {self.sample_rate}: trnet enhances at 16000 Hz: use a model for that rate")
+            raise problem("hop", f"{self.hop} must divide window {self.window}, twice or more")
+        return self
 
     @property
     def channels(self) -> tuple[int, ...]:
@@ -81,5 +73,5 @@ class DccrnSizes(Section):
 
     @property
     def bins(self) -> int:
-        """Frequencies the network sees: all but that at half the sampling rate."""
+        """Frequencies of the network's input: all but that at half the sampling rate."""
         return self.n_fft // 2

@@ -7,21 +7,22 @@ from typing import Any
 from torch import Tensor
 
 from trnet.frontend.dccrn.asteroid import asteroid_parts
-from trnet.frontend.dccrn.config import DccrnSizes
+from trnet.frontend.dccrn.config import DccrnConfig
 from trnet.frontend.dccrn.network import Dccrn
 from trnet.frontend.trainable import TrainableFrontEnd
 
 
 class DccrnFrontEnd(TrainableFrontEnd):
-    """DCCRN with weights of asteroid's or trained with trnet; 16 kHz.
+    """DCCRN with weights of asteroid or trained with trnet; 16 kHz.
 
-    With asteroid's weights the output is asteroid's ``forward``: the first and last 18.75 ms of a clip fade in and out,
-    as the frames there overlap less. Where asteroid leaves the samples after the last whole hop silent, silence is put
-    behind the clip, so that they are enhanced like the rest.
+    With asteroid's weights the output equals asteroid's ``forward``: the first and last 18.75 ms of a clip fade in and
+    out, as fewer frames overlap there. Asteroid leaves the samples after the last whole hop silent; here the clip is
+    padded, so that they are enhanced too.
     """
 
     kind = "dccrn"
-    sizes_type = DccrnSizes
+    config_type = DccrnConfig
+    network: Dccrn
 
     def __init__(
         self,
@@ -39,27 +40,26 @@ class DccrnFrontEnd(TrainableFrontEnd):
 
         Args:
             checkpoint: a file of asteroid's ``DCCRNet`` or of the format ``trnet-enh-1``.
-            init: as for :class:`TrainableFrontEnd`, like ``level_dbfs``.
-            architecture: as for :class:`DccrnSizes`, like the five options after it; a checkpoint holds them itself.
+            init: ``"random"`` for an untrained network instead.
+            architecture: see :class:`DccrnConfig`, as for the next five; a checkpoint has its own.
             n_fft: points of the Fourier transform.
             window: samples in a frame.
             hop: samples between frames.
             mask_bound: ``tanh``, ``sigmoid`` or ``none``.
-            pad_ends: put silence at both ends of a clip.
-            level_dbfs: RMS at which the network hears a clip.
+            pad_ends: pad a clip with silence.
+            level_dbfs: RMS of the network's input, dB re full scale; None: unchanged.
 
         Raises:
-            TrnetError: as for :class:`TrainableFrontEnd`.
+            TrnetError: as :class:`TrainableFrontEnd`.
         """
-        sizes = {"architecture": architecture, "n_fft": n_fft, "window": window, "hop": hop}
-        super().__init__(
-            checkpoint, init, {**sizes, "mask_bound": mask_bound, "pad_ends": pad_ends}, level_dbfs=level_dbfs
-        )
+        config = {"architecture": architecture, "n_fft": n_fft, "window": window, "hop": hop}
+        config |= {"mask_bound": mask_bound, "pad_ends": pad_ends}
+        super().__init__(checkpoint, init, config, level_dbfs=level_dbfs)
 
-    def make_network(self, sizes: DccrnSizes) -> Dccrn:
-        """The untrained network of these sizes."""
-        return Dccrn(sizes)
+    def make_network(self, config: DccrnConfig) -> Dccrn:
+        """The untrained network."""
+        return Dccrn(config)
 
-    def foreign(self, loaded: Any, path: str) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
-        """Sizes and state_dict of a checkpoint of asteroid's."""
+    def published_parts(self, loaded: Any, path: str) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
+        """Configuration and state_dict of a checkpoint of asteroid's."""
         return asteroid_parts(loaded, path) if isinstance(loaded, dict) and "model_name" in loaded else None

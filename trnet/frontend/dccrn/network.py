@@ -1,20 +1,22 @@
-"""The network, with the names of its parameters as in asteroid's ``DCCRNet``."""
+"""The network; parameters are named as in asteroid's ``DCCRNet``."""
 
 from __future__ import annotations
+
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from trnet.frontend.dccrn.complex import ComplexProduct, Lstm, PartWise
-from trnet.frontend.dccrn.config import DccrnSizes
+from trnet.frontend.dccrn.config import DccrnConfig
 from trnet.frontend.dccrn.transform import FilterBank
 
 
 class Encoder(nn.Module):
     """Complex convolution over 5 bins and 2 frames with stride 2 in frequency, batch norm, PReLU.
 
-    Not padded in time: the output is a frame shorter, and each of its frames has heard the one after it.
+    Not padded in time: the output is a frame shorter, and each frame depends on the next one of the input.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -28,20 +30,31 @@ class Encoder(nn.Module):
         return self.activation(self.norm(self.conv(x)))
 
 
-class Recurrence(nn.Module):
-    """Two complex LSTM layers over the frames and a complex linear layer back to the input's size."""
+class LstmLayers(nn.Module):
+    """Two complex LSTM layers."""
 
     def __init__(self, size: int, hidden: int) -> None:
         super().__init__()
-        self.rnn = nn.Module()
-        self.rnn.rnns = nn.ModuleList(ComplexProduct(lambda n=n: Lstm(n, hidden)) for n in (size, hidden))
+        self.rnns = nn.ModuleList(ComplexProduct(partial(Lstm, inputs, hidden)) for inputs in (size, hidden))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(2 * batch, frames, size) to (2 * batch, frames, hidden)."""
+        for lstm in self.rnns:
+            x = lstm(x)
+        return x
+
+
+class Recurrence(nn.Module):
+    """Complex LSTM layers over the frames and a complex linear layer back to the input's size."""
+
+    def __init__(self, size: int, hidden: int) -> None:
+        super().__init__()
+        self.rnn = LstmLayers(size, hidden)
         self.linear = ComplexProduct(lambda: nn.Linear(hidden, size))
 
     def forward(self, x: Tensor) -> Tensor:
         """(2 * batch, channels, bins, frames), channels * bins = size, to the same shape."""
-        y = x.flatten(1, 2).transpose(1, 2)
-        for lstm in self.rnn.rnns:
-            y = lstm(y)
+        y = self.rnn(x.flatten(1, 2).transpose(1, 2))
         return self.linear(y).transpose(1, 2).reshape(x.shape)
 
 
@@ -65,28 +78,28 @@ class Decoder(nn.Module):
 
 
 def bounded(real: Tensor, imag: Tensor, bound: str) -> tuple[Tensor, Tensor]:
-    """Bound a complex mask, given by its parts, as ``MASK_BOUNDS`` says."""
+    """Bound a complex mask, given by its parts, see ``DccrnConfig.mask_bound``."""
     if bound == "sigmoid":
         return real.sigmoid(), imag.sigmoid()
     power = real.square() + imag.square()
     magnitude = (power + 1e-8).sqrt()  # as in asteroid, where no mask is smaller than 1e-4
-    wanted = magnitude.tanh() if bound == "tanh" else magnitude
-    still = power == 0
-    scale = wanted * power.masked_fill(still, 1).rsqrt()
-    return (real + still) * scale, imag * scale
+    limited = magnitude.tanh() if bound == "tanh" else magnitude
+    zero = power == 0
+    scale = limited * power.masked_fill(zero, 1).rsqrt()
+    return (real + zero) * scale, imag * scale
 
 
 class Masker(nn.Module):
-    """U-net of encoders and decoders around the recurrence; its last layer gives the mask."""
+    """U-net of encoders and decoders around the recurrence; its last layer estimates the mask."""
 
-    def __init__(self, sizes: DccrnSizes) -> None:
+    def __init__(self, config: DccrnConfig) -> None:
         super().__init__()
-        self.bound = sizes.mask_bound
-        channels = sizes.channels
-        size = channels[-1] * (sizes.bins >> len(channels))
+        self.bound = config.mask_bound
+        channels = config.channels
+        size = channels[-1] * (config.bins >> len(channels))
         inputs = (1, *channels[:-1])
         pairs = [(2 * deep, shallow) for shallow, deep in zip(inputs, channels, strict=True)][::-1]
-        self.encoders = nn.ModuleList([*map(Encoder, inputs, channels), Recurrence(size, sizes.hidden)])
+        self.encoders = nn.ModuleList([*map(Encoder, inputs, channels), Recurrence(size, config.hidden)])
         # the first of asteroid's decoders, that of the recurrence, does nothing
         self.decoders = nn.ModuleList([nn.Identity(), *(Decoder(*pair) for pair in pairs[:-1])])
         self.output_layer = nn.Sequential(transposed(*pairs[-1], bias=True))
@@ -105,35 +118,42 @@ class Masker(nn.Module):
     def parts(self, real: Tensor, imag: Tensor) -> tuple[Tensor, Tensor]:
         """The parts of a spectrum, each (batch, bins, frames), to those of the mask."""
         x = torch.cat([real, imag])[:, None]
-        heard = []
+        skips = []
         *encoders, recurrence = self.encoders
         for encoder in encoders:
             x = encoder(x)
-            heard.append(x)
+            skips.append(x)
         x = recurrence(x)
         for decoder in self.decoders:
-            x = torch.cat([decoder(x), heard.pop()], dim=1)
-        return bounded(*self.output_layer(x)[:, 0].chunk(2), self.bound)
+            x = torch.cat([decoder(x), skips.pop()], dim=1)
+        mask_real, mask_imag = self.output_layer(x)[:, 0].chunk(2)
+        return bounded(mask_real, mask_imag, self.bound)
+
+
+class Transform(nn.Module):
+    """The Fourier transform of one side, analysis or synthesis."""
+
+    def __init__(self, config: DccrnConfig) -> None:
+        super().__init__()
+        self.filterbank = FilterBank(config.n_fft, config.window, config.hop)
 
 
 class Dccrn(nn.Module):
     """Transform, mask, inverse transform: waveform in, waveform out.
 
-    The mask of a frame depends on all frames before it and on one frame after it for each encoder (6 hops, 37.5 ms);
-    so the network is nearly causal, but zeros behind a clip do change its end.
+    The mask of a frame depends on all frames before it and one frame after it for each encoder (6 hops, 37.5 ms), so
+    the network is nearly causal, but padding a clip changes its end.
     """
 
-    def __init__(self, sizes: DccrnSizes | None = None) -> None:
+    def __init__(self, config: DccrnConfig | None = None) -> None:
         """Build an untrained network.
 
         Args:
-            sizes: None: the defaults.
+            config: None: the defaults.
         """
         super().__init__()
-        self.sizes = sizes = sizes or DccrnSizes()
-        self.encoder, self.masker, self.decoder = nn.Module(), Masker(sizes), nn.Module()
-        for side in (self.encoder, self.decoder):
-            side.filterbank = FilterBank(sizes.n_fft, sizes.window, sizes.hop)
+        self.config = config = config or DccrnConfig()
+        self.encoder, self.masker, self.decoder = Transform(config), Masker(config), Transform(config)
 
     def forward(self, wav: Tensor) -> Tensor:
         """Enhance clips of one length.
@@ -144,10 +164,10 @@ class Dccrn(nn.Module):
         Returns:
             (batch, samples) float32, aligned with the input to the sample.
         """
-        samples, sizes = wav.shape[1], self.sizes
-        before = sizes.window - sizes.hop if sizes.pad_ends else 0
-        frames = max(-(-(before + samples + before - sizes.window) // sizes.hop), len(sizes.channels)) + 1
-        total = sizes.window + (frames - 1) * sizes.hop
+        samples, config = wav.shape[1], self.config
+        before = config.window - config.hop if config.pad_ends else 0
+        frames = max(-(-(before + samples + before - config.window) // config.hop), len(config.channels)) + 1
+        total = config.window + (frames - 1) * config.hop
         out = self.synthesise(self.enhance(self.analyse(functional.pad(wav, (before, total - before - samples)))))
         return out[:, before : before + samples]
 

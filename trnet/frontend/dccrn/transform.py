@@ -11,9 +11,9 @@ from torch.nn import functional
 
 
 class FilterBank(nn.Module):
-    """Cosines and sines under a square-root Hann window, scaled so that analysis and synthesis give back the input.
+    """Cosines and sines under a square-root Hann window, scaled for perfect reconstruction.
 
-    Equals asteroid-filterbanks' ``STFTFB`` to float32; both tensors are buffers and lie in checkpoints.
+    Equals asteroid-filterbanks' ``STFTFB`` to float32; both tensors are buffers and part of checkpoints.
     """
 
     _filters: Tensor

@@ -4,8 +4,8 @@ Dang, Chen, Zhang: "DPT-FSNet: Dual-Path Transformer Based Full-Band and Sub-Ban
 Enhancement", ICASSP 2022 (arXiv 2104.13002).
 """
 
-from trnet.frontend.dpt_fsnet.config import DptFsnetSizes
+from trnet.frontend.dpt_fsnet.config import DptFsnetConfig
 from trnet.frontend.dpt_fsnet.frontend import DptFsnetFrontEnd
 from trnet.frontend.dpt_fsnet.network import DptFsnet
 
-__all__ = ["DptFsnet", "DptFsnetFrontEnd", "DptFsnetSizes"]
+__all__ = ["DptFsnet", "DptFsnetConfig", "DptFsnetFrontEnd"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trnet.frontend.dpt_fsnet.config import DptFsnetSizes
+from trnet.frontend.dpt_fsnet.config import DptFsnetConfig
 from trnet.frontend.dpt_fsnet.network import DptFsnet
 from trnet.frontend.trainable import TrainableFrontEnd
 
@@ -11,7 +11,8 @@ class DptFsnetFrontEnd(TrainableFrontEnd):
     """DPT-FSNet with weights trained with trnet; 16 kHz. Its authors publish none."""
 
     kind = "dpt_fsnet"
-    sizes_type = DptFsnetSizes
+    config_type = DptFsnetConfig
+    network: DptFsnet
 
     def __init__(
         self,
@@ -29,21 +30,21 @@ class DptFsnetFrontEnd(TrainableFrontEnd):
 
         Args:
             checkpoint: a file of the format ``trnet-enh-1``.
-            init: as for :class:`TrainableFrontEnd`, like ``level_dbfs``.
-            n_fft: as for :class:`DptFsnetSizes`, like the five options after it; a checkpoint holds them itself.
+            init: ``"random"`` for an untrained network instead.
+            n_fft: see :class:`DptFsnetConfig`, as for the next five; a checkpoint has its own.
             hop: samples between frames.
             channels: of encoder and decoder.
             depth: layers of a dense block.
             blocks: pairs of transformers.
             heads: of each attention.
-            level_dbfs: RMS at which the network hears a clip.
+            level_dbfs: RMS of the network's input, dB re full scale; None: unchanged.
 
         Raises:
-            TrnetError: as for :class:`TrainableFrontEnd`.
+            TrnetError: as :class:`TrainableFrontEnd`.
         """
-        sizes = {"n_fft": n_fft, "hop": hop, "channels": channels, "depth": depth, "blocks": blocks, "heads": heads}
-        super().__init__(checkpoint, init, sizes, level_dbfs=level_dbfs)
+        config = {"n_fft": n_fft, "hop": hop, "channels": channels, "depth": depth, "blocks": blocks, "heads": heads}
+        super().__init__(checkpoint, init, config, level_dbfs=level_dbfs)
 
-    def make_network(self, sizes: DptFsnetSizes) -> DptFsnet:
-        """The untrained network of these sizes."""
-        return DptFsnet(sizes)
+    def make_network(self, config: DptFsnetConfig) -> DptFsnet:
+        """The untrained network."""
+        return DptFsnet(config)

@@ -4,15 +4,15 @@ From the paper: real and imaginary part of the spectrum as two channels; an enco
 block; four blocks of two improved transformers, sub-band then full-band; a gated masking module; a decoder of a dense
 block and a convolution; 0.88 M parameters.
 
-The numbers that make them up are those of the authors' code (github.com/dangf15/DPT-FSNet; no weights are published):
+Their sizes are those of the authors' code (github.com/dangf15/DPT-FSNet; no weights are published):
 a Hann window of 512 samples with hop 256 on both sides; 64 channels, 32 in the transformers; 4 heads; GRUs of 64 units
 in either direction; dense blocks of 4 layers over 2 frames (this and an earlier one, 1, 2, 4 or 8 back) and 3 bins;
 layer norm over the bins; 0 Hz left out. They come to 879,460 parameters, and to 14.9 G multiplications a second of
 audio, and 0.26 G more for each second that the clip is long.
 
-Chosen here: the result of the decoder multiplies the spectrum as a complex number and is not bounded (the default of
-the authors' code, which has other ways); real and imaginary part go in, as the paper says, where that code hands over
-magnitude and phase; 0 Hz of the output is 0; no dropout, as in the code.
+Choices: the decoder's output is an unbounded complex mask of the spectrum (the default of the authors' code, which has
+others); the input is real and imaginary part, as in the paper, not magnitude and phase, as in the code; 0 Hz of the
+output is 0; no dropout, as in the code.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trnet.frontend.dpt_fsnet.config import DptFsnetSizes
+from trnet.frontend.dpt_fsnet.config import DptFsnetConfig
 from trnet.frontend.dpt_fsnet.transformer import DualPath
 
 
@@ -41,7 +41,7 @@ class DenseLayer(nn.Module):
 
 
 class DenseBlock(nn.Module):
-    """Dense layers of dilation 1, 2, 4, ...; each hears the input and all layers before it."""
+    """Densely connected layers of dilation 1, 2, 4, ...."""
 
     def __init__(self, channels: int, bins: int, depth: int) -> None:
         super().__init__()
@@ -49,10 +49,10 @@ class DenseBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, channels, frames, bins) to the same shape."""
-        heard = [x]
+        outputs = [x]
         for layer in self.layers:
-            heard.insert(0, layer(torch.cat(heard, dim=1)))
-        return heard[0]
+            outputs.insert(0, layer(torch.cat(outputs, dim=1)))
+        return outputs[0]
 
 
 class Gate(nn.Module):
@@ -71,35 +71,36 @@ class Gate(nn.Module):
 class DptFsnet(nn.Module):
     """Transform, mask, inverse transform: waveform in, waveform out.
 
-    Every frame hears the whole clip, which is never cut: memory grows with the seconds of audio in the batch, the time
-    for attention also with the longest clip. At the default sizes and in float32 that is 0.1 GB a second in inference
-    and 1.2 GB a second in training, where torch has an attention kernel that does not keep its weights (CPU, CUDA).
+    Every frame depends on the whole clip, which is never cut: memory grows with the seconds of audio in the batch, the
+    time for attention also with the longest clip. With the defaults in float32 it takes 0.1 GB a second in inference
+    and 1.2 GB a second in training, where torch's attention kernel does not keep the weights (CPU, CUDA).
     """
 
     window: Tensor
 
-    def __init__(self, sizes: DptFsnetSizes | None = None) -> None:
+    def __init__(self, config: DptFsnetConfig | None = None) -> None:
         """Build an untrained network.
 
         Args:
-            sizes: None: the defaults.
+            config: None: the defaults.
         """
         super().__init__()
-        self.sizes = sizes = sizes or DptFsnetSizes()
-        channels, bins = sizes.channels, sizes.bins
+        self.config = config = config or DptFsnetConfig()
+        channels, bins = config.channels, config.bins
         self.enter = nn.Sequential(nn.Conv2d(2, channels, 1), nn.LayerNorm(bins), nn.PReLU(channels))
-        self.encoder = DenseBlock(channels, bins, sizes.depth)
-        self.dual_path = DualPath(channels, sizes.blocks, sizes.heads)
+        self.encoder = DenseBlock(channels, bins, config.depth)
+        self.dual_path = DualPath(channels, config.blocks, config.heads)
         self.gate = Gate(channels)
-        self.decoder = DenseBlock(channels, bins, sizes.depth)
+        self.decoder = DenseBlock(channels, bins, config.depth)
         self.leave = nn.Conv2d(channels, 2, 1)
-        self.register_buffer("window", torch.hann_window(sizes.n_fft, device="cpu"), persistent=False)
+        self.register_buffer("window", torch.hann_window(config.n_fft, device="cpu"), persistent=False)
 
     @torch.no_grad()
     def start_as_identity(self) -> None:
-        """Weights from which training begins at a mask of 1."""
-        nn.init.zeros_(self.leave.weight)
-        self.leave.bias.copy_(torch.tensor([1.0, 0.0]))
+        """Initial weights with a mask of 1."""
+        weight, bias = self.leave.parameters()
+        nn.init.zeros_(weight)
+        bias.copy_(torch.tensor([1.0, 0.0]))
 
     def mask(self, spec: Tensor) -> Tensor:
         """Estimate the mask.
@@ -122,7 +123,7 @@ class DptFsnet(nn.Module):
     def forward(self, wav: Tensor) -> Tensor:
         """Enhance clips of one length.
 
-        Half a frame of silence is put before a clip and at least that behind it, so that its ends are not faded.
+        A clip is padded with half a frame of silence in front and at least that behind, so its ends are not faded.
 
         Args:
             wav: (batch, samples) float32; samples >= 1.
@@ -130,7 +131,7 @@ class DptFsnet(nn.Module):
         Returns:
             (batch, samples) float32, aligned with the input to the sample.
         """
-        samples, (n_fft, hop) = wav.shape[1], (self.sizes.n_fft, self.sizes.hop)
+        samples, (n_fft, hop) = wav.shape[1], (self.config.n_fft, self.config.hop)
         padded = functional.pad(wav, (n_fft // 2, n_fft // 2 + -samples % hop))
         spec = torch.stft(padded, n_fft, hop, window=self.window, center=False, return_complex=True)[:, 1:]
         out = functional.pad(spec * self.mask(spec), (0, 0, 1, 0))

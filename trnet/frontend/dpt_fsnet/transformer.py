@@ -21,15 +21,15 @@ class Attention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(sequences, steps, size) to the same shape."""
         parts = self.inputs(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # (3, sequences, heads, ...)
-        heard = functional.scaled_dot_product_attention(*parts)  # (sequences, heads, steps, size / heads)
-        return self.output(heard.transpose(1, 2).flatten(2))
+        values = functional.scaled_dot_product_attention(*parts)  # (sequences, heads, steps, size / heads)
+        return self.output(values.transpose(1, 2).flatten(2))
 
 
 class ImprovedTransformer(nn.Module):
-    """Attention and a feed-forward part whose first layer is a bidirectional GRU, each added to its input and normed.
+    """Attention and a feed-forward part whose first layer is a bidirectional GRU, both residual with a layer norm.
 
-    The GRU knows the order of the steps, so there is no positional encoding: Chen, Mao, Liu, "Dual-Path Transformer
-    Network", Interspeech 2020, Equations 5 and 6.
+    The GRU makes a positional encoding unnecessary: Chen, Mao, Liu, "Dual-Path Transformer Network", Interspeech 2020,
+    Equations 5 and 6.
     """
 
     def __init__(self, size: int, heads: int) -> None:
@@ -49,7 +49,7 @@ class ImprovedTransformer(nn.Module):
 class DualPathBlock(nn.Module):
     """A transformer along time for each frequency, then one along frequency for each frame.
 
-    Each result is normed over the whole clip and added to what went in.
+    Both are residual, with a norm over the whole clip.
     """
 
     def __init__(self, size: int, heads: int) -> None:

@@ -11,7 +11,7 @@ from tiny import RATE, hiss, speech_dir, write_wav
 from trnet.audio.crop import read_clip
 from trnet.audio.decoding import open_sound
 from trnet.audio.reading import inspect_audio, read_audio
-from trnet.deploy.recording import of_file, of_samples
+from trnet.deploy.recording import from_file, from_samples
 from trnet.kaldi.data_dir import Clip, DataDir, write_table
 from trnet.utils.errors import TrnetError
 
@@ -26,14 +26,14 @@ def stereo(path: Path, *channels: np.ndarray, rate: int = RATE) -> Path:
 @pytest.mark.parametrize("channels", [(X, -X), (X, -0.999 * X), (X, -X + hiss(2, 16000, 0.005)), (X, X, -2 * X)])
 def test_channels_that_cancel_are_refused_and_one_of_them_is_taken_on_request(tmp_path, channels):
     path = stereo(tmp_path / "a.wav", *channels)
-    for read in (read_audio, lambda path, rate: list(of_file(path).blocks()[2])):
+    for read in (read_audio, lambda path, rate: list(from_file(path).open()[2])):
         with pytest.raises(TrnetError, match=r"a.wav: its \d channels cancel, .*--channel 0"):
             read(path, RATE)
     with pytest.raises(TrnetError, match=r"wav: its \d channels cancel"):
-        list(of_samples(np.stack(channels, axis=1), RATE).blocks()[2])
+        list(from_samples(np.stack(channels, axis=1), RATE).open()[2])
     for number, samples in enumerate(channels):
         assert np.array_equal(read_audio(path, RATE, channel=number), samples.astype(np.float32))
-        (block,) = of_file(path, channel=number).blocks()[2]
+        (block,) = from_file(path, channel=number).open()[2]
         assert np.array_equal(block, samples.astype(np.float32))
 
 
@@ -78,7 +78,7 @@ def riff_at(rate: int) -> bytes:
 @pytest.mark.parametrize("rate", [1, 999, 1_000_001, 2**31 - 1])
 def test_a_rate_that_no_recording_has_is_refused_before_anything_is_computed(tmp_path, rate):
     (tmp_path / "a.wav").write_bytes(riff_at(rate))
-    for read in (inspect_audio, open_sound, lambda path: of_file(path).blocks()):
+    for read in (inspect_audio, open_sound, lambda path: from_file(path).open()):
         with pytest.raises(TrnetError, match=f"a.wav: states {rate} Hz"):
             read(tmp_path / "a.wav")
 

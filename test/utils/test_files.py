@@ -100,7 +100,7 @@ def test_reading_has_an_end(tmp_path, monkeypatch):
 def test_a_pipe_of_the_shell_is_read_to_its_end():
     code = "import sys, pathlib, trnet.utils.files as f; print(f.read_text(pathlib.Path(sys.argv[1])))"
     command = ["bash", "-c", f'"{sys.executable}" -c "{code}" <(echo one; sleep 0.2; echo two)']
-    done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True)
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True)
     assert done.stdout.split() == ["one", "two"], done.stderr
 
 
@@ -149,7 +149,7 @@ sys.exit(one_line_errors(lambda: write_audio(path, np.zeros(50_000, np.float32),
 def test_a_wav_on_a_full_disk_is_one_line_on_stderr(tmp_path):
     """In a process of its own, as pytest keeps the tracebacks of callbacks from stderr."""
     command = [sys.executable, "-c", WAV_ON_A_FULL_DISK, str(tmp_path / "a.wav")]
-    done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True)
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True)
     assert done.returncode == 1 and done.stderr.startswith("error: ")
     assert len(done.stderr.splitlines()) == 1
 
@@ -166,7 +166,7 @@ def test_commands_turn_whatever_is_raised_into_one_line(capsys, tmp_path, monkey
     assert run(KeyboardInterrupt()) == 130
     assert "run the same command again to go on" in capsys.readouterr().err
     assert run(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nMore of it")) == 1
-    assert capsys.readouterr().err.startswith("error: CUDA out of memory. Tried to allocate 2 GiB. Ask for less")
+    assert capsys.readouterr().err.startswith("error: CUDA out of memory. Tried to allocate 2 GiB. ")
     for number in (errno.ELOOP, errno.ENXIO, errno.ENOENT, errno.EISDIR):
         assert run(OSError(number, os.strerror(number), "there")) == 1
         assert capsys.readouterr().err.startswith(f"error: there: {os.strerror(number)}; ")
@@ -203,7 +203,7 @@ def test_closed_streams_are_no_failure_and_no_file_gets_their_number(tmp_path):
         "def main():\n    print(os.open('file', os.O_CREAT))\n    print('told', file=sys.stderr)\n"
         "    raise OSError(28, 'full')\nsys.exit(one_line_errors(main)())"
     )
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     shell = 'exec "$@" <&- 2>&-'
     command = ["bash", "-c", shell, "bash", sys.executable, "-c", code]
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)

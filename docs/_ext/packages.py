@@ -1,0 +1,35 @@
+"""The directive ``package``: the modules of a package with their docstrings, one section a module."""
+
+import importlib
+import pkgutil
+from typing import Any
+
+from docutils import nodes
+from docutils.statemachine import StringList
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+from sphinx.util.nodes import nested_parse_with_titles
+
+
+class Package(SphinxDirective):
+    """``package:: trnet.audio``: sphinx's autodoc for each module of it, subpackages included."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """The sections, in alphabetical order; the package's own ``__init__`` has none if it only has a docstring."""
+        package = importlib.import_module(self.arguments[0])
+        found = pkgutil.walk_packages(package.__path__, f"{package.__name__}.") if hasattr(package, "__path__") else ()
+        lines: list[str] = []
+        for name in (package.__name__, *sorted(module.name for module in found)):
+            lines += [name, "-" * len(name), "", f".. automodule:: {name}", "   :members:", "   :ignore-module-all:"]
+            lines += ["   :member-order: bysource", ""]
+        parent = nodes.section(document=self.state.document)
+        nested_parse_with_titles(self.state, StringList(lines, self.arguments[0]), parent)
+        return parent.children
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register it."""
+    app.add_directive("package", Package)
+    return {"parallel_read_safe": True}

@@ -1,0 +1,174 @@
+"""The report of an experiment's runs, which have their predictions: what it says of them, and whether it is there."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from trnet.conditions import CLEAN, Condition
+from trnet.eval.other_corpus import OtherCorpus, tested_classes
+from trnet.eval.predictions import read_predictions, write_predictions
+from trnet.eval.report import place_beside, write_report
+from trnet.eval.report_data import ReportData, gather
+from trnet.eval.report_stamp import digests_of, finished_report, report_inputs, report_stamp
+from trnet.eval.run_predictions import are_whole, predictions_path
+from trnet.eval.tables import Reference
+from trnet.runs.spec import RunSpec
+from trnet.train.session import Session
+from trnet.utils.errors import TrnetError
+from trnet.utils.locks import only_one
+from trnet.utils.provenance import commit, machine, versions
+from trnet.utils.stamp import digest
+
+WAIT_S = 600  # for another process that writes a report in the same folder
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """Runs of an experiment, the noisy conditions that they are tested under, and how the report of them is made.
+
+    other: The corpus that is tested on, if it is another one. seed: Of resampling, t-SNE, choice of audio.
+    """
+
+    session: Session
+    runs: Sequence[RunSpec]
+    conditions: Sequence[Condition]
+    other: OtherCorpus | None = None
+    reference: Reference | None = None
+    notes: str | None = None
+    seed: int = 0
+    resamples: int = 2000
+    permutations: int = 9999
+
+    @property
+    def out(self) -> Path:
+        """Folder of the report."""
+        experiment = self.session.experiment
+        folder = experiment.exp / experiment.config.frontend_name
+        return folder if self.other is None else folder / f"test_{self.other.dataset.corpus}"
+
+    def _made_from(self) -> dict[str, object]:
+        settings: dict[str, object] = {
+            "report_seed": self.seed,
+            "resamples": self.resamples,
+            "permutations": self.permutations,
+        }
+        if self.reference is not None:
+            settings["reference"] = digest(sorted(self.reference.items()))
+        if self.notes is not None:
+            settings["notes"] = digest(self.notes)
+        return report_inputs(self.session.experiment, self.runs, self.conditions, self.other, settings)
+
+    def up_to_date(self) -> bool:
+        """Whether this very report is there, with all its files; errors of runs are left for scoring to find."""
+        try:
+            finished = self.session.experiment.finished
+            if not all(finished(run) and are_whole(run.folder, self.other) for run in self.runs):
+                return False
+            made_from = self._made_from()
+        except TrnetError:
+            return False
+        suffix, changed = finished_report(self.out, made_from)
+        for name in changed:
+            log.info("%s: is gone or was changed; the report is written again", self.out / name)
+        if suffix is None or changed:
+            return False
+        log.info("%s/report%s.html, RESULTS%s.md: up to date", self.out.absolute(), suffix, suffix)
+        return True
+
+    def write(self) -> None:
+        """Write the report; beside a table of more runs its files get names of their own.
+
+        Raises:
+            TrnetError: Predictions are missing or damaged, or another process writes for too long.
+        """
+        with only_one(self.out / "report", WAIT_S):
+            self._write()
+
+    def _predictions(self) -> pd.DataFrame:
+        """Those of the conditions that are asked for; systems without a front-end are part of this experiment here."""
+        found = read_predictions([predictions_path(run.folder, self.other) for run in self.runs])
+        asked = pd.DataFrame([(c.noise or "clean", c.snr_db) for c in (CLEAN, *self.conditions)])
+        rows = found.merge(asked.drop_duplicates().set_axis(["noise", "snr_db"], axis=1).astype({"snr_db": float}))
+        return rows[found.columns].assign(frontend=self.session.experiment.config.frontend)
+
+    def _write(self) -> None:
+        made_from, predictions = self._made_from(), self._predictions()
+        suffix, _ = finished_report(self.out, made_from)  # files of which are gone or changed
+        if suffix is None:
+            suffix = place_beside(self.out, predictions)
+        stamp = report_stamp(self.out, made_from, suffix)
+        if changed := stamp.changed():
+            log.info("%s/report%s.html: made anew, changed: %s", self.out, suffix, ", ".join(changed))
+        stamp.begin(clear=lambda: None, sweep=False)
+        table = self.out / f"predictions{suffix}.csv"
+        write_predictions(table, predictions)
+        tested = (self.other or self.session.experiment).data
+        folds = dict.fromkeys(run.fold.number for run in self.runs)
+        written = write_report(
+            self.out,
+            predictions,
+            self.header(),
+            self.reference,
+            tested["utt2style"] if tested.has("utt2style") else None,
+            notes=self.notes or "",
+            folds=[str(number) if self.other is None else self.other.fold_name(number) for number in folds],
+            seeds=[run.seed for run in self.runs],
+            speakers=tested["utt2spk"],
+            data=self._data(predictions),
+            resamples=self.resamples,
+            permutations=self.permutations,
+            seed=self.seed,
+            suffix=suffix,
+        )
+        stamp.finish(digests_of(self.out, [table, *written]))
+        names = ", ".join(f"{name}{suffix}.csv" for name in ("results", "statistics", "predictions"))
+        where = f"{self.out.absolute()}/report{suffix}.html"
+        log.info("%s, RESULTS%s.md, %s, figures%s/", where, suffix, names, suffix)
+
+    def _data(self, predictions: pd.DataFrame) -> ReportData:
+        if self.other is None:
+            return gather(self.session, self.runs, predictions, self.conditions, self.seed)
+        recipe = self.other.data.path.parent.parent
+        return ReportData(missing=[f"audio and noise sets: see {recipe}; training: see {self.out.parent}"])
+
+    def header(self) -> Mapping[str, str]:
+        """How the results were made; what the runs were trained with is in their checkpoints."""
+        experiment, config = self.session.experiment, self.session.experiment.config
+        dataset, training = experiment.dataset, config.training
+        patience = f", stopped after {training.patience} without a rise" if training.patience else ""
+        ctc = f", CTC {training.ctc_weight} ({config.ctc.model})" if training.ctc_weight else ""
+        folds = {run.fold.number: run.fold.test_speaker for run in self.runs}
+        seeds = dict.fromkeys(run.seed for run in self.runs)
+        speakers = " ".join(f"{number}:{speaker}" for number, speaker in folds.items())
+        states = [run.read_last() for run in self.runs]
+        trained_with = Counter(text for state in states for text in state["trained_with"])
+        done = [len(state["history"]) for state in states]
+        chosen = [experiment.rule.best(state["history"]) for state in states]
+        corpus = f"{dataset.corpus}, {len(dataset.labels)} utterances, classes {' '.join(dataset.classes)}"
+        lines = {"Corpus": corpus}
+        if self.other is not None:
+            tested = f"{self.other.dataset.corpus}, all {len(self.other.data.utts)} utterances"
+            lines = {
+                "Trained on": f"{corpus}, without each fold's test and validation speakers",
+                "Tested on": f"{tested}, by the model of each fold",
+                "Classes": tested_classes(experiment, self.other),
+            }
+        return {
+            **lines,
+            "Front-end": config.frontend,
+            "Folds": f"{len(folds)} of {len(dataset.folds)} (fold:test speaker {speakers}), seeds "
+            + " ".join(map(str, seeds)),
+            "Training": f"at most {training.max_epochs} epochs{patience}, {training.precision}, noise "
+            f"{config.simulation.train_noise}, conditions {training.train_conditions}{ctc}",
+            "Epochs": f"{min(done)} to {max(done)} trained, {min(chosen)} to {max(chosen)} chosen",
+            "Trained with": "; ".join(f"commit {text} ({count} runs)" for text, count in sorted(trained_with.items())),
+            "Scored with": f"commit {commit()} on {machine(self.session.device)}",
+            "Versions": versions(),
+        }
