@@ -16,8 +16,8 @@ from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, create
 from trnet.config.section import Section, first_problem, problem
 from trnet.utils.errors import TrnetError, first_line, nearest, printable
 from trnet.utils.names import class_name
-from trnet.utils.stamp import digest
 from trnet.utils.numbers import shown
+from trnet.utils.stamp import digest
 
 
 class Part(Section):

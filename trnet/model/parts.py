@@ -22,7 +22,10 @@ def make_part(known: Mapping[str, type[nn.Module]], options: Part, key: str, *ar
     """
     if not options.is_own:
         return known[options.type](*arguments, **options.options())
-    return make_own(load_class(options.type, f"{key}.type"), options.type, *arguments, **options.options())
+    part = make_own(load_class(options.type, f"{key}.type"), options.type, *arguments, **options.options())
+    if not isinstance(getattr(part, "out_dim", None), int):
+        raise TrnetError(f"{options.type}: has no whole number 'out_dim', the values that it gives; set it in __init__")
+    return part
 
 
 def make_own(made: type, name: str, *arguments: Any, **options: Any) -> nn.Module:

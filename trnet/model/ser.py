@@ -36,8 +36,9 @@ class SER(nn.Module):
     def __init__(self, dim: int, num_classes: int, encoder: Encoder, pooling: Pooling, classifier: Classifier) -> None:
         super().__init__()
         self.encoder = make_encoder(dim, encoder)
-        self.pooling = make_pooling(self.encoder.out_dim, pooling)
-        self.classifier = make_classifier(self.pooling.out_dim, num_classes, classifier)
+        self.pooling = make_pooling(int(self.encoder.out_dim), pooling)
+        self.h_dim = int(self.pooling.out_dim)  # D, size of h
+        self.classifier = make_classifier(self.h_dim, num_classes, classifier)
 
     def represent(self, x: Tensor, frames: ValidFrames) -> Tensor:
         """Features (B, T, F) -> h (B, D)."""
