@@ -17,8 +17,8 @@ STANDARD = "tag:yaml.org,2002:"  # what !! stands for
 MOST = 200_000  # values, those behind aliases (*name) counted wherever they are named
 
 
-class _Checked:
-    """What both loaders refuse, said with the place; mixed into a loader of PyYAML."""
+class _Checked(yaml.SafeLoader):
+    """What trnet refuses of YAML, reported with the place."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -69,7 +69,7 @@ def _problem(problem: str, where: Any) -> _Refused:
     return _Refused(problem=problem, problem_mark=where.start_mark)
 
 
-class _Values(_Checked, yaml.SafeLoader):
+class _Values(_Checked):
     """Texts, true and false, null, and numbers as `trnet.utils.numbers` reads them; nothing else."""
 
     yaml_implicit_resolvers = {
@@ -78,8 +78,10 @@ class _Values(_Checked, yaml.SafeLoader):
     }
 
 
-class _Words(_Checked, yaml.BaseLoader):
+class _Words(_Checked):
     """Nothing but texts, as they are written (``no``, ``001``)."""
+
+    yaml_implicit_resolvers = {}
 
 
 def _add_numbers() -> None:
