@@ -36,6 +36,7 @@ class _Checked(yaml.SafeLoader):
         if self.depth > DEEPEST:
             raise _problem(f"lists or mappings lie more than {DEEPEST} deep in each other", event)
         node = super().compose_node(parent, index)
+        assert node is not None
         self.depth -= 1
         if isinstance(event, yaml.AliasEvent) and id(node) not in self.sizes:
             raise _problem(f"*{event.anchor} stands inside of what it stands for", event)
