@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from trnet.corpora.source import Source, audio_files, matching
+from trnet.corpora.source import audio_files, matching
 from trnet.corpora.speech import SpeechCorpus, Utterance, named
 from trnet.utils.files import read_bytes
 
@@ -65,13 +65,10 @@ def read_esd(folder: Path) -> Iterator[Utterance]:
 
 
 ESD = SpeechCorpus(
-    Source(
-        title="ESD",
-        layout="00[012][0-9]/Angry",
-        option="--corpus-dir",
-        origin="HLTSingapore/Emotional-Speech-Data on GitHub",
-        folders=("ESD", "Emotion Speech Dataset", "Emotional Speech Dataset (ESD)"),
-    ),
-    _files,
-    read_esd,
+    title="ESD",
+    layout="00[012][0-9]/Angry",
+    origin="HLTSingapore/Emotional-Speech-Data on GitHub",
+    folders=("ESD", "Emotion Speech Dataset", "Emotional Speech Dataset (ESD)"),
+    files=_files,
+    read=read_esd,
 )

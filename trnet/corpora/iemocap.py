@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from trnet.corpora.source import Source, audio_files, by_stem, matching, read_lines
+from trnet.corpora.source import audio_files, by_stem, matching, read_lines
 from trnet.corpora.speech import SpeechCorpus, Utterance
 from trnet.utils.errors import TrnetError
 
@@ -98,13 +98,10 @@ def read_iemocap(folder: Path) -> Iterator[Utterance]:
 
 
 IEMOCAP = SpeechCorpus(
-    Source(
-        title="IEMOCAP",
-        layout="Session[1-5]/dialog/EmoEvaluation/*.txt",
-        option="--corpus-dir",
-        origin="sail.usc.edu/iemocap (licence form)",
-        folders=("IEMOCAP_full_release",),
-    ),
-    _files,
-    read_iemocap,
+    title="IEMOCAP",
+    layout="Session[1-5]/dialog/EmoEvaluation/*.txt",
+    origin="sail.usc.edu/iemocap (licence form)",
+    folders=("IEMOCAP_full_release",),
+    files=_files,
+    read=read_iemocap,
 )

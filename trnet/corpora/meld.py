@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from trnet.corpora.source import Source, audio_files, by_stem, matching, read_csv
+from trnet.corpora.source import audio_files, by_stem, matching, read_csv
 from trnet.corpora.speech import SpeechCorpus, Utterance
 from trnet.utils.errors import TrnetError
 
@@ -51,13 +51,10 @@ def read_meld(folder: Path) -> Iterator[Utterance]:
 
 
 MELD = SpeechCorpus(
-    Source(
-        title="MELD",
-        layout="train_sent_emo.csv",
-        option="--corpus-dir",
-        origin="declare-lab/MELD on GitHub (MELD.Raw.tar.gz; unpack the archives in it too)",
-        folders=("MELD", "MELD.Raw"),
-    ),
-    _files,
-    read_meld,
+    title="MELD",
+    layout="train_sent_emo.csv",
+    origin="declare-lab/MELD on GitHub (MELD.Raw.tar.gz; unpack the archives in it too)",
+    folders=("MELD", "MELD.Raw"),
+    files=_files,
+    read=read_meld,
 )

@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from trnet.corpora.source import Source
 from trnet.corpora.speech import SpeechCorpus, Utterance, named, recordings
 from trnet.utils.errors import TrnetError
 from trnet.utils.files import read_text
@@ -41,13 +40,10 @@ def read_shemo(folder: Path) -> Iterator[Utterance]:
 
 
 SHEMO = SpeechCorpus(
-    Source(
-        title="ShEMO",
-        layout="female",
-        option="--corpus-dir",
-        origin="pariajm/sharif-emotional-speech-dataset on GitHub",
-        folders=("ShEMO", "shemo"),
-    ),
-    _files,
-    read_shemo,
+    title="ShEMO",
+    layout="female",
+    origin="pariajm/sharif-emotional-speech-dataset on GitHub",
+    folders=("ShEMO", "shemo"),
+    files=_files,
+    read=read_shemo,
 )
