@@ -1,7 +1,7 @@
 """ESD, the emotional speech dataset (Zhou et al., ICASSP 2021): 10 Mandarin and 10 English speakers, 35000 recordings.
 
 ``0011/Angry/0011_000351.wav``, or the same below ``train``, ``evaluation`` and ``test``, 16 kHz; ``0011/0011.txt`` has
-what is said, a line each. Those parts are of utterances, not of speakers, and are not used.
+the transcriptions, a line each. Those parts are of utterances, not of speakers, and are not used.
 """
 
 import codecs
@@ -44,7 +44,7 @@ def _decoded(data: bytes, otherwise: str) -> str:
 
 
 def _texts(path: Path) -> dict[str, str]:
-    """What is said in each utterance; the last word of a line is the emotion, some lines have blanks for tabs."""
+    """Transcription of each utterance; the last word of a line is the emotion, some lines have blanks for tabs."""
     text = _decoded(read_bytes(path), "gb18030" if path.stem <= LAST_MANDARIN else "cp1252")
     lines = (LINE.fullmatch(line.strip()) for line in text.splitlines())
     return {match[1]: match[2] for match in lines if match}

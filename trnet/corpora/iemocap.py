@@ -56,7 +56,7 @@ def _labelled_turns(session: Path) -> Iterator[_Turn]:
 
 
 def _transcriptions(session: Path) -> dict[str, str]:
-    """What is said in each turn of a session."""
+    """Transcription of each turn of a session."""
     lines = (line for path in matching(session, "dialog/transcriptions/*.txt") for line in read_lines(path))
     matches = (TRANSCRIPTION.match(line) for line in lines)
     return {match[1]: match[2] for match in matches if match}

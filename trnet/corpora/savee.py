@@ -1,7 +1,7 @@
 """SAVEE (Haq and Jackson, 2010): four British men, 480 recordings at 44.1 kHz.
 
 ``AudioData/DC/sa01.wav``, or ``ALL/DC_sa01.wav``: speaker, emotion, sentence. The wording of the sentences is not part
-of the corpus's files, so that `text` is empty.
+of the corpus's files: `text` is empty.
 """
 
 from collections.abc import Iterator

@@ -1,6 +1,6 @@
 """ShEMO (Nezami et al., Language Resources and Evaluation 2019): 87 Persian speakers of radio plays, 3000 recordings.
 
-``female/F03S02.wav``, 44.1 kHz: sex and number of the speaker, emotion, number. ``shemo.json`` has what is said.
+``female/F03S02.wav``, 44.1 kHz: sex and number of the speaker, emotion, number. ``shemo.json`` has the transcriptions.
 """
 
 import json
@@ -19,7 +19,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _texts(path: Path) -> dict[str, str]:
-    """What is said in each utterance; nothing where the file is not there."""
+    """Transcription of each utterance; none where the file is missing."""
     if not path.is_file():
         return {}
     try:
