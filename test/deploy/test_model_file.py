@@ -105,11 +105,11 @@ def test_weights_that_are_not_finite_are_refused(model, tmp_path):
 def test_graphs_of_other_networks_are_refused(model, model_gtcrn, tmp_path):
     model, other = read_model(model_gtcrn), read_model(model)
     write_model(replace(model, path=tmp_path / "m.zip", graphs=other.graphs))
-    with pytest.raises(TrnetError, match=r"m\.zip: onnx/ was made from other networks"):
+    with pytest.raises(TrnetError, match=r"m\.zip: onnx/"):
         read_model(tmp_path / "m.zip")
     incomplete = {name: body for name, body in model.graphs.items() if name != "config.json"}
     write_model(replace(model, path=tmp_path / "m.zip", graphs=incomplete))
-    with pytest.raises(TrnetError, match=r"m\.zip: onnx/ was made from other networks"):
+    with pytest.raises(TrnetError, match=r"m\.zip: onnx/"):
         read_model(tmp_path / "m.zip")
 
 
