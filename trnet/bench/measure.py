@@ -141,7 +141,7 @@ def count_gflop(frontend: dict[str, Any], seconds: float) -> float | None:
                     built.network(compress(stft(torch.empty(wav.shape))))
                 return wav
 
-            built._pass = count  # shapes only: nothing is computed
+            built._pass = count  # type: ignore[method-assign]  # shapes only: nothing is computed
             built.enhance_equal(clip(seconds))
             return counter.get_total_flops() / 1e9
         with warnings.catch_warnings():

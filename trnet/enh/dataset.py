@@ -14,8 +14,8 @@ from trnet.audio.crop import read_clip
 from trnet.audio.reading import read_audio
 from trnet.kaldi.data_dir import DataDir
 from trnet.kaldi.paths import resolve
-from trnet.noise.assign import rng_for
 from trnet.utils.errors import TrnetError
+from trnet.utils.random import rng_for
 
 RATE = 16000  # Hz
 

@@ -4,18 +4,10 @@ Source recordings are dealt to the groups (sessions), so that no two groups shar
 used equally often. All is a function of the seed and the ids, never of the order of files.
 """
 
-import hashlib
 from collections.abc import Mapping
 
-import numpy as np
-
 from trnet.utils.errors import TrnetError
-
-
-def rng_for(*key: object) -> np.random.Generator:
-    """A random generator that depends on `key` alone (seed, ids, purpose)."""
-    words = hashlib.sha256("\x1f".join(map(str, key)).encode()).digest()
-    return np.random.default_rng(np.frombuffer(words, dtype=np.uint32))
+from trnet.utils.random import rng_for
 
 
 def deal_sources(groups: list[str], noise_utt2src: Mapping[str, str], seed: int, name: str) -> dict[str, list[str]]:

@@ -8,9 +8,10 @@ from tqdm import tqdm
 from trnet.audio.crop import cropped_length, read_clip, read_cropped
 from trnet.config import Features
 from trnet.kaldi.data_dir import DataDir
-from trnet.noise.assign import assign_clips, rng_for
+from trnet.noise.assign import assign_clips
 from trnet.noise.mix import energy, is_silent, mix_at_snr, noise_segment
 from trnet.utils.errors import TrnetError
+from trnet.utils.random import rng_for
 
 TRIES = 20  # starts drawn before the loudest sample is centred
 WEAK_DB = -30.0  # a segment this far below its clip's mean power is passed over
