@@ -128,8 +128,5 @@ def _scores(run: RunSpec) -> list[dict[str, Any]]:
         raise TrnetError(f"{file}: is of another checkpoint; run stage 7 again")
     if not are_whole(run.folder):
         raise TrnetError(f"{file}: is gone or was changed; run stage 7 again")
-    results = score(read_predictions(file))[["noise", "snr_db", "n_utts", "uar", "war"]].values.tolist()
-    return [
-        {"noise": noise, "snr_db": snr if snr == snr else None, "n_utts": n, "uar": round(uar, 2), "war": round(war, 2)}
-        for noise, snr, n, uar, war in results  # snr_db is NaN for clean speech
-    ]
+    scores = score(read_predictions(file))[["noise", "snr_db", "n_utts", "uar", "war"]].round({"uar": 2, "war": 2})
+    return scores.astype(object).where(scores.notna(), None).to_dict("records")
