@@ -52,7 +52,7 @@ def archive(tmp_path, address):
 def test_an_archive_is_unpacked_where_its_layout_is_found(tmp_path, archive, capsys):
     target = tmp_path / "downloads/nemo"
     fetch(Download(archive, "CC0"), target)
-    assert NEMO.locate(target) == target / "nEMO-main"
+    assert NEMO.source.locate(target) == target / "nEMO-main"
     assert "licence: CC0" in capsys.readouterr().out
     assert [path.name for path in target.parent.iterdir()] == ["nemo"]
 

@@ -28,8 +28,8 @@ NAMES = {"ang": "angry", "hap": "happy", "neu": "neutral", "sad": "sad"}
 
 
 @pytest.fixture(scope="module")
-def predictor(packed_gtcrn) -> trnet.Predictor:
-    return trnet.Predictor.from_pretrained(packed_gtcrn.model)
+def predictor(model_gtcrn) -> trnet.Predictor:
+    return trnet.Predictor.from_pretrained(model_gtcrn)
 
 
 def test_pictures_show_the_first_window_that_is_not_silent(predictor, tmp_path):

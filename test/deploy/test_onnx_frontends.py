@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from model_files import open_graph
 from near import WAVE
 from tiny import hiss
 
+from trnet.deploy.model_file import read_model
 from trnet.deploy.onnx_export import frontend_graph
 from trnet.frontend import build_frontend
 
@@ -15,11 +17,6 @@ pytest.importorskip("onnx", reason="needs the package onnx: pip install 'trnet[e
 onnxruntime = pytest.importorskip("onnxruntime", reason="needs onnxruntime: pip install 'trnet[export]'")
 
 pytestmark = pytest.mark.slow  # the module as a whole
-
-
-def session(graph: Path | bytes):
-    graph = graph if isinstance(graph, bytes) else str(graph)
-    return onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
 
 
 FRONT_ENDS = {
@@ -36,7 +33,7 @@ def test_front_ends_enhance_the_same_at_any_length(name):
     torch.manual_seed(3)
     config = {"frontend": name.split(",")[0], "frontend_conf": {"init": "random", **FRONT_ENDS[name]}}
     frontend = build_frontend(config)
-    loaded = session(frontend_graph(frontend, 24_000))
+    loaded = open_graph(frontend_graph(frontend, 24_000))
     for batch, samples in ((1, 400), (2, 1000), (3, 8001), (1, 24_000)):
         wav = np.stack([hiss(row, samples) for row in range(batch)]).astype(np.float32)
         enhanced = loaded.run(None, {"wav": wav})[0]
@@ -55,5 +52,5 @@ def test_cmgan_has_no_graph_of_what_it_does_not_do_in_one_pass(conf):
 @pytest.mark.parametrize("samples", [1, 2, 255, 256])
 def test_gtcrn_enhances_clips_of_some_samples(model_gtcrn, exported, samples):
     frontend, wav = read_model(model_gtcrn).make_frontend(), hiss(3, samples).astype(np.float32)[None]
-    enhanced = session(exported / "frontend.onnx").run(None, {"wav": wav})[0]
+    enhanced = open_graph(exported / "frontend.onnx").run(None, {"wav": wav})[0]
     assert np.abs(enhanced - frontend.enhance(torch.from_numpy(wav)).numpy()).max() < WAVE

@@ -20,8 +20,16 @@ from trnet.deploy.onnx_export import graphs_of
 from trnet.frontend import build_frontend
 from trnet.model.systems import make_system
 
+SCRIPT = Path(__file__).parents[2] / "utils/onnx_predict.py"
 CLASSES = ("ang", "hap", "neu", "sad")
-ABOUT = {"corpus": "tiny", "fold": 1, "seed": 1, "epoch": 2, "valid_uar": 37.5, "train_noise": "esc", "scores": []}
+SCORES = [
+    {"noise": "clean", "snr_db": None, "n_utts": 8, "uar": 50.0, "war": 62.5},
+    {"noise": "esc", "snr_db": 10.0, "n_utts": 8, "uar": 37.5, "war": 25.0},
+]
+ABOUT = {
+    **{"corpus": "tiny", "fold": 1, "seed": 1, "epoch": 2, "test_speaker": "S1F", "train_noise": "esc"},
+    **{"valid_uar": 37.5, "scores": SCORES},
+}
 SETTINGS = {
     "system": {"input": "both", "bridge": True},
     "features": {"num_mel_bins": 24},
@@ -100,3 +108,12 @@ def zipped(path: Path, entries: list[tuple[str, bytes]], compression: int = zipf
         for name, body in entries:
             archive.writestr(zipfile.ZipInfo(name), body, compression)
     return path
+
+
+def open_graph(graph: Path | bytes):
+    """A session of ONNX Runtime."""
+    import onnxruntime
+
+    return onnxruntime.InferenceSession(
+        graph if isinstance(graph, bytes) else str(graph), providers=["CPUExecutionProvider"]
+    )

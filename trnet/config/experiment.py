@@ -7,7 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from trnet.config.features import AnyFeatures, Fbank
 from trnet.config.files import merge, read_settings
-from trnet.config.model import AnyEncoder, AnyPooling, Attention, Classifier, Gate, Residual
+from trnet.config.model import AnyEncoder, AnyPooling, Attention, Classifier, Convolutional, Gate, Residual
 from trnet.config.overrides import parse_settings
 from trnet.config.section import Section, build, later, problem, within
 from trnet.config.system import CTC, System
@@ -127,7 +127,15 @@ class Config(Section):
                 "with 'features.pad: repeat' the speech is there several times and its transcript once; set "
                 "'features.pad: none' or 'training.ctc_weight: 0'",
             )
+        if self.uses_ctc and not self.encoder.is_own:
+            self._check_tap()
         return self
+
+    def _check_tap(self) -> None:
+        if not isinstance(self.encoder, Convolutional):
+            raise problem("training.ctc_weight", f"encoder {self.encoder.type} has no blocks for CTC; set it to 0")
+        if self.ctc.tap > (blocks := len(self.encoder.channels)):
+            raise problem("ctc.tap", f"{self.ctc.tap} is beyond the {blocks} blocks of encoder")
 
     @property
     def uses_ctc(self) -> bool:

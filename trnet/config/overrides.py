@@ -20,13 +20,28 @@ def parse_settings(texts: Sequence[str]) -> dict[str, Any]:
         keys = list(KEY.finditer(text))
         if not keys or text[: keys[0].start()].strip():
             raise TrnetError(f"--set '{text}': write key=value, as in --set \"training.lr=5e-4 encoder.kernel=3\"")
-        ends = [key.start() for key in keys[1:]] + [len(text)]
-        for key, end in zip(keys, ends, strict=True):
-            _put(settings, key[1], text[key.end() : end].strip())
+        while keys:
+            key, *keys = keys
+            value, inside = _value(key[1], text[key.end() :], [other.start() - key.end() for other in keys])
+            _put(settings, key[1], value)
+            keys = keys[inside:]
     return settings
 
 
-def _put(settings: dict[str, Any], key: str, value: str) -> None:
+def _value(key: str, text: str, others: Sequence[int]) -> tuple[Any, int]:
+    """The value at the beginning of a text, and how many of the `others`, where keys may begin, lie inside of it."""
+    found: TrnetError | None = None
+    for inside, end in enumerate((*others, len(text))):
+        value = text[:end].strip()
+        try:
+            return parse_mapping(f"value: {value}", f"--set {key}={value}", "setting")["value"], inside
+        except TrnetError as error:  # of quotes or brackets that go on
+            found = found or error
+    assert found is not None
+    raise found
+
+
+def _put(settings: dict[str, Any], key: str, value: Any) -> None:
     *above, name = key.split(".")
     if not all((*above, name)):
         raise TrnetError(f"--set {key}: a part of the key is empty; write section.key=value")
@@ -35,4 +50,4 @@ def _put(settings: dict[str, Any], key: str, value: str) -> None:
         if not isinstance(inner, dict):
             raise TrnetError(f"--set {key}: '{each}' was set to a value before; set one of the two")
         settings = inner
-    settings[name] = parse_mapping(f"value: {value}", f"--set {key}={value}", "setting")["value"]
+    settings[name] = value

@@ -8,6 +8,7 @@ the keyword arguments of its constructor.
 import importlib
 import inspect
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, ClassVar
 
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, create_model
@@ -15,6 +16,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, create
 from trnet.config.section import Section, first_problem, problem
 from trnet.utils.errors import TrnetError, first_line, nearest, printable
 from trnet.utils.names import class_name
+from trnet.utils.stamp import digest
 from trnet.utils.numbers import shown
 
 
@@ -60,6 +62,15 @@ def load_class(name: str, what: str) -> type:
     return found
 
 
+def source_digest(name: str) -> str:
+    """Digest of the source of somebody's own class ``package.module:Class``, so that a change of it is noticed."""
+    made = load_class(name, name)
+    try:
+        return digest(inspect.getsource(made))
+    except (OSError, TypeError):  # typed into an interpreter, or compiled
+        return "unknown"
+
+
 def own_options(name: str, what: str, base: type[Part], positional: int) -> type[Part]:
     """The section of options of somebody's own class: the keyword arguments of its constructor, as annotated.
 
@@ -71,8 +82,12 @@ def own_options(name: str, what: str, base: type[Part], positional: int) -> type
 
     Raises: TrnetError as `load_class` does.
     """
-    made = load_class(name, f"{what}.type")
-    parameters = list(inspect.signature(made).parameters.values())[positional:]
+    return _section_of(load_class(name, f"{what}.type"), name, base, positional)
+
+
+@lru_cache(maxsize=256)  # so that sections of the same class are of one type, and equal if their values are
+def _section_of(made: type, name: str, base: type[Part], positional: int) -> type[Part]:
+    parameters = _parameters(made, name)[positional:]
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
     fields: dict[str, Any] = {}
     for parameter in parameters:
@@ -83,6 +98,13 @@ def own_options(name: str, what: str, base: type[Part], positional: int) -> type
     namespace = {"model_config": config, "constructor": tuple(fields), "__module__": __name__}
     namespace["__annotations__"] = {"constructor": ClassVar[tuple[str, ...] | None]}
     return create_model("OwnPart", __base__=type("OwnPart", (base,), namespace), **fields)
+
+
+def _parameters(made: type, name: str) -> list[inspect.Parameter]:
+    try:
+        return list(inspect.signature(made, eval_str=True).parameters.values())
+    except (NameError, TypeError, ValueError) as error:  # an annotation that only a type checker can read
+        raise TrnetError(f"{name}: its constructor cannot be read ({first_line(error)}); mend the class") from None
 
 
 def chosen(what: str, known: Mapping[str, type[Part]], base: type[Part], positional: int = 0) -> Any:

@@ -7,9 +7,9 @@ only.
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from typing import Any, Self, TypeVar, get_args
+from typing import Any, Self, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from trnet.utils.errors import TrnetError, nearest
@@ -58,9 +58,18 @@ def problem(key: str, reason: str) -> PydanticCustomError:
 
 
 class Section(BaseModel):
-    """A section of the settings: frozen, strict about types, without unknown keys."""
+    """A section of the settings: frozen, strict about types (numbers may be in quotes), without unknown keys."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_numbers(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        return {
+            k: _numbers(cls.model_fields[k].annotation, v) if k in cls.model_fields else v for k, v in values.items()
+        }
 
     def replace(self, **changes: Any) -> Self:
         """A copy with other values, checked like any other.
@@ -77,11 +86,15 @@ class Section(BaseModel):
             came_later = isinstance(extra, dict) and extra.get("later")
             if not (came_later and value == field.get_default(call_default_factory=True)):
                 found[name] = _plain(value, "record")
-        return found
+        return found | self._others()
 
     def plain(self) -> dict[str, Any]:
         """All values, as YAML and JSON can hold them."""
-        return {name: _plain(getattr(self, name), "plain") for name in type(self).model_fields}
+        return {name: _plain(getattr(self, name), "plain") for name in type(self).model_fields} | self._others()
+
+    def _others(self) -> dict[str, Any]:
+        """Options of a class that takes any."""
+        return {name: _plain(value, "plain") for name, value in (self.model_extra or {}).items()}
 
 
 def _plain(value: Any, method: str) -> Any:
@@ -117,21 +130,26 @@ def check_value(kind: Any, value: Any, key: str) -> Any:
 
     Raises: ValueError naming `key`.
     """
-    if isinstance(value, str) and str not in (kind, *get_args(kind)):
-        value = _number(kind, value)
     try:
-        return TypeAdapter(kind, config=ConfigDict(strict=True, allow_inf_nan=False)).validate_python(value)
+        adapter = TypeAdapter(kind, config=ConfigDict(strict=True, allow_inf_nan=False))
+        return adapter.validate_python(_numbers(kind, value))
     except ValidationError as error:
         (details, *_) = error.errors(include_url=False)
         raise ValueError(f"{key}: {_reason(details)}") from None
 
 
-def _number(kind: Any, text: str) -> Any:
+def _numbers(kind: Any, value: Any) -> Any:
+    """A value in which texts that are numbers (YAML's are in quotes) are numbers where a `kind` has no texts."""
+    kinds = (kind, *get_args(kind))
+    if isinstance(value, list) and get_origin(kind) is list:
+        return [_numbers(kinds[1], each) for each in value]
+    if not isinstance(value, str) or str in kinds or value in kinds:
+        return value
     for number, read in ((int, whole), (float, real)):
-        if number in (kind, *get_args(kind)):
+        if number in kinds or any(type(each) is number for each in kinds):
             with suppress(ValueError):
-                return read(text)
-    return text
+                return read(value)
+    return value
 
 
 def first_problem(error: ValidationError, kind: type[Section]) -> tuple[str, str]:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trnet.config.yaml_files import read_mapping
-from trnet.corpora.source import shorten
 from trnet.utils.errors import TrnetError
 from trnet.utils.numbers import shown, whole
+from trnet.utils.text import shorten
 
 NO_CONTRACT = "none"
 BY = ("speaker", "split", "corpus", "listed")

@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from trnet.corpora.labelled import LabelledCorpus, Spoken, named
-from trnet.corpora.source import Source, audio_files
+from trnet.corpora.source import Source, audio_files, matching
+from trnet.corpora.speech import SpeechCorpus, Utterance, named
 from trnet.utils.files import read_bytes
 
 EMOTIONS = ("Angry", "Happy", "Neutral", "Sad", "Surprise")
@@ -21,7 +21,7 @@ LINE = re.compile(r"(\d{4}_\d{6})\s+(.*?)\s*(\S*)")
 
 
 def _speakers(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("00[012][0-9]") if path.is_dir())
+    return [path for path in matching(folder, "00[012][0-9]") if path.is_dir()]
 
 
 def _recordings(speaker: Path, emotion: str) -> list[Path]:
@@ -50,7 +50,7 @@ def _texts(path: Path) -> dict[str, str]:
     return {match[1]: match[2] for match in lines if match}
 
 
-def read_esd(folder: Path) -> Iterator[Spoken]:
+def read_esd(folder: Path) -> Iterator[Utterance]:
     """The utterances of ESD, labelled Angry, Happy, Neutral, Sad or Surprise by their folder.
 
     Raises: TrnetError for a recording with another name.
@@ -61,10 +61,10 @@ def read_esd(folder: Path) -> Iterator[Spoken]:
         for emotion in EMOTIONS:
             example = f"{speaker.name}_000351.wav"
             for path, _ in named(_recordings(speaker, emotion), rf"{speaker.name}_\d{{6}}", example):
-                yield Spoken(path.stem, speaker.name, emotion, path, gender, texts.get(path.stem, ""))
+                yield Utterance(path.stem, speaker.name, emotion, path, gender, texts.get(path.stem, ""))
 
 
-ESD = LabelledCorpus(
+ESD = SpeechCorpus(
     Source(
         title="ESD",
         layout="00[012][0-9]/Angry",

@@ -7,8 +7,8 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from trnet.corpora.labelled import LabelledCorpus, Spoken, named, recordings
 from trnet.corpora.source import Source
+from trnet.corpora.speech import SpeechCorpus, Utterance, named, recordings
 from trnet.utils.errors import TrnetError
 from trnet.utils.files import read_text
 
@@ -29,7 +29,7 @@ def _texts(path: Path) -> dict[str, str]:
         raise TrnetError(f"{path}: is not a list of id and transcript; take the corpus's own file") from None
 
 
-def read_shemo(folder: Path) -> Iterator[Spoken]:
+def read_shemo(folder: Path) -> Iterator[Utterance]:
     """The utterances of ShEMO, labelled A, F, H, N, S or W by their names.
 
     Raises: TrnetError for a recording with another name, or a broken shemo.json.
@@ -37,10 +37,10 @@ def read_shemo(folder: Path) -> Iterator[Spoken]:
     texts = _texts(folder / TABLE)
     for path, match in named(recordings("*male")(folder), r"([FM])(\d\d)([AFHNSW])\d+", "F03S02.wav"):
         speaker = match[1] + match[2]
-        yield Spoken(path.stem, speaker, match[3], path, match[1].lower(), texts.get(path.stem, ""))
+        yield Utterance(path.stem, speaker, match[3], path, match[1].lower(), texts.get(path.stem, ""))
 
 
-SHEMO = LabelledCorpus(
+SHEMO = SpeechCorpus(
     Source(
         title="ShEMO",
         layout="female",

@@ -5,6 +5,7 @@ import io
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from trnet.audio.reading import is_audio
@@ -38,13 +39,30 @@ class Source:
         Raises: TrnetError saying what was looked for, where, and where to get it.
         """
         for folder in (Path(root), *(Path(root) / name for name in self.folders)):
-            if folder.is_dir() and next(folder.glob(self.layout), None) is not None:
+            if folder.is_dir() and matching(folder, self.layout):
                 return folder
         found = "no such folder" if not Path(root).is_dir() else f"no {self.layout} in it"
         raise TrnetError(
             f"{root}: {self.title} is not there ({found}); give its folder with {self.option}, "
             f"get it from {self.origin}"
         )
+
+
+def matching(folder: Path, pattern: str) -> list[Path]:
+    """What lies below a folder by a pattern, level by level: ``Session[1-5]/dialog/*.txt``; no hidden files.
+
+    Returns: paths in C order; [] if there are none; `folder` itself for ``.``.
+
+    Raises: OSError for a folder that may not be read: what is in it would be missed in silence.
+    """
+    found = [folder]
+    for part in pattern.split("/") if pattern != "." else ():
+        if any(sign in part for sign in "*?["):
+            inside = [path / name for path in found if path.is_dir() for name in os.listdir(path)]
+            found = [path for path in inside if fnmatchcase(path.name, part) and not path.name.startswith(".")]
+        else:
+            found = [path / part for path in found if (path / part).exists()]
+    return sorted(found)
 
 
 def audio_files(folder: Path, recursive: bool = False) -> list[Path]:
@@ -95,49 +113,37 @@ def read_lines(path: Path) -> list[str]:
     return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
-def read_columns(path: Path, separator: str, columns: Sequence[str]) -> list[dict[str, str]]:
-    """Rows of a table with a header line, blanks around cells removed; quotes mean nothing.
+def read_csv(path: Path, columns: Sequence[str], separator: str = ",", quotes: bool = True) -> list[dict[str, str]]:
+    """Rows of a table with a header line, blanks around cells removed, empty lines left out.
 
-    Raises: TrnetError for a missing file or column, or a row with another number of cells than the header.
+    Args:
+        path: the table.
+        columns: those that it must have.
+        separator: between cells.
+        quotes: whether cells in ``"`` may hold separators; False: quotes mean nothing.
+
+    Raises: TrnetError for a missing file or column, a row with another number of cells than the header, or no rows.
     """
-    header, *lines = ([cell.strip() for cell in line.split(separator)] for line in read_lines(path))
-    for column in columns:
-        if column not in header:
-            raise TrnetError(f"{path}:1: no column '{column}' in '{' '.join(header)}'; take the corpus's own file")
+    text = io.StringIO("\n".join(read_lines(path)))
+    lines = csv.reader(text, delimiter=separator, quoting=csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE)
     rows = []
-    for number, cells in enumerate(lines, 2):
-        if cells == [""]:
-            continue
-        if len(cells) != len(header):
-            raise TrnetError(f"{path}:{number}: {len(cells)} cells, the header has {len(header)}; mend the line")
-        rows.append(dict(zip(header, cells, strict=True)))
-    return _some(rows, path)
-
-
-def _some(rows: list[dict[str, str]], path: Path) -> list[dict[str, str]]:
-    """Rows of a table, of which there must be some."""
+    try:
+        header = [cell.strip() for cell in next(lines)]
+        if lacking := [name for name in columns if name not in header]:
+            raise TrnetError(f"{path}:1: no column '{lacking[0]}' in '{' '.join(header)}'; take the corpus's own file")
+        for line in lines:
+            cells = [cell.strip() for cell in line]
+            if not any(cells):
+                continue
+            if len(cells) != len(header):
+                where = f"{path}:{lines.line_num}"
+                raise TrnetError(f"{where}: {len(cells)} cells, the header has {len(header)}; mend the line")
+            rows.append(dict(zip(header, cells, strict=True)))
+    except csv.Error as error:  # a cell without end, say
+        raise TrnetError(f"{path}:{lines.line_num}: {error}; mend the line, or take the corpus's own file") from None
     if not rows:
         raise TrnetError(f"{path}: has a header and no rows; take the corpus's own file")
     return rows
-
-
-def read_csv(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    """Rows of a table with a header line, cells between commas; those in quotes may hold commas.
-
-    Raises: TrnetError for a missing file or column, or a row with another number of cells than the header.
-    """
-    rows = csv.DictReader(io.StringIO("\n".join(read_lines(path))))
-    found = []
-    try:
-        if lacking := [name for name in columns if name not in (rows.fieldnames or ())]:
-            raise TrnetError(f"{path}:1: no column '{lacking[0]}'; take the corpus's own file")
-        for row in rows:
-            if None in row or None in row.values():
-                raise TrnetError(f"{path}:{rows.line_num}: not as many cells as the header has; mend the line")
-            found.append(row)
-    except csv.Error as error:  # a cell without end, say
-        raise TrnetError(f"{path}:{rows.line_num}: {error}; mend the line, or take the corpus's own file") from None
-    return _some(found, path)
 
 
 def listing_digest(files: Iterable[Path], root: Path) -> str:
@@ -149,9 +155,3 @@ def listing_digest(files: Iterable[Path], root: Path) -> str:
     for path in files:
         check_text(path)
     return digest({str(path.relative_to(root)): file_digest(path) for path in files})
-
-
-def shorten(items: Sequence[str], most: int = 8, separator: str = ", ") -> str:
-    """The first `most` items, and how many more there are."""
-    shown = separator.join(items[:most])
-    return shown if len(items) <= most else f"{shown}{separator}and {len(items) - most} more"

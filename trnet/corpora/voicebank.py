@@ -9,8 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from trnet.corpora.pairs import NoisyPair
-from trnet.corpora.source import Source, audio_files, by_stem, read_lines, shorten
+from trnet.corpora.source import Source, audio_files, by_stem, read_lines
 from trnet.utils.errors import TrnetError
+from trnet.utils.text import shorten
 
 VOICEBANK = Source(
     title="VoiceBank+DEMAND",

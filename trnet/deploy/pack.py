@@ -128,7 +128,5 @@ def _scores(run: RunSpec) -> list[dict[str, Any]]:
         raise TrnetError(f"{file}: is of another checkpoint; run stage 7 again")
     if not are_whole(run.folder):
         raise TrnetError(f"{file}: is gone or was changed; run stage 7 again")
-    return [
-        {"noise": r.noise, "snr_db": r.snr_db, "n_utts": r.n_utts, "uar": round(r.uar, 2), "war": round(r.war, 2)}
-        for r in score(read_predictions(file))
-    ]
+    scores = score(read_predictions(file))[["noise", "snr_db", "n_utts", "uar", "war"]].round({"uar": 2, "war": 2})
+    return scores.astype(object).where(scores.notna(), None).to_dict("records")

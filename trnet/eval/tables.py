@@ -184,7 +184,7 @@ def _style_table(predictions: pd.DataFrame, styles: Mapping[str, str], results: 
         items = with_names(mine).groupby("name")["utt_id"].nunique()
         for name in pooled.names:
             cells = [_cell(summary[metric], (name, noise)) for noise in noises for metric in METRICS]
-            rows.append([group, pooled.title(name), (str(items[name]), float("nan")), *cells])
+            rows.append([group, results.title(name), (str(items[name]), float("nan")), *cells])
     return make_table(["Group", "System", "Utterances", *_uar_war(noises)], rows)
 
 

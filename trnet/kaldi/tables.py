@@ -1,7 +1,6 @@
 """The lines of a data directory's table, and whether they are well-formed."""
 
 import codecs
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,11 +22,6 @@ class Rows(dict[str, Row]):
     def __init__(self, path: Path) -> None:
         super().__init__()
         self.path = path
-
-
-def shown(names: Sequence[str], most: int = 3, separator: str = " ") -> str:
-    """The first few names and how many more there are."""
-    return separator.join(names[:most]) + (f" (and {len(names) - most} more)" if len(names) > most else "")
 
 
 def _line_problem(line: str, may_be_empty: bool) -> str:

@@ -7,14 +7,16 @@ import ctypes
 import fcntl
 import functools
 import hashlib
+import logging
 import os
 import shlex
 import shutil
 import subprocess
-import sys
 import tempfile
 import threading
 from pathlib import Path
+
+logger = logging.getLogger(__name__)
 
 FLAGS = ("-std=c++17", "-O3", "-fPIC", "-shared")
 THIS_PROCESSOR = ("-march=native", "-mcpu=native")  # x86 and others; some compilers know but one of them
@@ -31,7 +33,7 @@ def load(source: Path) -> ctypes.CDLL | None:
     and the processor, so homes that several machines share do no harm.
 
     Returns:
-        None without a compiler, which is silent, or where it fails, which is said in a line.
+        None without a compiler, which is silent, or where it fails, which is logged.
     """
     with _one_at_a_time:
         return _load(source, os.environ.get("CXX", "c++"))
@@ -53,7 +55,7 @@ def _load(source: Path, named: str) -> ctypes.CDLL | None:
     except FAILED as error:
         said = (getattr(error, "stderr", b"") or b"").decode(errors="replace").strip().splitlines()
         why = said[0] if said else error
-        print(f"{source.name}: PyTorch does its work, slower ({why}); set CXX= to hear no more of it", file=sys.stderr)
+        logger.warning("%s: PyTorch does its work, slower (%s); set CXX= to silence this", source.name, why)
         return None
 
 

@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from trnet.utils import logs
 
@@ -174,7 +175,7 @@ def one_line_errors(main: Callable[..., int | None]) -> Callable[..., int]:
     """
 
     @functools.wraps(main)
-    def run(*args, **kwargs) -> int:
+    def run(*args: Any, **kwargs: Any) -> int:
         _fill_closed_streams()
         logs.configure()
         if threading.current_thread() is threading.main_thread():

@@ -5,7 +5,6 @@ import threading
 
 import pytest
 
-from trnet.config import load_config
 from trnet.config.yaml_files import MOST, parse_mapping, read_mapping
 from trnet.utils.errors import TrnetError
 
@@ -98,10 +97,3 @@ def test_devices_folders_and_pipes(tmp_path):
     writer.start()
     assert read_mapping(tmp_path / "pipe", "settings") == {"a": 3}
     writer.join()
-
-
-def test_a_chain_of_bases_ends(tmp_path):
-    for number in range(40):
-        (tmp_path / f"{number}.yaml").write_text(f"base: {number + 1}.yaml")
-    with pytest.raises(TrnetError, match="20.yaml: .*base"):
-        load_config(tmp_path / "0.yaml")

@@ -1,4 +1,4 @@
-"""The feature store: the same numbers wherever they lie, each archive read once."""
+"""The feature cache: the same numbers wherever they lie, each archive read once."""
 
 import errno
 import mmap
@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from trnet.conditions import CLEAN, Condition
-from trnet.features.cache import FeatureStore, Room, room_on, sets_of
+from trnet.features.cache import FeatureCache, Room, room_on, sets_of
 from trnet.utils.errors import TrnetError
 
 CPU = torch.device("cpu")
@@ -50,7 +50,7 @@ def items(seed: int) -> list:
 
 @pytest.mark.parametrize(("in_memory", "on_disk"), [(0, 0), (1, 0), (2, 0), (5, 0), (6, 0), (0, 6), (2, 3), (5, 9)])
 def test_a_batch_is_padded_matrices_wherever_they_lie(in_memory, on_disk, tmp_path):
-    store = FeatureStore(Archives(), LENGTH, CPU, Room(in_memory * SIZE, 0, on_disk * SIZE, tmp_path))
+    store = FeatureCache(Archives(), LENGTH, CPU, Room(in_memory * SIZE, 0, on_disk * SIZE, tmp_path))
     store.hold(SETS, LENGTH)
     assert len(store.held) == min(in_memory + on_disk, 6) and list(tmp_path.iterdir()) == []
     wanted = min(on_disk, 6 - in_memory) * SIZE
@@ -70,7 +70,7 @@ def test_nan_in_one_utterance_stays_there():
         def matrix(self, kind, utt, condition):
             return super().matrix(kind, utt, condition) * (np.nan if utt == "u0" else 1)
 
-    store = FeatureStore(Bad(), LENGTH, CPU, Room(6 * SIZE))
+    store = FeatureCache(Bad(), LENGTH, CPU, Room(6 * SIZE))
     store.hold(SETS, LENGTH)
     got = store.stack("noisy", [("u3", CLEAN), ("u4", CLEAN)])
     assert LENGTH["u3"] != LENGTH["u4"] and torch.isfinite(got).all()
@@ -78,7 +78,7 @@ def test_nan_in_one_utterance_stays_there():
 
 def test_each_archive_is_read_once_and_not_at_all_where_there_is_room():
     archives = Archives()
-    store = FeatureStore(archives, LENGTH, CPU, Room(6 * SIZE))
+    store = FeatureCache(archives, LENGTH, CPU, Room(6 * SIZE))
     store.hold(SETS, LENGTH)
     once = len(archives.read)
     assert once <= len(SETS) * len(LENGTH) + 1
@@ -90,7 +90,7 @@ def test_each_archive_is_read_once_and_not_at_all_where_there_is_room():
 
 def test_utterances_that_are_not_held_come_from_the_archives():
     archives = Archives()
-    store = FeatureStore(archives, LENGTH, CPU, Room(6 * SIZE))
+    store = FeatureCache(archives, LENGTH, CPU, Room(6 * SIZE))
     store.hold(SETS, ["u1", "u2"])
     archives.read.clear()
     got = store.stack("noisy", [("u1", CLEAN), ("u5", CLEAN)])
@@ -103,26 +103,26 @@ def test_a_disk_that_gives_less_than_it_said_is_done_without(monkeypatch, tmp_pa
         raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
 
     monkeypatch.setattr(os, "posix_fallocate", refused)
-    store = FeatureStore(Archives(), LENGTH, CPU, Room(2 * SIZE, 0, 9 * SIZE, tmp_path))
+    store = FeatureCache(Archives(), LENGTH, CPU, Room(2 * SIZE, 0, 9 * SIZE, tmp_path))
     store.hold(SETS, LENGTH)
     said = capsys.readouterr().out.splitlines()
     assert len(store.held) == 2 and len(said) == 3, "four archives are tried, two, one"
     assert said[0].startswith(f"{tmp_path}: no room for ") and said[0].endswith("; fewer are tried")
     items = [(utt, condition) for utt in LENGTH for condition in CONDITIONS]
-    plain = FeatureStore(Archives(), LENGTH, CPU, Room(0)).stack("noisy", items)
+    plain = FeatureCache(Archives(), LENGTH, CPU, Room(0)).stack("noisy", items)
     assert torch.equal(store.stack("noisy", items), plain)
 
 
 def test_a_device_that_gives_less_than_it_said_holds_half(monkeypatch, tmp_path, capsys):
-    most, empty = 2 * SIZE, FeatureStore._empty
+    most, empty = 2 * SIZE, FeatureCache._empty
 
     def scarce(self, rows, mels, home):
         if home == "cpu" and 4 * rows * mels > most:
             raise torch.OutOfMemoryError
         return empty(self, rows, mels, home)
 
-    monkeypatch.setattr(FeatureStore, "_empty", scarce)
-    store = FeatureStore(Archives(), LENGTH, CPU, Room(5 * SIZE, 0, SIZE, tmp_path))
+    monkeypatch.setattr(FeatureCache, "_empty", scarce)
+    store = FeatureCache(Archives(), LENGTH, CPU, Room(5 * SIZE, 0, SIZE, tmp_path))
     store.hold(SETS, LENGTH)
     assert [len(block.first) for block in store._blocks] == [2, 1]
     assert capsys.readouterr().out.startswith("cpu: no room for ")
@@ -136,7 +136,7 @@ def test_processes_of_torchrun_share_the_host(monkeypatch):
 
 @pytest.mark.parametrize("disk", [0, 6])
 def test_half_the_room_is_given_back_until_there_is_none(disk, tmp_path):
-    store = FeatureStore(Archives(), LENGTH, CPU, Room(6 * SIZE, 0, disk * SIZE, tmp_path))
+    store = FeatureCache(Archives(), LENGTH, CPU, Room(6 * SIZE, 0, disk * SIZE, tmp_path))
     store.hold(SETS, LENGTH)
     before = store.stack("noisy", items(1))
     counts = []
@@ -148,7 +148,7 @@ def test_half_the_room_is_given_back_until_there_is_none(disk, tmp_path):
 
 @pytest.mark.parametrize("room", [0, 6 * SIZE])
 def test_features_of_another_length_are_refused(room):
-    store = FeatureStore(Archives(shorter="u4"), LENGTH, CPU, Room(room))
+    store = FeatureCache(Archives(shorter="u4"), LENGTH, CPU, Room(room))
     with pytest.raises(TrnetError, match=f"u4: {LENGTH['u4'] - 1} enhanced frames for {LENGTH['u4']} clean ones"):
         store.hold(SETS, LENGTH)
         store.stack("enhanced", [("u4", CLEAN)])

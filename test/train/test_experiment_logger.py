@@ -1,4 +1,4 @@
-"""Curves: TensorBoard always, Weights & Biases where a project is named."""
+"""Curves: TensorExperimentLogger always, Weights & Biases where a project is named."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from trnet.train.experiment_logger import Board
+from trnet.train.experiment_logger import ExperimentLogger
 from trnet.utils.errors import TrnetError
 
 
@@ -42,12 +42,12 @@ def test_a_project_gets_the_curves_and_a_folder_is_always_the_same_run_there(tmp
     fake = FakeWandb()
     monkeypatch.setitem(sys.modules, "wandb", fake)
     for epoch in (1, 2):
-        with Board(tmp_path / "run", epoch - 1, "trnet fold 1 seed 1", "ser") as board:
+        with ExperimentLogger(tmp_path / "run", epoch - 1, "trnet fold 1 seed 1", "ser") as board:
             board.scalars({"epoch": epoch, "loss": 0.5, "valid_uar": 40.0, "c_clean": None}, epoch)
     assert fake.points == [(epoch, {"loss": 0.5, "valid/uar": 40.0}) for epoch in (1, 2)]
     first, second = fake.opened
     assert first == second and first["project"] == "ser" and first["resume"] == "allow" and fake.finished == 2
-    with Board(tmp_path / "other", 0, "", "ser"):
+    with ExperimentLogger(tmp_path / "other", 0, "", "ser"):
         pass
     assert fake.opened[2]["id"] != first["id"]
 
@@ -55,7 +55,7 @@ def test_a_project_gets_the_curves_and_a_folder_is_always_the_same_run_there(tmp
 def test_a_project_without_the_package_is_said(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", None)
     with pytest.raises(TrnetError, match=r"--wandb: the package wandb is not installed"):
-        Board(tmp_path, 0, "", "ser")
+        ExperimentLogger(tmp_path, 0, "", "ser")
 
 
 @pytest.mark.parametrize("file_exists", [False, True])
@@ -64,7 +64,7 @@ def test_training_goes_on_where_curves_cannot_be_written(tiny, tmp_path, monkeyp
     experiment = tiny.experiment(tmp_path, max_epochs=2)
     fold = experiment.folds[0]
     folder = experiment.run_folder("baseline_c", fold, 1)
-    whole = Board._open
+    whole = ExperimentLogger._open
 
     def on_full_disk(self, purge_step):
         if file_exists:
@@ -76,9 +76,9 @@ def test_training_goes_on_where_curves_cannot_be_written(tiny, tmp_path, monkeyp
     if not file_exists and not Path("/dev/full").exists():
         pytest.skip("no /dev/full here")
     if file_exists:
-        monkeypatch.setattr(Board, "_open", lambda self, step: (on_full_disk(self, step), whole(self, step)))
+        monkeypatch.setattr(ExperimentLogger, "_open", lambda self, step: (on_full_disk(self, step), whole(self, step)))
     else:
-        monkeypatch.setattr(Board, "_open", on_full_disk)
+        monkeypatch.setattr(ExperimentLogger, "_open", on_full_disk)
     experiment.train("baseline_c", fold, 1)
     said = capfd.readouterr()
     assert experiment.trained("baseline_c", fold, 1) and "Traceback" not in said.err
@@ -89,10 +89,10 @@ LIMITED = """
 import resource, sys
 from pathlib import Path
 import numpy as np
-from trnet.train.experiment_logger import Board
+from trnet.train.experiment_logger import ExperimentLogger
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))  # as ulimit -f: EFBIG
-with Board(Path(sys.argv[1]), 0) as board:
+with ExperimentLogger(Path(sys.argv[1]), 0) as board:
     for epoch in range(3):
         board.audio("noisy", "utt", np.zeros(16000, np.float32), epoch)
         board.scalars({"loss": 1.0}, epoch)
@@ -113,9 +113,9 @@ def test_a_project_that_cannot_be_reached_is_said_and_does_not_stop_a_training(t
 
     monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=fails))
     with pytest.raises(TrnetError, match=r"--wandb ser: cannot begin \(no network\)"):
-        Board(tmp_path, 0, "", "ser")
+        ExperimentLogger(tmp_path, 0, "", "ser")
     monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=lambda **_: SimpleNamespace(log=fails)))
-    with Board(tmp_path, 0, "", "ser") as board:
+    with ExperimentLogger(tmp_path, 0, "", "ser") as board:
         board.scalars({"loss": 1.0}, 1)
         board.scalars({"loss": 1.0}, 2)
     assert capsys.readouterr().out.count("no more curves are sent (no network)") == 1
