@@ -88,7 +88,7 @@ def make_system(config: ModelConfig, num_classes: int) -> nn.Module:
     else:
         system = SYSTEMS[kind](config, num_classes)
     object.__setattr__(system, "own_classes", tuple(config.own_classes))
-    return system.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+    return system.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def forward(system: nn.Module, batch: Batch) -> Output:
