@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 from trnet.frontend.base import check_option
-from trnet.frontend.checkpoint import file_sha256
 from trnet.frontend.native_rate import NativeRateFrontEnd, by_frames
 from trnet.frontend.packages import import_package, package_version
 from trnet.utils.errors import TrnetError, how_to_install
+from trnet.utils.stamp import file_sha256
 
 FRAME = 480
 """Samples of a frame at 48 kHz."""

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trnet.frontend.base import FrontEnd, at_level, check_level
-from trnet.frontend.checkpoint import checkpoint_path, file_sha256, load_strict, read_state
+from trnet.frontend.checkpoint import checkpoint_path, load_strict, read_state
+from trnet.utils.stamp import file_sha256
 
 N_FFT = 512
 HOP = 256

@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from trnet.frontend.base import FrontEnd, at_level, check_level
-from trnet.frontend.checkpoint import file_sha256
 from trnet.frontend.packages import import_package, package_file, package_version
+from trnet.utils.stamp import file_sha256
 
 RATE = 16000
 N_FFT = 320

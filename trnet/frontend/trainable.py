@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from trnet.config.section import Section
 from trnet.frontend.base import FrontEnd, at_level, check_level
-from trnet.frontend.checkpoint import checkpoint_path, file_sha256, load_file, load_strict, trained_parts
+from trnet.frontend.checkpoint import checkpoint_path, load_file, load_strict, trained_parts
 from trnet.frontend.network_config import given_config, stored_config
+from trnet.utils.stamp import file_sha256
 
 
 class TrainableFrontEnd(FrontEnd):
