@@ -1,7 +1,7 @@
 """Optimizer, learning rate and gradient clipping of a training."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -10,7 +10,7 @@ from torch import nn
 from trnet.config import Training
 from trnet.runs.history import History
 
-OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+OPTIMIZERS: dict[str, type[torch.optim.Adam]] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 THRESHOLD = 1e-4  # relative rise of a score that counts as one, as in PyTorch's ReduceLROnPlateau
 
 
