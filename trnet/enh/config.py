@@ -1,7 +1,5 @@
 """Settings of the training of a front-end."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any, Literal, Self
 

@@ -1,7 +1,5 @@
 """Checkpoints of front-ends, of other projects and of trnet: weights only, every key, errors of one line."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path

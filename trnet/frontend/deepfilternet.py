@@ -5,8 +5,6 @@ Enhancement", Interspeech 2023. The wheel (no dependencies, 13 MB) holds the aut
 which is called through its C interface (github.com/Rikorose/DeepFilterNet, libDF/src/capi.rs).
 """
 
-from __future__ import annotations
-
 import ctypes
 import functools
 import os

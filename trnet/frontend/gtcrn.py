@@ -5,8 +5,6 @@ Resources", ICASSP 2024. Written anew from the paper; the names of the parameter
 authors' checkpoints (github.com/Xiaobin-Rong/gtcrn, MIT), which load unchanged.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import Tensor, nn

@@ -5,8 +5,6 @@ the baseline of the DNS challenge at ICASSP 2021. The wheel holds Microsoft's we
 (github.com/microsoft/DNS-Challenge, CC BY 4.0); its code is not imported, as it fails with a recent SciPy.
 """
 
-from __future__ import annotations
-
 import functools
 import os
 from types import ModuleType

