@@ -88,7 +88,7 @@ def test_another_part_or_front_end_leaves_the_options_of_the_file_behind(path):
     ("setting", "said"),
     [
         ("training.batchsize=4", ["'training.batchsize'", "'batch_size'"]),
-        ("trainng.lr=4", ["'trainng'", "'training'"]),
+        ("traning_.lr=4", ["'traning_'", "'training'"]),
         ("training.lr=fast", ["training.lr: 'fast'"]),
         ("training.max_epochs=2.5", ["training.max_epochs: 2.5"]),
         ("training=3", ["training: ", "3"]),

@@ -132,7 +132,7 @@ def forget() -> None:
 def test_it_predicts_where_it_is_trusted_and_its_code_does_not_run_before(part, tmp_path, fails, capfd):
     path = tmp_path / "m.zip"
     model = make_model(path, **PARTS[part])
-    assert json.loads(read_entries(path)[MODEL])["encoder"]["type"] == model.config.encoder.type
+    assert json.loads(read_entries(path)[MODEL])["encoder"]["type"] == model.settings.encoder.type
     file = write_wav(tmp_path / "a.wav", np.concatenate([tone("sad", 1, 90_000), hiss(2, 9000)]))
     forget()
     for main, arguments in (

@@ -115,7 +115,7 @@ def long_windows(said):
         ({"onnx/config.json": lambda said: said.update(frontend=None)}, "do not agree (frontend)"),
         ({"onnx/config.json": lambda said: said.pop("input")}, "do not agree (input)"),
         ({"model.json": lambda said: said["features"].update(pad="repeat")}, "do not agree (features)"),
-        ({"model.json": lambda said: said.update(classes=["a"])}, "'classes' is no list"),
+        ({"model.json": lambda said: said.update(classes=["a"])}, "(classes)"),
         ({"model.json": long_windows, "onnx/config.json": long_windows}, "600 s"),
     ],
 )

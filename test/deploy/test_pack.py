@@ -32,7 +32,7 @@ def test_it_holds_the_run_and_nothing_that_runs(packed_gtcrn):
     model = read_model(packed_gtcrn.model)
     run = packed_gtcrn.exp / "gtcrn/trnet/fold1_seed1"
     best = load_checkpoint(run / "best.pt")
-    assert model.classes == ("ang", "hap", "neu", "sad") and model.name == "trnet"
+    assert model.classes == ("ang", "hap", "neu", "sad") and model.settings.name == "trnet"
     assert all(torch.equal(model.weights[key], value) for key, value in best["model"].items())
     assert model.make_network().state_dict().keys() == best["model"].keys()
     about = model.about
@@ -49,7 +49,7 @@ def test_it_holds_the_run_and_nothing_that_runs(packed_gtcrn):
 def test_the_front_end_comes_back_with_its_weights_though_its_checkpoint_is_gone(packed_gtcrn):
     model = read_model(packed_gtcrn.model)
     frontend = model.make_frontend()
-    assert frontend.fingerprint() == model.frontend["fingerprint"] and frontend.checkpoint_sha256
+    assert frontend.fingerprint() == model.settings.frontend.fingerprint and frontend.checkpoint_sha256
     assert str(packed_gtcrn.exp.parent).encode() not in packed_gtcrn.model.read_bytes()  # no path of this machine
 
 

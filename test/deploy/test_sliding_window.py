@@ -50,7 +50,7 @@ def test_arrays_of_other_types_and_axes_are_the_same_audio(predictor):
         with pytest.raises(TrnetError, match="wav: is no audio"):
             predictor(bad, RATE)
     for bad in ("16000", None, 16000.5, float("nan"), float("inf")):
-        with pytest.raises(TrnetError, match="wav: is no audio .*give samples .n,. and whole Hz"):
+        with pytest.raises(TrnetError, match="wav: is no audio"):
             predictor(wav, bad)
     for bad in (0, -8000, 999, 1_000_001, 2**31 - 1):
         with pytest.raises(TrnetError, match=f"wav: states {bad} Hz"):

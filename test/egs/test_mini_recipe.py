@@ -192,18 +192,3 @@ def test_a_second_call_does_nothing(recipe):
     output = run(recipe, *FEWER)
     assert {path: path.stat().st_mtime_ns for path in made} == before and len(made) > 4 * len(SYSTEMS)
     assert output.count("up to date") >= 2 * len(SYSTEMS) + 14 + 7 + 6 + 3
-
-
-def test_another_front_end_leaves_the_first_and_the_deaf_systems_alone(recipe):
-    kept = [*recipe.glob("exp/raw/*/*/best.pt"), *recipe.glob("exp/nsnet2/trnet/*/best.pt")]
-    before = {p: p.stat().st_mtime_ns for p in kept}
-    assert len(before) == 4 + 2
-    options = ("--frontend", "none", "--systems", "baseline_c baseline_n baseline_e", "--folds", "1")
-    run(recipe, "--stage", "3", *FEWER, *options)
-    assert {p: p.stat().st_mtime_ns for p in kept} == before
-    assert (recipe / "exp/none/baseline_c/fold1_seed1/best.pt").samefile(
-        recipe / "exp/raw/baseline_c/fold1_seed1/best.pt"
-    )
-    with open(recipe / "exp/none/results.csv", newline="") as stream:
-        systems = {row["system"] for row in csv.DictReader(stream)}
-    assert systems == {"baseline_c", "baseline_n", "baseline_e"}

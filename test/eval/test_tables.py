@@ -127,7 +127,7 @@ def test_per_snr_and_per_fold_and_c(small):
         ["1", "50.00 / 50.00", "100.00 / 81.25"],
         ["2", "missing", "75.00 / 37.50"],
     ]
-    rows = table(text, "SNR coefficient c (Fig. 2)")
+    rows = table(text, "SNR coefficient c per SNR")
     assert rows[0] == ["System", "Noise", "0 dB", "20 dB", "clean"]
     # 8 utterances at 0.6 and 8 at 0.7
     assert rows[2:] == [["TRNet", "esc", "0.650 +- 0.052", "0.900 +- 0.000", "1.000 +- 0.000"]]

@@ -15,7 +15,7 @@ import torch
 from trnet.config import ModelConfig, build
 from trnet.deploy.archive import json_bytes, origin_of, read_entries, write_archive
 from trnet.deploy.frontends import pack_frontend
-from trnet.deploy.model_file import ModelFile, fingerprint_of, write_model
+from trnet.deploy.model_file import ModelFile, make_settings, write_model
 from trnet.deploy.onnx_export import graphs_of
 from trnet.frontend import build_frontend
 from trnet.model.systems import make_system
@@ -50,21 +50,12 @@ def make_model(path: Path, frontend: str = "none", graphs: bool = False, **setti
     torch.manual_seed(7)
     config = build(ModelConfig, SETTINGS | settings)
     system = make_system(config, len(CLASSES))
-    section, weights = None, None
+    packed, weights = None, None
     if "enhanced" in system.inputs:
         conf = {} if frontend == "none" else {"init": "random"}
-        section, weights = pack_frontend(build_frontend({"frontend": frontend, "frontend_conf": conf}))
-    model = ModelFile(
-        path=path,
-        name="trnet",
-        config=config,
-        classes=CLASSES,
-        weights=system.state_dict(),
-        frontend=section,
-        frontend_weights=weights,
-        extractor=fingerprint_of(config),
-        about=ABOUT,
-    )
+        packed, weights = pack_frontend(build_frontend({"frontend": frontend, "frontend_conf": conf}))
+    made = make_settings(config, "trnet", CLASSES, packed)
+    model = ModelFile(path, made, system.state_dict(), weights, ABOUT)
     if graphs:
         model = replace(model, graphs=graphs_of(model, trust=True))
     write_model(model)

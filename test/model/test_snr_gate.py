@@ -176,8 +176,8 @@ def test_a_gate_that_left_the_interval_comes_back_or_is_dead(gradient, comes_bac
     with torch.no_grad():
         gate.fc.weight.zero_()
         gate.fc.bias.fill_(bias)
-    optimizer = torch.optim.SGD(gate.parameters(), lr=0.02)
-    for _ in range(300):
+    optimizer = torch.optim.SGD(gate.parameters(), lr=0.04)
+    for _ in range(150):
         optimizer.zero_grad()
         (gate(x, x_e, frames)[1] - target)[frames.mask].square().mean().backward()
         optimizer.step()
@@ -198,3 +198,29 @@ def test_under_bf16_autocast_all_stays_float32(features):
         c_16, compensated_16 = gate(x, x_e, frames)
     assert c_16.dtype == compensated_16.dtype == torch.float32
     assert torch.equal(c, c_16) and torch.equal(compensated, compensated_16)
+
+
+def log_mels(mels: int = 12) -> tuple[torch.Tensor, ValidFrames]:
+    x = torch.randn(3, 40, mels, generator=torch.Generator().manual_seed(0)) * 2 + 11
+    return x, ValidFrames(torch.tensor([40, 25, 33]), 40)
+
+
+def test_a_gate_for_each_band_mixes_each_bin_by_its_own_c():
+    x, frames = log_mels()
+    x_e = x + torch.randn(x.shape, generator=torch.Generator().manual_seed(1)) - 2
+    gate = SNRGate(12, Gate(resolution="band"))
+    with torch.no_grad():  # bin f hears nothing but a bias of f / 12
+        gate.fc.weight.zero_()
+        gate.fc.bias.copy_(torch.arange(12) / 12)
+    c, mixed = gate(x, x_e, frames)
+    weight = torch.arange(12) / 12
+    assert_near(c, weight.mean().expand(3))
+    assert_near(mixed, weight * x + (1 - weight) * x_e)
+
+
+def test_both_gates_start_alike():
+    x, frames = log_mels()
+    x_e = x + torch.randn(x.shape, generator=torch.Generator().manual_seed(1)) - 2
+    (one, mixed), (many, by_band) = (SNRGate(12, Gate(resolution=r))(x, x_e, frames) for r in ("utterance", "band"))
+    assert_near(many, one, of=1.0)
+    assert_near(by_band, mixed)

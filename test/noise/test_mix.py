@@ -5,9 +5,9 @@ import pytest
 
 from trnet.audio.crop import cropped_length
 from trnet.config import Fbank
-from trnet.noise.assign import rng_for
 from trnet.noise.manifest import draw_start, mixture
 from trnet.noise.mix import is_silent, measured_snr, mix_at_snr, noise_segment
+from trnet.utils.random import rng_for
 
 
 def hiss(seed: int, samples: int, level: float = 0.1) -> np.ndarray:

@@ -40,7 +40,7 @@ class Damaged(Exception):
 
 
 def check_container(stream: BinaryIO) -> int:
-    """Hold a file against what its container states.
+    """Check that a file holds what its container states.
 
     Args:
         stream: the file, seekable; it is left at its beginning.

@@ -16,6 +16,7 @@ from trnet.corpora.noise_folder import NOISE_FOLDER
 from trnet.corpora.ravdess import RAVDESS
 from trnet.corpora.savee import SAVEE
 from trnet.corpora.shemo import SHEMO
+from trnet.corpora.source import Corpus
 from trnet.corpora.speech import SpeechCorpus
 from trnet.corpora.tess import TESS
 from trnet.corpora.urdu import URDU
@@ -38,8 +39,4 @@ SPEECH: dict[str, SpeechCorpus] = {
 
 NOISE: dict[str, NoiseCorpus] = {"esc": ESC50, "musan": MUSAN, "demand": DEMAND, "nonspeech": NOISE_FOLDER}
 
-# name -> how the corpus is recognised on disk, and where to get it
-SOURCES = {
-    **{name: corpus.source for name, corpus in SPEECH.items()},
-    **{name: corpus.source for name, corpus in NOISE.items()},
-}
+CORPORA: dict[str, Corpus] = {**SPEECH, **NOISE}

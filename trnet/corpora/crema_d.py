@@ -7,7 +7,7 @@ tells the actors' sex.
 from collections.abc import Iterator
 from pathlib import Path
 
-from trnet.corpora.source import Source, read_csv
+from trnet.corpora.source import read_csv
 from trnet.corpora.speech import SpeechCorpus, Utterance, named, recordings
 
 SENTENCES = {
@@ -55,13 +55,10 @@ def read_crema_d(folder: Path) -> Iterator[Utterance]:
 
 
 CREMA_D = SpeechCorpus(
-    Source(
-        title="CREMA-D",
-        layout="AudioWAV",
-        option="--corpus-dir",
-        origin="CheyneyComputerScience/CREMA-D on GitHub (with git lfs)",
-        folders=("CREMA-D", "CREMA-D-master"),
-    ),
-    _files,
-    read_crema_d,
+    title="CREMA-D",
+    layout="AudioWAV",
+    origin="CheyneyComputerScience/CREMA-D on GitHub (with git lfs)",
+    folders=("CREMA-D", "CREMA-D-master"),
+    files=_files,
+    read=read_crema_d,
 )

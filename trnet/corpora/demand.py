@@ -7,7 +7,7 @@ same time: the first one is taken, and an environment is one source. A segment i
 from pathlib import Path
 
 from trnet.corpora.noise import NoiseClip, NoiseCorpus, cut
-from trnet.corpora.source import Source, matching
+from trnet.corpora.source import matching
 
 LAYOUT = "[A-Z]*/ch01.wav"
 
@@ -21,13 +21,11 @@ def _clips(folder: Path) -> dict[str, NoiseClip]:
 
 
 DEMAND = NoiseCorpus(
-    Source(
-        title="DEMAND",
-        layout=LAYOUT,
-        option="--demand-dir",
-        origin="zenodo.org/records/1227121 (unpack the zip files beside each other)",
-        folders=("DEMAND", "demand"),
-    ),
-    _files,
-    _clips,
+    title="DEMAND",
+    layout=LAYOUT,
+    option="--demand-dir",
+    origin="zenodo.org/records/1227121 (unpack the zip files beside each other)",
+    folders=("DEMAND", "demand"),
+    files=_files,
+    clips=_clips,
 )

@@ -6,7 +6,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from trnet.corpora.source import Source
 from trnet.corpora.speech import SpeechCorpus, Utterance, named, recordings
 
 WOMEN = ("08", "09", "13", "14", "16")
@@ -36,13 +35,10 @@ def read_emodb(folder: Path) -> Iterator[Utterance]:
 
 
 EMODB = SpeechCorpus(
-    Source(
-        title="EmoDB",
-        layout="wav/[01][0-9][ab][0-9][0-9]*",
-        option="--corpus-dir",
-        origin="emodb.bilderbar.info",
-        folders=("emodb", "EMODB", "EmoDB"),
-    ),
-    recordings("wav"),
-    read_emodb,
+    title="EmoDB",
+    layout="wav/[01][0-9][ab][0-9][0-9]*",
+    origin="emodb.bilderbar.info",
+    folders=("emodb", "EMODB", "EmoDB"),
+    files=recordings("wav"),
+    read=read_emodb,
 )

@@ -6,7 +6,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from trnet.corpora.source import Source
 from trnet.corpora.speech import SpeechCorpus, Utterance, named, recordings
 
 SENTENCES = {
@@ -39,13 +38,10 @@ def read_emovo(folder: Path) -> Iterator[Utterance]:
 
 
 EMOVO = SpeechCorpus(
-    Source(
-        title="EMOVO",
-        layout="[fm][1-3]",
-        option="--corpus-dir",
-        origin="voice.fub.it/activities/corpora/emovo",
-        folders=("EMOVO",),
-    ),
-    recordings("[fm][1-3]"),
-    read_emovo,
+    title="EMOVO",
+    layout="[fm][1-3]",
+    origin="voice.fub.it/activities/corpora/emovo",
+    folders=("EMOVO",),
+    files=recordings("[fm][1-3]"),
+    read=read_emovo,
 )

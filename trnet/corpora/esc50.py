@@ -6,7 +6,7 @@ A clip is named ``<src_file>-<file name>``: several clips were cut from one reco
 from pathlib import Path
 
 from trnet.corpora.noise import NoiseClip, NoiseCorpus, add_clip, safe_id
-from trnet.corpora.source import Source, audio_files, by_stem, read_csv
+from trnet.corpora.source import audio_files, by_stem, read_csv
 from trnet.kaldi.data_dir import Clip
 from trnet.utils.errors import TrnetError
 from trnet.utils.text import shorten
@@ -38,13 +38,11 @@ def _clips(folder: Path) -> dict[str, NoiseClip]:
 
 
 ESC50 = NoiseCorpus(
-    Source(
-        title="ESC-50",
-        layout=TABLE,
-        option="--esc-dir",
-        origin="karolpiczak/ESC-50 on GitHub",
-        folders=("ESC-50", "ESC-50-master"),
-    ),
-    _files,
-    _clips,
+    title="ESC-50",
+    layout=TABLE,
+    option="--esc-dir",
+    origin="karolpiczak/ESC-50 on GitHub",
+    folders=("ESC-50", "ESC-50-master"),
+    files=_files,
+    clips=_clips,
 )

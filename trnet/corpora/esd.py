@@ -1,7 +1,7 @@
 """ESD, the emotional speech dataset (Zhou et al., ICASSP 2021): 10 Mandarin and 10 English speakers, 35000 recordings.
 
 ``0011/Angry/0011_000351.wav``, or the same below ``train``, ``evaluation`` and ``test``, 16 kHz; ``0011/0011.txt`` has
-what is said, a line each. Those parts are of utterances, not of speakers, and are not used.
+the transcriptions, a line each. Those parts are of utterances, not of speakers, and are not used.
 """
 
 import codecs
@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from trnet.corpora.source import Source, audio_files, matching
+from trnet.corpora.source import audio_files, matching
 from trnet.corpora.speech import SpeechCorpus, Utterance, named
 from trnet.utils.files import read_bytes
 
@@ -44,7 +44,7 @@ def _decoded(data: bytes, otherwise: str) -> str:
 
 
 def _texts(path: Path) -> dict[str, str]:
-    """What is said in each utterance; the last word of a line is the emotion, some lines have blanks for tabs."""
+    """Transcription of each utterance; the last word of a line is the emotion, some lines have blanks for tabs."""
     text = _decoded(read_bytes(path), "gb18030" if path.stem <= LAST_MANDARIN else "cp1252")
     lines = (LINE.fullmatch(line.strip()) for line in text.splitlines())
     return {match[1]: match[2] for match in lines if match}
@@ -65,13 +65,10 @@ def read_esd(folder: Path) -> Iterator[Utterance]:
 
 
 ESD = SpeechCorpus(
-    Source(
-        title="ESD",
-        layout="00[012][0-9]/Angry",
-        option="--corpus-dir",
-        origin="HLTSingapore/Emotional-Speech-Data on GitHub",
-        folders=("ESD", "Emotion Speech Dataset", "Emotional Speech Dataset (ESD)"),
-    ),
-    _files,
-    read_esd,
+    title="ESD",
+    layout="00[012][0-9]/Angry",
+    origin="HLTSingapore/Emotional-Speech-Data on GitHub",
+    folders=("ESD", "Emotion Speech Dataset", "Emotional Speech Dataset (ESD)"),
+    files=_files,
+    read=read_esd,
 )

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from trnet.corpora.source import Source, audio_files, by_stem, matching, read_lines
+from trnet.corpora.source import audio_files, by_stem, matching, read_lines
 from trnet.corpora.speech import SpeechCorpus, Utterance
 from trnet.utils.errors import TrnetError
 
@@ -56,7 +56,7 @@ def _labelled_turns(session: Path) -> Iterator[_Turn]:
 
 
 def _transcriptions(session: Path) -> dict[str, str]:
-    """What is said in each turn of a session."""
+    """Transcription of each turn of a session."""
     lines = (line for path in matching(session, "dialog/transcriptions/*.txt") for line in read_lines(path))
     matches = (TRANSCRIPTION.match(line) for line in lines)
     return {match[1]: match[2] for match in matches if match}
@@ -98,13 +98,10 @@ def read_iemocap(folder: Path) -> Iterator[Utterance]:
 
 
 IEMOCAP = SpeechCorpus(
-    Source(
-        title="IEMOCAP",
-        layout="Session[1-5]/dialog/EmoEvaluation/*.txt",
-        option="--corpus-dir",
-        origin="sail.usc.edu/iemocap (licence form)",
-        folders=("IEMOCAP_full_release",),
-    ),
-    _files,
-    read_iemocap,
+    title="IEMOCAP",
+    layout="Session[1-5]/dialog/EmoEvaluation/*.txt",
+    origin="sail.usc.edu/iemocap (licence form)",
+    folders=("IEMOCAP_full_release",),
+    files=_files,
+    read=read_iemocap,
 )

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from trnet.corpora.source import Source, audio_files, by_stem, matching, read_csv
+from trnet.corpora.source import audio_files, by_stem, matching, read_csv
 from trnet.corpora.speech import SpeechCorpus, Utterance
 from trnet.utils.errors import TrnetError
 
@@ -33,7 +33,7 @@ def _files(folder: Path) -> list[Path]:
 def read_meld(folder: Path) -> Iterator[Utterance]:
     """The utterances of MELD, but for the two whose clips are broken; `split` is the part.
 
-    Speakers are the names of the table, which are the series' parts: six of them are heard in every part.
+    Speakers are the names of the table, which are the series' parts: six of them speak in every part.
     Raises: TrnetError for a missing table, or clips of which there is the film alone.
     """
     for part, name in PARTS.items():
@@ -51,13 +51,10 @@ def read_meld(folder: Path) -> Iterator[Utterance]:
 
 
 MELD = SpeechCorpus(
-    Source(
-        title="MELD",
-        layout="train_sent_emo.csv",
-        option="--corpus-dir",
-        origin="declare-lab/MELD on GitHub (MELD.Raw.tar.gz; unpack the archives in it too)",
-        folders=("MELD", "MELD.Raw"),
-    ),
-    _files,
-    read_meld,
+    title="MELD",
+    layout="train_sent_emo.csv",
+    origin="declare-lab/MELD on GitHub (MELD.Raw.tar.gz; unpack the archives in it too)",
+    folders=("MELD", "MELD.Raw"),
+    files=_files,
+    read=read_meld,
 )

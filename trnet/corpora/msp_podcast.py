@@ -7,7 +7,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from trnet.corpora.source import Source, audio_files, by_stem, matching, read_csv, read_lines
+from trnet.corpora.source import audio_files, by_stem, matching, read_csv, read_lines
 from trnet.corpora.speech import SpeechCorpus, Utterance
 from trnet.utils.errors import TrnetError
 
@@ -18,7 +18,7 @@ UNKNOWN = "Unknown"
 
 
 def _table(folder: Path) -> Path:
-    return matching(folder, MSP_PODCAST.source.layout)[0]
+    return matching(folder, MSP_PODCAST.layout)[0]
 
 
 def _recordings(folder: Path) -> list[Path]:
@@ -61,13 +61,10 @@ def read_msp_podcast(folder: Path) -> Iterator[Utterance]:
 
 
 MSP_PODCAST = SpeechCorpus(
-    Source(
-        title="MSP-Podcast",
-        layout="Labels/labels_con[cs]ensus.csv",
-        option="--corpus-dir",
-        origin="the MSP laboratory (licence form)",
-        folders=("MSP-PODCAST", "MSP-Podcast"),
-    ),
-    _files,
-    read_msp_podcast,
+    title="MSP-Podcast",
+    layout="Labels/labels_con[cs]ensus.csv",
+    origin="the MSP laboratory (licence form)",
+    folders=("MSP-PODCAST", "MSP-Podcast"),
+    files=_files,
+    read=read_msp_podcast,
 )

@@ -6,7 +6,7 @@ A segment is named ``<recording>-0003``, counted from 0; what is left at a recor
 from pathlib import Path
 
 from trnet.corpora.noise import NoiseClip, NoiseCorpus, cut
-from trnet.corpora.source import Source, audio_files, by_stem
+from trnet.corpora.source import audio_files, by_stem
 
 LAYOUT = "noise/free-sound"
 
@@ -20,13 +20,11 @@ def _clips(folder: Path) -> dict[str, NoiseClip]:
 
 
 MUSAN = NoiseCorpus(
-    Source(
-        title="MUSAN",
-        layout=LAYOUT,
-        option="--musan-dir",
-        origin="openslr.org/17",
-        folders=("musan",),
-    ),
-    _files,
-    _clips,
+    title="MUSAN",
+    layout=LAYOUT,
+    option="--musan-dir",
+    origin="openslr.org/17",
+    folders=("musan",),
+    files=_files,
+    clips=_clips,
 )

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from trnet.corpora.source import Source, audio_files, by_stem, read_csv
+from trnet.corpora.source import audio_files, by_stem, read_csv
 from trnet.corpora.speech import SpeechCorpus, Utterance
 from trnet.utils.errors import TrnetError
 
@@ -34,13 +34,10 @@ def read_nemo(folder: Path) -> Iterator[Utterance]:
 
 
 NEMO = SpeechCorpus(
-    Source(
-        title="nEMO",
-        layout=TABLE,
-        option="--corpus-dir",
-        origin="amu-cai/nEMO on GitHub or Hugging Face",
-        folders=("nEMO", "nemo", "nEMO-main"),
-    ),
-    _files,
-    read_nemo,
+    title="nEMO",
+    layout=TABLE,
+    origin="amu-cai/nEMO on GitHub or Hugging Face",
+    folders=("nEMO", "nemo", "nEMO-main"),
+    files=_files,
+    read=read_nemo,
 )

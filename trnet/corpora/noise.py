@@ -7,7 +7,7 @@ from pathlib import Path
 
 from trnet.corpora.audio_check import check_noise, lengths_in_samples
 from trnet.corpora.contract import Contract
-from trnet.corpora.source import Source
+from trnet.corpora.source import Corpus
 from trnet.kaldi.data_dir import Clip, DataDir, write_data_dir
 from trnet.kaldi.paths import entry_for
 from trnet.utils.errors import TrnetError
@@ -54,26 +54,11 @@ def cut(recordings: Mapping[str, Path]) -> dict[str, NoiseClip]:
     return clips
 
 
-@dataclass(frozen=True)
-class NoiseCorpus:
-    """A corpus of noise.
+@dataclass(frozen=True, kw_only=True)
+class NoiseCorpus(Corpus):
+    """A corpus of noise; `clips`: its folder -> its clips by their ids."""
 
-    Attributes:
-        source: how it is recognised, and where to get it.
-        files: the corpus's folder -> every file that is read: recordings and tables.
-        clips: the corpus's folder -> its clips by their ids.
-    """
-
-    source: Source
-    files: Callable[[Path], list[Path]]
     clips: Callable[[Path], dict[str, NoiseClip]]
-
-    def all_files(self, root: Path) -> list[Path]:
-        """Every file that the preparation reads.
-
-        Raises: TrnetError if the corpus is not there.
-        """
-        return self.files(self.source.locate(root))
 
     def prepare(
         self, root: Path, out: Path, contract: Contract | None = None, nj: int = 1, channel: int | None = None
@@ -89,7 +74,7 @@ class NoiseCorpus:
 
         Raises: TrnetError for a missing or incomplete corpus, counts that are not the contract's, unusable audio.
         """
-        return _write_noise(root, out, self.clips(self.source.locate(root)), contract, nj, channel)
+        return _write_noise(root, out, self.clips(self.locate(root)), contract, nj, channel)
 
 
 def _write_noise(

@@ -7,16 +7,9 @@ from collections import Counter
 from pathlib import Path
 
 from trnet.corpora.noise import NoiseClip, NoiseCorpus, add_clip, safe_id
-from trnet.corpora.source import Source, audio_files
+from trnet.corpora.source import audio_files
 from trnet.kaldi.data_dir import Clip
 from trnet.utils.errors import TrnetError
-
-SOURCE = Source(
-    title="a folder of noise recordings",
-    layout="*",
-    option="--nonspeech-dir (or, under a name of its own, --noise-dirs)",
-    origin="speechdnn/Noises on GitHub (or take any noises of your own)",
-)
 
 
 def _files(folder: Path) -> list[Path]:
@@ -24,7 +17,7 @@ def _files(folder: Path) -> list[Path]:
     if not files:
         raise TrnetError(
             f"{folder}: no recordings below it (wav, flac, ogg, ...); give a folder that has some with "
-            f"{SOURCE.option}, get them from {SOURCE.origin}"
+            f"{NOISE_FOLDER.option}, get them from {NOISE_FOLDER.origin}"
         )
     return files
 
@@ -41,4 +34,11 @@ def _clips(folder: Path) -> dict[str, NoiseClip]:
     return clips
 
 
-NOISE_FOLDER = NoiseCorpus(SOURCE, _files, _clips)
+NOISE_FOLDER = NoiseCorpus(
+    title="a folder of noise recordings",
+    layout="*",
+    option="--nonspeech-dir (or, under a name of its own, --noise-dirs)",
+    origin="speechdnn/Noises on GitHub (or take any noises of your own)",
+    files=_files,
+    clips=_clips,
+)

@@ -7,7 +7,6 @@ statement, repetition, actor. Odd actors are men.
 from collections.abc import Iterator
 from pathlib import Path
 
-from trnet.corpora.source import Source
 from trnet.corpora.speech import SpeechCorpus, Utterance, named, recordings
 
 STATEMENTS = {"01": "Kids are talking by the door", "02": "Dogs are sitting by the door"}
@@ -27,13 +26,10 @@ def read_ravdess(folder: Path) -> Iterator[Utterance]:
 
 
 RAVDESS = SpeechCorpus(
-    Source(
-        title="RAVDESS",
-        layout="Actor_*",
-        option="--corpus-dir",
-        origin="zenodo.org/records/1188976 (Audio_Speech_Actors_01-24.zip)",
-        folders=("RAVDESS", "Audio_Speech_Actors_01-24"),
-    ),
-    recordings("Actor_*"),
-    read_ravdess,
+    title="RAVDESS",
+    layout="Actor_*",
+    origin="zenodo.org/records/1188976 (Audio_Speech_Actors_01-24.zip)",
+    folders=("RAVDESS", "Audio_Speech_Actors_01-24"),
+    files=recordings("Actor_*"),
+    read=read_ravdess,
 )

@@ -1,13 +1,12 @@
 """SAVEE (Haq and Jackson, 2010): four British men, 480 recordings at 44.1 kHz.
 
 ``AudioData/DC/sa01.wav``, or ``ALL/DC_sa01.wav``: speaker, emotion, sentence. The wording of the sentences is not part
-of the corpus's files, so that `text` is empty.
+of the corpus's files: `text` is empty.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
 
-from trnet.corpora.source import Source
 from trnet.corpora.speech import SpeechCorpus, Utterance, named, recordings
 
 SPEAKERS = "DC|JE|JK|KL"
@@ -30,13 +29,10 @@ def _files(folder: Path) -> list[Path]:
 
 
 SAVEE = SpeechCorpus(
-    Source(
-        title="SAVEE",
-        layout="*/*sa01.*",
-        option="--corpus-dir",
-        origin="kahlan.eps.surrey.ac.uk/savee (on request)",
-        folders=("AudioData", "SAVEE/AudioData", "SAVEE"),
-    ),
-    _files,
-    read_savee,
+    title="SAVEE",
+    layout="*/*sa01.*",
+    origin="kahlan.eps.surrey.ac.uk/savee (on request)",
+    folders=("AudioData", "SAVEE/AudioData", "SAVEE"),
+    files=_files,
+    read=read_savee,
 )

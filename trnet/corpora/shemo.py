@@ -1,13 +1,12 @@
 """ShEMO (Nezami et al., Language Resources and Evaluation 2019): 87 Persian speakers of radio plays, 3000 recordings.
 
-``female/F03S02.wav``, 44.1 kHz: sex and number of the speaker, emotion, number. ``shemo.json`` has what is said.
+``female/F03S02.wav``, 44.1 kHz: sex and number of the speaker, emotion, number. ``shemo.json`` has the transcriptions.
 """
 
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from trnet.corpora.source import Source
 from trnet.corpora.speech import SpeechCorpus, Utterance, named, recordings
 from trnet.utils.errors import TrnetError
 from trnet.utils.files import read_text
@@ -20,7 +19,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _texts(path: Path) -> dict[str, str]:
-    """What is said in each utterance; nothing where the file is not there."""
+    """Transcription of each utterance; none where the file is missing."""
     if not path.is_file():
         return {}
     try:
@@ -41,13 +40,10 @@ def read_shemo(folder: Path) -> Iterator[Utterance]:
 
 
 SHEMO = SpeechCorpus(
-    Source(
-        title="ShEMO",
-        layout="female",
-        option="--corpus-dir",
-        origin="pariajm/sharif-emotional-speech-dataset on GitHub",
-        folders=("ShEMO", "shemo"),
-    ),
-    _files,
-    read_shemo,
+    title="ShEMO",
+    layout="female",
+    origin="pariajm/sharif-emotional-speech-dataset on GitHub",
+    folders=("ShEMO", "shemo"),
+    files=_files,
+    read=read_shemo,
 )

@@ -3,7 +3,7 @@
 import csv
 import io
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -13,39 +13,6 @@ from trnet.utils.errors import TrnetError
 from trnet.utils.files import read_bytes
 from trnet.utils.names import check_text
 from trnet.utils.stamp import digest, file_digest
-
-
-@dataclass(frozen=True)
-class Source:
-    """A corpus as its authors give it out.
-
-    Attributes:
-        title: its name.
-        layout: a path (glob) relative to its folder, by which it is recognised.
-        option: the recipe's option that names the folder.
-        origin: where to get it.
-        folders: names of its own folder, looked for when the folder above it is given.
-    """
-
-    title: str
-    layout: str
-    option: str
-    origin: str
-    folders: tuple[str, ...] = ()
-
-    def locate(self, root: Path) -> Path:
-        """The corpus folder: `root`, or one of `folders` inside it.
-
-        Raises: TrnetError saying what was looked for, where, and where to get it.
-        """
-        for folder in (Path(root), *(Path(root) / name for name in self.folders)):
-            if folder.is_dir() and matching(folder, self.layout):
-                return folder
-        found = "no such folder" if not Path(root).is_dir() else f"no {self.layout} in it"
-        raise TrnetError(
-            f"{root}: {self.title} is not there ({found}); give its folder with {self.option}, "
-            f"get it from {self.origin}"
-        )
 
 
 def matching(folder: Path, pattern: str) -> list[Path]:
@@ -80,6 +47,48 @@ def audio_files(folder: Path, recursive: bool = False) -> list[Path]:
         folders[:] = [name for name in folders if recursive and not name.startswith(".")]
         found += [path for path in (Path(root, name) for name in names) if is_audio(path) and path.is_file()]
     return sorted(found)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corpus:
+    """A corpus as its authors give it out.
+
+    Attributes:
+        title: its name.
+        layout: a pattern (see `matching`) relative to its folder, by which it is recognised.
+        origin: where to get it.
+        folders: names of its own folder, looked for when the folder above it is given.
+        option: the recipe's option that names the folder.
+        files: its folder -> every file that the preparation reads: recordings and tables.
+    """
+
+    title: str
+    layout: str
+    origin: str
+    folders: tuple[str, ...] = ()
+    option: str = "--corpus-dir"
+    files: Callable[[Path], list[Path]] = audio_files
+
+    def all_files(self, root: Path) -> list[Path]:
+        """Every file that the preparation of the corpus in `root` reads.
+
+        Raises: TrnetError if the corpus is not there.
+        """
+        return self.files(self.locate(root))
+
+    def locate(self, root: Path) -> Path:
+        """The corpus folder: `root`, or one of `folders` inside it.
+
+        Raises: TrnetError saying what was looked for, where, and where to get it.
+        """
+        for folder in (Path(root), *(Path(root) / name for name in self.folders)):
+            if folder.is_dir() and matching(folder, self.layout):
+                return folder
+        found = "no such folder" if not Path(root).is_dir() else f"no {self.layout} in it"
+        raise TrnetError(
+            f"{root}: {self.title} is not there ({found}); give its folder with {self.option}, "
+            f"get it from {self.origin}"
+        )
 
 
 def by_stem(paths: Iterable[Path]) -> dict[str, Path]:

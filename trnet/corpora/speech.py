@@ -10,7 +10,7 @@ from pathlib import Path
 from trnet.corpora.audio_check import check_speech
 from trnet.corpora.contract import NO_CONTRACT, Contract
 from trnet.corpora.labels import LabelMap
-from trnet.corpora.source import Source, audio_files, matching
+from trnet.corpora.source import Corpus, audio_files, matching
 from trnet.kaldi.data_dir import Clip, DataDir, write_data_dir
 from trnet.kaldi.paths import entry_for
 from trnet.utils.errors import TrnetError
@@ -48,26 +48,11 @@ class Utterance:
     where: str | None = None
 
 
-@dataclass(frozen=True)
-class SpeechCorpus:
-    """A corpus of speech.
+@dataclass(frozen=True, kw_only=True)
+class SpeechCorpus(Corpus):
+    """A corpus of speech; `read`: its folder -> its utterances, one by one."""
 
-    Attributes:
-        source: how it is recognised, and where to get it.
-        files: the corpus's folder -> every file that is read: recordings and tables.
-        read: the corpus's folder -> its utterances, one by one.
-    """
-
-    source: Source
-    files: Callable[[Path], list[Path]]
     read: Callable[[Path], Iterable[Utterance]]
-
-    def all_files(self, root: Path) -> list[Path]:
-        """Every file that the preparation reads.
-
-        Raises: TrnetError if the corpus is not there.
-        """
-        return self.files(self.source.locate(root))
 
     def prepare(
         self,
@@ -90,7 +75,7 @@ class SpeechCorpus:
 
         Raises: TrnetError for a missing or incomplete corpus, an unmapped label, unusable audio.
         """
-        folder = self.source.locate(root)
+        folder = self.locate(root)
         kept: dict[str, Utterance] = {}
         listed: Counter[str] = Counter()
         for utterance in self.read(folder):

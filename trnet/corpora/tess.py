@@ -7,7 +7,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from trnet.corpora.source import Source, audio_files, matching
+from trnet.corpora.source import audio_files, matching
 from trnet.corpora.speech import SpeechCorpus, Utterance, named
 
 SPEAKERS = {"OAF": "OAF", "OA": "OAF", "YAF": "YAF"}
@@ -29,13 +29,10 @@ def read_tess(folder: Path) -> Iterator[Utterance]:
 
 
 TESS = SpeechCorpus(
-    Source(
-        title="TESS",
-        layout="[OY]AF_*",
-        option="--corpus-dir",
-        origin="doi.org/10.5683/SP2/E8H2MF",
-        folders=("TESS", "TESS Toronto emotional speech set data"),
-    ),
-    _files,
-    read_tess,
+    title="TESS",
+    layout="[OY]AF_*",
+    origin="doi.org/10.5683/SP2/E8H2MF",
+    folders=("TESS", "TESS Toronto emotional speech set data"),
+    files=_files,
+    read=read_tess,
 )

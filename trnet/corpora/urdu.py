@@ -6,7 +6,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from trnet.corpora.source import Source
 from trnet.corpora.speech import SpeechCorpus, Utterance, named, recordings
 
 
@@ -24,13 +23,10 @@ def read_urdu(folder: Path) -> Iterator[Utterance]:
 
 
 URDU = SpeechCorpus(
-    Source(
-        title="URDU",
-        layout="Angry/S[MF]*",
-        option="--corpus-dir",
-        origin="siddiquelatif/URDU-Dataset on GitHub",
-        folders=("URDU", "URDU-Dataset", "URDU-Dataset-master"),
-    ),
-    _files,
-    read_urdu,
+    title="URDU",
+    layout="Angry/S[MF]*",
+    origin="siddiquelatif/URDU-Dataset on GitHub",
+    folders=("URDU", "URDU-Dataset", "URDU-Dataset-master"),
+    files=_files,
+    read=read_urdu,
 )

@@ -77,7 +77,7 @@ def headline(results: Results, statistics: Statistics) -> str:
         return f"No winner by the statistics: {lead}, but no paired test compares it with another system."
     parts = [f"more than chance above {_listed(sure + partly)}"] if sure or partly else []
     parts += [f"not more than chance above {_listed(level)}"] if level else []
-    parts += [f"not tested against {_listed(untested)}"] if untested else []
+    parts += [f"not tested against {_listed(untested) if len(untested) < 3 else 'the others'}"] if untested else []
     over = f"the utterances of {count(int(tests['speakers'].iloc[0]), 'test speaker')}, Holm's p < {LEVEL}"
     if sure or partly:
         wider = {rival: _where_above(tests, winner, rival, "p_speakers_holm") for rival in rivals}

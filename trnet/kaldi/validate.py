@@ -164,7 +164,7 @@ def _check_speaker_order(utt2spk: Rows) -> list[str]:
     for utt, row in utt2spk.items():
         if row.value < previous:
             return [
-                f"{utt2spk.path}:{row.number}: speaker {row.value} of {utt} comes after {previous}, so that "
+                f"{utt2spk.path}:{row.number}: speaker {row.value} of {utt} comes after {previous}: "
                 "utt2spk is not sorted by speaker; put '<speaker-id>-' in front of the utterance-ids in all tables"
             ]
         previous = row.value

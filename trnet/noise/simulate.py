@@ -63,7 +63,7 @@ def simulate(
 ) -> list[Path]:
     """Write ``<out_root>/<corpus>_<noise>_<snr>db`` for every SNR; return those folders.
 
-    Each holds wav.scp with its audio under wav/, the tables of the speech, utt2dur of the heard span, and the
+    Each holds wav.scp with its audio under wav/, the tables of the speech, utt2dur of the cropped utterances, and the
     manifest: utt2clean, utt2noise (clip and first sample), utt2snr (dB). `groups` takes the place of utt2group: no two
     of them share a noise source.
 

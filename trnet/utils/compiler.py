@@ -53,8 +53,8 @@ def _load(source: Path, named: str) -> ctypes.CDLL | None:
         with tempfile.TemporaryDirectory() as made:  # a library that is loaded needs its file no more
             return ctypes.CDLL(str(_compile(source, command, Path(made) / name)))
     except FAILED as error:
-        said = (getattr(error, "stderr", b"") or b"").decode(errors="replace").strip().splitlines()
-        why = said[0] if said else error
+        lines = (getattr(error, "stderr", b"") or b"").decode(errors="replace").strip().splitlines()
+        why = lines[0] if lines else error
         logger.warning("%s: PyTorch does its work, slower (%s); set CXX= to silence this", source.name, why)
         return None
 
@@ -63,11 +63,11 @@ def _command(compiler: list[str]) -> tuple[list[str], bytes]:
     """How to compile, and the macros that say which compiler and processor that is."""
     for this_processor in THIS_PROCESSOR:
         command = [*compiler, *FLAGS, this_processor, "-x", "c++"]
-        said = subprocess.run([*command, "-dM", "-E", os.devnull], capture_output=True, timeout=LONGEST_S)
-        if said.returncode == 0:
+        result = subprocess.run([*command, "-dM", "-E", os.devnull], capture_output=True, timeout=LONGEST_S)
+        if result.returncode == 0:
             break
-    said.check_returncode()
-    return command, said.stdout
+    result.check_returncode()
+    return command, result.stdout
 
 
 def _cache() -> Path | None:
