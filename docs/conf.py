@@ -20,6 +20,7 @@ myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 default_role = "code"  # single backticks in docstrings
 autodoc_typehints = "signature"
+toc_object_entries = False  # the navigation would list every function
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = "trnet"

@@ -13,7 +13,7 @@ MODULES = {
     for path in sorted((ROOT / "trnet").rglob("*.py"))
 }
 ROOT_PACKAGE = "trnet"  # __version__, which all layers may read, and Predictor, which is imported when it is used
-STANDING = {"bench -> bin", "utils -> noise"}  # to be mended
+STANDING = {"utils -> noise"}  # to be mended
 
 
 def imported(name: str, source: str) -> set[str]:

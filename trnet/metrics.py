@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,11 +29,12 @@ def uar(labels: Classes, preds: Classes) -> float:
     Raises:
         TrnetError: The two lists are empty or differ in length.
     """
-    from sklearn.metrics import recall_score  # here, because it takes seconds to import
+    from sklearn.metrics import balanced_accuracy_score  # here, because it takes seconds to import
 
     _check(labels, preds)
-    present = sorted(set(labels))
-    return 100.0 * float(recall_score(labels, preds, labels=present, average="macro"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # about classes that are only predicted
+        return 100.0 * float(balanced_accuracy_score(labels, preds))
 
 
 def war(labels: Classes, preds: Classes) -> float:

@@ -7,7 +7,7 @@ set -euo pipefail
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$ROOT"
 [ -n "${PYTHON:-}" ] || { PYTHON=tools/venv/bin/python && [ -x "$PYTHON" ]; } || PYTHON=python3
-[ $# -gt 0 ] || set -- -m "not recipe" test/{audio,bench,deploy,enh,eval,features,frontend,model,noise,train,utils} test/test_*.py
+[ $# -gt 0 ] || set -- -m "not recipe" test/{audio,bench,deploy,enh,eval,features,frontend,model,noise,runs,train,utils} test/test_*.py
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT

@@ -12,7 +12,7 @@ from sphinx.util.nodes import nested_parse_with_titles
 
 
 class Package(SphinxDirective):
-    """``package:: trnet.audio``: sphinx's autodoc for each module of it, subpackages included."""
+    """`{package} trnet.audio` in a Markdown page: sphinx's autodoc for each module of it, subpackages included."""
 
     required_arguments = 1
 
@@ -22,8 +22,8 @@ class Package(SphinxDirective):
         found = pkgutil.walk_packages(package.__path__, f"{package.__name__}.") if hasattr(package, "__path__") else ()
         lines: list[str] = []
         for name in (package.__name__, *sorted(module.name for module in found)):
-            lines += [name, "-" * len(name), "", f".. automodule:: {name}", "   :members:", "   :ignore-module-all:"]
-            lines += ["   :member-order: bysource", ""]
+            options = ["   :members:", "   :ignore-module-all:", "   :member-order: bysource"]
+            lines += [f"## {name}", "", "```{eval-rst}", f".. automodule:: {name}", *options, "```", ""]
         parent = nodes.section(document=self.state.document)
         nested_parse_with_titles(self.state, StringList(lines, self.arguments[0]), parent)
         return parent.children

@@ -20,7 +20,7 @@ def recipe_help(recipe: str) -> str:
     """
     command = ["bash", str(ROOT / "egs" / recipe / "run.sh"), "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
-    return re.sub(r"(--nj +)\d+", r"\g<1>N", done.stdout)
+    return re.sub(r"(--nj +')\d+'", r"\g<1>N'", done.stdout)
 
 
 class RecipeHelp(SphinxDirective):

@@ -8,7 +8,7 @@ from lines import assert_names
 from near import WAVE
 
 from trnet.bench.cmgan_eager import EagerAttention, make_eager
-from trnet.bench.measure import Job, clip, count_gflop, measure, peak_gflops
+from trnet.bench.measure import Case, clip, count_gflop, measure, peak_gflops
 from trnet.bin import bench_frontend
 from trnet.frontend import build_frontend
 from trnet.utils.errors import TrnetError
@@ -53,14 +53,14 @@ def test_arithmetic_of_recurrent_layers_is_counted():
 
 @pytest.mark.slow
 def test_measured_in_a_process_of_its_own():
-    first = measure(Job(TINY, 0.1, 1, passes=1))
+    first = measure(Case(TINY, 0.1, 1, passes=1))
     torch.manual_seed(0)
     said = build_frontend(TINY).enhance(clip(0.1))[0]
     assert any(first.check) and first.check == pytest.approx(said[:: len(said) // 1000].tolist(), abs=WAVE)
     assert 0 < first.cpu_s < 60 and 0 < first.wall_s < 600 and 50 < first.base_mib < first.peak_mib < 20000
-    assert measure(Job(TINY, 0.1, 1, passes=1, clips=2)).check == pytest.approx(first.check, abs=WAVE)
+    assert measure(Case(TINY, 0.1, 1, passes=1, clips=2)).check == pytest.approx(first.check, abs=WAVE)
     with pytest.raises(TrnetError, match="'gtcrn'.*'x'"):
-        measure(Job({"frontend": "gtcrn", "frontend_conf": {"x": 1}}, 0.1, 1))
+        measure(Case({"frontend": "gtcrn", "frontend_conf": {"x": 1}}, 0.1, 1))
 
 
 def test_peak_of_matrix_products():

@@ -26,6 +26,7 @@ from trnet.bin import (
     simulate,
     train,
 )
+from trnet.config import load_config
 from trnet.corpora.contract import read_contract
 
 VERBS = ("bench_frontend", "check_setup", "enhance", "list_sets", "make_fbank", "prepare_corpus", "prepare_noise")
@@ -42,6 +43,14 @@ VERBS += (
     "push",
     "demo",
 )
+
+HALF = """from trnet.frontend import FrontEnd
+
+
+class Half(FrontEnd):
+    def enhance_equal(self, wav):
+        return wav / 2
+"""
 
 
 @pytest.fixture
@@ -292,6 +301,46 @@ def test_scoring_stopped_by_ctrl_c_goes_on_to_the_very_same_files(tiny, tmp_path
     assert not partials(exp) and not (exp / "none/RESULTS.md").exists()
     assert score.main([*runs, "--noises", "esc"]) == 0
     assert [(exp / "none" / name).read_bytes() for name in results] == whole
+
+
+@pytest.mark.slow
+def test_another_front_end_leaves_the_first_one_and_systems_that_read_no_enhanced_speech_alone(
+    tiny, tmp_path, monkeypatch
+):
+    exp, dump = tmp_path / "exp", Path(shutil.copytree(tiny.dump, tmp_path / "dump"))
+    runs = [*tiny.folders(dump), "--exp", str(exp), "--folds", "1", "--max-epochs", "1"]
+    systems = "baseline_c baseline_n baseline_e"
+    assert train.main([*runs, "--systems", systems, "--part", "teacher"]) == 0
+    assert train.main([*runs, "--systems", f"{systems} trnet"]) == 0
+    kept = [
+        *exp.glob("raw/*/*/best.pt"),
+        *exp.glob("none/trnet/*/best.pt"),
+        exp / "none/baseline_e/fold1_seed1/best.pt",
+    ]
+    before = {path: path.stat().st_mtime_ns for path in kept}
+    assert len(before) == 2 + 1 + 1
+    (tmp_path / "own_half.py").write_text(HALF)
+    monkeypatch.syspath_prepend(tmp_path)
+    config = tmp_path / "other.yaml"
+    config.write_text(yaml.safe_dump({**CONFIG, "frontend": "own_half:Half"}))
+    sets = ["--sets", " ".join(str(tiny.root / "data" / name) for name in SETS), "--dump", str(dump)]
+    runs += ["--config", str(config), "--systems", systems]
+    for main, args in (
+        (enhance.main, ["--config", str(config), *sets]),
+        (make_fbank.main, ["--config", str(config), *sets]),
+        (train.main, [*runs, "--part", "teacher"]),
+        (train.main, runs),
+        (score.main, [*runs, "--noises", "esc"]),
+    ):
+        assert main(args) == 0
+    assert {path: path.stat().st_mtime_ns for path in kept} == before
+    other = exp / load_config(config).frontend_name
+    for name in ("baseline_c", "baseline_n"):
+        run = f"{name}/fold1_seed1/best.pt"
+        assert (other / run).samefile(exp / "raw" / run)
+    assert (other / "baseline_e/fold1_seed1/best.pt").exists() and not (other / "baseline_e").is_symlink()
+    with open(other / "results.csv", newline="") as stream:
+        assert {row["system"] for row in csv.DictReader(stream)} == set(systems.split())
 
 
 def test_stages_2_to_4_are_not_redone(tiny, capsys):

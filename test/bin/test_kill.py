@@ -1,9 +1,9 @@
 """Stages 5 to 7 killed without warning, each at a file it is about to write: the same results.csv in the end."""
 
+import multiprocessing
 import signal
-import subprocess
-import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -28,15 +28,17 @@ def stages(tiny):
     return make
 
 
-def killed_at(command: list[str], there: Path) -> bool:
-    """Run a stage and kill it once that file is there; False if it ended before."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", f"trnet.bin.{command[0]}", *command[1:]], stderr=subprocess.DEVNULL
-    )
-    while process.poll() is None and not there.exists():
+def killed_at(main: Callable, options: list[str], there: Path) -> bool:
+    """Run a stage in a process of its own and kill it once that file is there; False if it ended before."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([train.__name__, score.__name__])  # imported once for all stages
+    process = context.Process(target=main, args=(options,))
+    process.start()
+    while process.is_alive() and not there.exists():
         time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    return process.wait() != 0
+    process.kill()
+    process.join()
+    return process.exitcode == -signal.SIGKILL
 
 
 @pytest.mark.slow
@@ -47,7 +49,7 @@ def test_killed_in_each_stage_and_run_again_the_scores_are_the_same(stages, tmp_
         assert main[verb](options) == 0
     marks = ["raw/baseline_c/fold1_seed1/best.pt", "none/trnet_wo_high/fold1_seed1/last.pt", "none/results.csv"]
     for command, mark in zip(stages(parts), marks, strict=True):
-        assert killed_at(command, parts / mark)
+        assert killed_at(main[command[0]], command[1:], parts / mark)
         assert main[command[0]](command[1:]) == 0
     names = ("results.csv", "predictions.csv", "statistics.csv")
     for name in names:

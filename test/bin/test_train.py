@@ -9,20 +9,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from lines import assert_names
 from tiny import change_features
 
 from trnet.bin import train
-from trnet.train import loop
+from trnet.train.trainer import Trainer
 from trnet.utils.workers import own_share
 
+MANY = ("--folds", "1 6", "--seeds", "1 2")
 
-@pytest.fixture
-def command(tiny, tmp_path):
-    """Options of trnet.bin.train for two epochs of Baseline-c, with a folder of runs of their own."""
 
-    def make(exp: str, *more: str, dump: Path | None = None) -> list[str]:
-        folders = [*tiny.folders(dump), "--exp", str(tmp_path / exp)]
-        return [*folders, "--part", "teacher", "--systems", "baseline_c", "--max-epochs", "2", *more]
+@pytest.fixture(scope="module")
+def command(tiny):
+    """Options of trnet.bin.train for two epochs of Baseline-c in a folder of runs."""
+
+    def make(exp: Path, *more: str, dump: Path | None = None) -> list[str]:
+        system = ["--part", "teacher", "--systems", "baseline_c", "--max-epochs", "2"]
+        return [*tiny.folders(dump), "--exp", str(exp), *system, *more]
 
     return make
 
@@ -33,53 +36,54 @@ def weights(exp: Path) -> dict[str, dict[str, torch.Tensor]]:
     return {path.parent.name: torch.load(path, weights_only=True)["model"] for path in found}
 
 
-def assert_same(first: dict, second: dict) -> None:
-    assert first.keys() == second.keys()
-    for run in first:
-        assert all(torch.equal(first[run][key], second[run][key]) for key in first[run])
+def assert_fold_6_is_done_as_in(whole: Path, exp: Path) -> None:
+    """The runs of fold 1 have failed, those of fold 6 have the bits of others' that were trained one by one."""
+    wanted, got = weights(whole), weights(exp)
+    assert got.keys() == {"fold6_seed1", "fold6_seed2"}
+    for run, model in got.items():
+        assert all(torch.equal(model[key], wanted[run][key]) for key in model)
 
 
-@pytest.fixture
-def one_by_one(command, tmp_path):
-    assert train.main(command("alone", "--folds", "1 3", "--seeds", "1 2")) == 0
-    found = weights(tmp_path / "alone")
-    assert len(found) == 4
-    return found
+@pytest.fixture(scope="module")
+def one_by_one(command, tmp_path_factory) -> Path:
+    """Folder of four runs; not to be changed."""
+    exp = tmp_path_factory.mktemp("one_by_one")
+    assert train.main(command(exp, *MANY)) == 0
+    assert len(weights(exp)) == 4
+    return exp
+
+
+@pytest.fixture(scope="module")
+def broken(tiny, tmp_path_factory) -> Path:
+    """Features of S3M that are not finite: fold 1 trains on them, fold 6 (S3M tests, S3F validates) does not."""
+    dump = tmp_path_factory.mktemp("broken") / "dump"
+    shutil.copytree(tiny.dump, dump, ignore=shutil.ignore_patterns("wav"))
+    change_features(dump / "raw" / "tiny", "S3M-sad_1", lambda matrix: np.full_like(matrix, np.nan))
+    return dump
 
 
 @pytest.mark.slow
-def test_two_runs_at_a_time_give_the_bits_of_one_by_one(command, one_by_one, tmp_path):
-    assert train.main(command("together", "--folds", "1 3", "--seeds", "1 2", "--nj", "2")) == 0
-    assert_same(weights(tmp_path / "together"), one_by_one)
+@pytest.mark.parametrize("nj", ["1", "2"])
+def test_a_run_that_fails_stops_no_other_and_changes_no_bit_of_it(command, one_by_one, broken, tmp_path, nj, capsys):
+    assert train.main(command(tmp_path, *MANY, "--nj", nj, dump=broken)) == 1
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert_names(error, "baseline_c fold 1 seed 1 S3M-sad_1(clean)")
+    assert "2 of 4 runs failed" in error
+    assert_fold_6_is_done_as_in(one_by_one, tmp_path)
 
 
 @pytest.mark.slow
-def test_torchrun_splits_the_runs(command, one_by_one, tmp_path):
+def test_so_it_is_under_torchrun_which_splits_the_runs(command, one_by_one, broken, tmp_path):
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    options = command("split", "--folds", "1 3", "--seeds", "1 2")
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [*torchrun, "-m", "trnet.bin.train", *options], env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert "up to date" not in done.stdout  # none was taken twice
-    assert_same(weights(tmp_path / "split"), one_by_one)
-
-
-@pytest.mark.slow
-def test_under_torchrun_a_run_that_fails_does_not_stop_the_others(command, tiny, tmp_path, broken):
-    """The first process has nothing but the failing run; the second one's run takes longer."""
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    done = subprocess.run(
-        [*torchrun, "-m", "trnet.bin.train", *command("exp", "--folds", "1 6", dump=broken)],
+        [*torchrun, "-m", "trnet.bin.train", *command(tmp_path, *MANY, dump=broken)],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
     )
     assert done.returncode != 0 and "fold 1 seed 1: loss is not finite" in done.stderr
-    assert set(weights(tmp_path / "exp")) == {"fold6_seed1"}
-    history = torch.load(tmp_path / "exp/raw/baseline_c/fold6_seed1/last.pt", weights_only=True)["history"]
-    assert len(history) == 2
+    assert "up to date" not in done.stdout + done.stderr  # none was taken twice
+    assert_fold_6_is_done_as_in(one_by_one, tmp_path)
 
 
 def test_the_shares_of_all_processes_are_all_jobs_once(monkeypatch):
@@ -92,73 +96,50 @@ def test_the_shares_of_all_processes_are_all_jobs_once(monkeypatch):
     assert sorted(shares) == list(range(7))
 
 
-@pytest.fixture
-def broken(tiny, tmp_path) -> Path:
-    """Features of S3M that are not finite: fold 1 trains on them, fold 6 (S3M tests, S3F validates) does not."""
-    dump = tmp_path / "dump"
-    shutil.copytree(tiny.dump, dump, ignore=shutil.ignore_patterns("wav"))
-    change_features(dump / "raw" / "tiny", "S3M-sad_1", lambda matrix: np.full_like(matrix, np.nan))
-    return dump
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (
+            torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nMore of it"),
+            "2 GiB training.batch_size",
+        ),
+        (ZeroDivisionError("a bug\nof ours"), "unexpected ZeroDivisionError: bug"),
+    ],
+)
+def test_a_fault_outside_of_a_step_does_not_stop_the_others(command, tmp_path, monkeypatch, capsys, fault, words):
+    begin = Trainer.begin
 
-
-@pytest.mark.slow
-@pytest.mark.parametrize("nj", ["1", "2"])
-def test_a_run_that_fails_does_not_stop_the_others(command, broken, tmp_path, nj, capsys):
-    assert train.main(command("exp", "--folds", "1 6", "--nj", nj, dump=broken)) == 1
-    error = capsys.readouterr().err.strip().splitlines()[-1]
-    assert "baseline_c fold 1 seed 1: loss is not finite on" in error and "S3M-sad_1(clean)" in error
-    assert "1 of 2 runs failed; the others are done" in error
-    assert set(weights(tmp_path / "exp")) == {"fold6_seed1"}
-
-
-def test_a_run_without_the_memory_does_not_stop_the_others(command, tmp_path, monkeypatch, capsys):
-    """Where it is not a step that the memory is too little for, for which training begins the epoch again."""
-    begin = loop.Trajectory._begin
-
-    def scarce(self):
-        if self.runs[0].fold.number == 1:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nMore of it")
+    def faulty(self):
+        if self.runs[0].key.fold.number == 1:
+            raise fault
         begin(self)
 
-    monkeypatch.setattr(loop.Trajectory, "_begin", scarce)
-    assert train.main(command("exp", "--folds", "1 6", "--nj", "1")) == 1
-    error = capsys.readouterr().err.strip().splitlines()[-1]
-    assert "Tried to allocate 2 GiB. Lower training.batch_size" in error and "1 of 2 runs failed" in error
-    assert set(weights(tmp_path / "exp")) == {"fold6_seed1"}
-
-
-def test_a_run_that_fails_as_nobody_expected_does_not_stop_the_others(command, tmp_path, monkeypatch, capsys):
-    begin = loop.Trajectory._begin
-
-    def broken(self):
-        if self.runs[0].fold.number == 1:
-            raise ZeroDivisionError("a bug\nof ours")
-        begin(self)
-
-    monkeypatch.setattr(loop.Trajectory, "_begin", broken)
+    monkeypatch.setattr(Trainer, "begin", faulty)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
-    assert train.main(command("exp", "--folds", "1 6", "--nj", "1")) == 1
+    assert train.main(command(tmp_path, "--folds", "1 6", "--nj", "1")) == 1
     error = capsys.readouterr().err
-    assert "unexpected ZeroDivisionError: a bug (1 of 2 runs failed" in error and "Traceback" not in error
-    assert list(tmp_path.glob("trnet-*/error-*.log")) and set(weights(tmp_path / "exp")) == {"fold6_seed1"}
+    assert_names(error.strip().splitlines()[-1], words)
+    assert "1 of 2 runs failed" in error and "Traceback" not in error
+    assert weights(tmp_path).keys() == {"fold6_seed1"}
+    assert bool(list(tmp_path.glob("trnet-*/error-*.log"))) == isinstance(fault, ZeroDivisionError)
 
 
 def test_features_of_all_runs_are_read_once(tiny, tmp_path, monkeypatch):
     """Not again for each fold, whose speakers differ, nor for each system."""
-    experiment = tiny.experiment(tmp_path, max_epochs=1)
-    groups = experiment.groups(["baseline_n", "trnet_wo_high"], experiment.folds, [1])
-    read, whole = [], type(experiment.archives).matrix
-    monkeypatch.setattr(
-        type(experiment.archives), "matrix", lambda self, *item: read.append(item) or whole(self, *item)
-    )
+    session = tiny.session(tmp_path, max_epochs=1)
+    experiment = session.experiment
+    folds = experiment.dataset.folds
+    groups = experiment.groups(experiment.runs(["baseline_n", "trnet_wo_high"], folds, [1]))
+    read, whole = [], type(experiment.reader).matrix
+    monkeypatch.setattr(type(experiment.reader), "matrix", lambda self, *item: read.append(item) or whole(self, *item))
     for group in groups[:4]:
-        train.train_group(experiment, groups, group, None)
+        train.train_group(session, groups, group, None)
     sets = 6  # noisy and enhanced, clean and two SNRs
-    assert len(read) <= sets * len(experiment.data.utts) + 1
+    assert 0 < len(read) <= sets * len(experiment.dataset.utts) + 1
 
 
 def test_what_is_finished_is_said_and_starts_no_process(command, one_by_one, capsys, monkeypatch):
     monkeypatch.setattr("trnet.utils.workers.imap", lambda *_: pytest.fail("a process for nothing"))
-    assert train.main(command("alone", "--folds", "1 3", "--seeds", "1 2", "--nj", "2")) == 0
-    assert capsys.readouterr().out.count("up to date") == 4
+    assert train.main(command(one_by_one, *MANY, "--nj", "2")) == 0
+    assert "".join(capsys.readouterr()).count("up to date") == 4

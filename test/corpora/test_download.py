@@ -109,7 +109,7 @@ def test_a_server_that_falls_silent_or_goes_away_is_given_up(tmp_path, monkeypat
 
 
 def test_stage_0_fetches_what_is_missing_when_asked_to(tiny, tmp_path, archive, fails, monkeypatch, capfd):
-    monkeypatch.setitem(download.CORPORA, "nemo", Download(archive, "CC0"))
+    monkeypatch.setitem(download.FREE_CORPORA, "nemo", Download(archive, "CC0"))
     args = ["--config", str(tiny.config_path), "--folders", f"nemo={tmp_path}/downloads/nemo"]
     assert "let stage 0 fetch it: --download true" in fails(check_setup.main, args)
     assert check_setup.main([*args, "--download", "true"]) == 0
@@ -117,6 +117,6 @@ def test_stage_0_fetches_what_is_missing_when_asked_to(tiny, tmp_path, archive, 
 
 
 def test_every_address_is_one_of_a_free_corpus_or_of_weights_with_a_digest():
-    for item in (*download.CORPORA.values(), *download.WEIGHTS.values()):
+    for item in (*download.FREE_CORPORA.values(), *download.WEIGHTS.values()):
         assert item.url.startswith("https://") and item.licence
     assert all(len(item.sha256) == 64 for item in download.WEIGHTS.values())

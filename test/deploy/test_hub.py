@@ -18,6 +18,8 @@ from trnet.deploy import hub
 from trnet.deploy.model_file import read_model
 from trnet.utils.errors import TrnetError
 
+pytestmark = pytest.mark.slow  # the module as a whole
+
 
 class Hub:
     """The part of huggingface_hub that is used, over a folder."""
@@ -51,58 +53,62 @@ def our_hub(tmp_path, monkeypatch) -> Hub:
     return made
 
 
-def test_a_model_goes_into_a_folder_with_its_card_and_comes_back(packed, tmp_path, capfd):
+def test_a_model_goes_into_a_folder_with_its_card_and_comes_back(model, tmp_path, capfd):
     folder = tmp_path / "folder"
-    assert push.main([str(packed.model), str(folder), "--license", "cc-by-4.0"]) == 0
-    assert (folder / "trnet.zip").read_bytes() == packed.model.read_bytes()
+    assert push.main([str(model), str(folder), "--license", "cc-by-4.0"]) == 0
+    assert (folder / "trnet.zip").read_bytes() == model.read_bytes()
     card = (folder / "README.md").read_text()
     head = yaml.safe_load(card.split("---")[1])
     assert head["license"] == "cc-by-4.0" and head["library_name"] == "trnet"
-    assert "Trained on tiny (fold 1, seed 1" in card and "| esc | 10 | 8 |" in card and "ang, hap, neu, sad" in card
+    assert (
+        "Trained on tiny (fold 1, seed 1" in card
+        and "| esc | 10 | 8 | 37.5 % | 25.0 % |" in card
+        and "ang, hap, neu, sad" in card
+    )
     wav = tone("ang", 1, 9000)
     ours = trnet.Predictor.from_pretrained(folder)(wav, RATE)
-    assert ours == trnet.Predictor.from_pretrained(packed.model)(wav, RATE)
+    assert ours == trnet.Predictor.from_pretrained(model)(wav, RATE)
 
 
-def test_push_overwrites_what_it_wrote_and_nothing_else(packed, tmp_path, fails, monkeypatch):
+def test_push_overwrites_what_it_wrote_and_nothing_else(model, tmp_path, fails, monkeypatch):
     folder = tmp_path / "folder"
     for license_id in ("cc-by-4.0", "mit"):  # again with another licence: its own card is replaced
-        assert push.main([str(packed.model), str(folder), "--license", license_id]) == 0
+        assert push.main([str(model), str(folder), "--license", license_id]) == 0
     card = folder / "README.md"
     assert "license: mit" in card.read_text()
     for changed in (card.read_text().replace("Trained on", "We trained it on"), "# My notes\n", ""):
         card.write_text(changed)
-        said = fails(push.main, [str(packed.model), str(folder)])
+        said = fails(push.main, [str(model), str(folder)])
         assert f"{card}: exists" in said and "--overwrite" in said and card.read_text() == changed
-    assert push.main([str(packed.model), str(folder), "--overwrite"]) == 0 and "Trained on" in card.read_text()
+    assert push.main([str(model), str(folder), "--overwrite"]) == 0 and "Trained on" in card.read_text()
     (folder / "trnet.zip").write_text("mine")
-    assert f"{folder}/trnet.zip: exists" in fails(push.main, [str(packed.model), str(folder)])
+    assert f"{folder}/trnet.zip: exists" in fails(push.main, [str(model), str(folder)])
     (folder / "trnet.zip").unlink()
     (folder / "trnet.zip").symlink_to(tmp_path / "elsewhere.zip")
-    assert f"{folder}/trnet.zip: exists" in fails(push.main, [str(packed.model), str(folder)])
+    assert f"{folder}/trnet.zip: exists" in fails(push.main, [str(model), str(folder)])
     (folder / "trnet.zip").unlink()
     (folder / "more.txt").write_text("mine")  # which is in nobody's way
-    assert push.main([str(packed.model), str(folder)]) == 0 and (folder / "more.txt").read_text() == "mine"
+    assert push.main([str(model), str(folder)]) == 0 and (folder / "more.txt").read_text() == "mine"
     monkeypatch.chdir(folder)
-    assert ".: is the working directory, which holds more.txt" in fails(push.main, [str(packed.model), "."])
+    assert ".: is the working directory, which holds more.txt" in fails(push.main, [str(model), "."])
 
 
 @pytest.mark.parametrize("where", ["", " ", "file"])
-def test_what_is_no_folder_is_refused(packed, tmp_path, fails, monkeypatch, where):
+def test_what_is_no_folder_is_refused(model, tmp_path, fails, monkeypatch, where):
     monkeypatch.chdir(tmp_path)
     Path("file").write_text("mine")
-    said = fails(push.main, [str(packed.model), where])
+    said = fails(push.main, [str(model), where])
     assert ("is empty" if not where.strip() else "file: is a file") in said
     assert [path.name for path in Path().iterdir()] == ["file"] and Path("file").read_text() == "mine"
 
 
-def test_a_model_goes_to_the_hub_and_comes_back(packed, tmp_path, our_hub, capfd):
-    assert push.main([str(packed.model), "hf://org/name", "--private"]) == 0
+def test_a_model_goes_to_the_hub_and_comes_back(model, tmp_path, our_hub, capfd):
+    assert push.main([str(model), "hf://org/name", "--private"]) == 0
     assert "https://huggingface.co/org/name/commit/1" in capfd.readouterr().out
     assert our_hub.made == [("org/name", True, True)]
     assert "trnet-predict hf://org/name speech.wav" in (our_hub.root / "org/name/README.md").read_text()
     found = hub.read_pretrained("hf://org/name@v1")
-    assert our_hub.made[-1] == ("org/name", "trnet.zip", "v1") and found.about == read_model(packed.model).about
+    assert our_hub.made[-1] == ("org/name", "trnet.zip", "v1") and found.about == read_model(model).about
     file = write_wav(tmp_path / "a.wav", np.asarray(tone("ang", 1, 9000)))
     assert predict.main(["hf://org/name", file]) == 0
     assert trnet.Predictor.from_pretrained("hf://org/name").classes == ("ang", "hap", "neu", "sad")
@@ -110,26 +116,24 @@ def test_a_model_goes_to_the_hub_and_comes_back(packed, tmp_path, our_hub, capfd
 
 @pytest.mark.parametrize("where", ["hf://name", "hf://", "hf://a/b/c", "hf:///b"])
 def test_a_name_that_is_no_repository_is_refused(where, our_hub):
-    with pytest.raises(TrnetError, match="is not hf://org/name"):
+    with pytest.raises(TrnetError, match="hf://org/name"):
         hub.locate(where)
 
 
-def test_what_the_hub_refuses_is_one_line(our_hub, tmp_path, packed, monkeypatch):
-    with pytest.raises(
-        TrnetError, match="hf://org/none: request to the hub failed .FileNotFoundError: 404 no org/none"
-    ):
+def test_what_the_hub_refuses_is_one_line(our_hub, tmp_path, model, monkeypatch):
+    with pytest.raises(TrnetError, match="hf://org/none: .*FileNotFoundError: 404 no org/none"):
         hub.locate("hf://org/none")
     monkeypatch.setattr(our_hub, "create_repo", lambda *args, **options: 1 / 0)
-    with pytest.raises(TrnetError, match="hf://org/name: request to the hub failed .ZeroDivisionError"):
-        hub.push(read_model(packed.model), "hf://org/name")
-    with pytest.raises(TrnetError, match="holds no trnet.zip"):
+    with pytest.raises(TrnetError, match="hf://org/name: .*ZeroDivisionError"):
+        hub.push(read_model(model), "hf://org/name")
+    with pytest.raises(TrnetError, match=r"trnet\.zip"):
         hub.locate(tmp_path)
 
 
 @pytest.mark.parametrize("about", [{"scores": [{"noise": "esc"}]}, {"scores": 3}, {"valid_uar": "high"}])
-def test_a_card_of_what_is_damaged_is_refused(packed, tmp_path, about):
-    model = replace(read_model(packed.model), about=about)
-    with pytest.raises(TrnetError, match=r"about\.json is damaged .*pack the model again"):
+def test_a_card_of_what_is_damaged_is_refused(model, tmp_path, about):
+    model = replace(read_model(model), about=about)
+    with pytest.raises(TrnetError, match=r"about\.json"):
         hub.push(model, str(tmp_path / "folder"))
     assert not (tmp_path / "folder").exists()
 
@@ -149,5 +153,5 @@ def test_the_real_client_has_what_is_called():
 
 def test_a_missing_client_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(TrnetError, match="the package huggingface_hub is not installed"):
+    with pytest.raises(TrnetError, match="huggingface_hub"):
         hub.locate("hf://org/name")

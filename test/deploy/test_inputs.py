@@ -19,7 +19,7 @@ def rows_of(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
 
 
-def test_lists_and_folders_that_name_nothing_are_named(model, tmp_path, capfd):
+def test_lists_and_folders_that_name_nothing_are_named(model, tmp_path, run_predict):
     write_wav(tmp_path / "a.wav", tone("ang", 1, 9000))
     (tmp_path / "wav.scp").write_text(f"utt2 {tmp_path}/a.wav\nutt1 sox a.wav |\nutt3 {tmp_path}/none.wav\n")
     (tmp_path / "bad.scp").write_text(f"only-an-id\nutt4\t{tmp_path}/a.wav\nutt4 {tmp_path}/a.wav\n")
@@ -60,7 +60,7 @@ def test_what_may_not_be_looked_at_does_not_stop_the_others(model, tmp_path, cap
     assert f"error: {long}: File name too long" in err and f"error: long: {long}: File name too long" in err
 
 
-def test_a_list_is_read_from_any_folder_with_tabs_and_a_byte_order_mark(model, tmp_path, capfd, monkeypatch):
+def test_a_list_is_read_from_any_folder_with_tabs_and_a_byte_order_mark(model, tmp_path, run_predict, monkeypatch):
     write_wav(tmp_path / "set/wav/a.wav", tone("ang", 1, 9000))
     write_wav(tmp_path / "here/b.wav", tone("sad", 1, 9000))
     scp = tmp_path / "set/wav.scp"
@@ -74,7 +74,7 @@ def test_a_list_is_read_from_any_folder_with_tabs_and_a_byte_order_mark(model, t
     assert "u4: " in err and "is a folder" in err and "is a list itself" in err
 
 
-def test_commands_of_a_list_run_where_they_are_allowed(model, tmp_path, capfd):
+def test_commands_of_a_list_run_where_they_are_allowed(model, tmp_path, run_predict):
     file = write_wav(tmp_path / "a.wav", tone("ang", 1, 9000))
     (tmp_path / "wav.scp").write_text(f"u1 cat {file} | cat |\nu2 cat {file}; touch x |\nu3 cat {tmp_path}/none |\n")
     arguments = (model, tmp_path / "wav.scp", "--format", "jsonl")

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from model_files import make_model
+from model_files import make_model, open_graph
 from near import assert_near
 
 from trnet.bin import export
 from trnet.deploy.model_file import read_model
 from trnet.deploy.onnx_export import graphs_of
+from trnet.model.batch import Batch
 
 pytest.importorskip("onnx", reason="needs the package onnx: pip install 'trnet[export]'")
 onnxruntime = pytest.importorskip("onnxruntime", reason="needs onnxruntime: pip install 'trnet[export]'")
@@ -22,52 +21,54 @@ onnxruntime = pytest.importorskip("onnxruntime", reason="needs onnxruntime: pip 
 pytestmark = pytest.mark.slow  # the module as a whole
 
 
-def session(graph: Path | bytes):
-    graph = graph if isinstance(graph, bytes) else str(graph)
-    return onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+def batch_of(frames: int, features: dict[str, torch.Tensor]) -> Batch:
+    size = len(next(iter(features.values())))
+    return Batch((), torch.full((size,), frames), torch.zeros(size, dtype=torch.long), **features)
 
 
 @pytest.mark.parametrize(("batch", "frames"), [(1, 1), (1, 2), (1, 37), (3, 61), (2, 500)])
-def test_the_recogniser_says_the_same_at_any_length(model_gtcrn, exported, batch, frames):
-    network = read_model(model_gtcrn).make_network()
+def test_the_recogniser_computes_the_same_at_any_length(model_gtcrn, exported, batch, frames):
     noisy = 10 + 3 * torch.randn(batch, frames, 24)
-    enhanced = noisy - torch.rand_like(noisy)
-    expected = network(noisy, enhanced, torch.full((batch,), frames))
-    logits, c = session(exported / "ser.onnx").run(None, {"noisy": noisy.numpy(), "enhanced": enhanced.numpy()})
+    features = {"noisy": noisy, "enhanced": noisy - torch.rand_like(noisy)}
+    expected = read_model(model_gtcrn).make_network()(batch_of(frames, features))
+    logits, c = open_graph(exported / "ser.onnx").run(None, {kind: x.numpy() for kind, x in features.items()})
     assert_near(logits, expected.logits)
     assert_near(c, expected.c, of=1.0)
     assert float(np.ptp(logits)) > 1e-2
 
 
 OTHERS = {
-    "baseline": (System(input="noisy"), Config(encoder=Encoder(channels=[8, 8]))),
-    "release": (
-        System(input="both", bridge=False),
-        Config(
-            encoder=Encoder(type="plain", channels=[4, 8], kernel=3, deltas=True, input_norm=True),
-            pooling=Pooling(attention=0, values=6, clamp=3.0),
-        ),
-    ),
+    "baseline": {"system": {"input": "noisy"}},
+    "baseline_e": {"system": {"input": "enhanced"}},
+    "release": {
+        "system": {"input": "both", "bridge": False},
+        "encoder": {"type": "plain", "channels": [4, 8], "kernel": 3, "deltas": True, "input_norm": True},
+        "pooling": {"attention": 0, "values": 6, "clamp": 3.0},
+    },
+    "light": {"encoder": {"type": "light", "channels": 8}, "pooling": {"type": "statistics"}},
+    "ecapa_tdnn": {
+        "encoder": {"type": "ecapa_tdnn", "channels": 16, "out_channels": 12, "attention": 4},
+        "pooling": {"type": "statistics", "attention": 4},
+    },
+    "by band": {"gate": {"resolution": "band"}},
 }
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_so_do_other_systems_and_sizes(name, tmp_path):
-    system, config = OTHERS[name]
-    config = replace(config, features=Features(num_mel_bins=20))
-    weights = make_model(config, system, 3).state_dict()
-    model = ModelFile(tmp_path / "m.zip", name, system, config, ("a", "b", "c"), weights, None, None, {})
+def test_so_do_other_systems_and_parts(name, tmp_path):
+    model = make_model(tmp_path / "m.zip", features={"num_mel_bins": 20}, **OTHERS[name])
     graphs = graphs_of(model)
     assert list(graphs) == ["ser.onnx", "config.json"]
-    network, loaded = model.make_network(), session(graphs["ser.onnx"])
+    network, loaded = model.make_network(), open_graph(graphs["ser.onnx"])
+    assert [given.name for given in loaded.get_inputs()] == list(network.inputs)
     for frames in (1, 2, 3, 7, 16, 61, 200):
-        inputs = [5 + torch.randn(1, frames, 20) for _ in loaded.get_inputs()]
-        expected = network(*inputs, torch.tensor([frames]))
-        named = {given.name: x.numpy() for given, x in zip(loaded.get_inputs(), inputs, strict=True)}
-        assert_near(loaded.run(["logits"], named)[0], expected.logits)
+        features = {kind: 5 + torch.randn(1, frames, 20) for kind in network.inputs}
+        expected = network(batch_of(frames, features))
+        found = loaded.run(["logits"], {kind: x.numpy() for kind, x in features.items()})
+        assert_near(found[0], expected.logits)
 
 
-def test_another_front_end_is_not_exported_and_said(model, tmp_path, fails, capfd, monkeypatch, script):
+def test_another_front_end_is_not_exported_which_is_reported(model, tmp_path, fails, capfd, monkeypatch, script):
     assert export.main([str(model), "--out", str(tmp_path)]) == 0
     assert "has no graph" not in capfd.readouterr().out and script.Model.of(tmp_path).network is None
     config = json.loads((tmp_path / "config.json").read_text())

@@ -15,12 +15,14 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from model_files import SCRIPT
 from near import ANSWER, amplitudes, assert_near, assert_same_answer
 from tiny import RATE, hiss, tone, write_wav
 
 import trnet
 from trnet.audio.resampling import resample
 from trnet.bin import predict
+from trnet.config import Fbank
 from trnet.deploy.model_file import read_model, write_model
 from trnet.features.fbank import fbank
 
@@ -38,9 +40,9 @@ pytestmark = pytest.mark.slow  # the module as a whole
     ],
 )
 def test_log_mels_are_kaldis(script, conf):
-    features = Features(**conf)
+    features = Fbank(**conf)
     for wav in (tone("hap", 1, 9000), hiss(2, 3001), 0.02 * tone("sad", 3, 530)):
-        ours = script.log_mels(wav, vars(features))
+        ours = script.log_mels(wav, features.plain())
         assert_near(amplitudes(ours), amplitudes(fbank(torch.from_numpy(wav), features)), roundings=100)
 
 
@@ -74,7 +76,7 @@ def test_the_script_says_what_trnet_predict_says_without_pytorch(model_gtcrn, ex
         assert each["c"] == pytest.approx(expected.c, abs=ANSWER)
 
 
-def without_graphs(packed, path: Path) -> Path:
+def without_graphs(model: Path, path: Path) -> Path:
     write_model(replace(read_model(model), path=path, graphs={}))
     return path
 

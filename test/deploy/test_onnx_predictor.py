@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from model_files import SCRIPT, open_graph, with_graphs
 from near import ANSWER, assert_same_answer
 from tiny import hiss, tone, write_wav
 
@@ -101,21 +102,25 @@ def reverse_classes(said):
     said["classes"] = said["classes"][::-1]
 
 
+def long_windows(said):
+    said["features"]["max_frames"] = 100_000
+
+
 @pytest.mark.parametrize("engine", ["torch", "onnx"])
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"config": reverse_classes}, "onnx/config.json and model.json do not agree (classes)"),
-        ({"config": lambda said: said["features"].update(sample_rate=8000)}, "do not agree (features)"),
-        ({"config": lambda said: said.update(frontend=None)}, "do not agree (frontend)"),
-        ({"config": lambda said: said.pop("input")}, "do not agree (input)"),
-        ({"model": lambda said: said["features"].update(pad="repeat")}, "do not agree (features)"),
-        ({"model": lambda said: said.update(classes=["a"])}, "'classes' is no list of names"),
-        ({"model": lambda said: said["features"].update(max_frames=100_000)}, "hears more than 600 s at once"),
+        ({"onnx/config.json": reverse_classes}, "onnx/config.json and model.json do not agree (classes)"),
+        ({"onnx/config.json": lambda said: said["features"].update(sample_rate=8000)}, "do not agree (features)"),
+        ({"onnx/config.json": lambda said: said.update(frontend=None)}, "do not agree (frontend)"),
+        ({"onnx/config.json": lambda said: said.pop("input")}, "do not agree (input)"),
+        ({"model.json": lambda said: said["features"].update(pad="repeat")}, "do not agree (features)"),
+        ({"model.json": lambda said: said.update(classes=["a"])}, "(classes)"),
+        ({"model.json": long_windows, "onnx/config.json": long_windows}, "600 s"),
     ],
 )
 def test_a_forged_model_is_refused_by_both_engines(model_gtcrn, tmp_path, fails, engine, changes, message):
-    path = forged(model_gtcrn, tmp_path / "m.zip", **changes)
+    path = with_graphs(model_gtcrn, tmp_path / "m.zip", changes)
     assert message in fails(predict.main, [str(path), "a.wav", "--engine", engine])
 
 
@@ -133,8 +138,8 @@ def test_a_graph_that_is_none_or_reads_files_is_refused(model_gtcrn, exported, t
         graph = {"rubbish": b"\x0a" * 300, "empty": b""}.get(kind)
         if kind == "elsewhere":
             graph = with_weights_elsewhere((exported / "ser.onnx").read_bytes(), tmp_path)
-            assert session(graph).get_inputs() and (tmp_path / "secret.bin").exists()  # ONNX Runtime does read it
-        path = forged(model_gtcrn, tmp_path / "m.zip", ser=graph)
+            assert open_graph(graph).get_inputs() and (tmp_path / "secret.bin").exists()  # ONNX Runtime does read it
+        path = with_graphs(model_gtcrn, tmp_path / "m.zip", {}, ser=graph)
         said = fails(predict.main, [str(path), "a.wav"])
         assert f"{path}: onnx/ser.onnx: " in said and "pack the model again, or give --engine torch" in said
         assert ("has weights in other files" in said) == (kind == "elsewhere")

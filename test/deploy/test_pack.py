@@ -17,6 +17,7 @@ from trnet.deploy.pack import best_run
 from trnet.frontend import build_frontend
 from trnet.model.pooling import AttentionPooling
 from trnet.runs.checkpoint import load_checkpoint, save_checkpoint
+from trnet.runs.experiment import Experiment
 
 pytestmark = pytest.mark.slow  # the module as a whole
 
@@ -31,7 +32,7 @@ def test_it_holds_the_run_and_nothing_that_runs(packed_gtcrn):
     model = read_model(packed_gtcrn.model)
     run = packed_gtcrn.exp / "gtcrn/trnet/fold1_seed1"
     best = load_checkpoint(run / "best.pt")
-    assert model.classes == ("ang", "hap", "neu", "sad") and model.name == "trnet"
+    assert model.classes == ("ang", "hap", "neu", "sad") and model.settings.name == "trnet"
     assert all(torch.equal(model.weights[key], value) for key, value in best["model"].items())
     assert model.make_network().state_dict().keys() == best["model"].keys()
     about = model.about
@@ -48,7 +49,7 @@ def test_it_holds_the_run_and_nothing_that_runs(packed_gtcrn):
 def test_the_front_end_comes_back_with_its_weights_though_its_checkpoint_is_gone(packed_gtcrn):
     model = read_model(packed_gtcrn.model)
     frontend = model.make_frontend()
-    assert frontend.fingerprint() == model.frontend["fingerprint"] and frontend.checkpoint_sha256
+    assert frontend.fingerprint() == model.settings.frontend.fingerprint and frontend.checkpoint_sha256
     assert str(packed_gtcrn.exp.parent).encode() not in packed_gtcrn.model.read_bytes()  # no path of this machine
 
 
@@ -67,14 +68,14 @@ def test_the_same_run_is_the_same_file(packed, tmp_path, capfd):
 def test_the_best_run_is_that_of_the_best_validation_uar_the_first_of_equals(packed, monkeypatch):
     scores = {(1, 1): 50.0, (1, 2): 61.0, (2, 1): 70.0, (2, 2): 70.0}
 
-    def history(experiment, name, fold, seed):
-        first = {"epoch": 1, "valid_uar": scores[fold.number, seed]}
-        return [first, {"epoch": 2, "valid_uar": 10.0 + fold.number + seed}]
+    def finished(experiment, run):
+        first = {"epoch": 1, "valid_uar": scores[run.fold.number, run.seed]}
+        return [first, {"epoch": 2, "valid_uar": 10.0 + run.fold.number + run.seed}]
 
-    monkeypatch.setattr("trnet.deploy.pack._history", history)
-    folds = packed.experiment.folds[:2]
-    assert best_run(packed.experiment, "trnet", folds, [1, 2]) == (folds[1], 1)
-    assert best_run(packed.experiment, "trnet", folds[:1], [1, 2]) == (folds[0], 2)
+    monkeypatch.setattr(Experiment, "finished", finished)
+    runs = packed.experiment.runs(["trnet"], packed.experiment.dataset.folds[:2], [1, 2])
+    assert best_run(packed.experiment, runs) == runs[2]
+    assert best_run(packed.experiment, runs[:2]) == runs[1]
 
 
 def copied(packed, tmp_path) -> tuple[list[str], object]:
@@ -93,7 +94,7 @@ def test_what_does_not_match_is_not_packed(packed, tmp_path, fails):
     save_checkpoint(run / "best.pt", best | {"trained_with": ["something else"]})
     assert "predictions.csv: is of another checkpoint; run stage 7 again" in fails(pack.main, options)
     save_checkpoint(run / "best.pt", best | {"epoch": 7})
-    assert "best.pt: is of epoch 7, but" in fails(pack.main, options)
+    assert "best.pt: is of epoch 7" in fails(pack.main, options)
     stamp = json.loads((run / ".train.json").read_text())
     stamp["made_from"]["seed"] = 9
     (run / ".train.json").write_text(json.dumps(stamp))
@@ -125,7 +126,7 @@ def test_what_onnx_cannot_express_is_named_and_packed_without_graphs(packed, tmp
     odd = torch.special.bessel_j0
     monkeypatch.setattr(AttentionPooling, "forward", lambda *args: whole(*args) + odd(args[1]).mean())
     said = fails(export.main, [str(packed.model), "--out", str(tmp_path / "out")])
-    assert "ONNX cannot express the network TRNet of trnet" in said and "special_bessel_j0" in said
+    assert "ONNX cannot express the network TRNetSystem of trnet" in said and "special_bessel_j0" in said
     assert not (tmp_path / "out").exists()
     capfd.readouterr()
     assert pack.main([*packed.options, "--out", str(tmp_path / "m.zip")]) == 0
@@ -137,5 +138,5 @@ def test_what_onnx_cannot_express_is_named_and_packed_without_graphs(packed, tmp
 def test_a_pack_overwrites_models_only(packed, tmp_path, fails):
     path = tmp_path / "notes.txt"
     path.write_text("mine")
-    assert f"--out {path}: is there already" in fails(pack.main, [*packed.options, "--out", str(path)])
+    assert f"--out {path}: exists" in fails(pack.main, [*packed.options, "--out", str(path)])
     assert path.read_text() == "mine"

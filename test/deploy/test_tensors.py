@@ -59,5 +59,5 @@ GOOD = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
     ],
 )
 def test_tensors_that_are_not_accounted_for_are_refused(content):
-    with pytest.raises(TrnetError, match="w.safetensors: is no safetensors file"):
+    with pytest.raises(TrnetError, match=r"w\.safetensors: "):
         read_tensors(content, "w.safetensors")

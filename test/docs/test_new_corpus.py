@@ -32,12 +32,12 @@ def files() -> dict[str, str]:
 
 
 def register(package: Path) -> None:
-    """Step 2: the line of the import among the imports, that of the dict in LABELLED."""
+    """Step 2: the line of the import among the imports, that of the dict in SPEECH."""
     init = package / "corpora/__init__.py"
     lines = init.read_text(encoding="utf-8").splitlines(keepends=True)
     line, entry = (text for text in blocks("python") if "AHOY" in text and text.count("\n") == 1)
     lines.insert(next(i for i, text in enumerate(lines) if text.startswith("from ")), line)
-    lines.insert(next(i for i, text in enumerate(lines) if text.startswith("LABELLED")) + 1, entry)
+    lines.insert(next(i for i, text in enumerate(lines) if text.startswith("SPEECH")) + 1, entry)
     init.write_text("".join(lines), encoding="utf-8")
 
 

@@ -13,11 +13,10 @@ from trnet.eval import run_predictions
 from trnet.eval.other_corpus import other_corpus
 from trnet.eval.run_predictions import predict_run
 from trnet.kaldi.data_dir import DataDir, write_table
-from trnet.runs.experiment import Experiment
 
 pytestmark = pytest.mark.slow
 
-SYSTEMS = "baseline_c baseline_e"
+SYSTEMS = ("baseline_c", "baseline_e")
 
 
 @pytest.fixture(scope="module")
@@ -39,26 +38,17 @@ def port(tiny, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def trained(tiny, tmp_path_factory) -> Experiment:
-    """Two systems on fold 1, trained for an epoch."""
-    experiment = tiny.experiment(tmp_path_factory.mktemp("exp"), max_epochs=1)
-    for name in SYSTEMS.split():
-        experiment.train(name, experiment.folds[0], 1)
-    return experiment
-
-
-@pytest.fixture(scope="module")
-def options(tiny, trained) -> list[str]:
+def options(runs) -> list[str]:
     """The command line of stage 7, but for the corpus."""
-    runs = ["--exp", str(trained.exp), "--folds", "1", "--systems", SYSTEMS, "--max-epochs", "1"]
-    return [*tiny.folders(), *runs, "--noises", "esc", "--resamples", "100", "--permutations", "100"]
+    chosen = ["--folds", "1", "--systems", " ".join(SYSTEMS), "--noises", "esc"]
+    return [*runs.options, *chosen, "--resamples", "100", "--permutations", "100"]
 
 
 @pytest.fixture(scope="module")
-def results(trained, options, port) -> Path:
-    """Where stage 7 wrote what it says of the other corpus."""
+def results(runs, options, port) -> Path:
+    """Where stage 7 wrote the results on the other corpus."""
     assert score.main([*options, "--test-corpus", str(port)]) == 0
-    return trained.exp / "none/test_port"
+    return runs.out / "test_port"
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -70,20 +60,21 @@ def test_results_of_the_other_corpus_lie_apart_and_are_named_apart(results):
     found = rows(results / "results.csv")
     assert {row["fold"] for row in found} == {"1@port"} and {row["n_utts"] for row in found} == {"12"}
     assert {(row["system"], row["noise"], row["snr_db"]) for row in found} == {
-        (s, *condition) for s in SYSTEMS.split() for condition in (("clean", ""), ("esc", "10"), ("esc", "0"))
+        (s, *condition) for s in SYSTEMS for condition in (("clean", ""), ("esc", "10"), ("esc", "0"))
     }
     assert not (results.parent / "results.csv").exists()  # that is for the corpus's own
-    said = (results / "RESULTS.md").read_text()
-    assert "Trained on: tiny, 48 utterances" in said and "Tested on: port, all 12 utterances" in said
-    assert "Classes: ang hap neu, shared by both corpora; the models also know sad" in said
+    text = (results / "RESULTS.md").read_text()
+    assert "Trained on: tiny, 48 utterances" in text and "Tested on: port, all 12 utterances" in text
+    (line,) = [line for line in text.splitlines() if line.startswith("- Classes: ")]
+    assert "ang hap neu" in line and "sad" in line
 
 
-def test_the_same_audio_gets_the_same_answers(results, trained):
+def test_the_same_audio_gets_the_same_predictions(results, runs):
     """Fold 1 tests S1F, who speaks in the other corpus too: same clean features, same probabilities."""
-    for name in SYSTEMS.split():
-        fold = trained.folds[0]
-        predict_run(trained, name, fold, 1, [])
-        own = {r["utt_id"]: r for r in rows(trained.run_folder(name, fold, 1) / "predictions.csv")}
+    for name in SYSTEMS:
+        run = runs.run(name)
+        predict_run(runs.session, run, [])
+        own = {r["utt_id"]: r for r in rows(run.folder / "predictions.csv")}
         theirs = [r for r in rows(results / "predictions.csv") if r["system"] == name and r["noise"] == "clean"]
         both = [row for row in theirs if row["utt_id"] in own]
         assert len(both) == 6
@@ -92,18 +83,19 @@ def test_the_same_audio_gets_the_same_answers(results, trained):
                 assert float(row[emotion]) == pytest.approx(float(own[row["utt_id"]][emotion]), abs=ANSWER)
 
 
-def test_what_was_scored_is_not_scored_again_unless_a_label_changed(results, trained, port, tiny, monkeypatch):
-    fold, calls = trained.folds[0], []
-    whole = run_predictions.decode
-    monkeypatch.setattr(run_predictions, "decode", lambda *args, **more: calls.append(1) or whole(*args, **more))
-    predict_run(trained, "baseline_c", fold, 1, noisy_conditions(["esc"], [10, 0]), other_corpus(trained, port))
+def test_what_was_scored_is_not_scored_again_unless_a_label_changed(results, runs, port, tiny, monkeypatch):
+    run, calls = runs.run("baseline_c"), []
+    whole = run_predictions.infer
+    monkeypatch.setattr(run_predictions, "infer", lambda *args, **more: calls.append(1) or whole(*args, **more))
+    other = other_corpus(runs.experiment, port)
+    predict_run(runs.session, run, noisy_conditions(["esc"], [10, 0]), other)
     assert not calls
     write_table(port / "utt2emo", DataDir(port)["utt2emo"] | {"S1F-ang_0": "hap"})
     monkeypatch.chdir(port.parents[1])
     sets = ["--config", str(tiny.config_path), "--sets", "data_tag/port", "--dump", "dump_tag"]
     assert enhance.main(sets) == make_fbank.main(sets) == 0
-    predict_run(trained, "baseline_c", fold, 1, [], other_corpus(trained, port))
-    found = rows(trained.run_folder("baseline_c", fold, 1) / "predictions_port.csv")
+    predict_run(runs.session, run, [], other_corpus(runs.experiment, port))
+    found = rows(run.folder / "predictions_port.csv")
     assert calls and {row["label"] for row in found if row["utt_id"] == "S1F-ang_0"} == {"hap"}
 
 
@@ -111,14 +103,12 @@ def test_classes_that_the_models_do_not_know_are_refused(options, tmp_path, fail
     data = speech_dir(tmp_path / "data", "harbour", {"A-ang_0": tiny_speech()["S1F-ang_0"]})
     write_table(data.path / "utt2emo", {"A-ang_0": "fea"})
     line = fails(score.main, [*options, "--test-corpus", str(data.path)])
-    assert "has classes that are not trained on: fea (the models know ang hap neu sad); map them" in line
+    assert "fea" in line and "ang hap neu sad" in line
 
 
 def test_other_mistakes(options, tiny, port, tmp_path, fails):
     score_on = [*options, "--test-corpus"]
-    assert "is the corpus trained on" in fails(score.main, [*score_on, str(tiny.data.path)])
-    assert "no such data directory" in fails(score.main, [*score_on, str(tmp_path / "data/no")])
-    assert "leave one of the two out" in fails(score.main, [*score_on, str(port), "--reference", "x.csv"])
-    assert "dump_tag/raw/port_musan_10db: has no features; run stages 2 to 4" in fails(
-        score.main, [*score_on, str(port), "--noises", "musan"]
-    )
+    for data in (tiny.data.path, tmp_path / "data/no"):
+        assert str(data) in fails(score.main, [*score_on, str(data)])
+    assert "--reference" in fails(score.main, [*score_on, str(port), "--reference", "x.csv"])
+    assert "dump_tag/raw/port_musan_10db: " in fails(score.main, [*score_on, str(port), "--noises", "musan"])

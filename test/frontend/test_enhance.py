@@ -91,7 +91,7 @@ def test_two_processes_give_the_bits_of_one(options, tmp_path, whole):
 
 def test_shards_give_the_bits_of_the_whole_and_the_last_one_finishes_the_sets(options, tmp_path, whole, capsys):
     assert enhance.main([*options(), "--shard", "2/2"]) == 0
-    assert "shard 2 of 2 is done; 3 of 3 sets wait for other shards" in capsys.readouterr().out
+    assert "shard 2 of 2 is done; 3 of 3 sets" in capsys.readouterr().out
     assert not finished(tmp_path / "dump")
     assert enhance.main([*options(), "--shard", "1/2"]) == 0
     assert finished(tmp_path / "dump") == sorted(SETS) and audio(tmp_path / "dump") == whole
@@ -103,10 +103,9 @@ def test_shards_of_two_configurations_do_not_mix(options, tiny, tmp_path, whole,
     other = ["--config", str(shorter), *options()[2:]]
     assert enhance.main([*options(), "--shard", "1/2"]) == 0
     with only_one(tmp_path / "dump/mine.Smear.1of2"):  # as if it were still at work
-        said = fails(enhance.main, [*other, "--shard", "2/2"])
-        assert "another process is at work there, with another span; wait until it ends, or stop it" in said
-        assert "on shards of it" in fails(enhance.main, options())
-        assert "another division is at work there" in fails(enhance.main, [*options(), "--shard", "2/3"])
+        assert "another span" in fails(enhance.main, [*other, "--shard", "2/2"])
+        assert "another process" in fails(enhance.main, options())
+        assert "mine.Smear.1of2.lock" in fails(enhance.main, [*options(), "--shard", "2/3"])
         assert enhance.main([*options(), "--shard", "2/2"]) == 0  # its fellow
     assert audio(tmp_path / "dump") == whole
     assert enhance.main([*other, "--shard", "2/2"]) == 0
@@ -134,9 +133,10 @@ def test_the_audio_that_is_missing_or_cut_is_made_again_to_the_bit(options, tmp_
 
 @pytest.mark.slow
 def test_a_killed_call_leaves_nothing_that_is_taken_for_whole(options, tmp_path):
-    assert enhance.main(options("Slow", dump="whole")) == 0
+    slow = options("Slow", sets=SETS[:1])
+    assert enhance.main(options("Slow", dump="whole", sets=SETS[:1])) == 0
     dump = tmp_path / "dump"
-    command = [sys.executable, "-m", "trnet.bin.enhance", *options("Slow"), "--nj", "2"]
+    command = [sys.executable, "-m", "trnet.bin.enhance", *slow, "--nj", "2"]
     killed = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     while not list(dump.glob("*/*/wav/[!.]*.wav")):
         assert killed.poll() is None
@@ -146,7 +146,7 @@ def test_a_killed_call_leaves_nothing_that_is_taken_for_whole(options, tmp_path)
     assert not finished(dump, "Slow")
     left = dump / "mine.Slow/tiny/wav/.partial-1-x.wav"  # as a kill in mid-write leaves
     left.write_bytes(b"RIFF")
-    assert enhance.main(options("Slow")) == 0
+    assert enhance.main(slow) == 0
     assert audio(dump) == audio(tmp_path / "whole") and not left.exists()
 
 
@@ -164,10 +164,10 @@ def test_other_options_make_the_sets_anew(options, tiny, tmp_path, whole, capsys
 @pytest.mark.parametrize(
     ("name", "message", "processes"),
     [
-        ("Nan", "gave NaN or infinite samples", "1"),
-        ("Nan", "gave NaN or infinite samples", "2"),
-        ("Silent", "gave silence", "1"),
-        ("Short", "it has to keep the shape", "1"),
+        ("Nan", "NaN", "1"),
+        ("Nan", "NaN", "2"),
+        ("Silent", "silence", "1"),
+        ("Short", "shape", "1"),
     ],
 )
 def test_a_front_end_that_fails_is_named_and_leaves_no_set(
@@ -189,7 +189,7 @@ def test_a_full_disk_is_said_and_the_same_command_goes_on(
     whole_begin = stage._begin
     with monkeypatch.context() as patch:
         patch.setattr(stage, "_begin", begin)
-        assert "no space left on the disk" in fails(enhance.main, options())
+        assert "no space left" in fails(enhance.main, options())
     assert not partials(tmp_path) and "tiny" not in finished(tmp_path / "dump")
     assert enhance.main(options()) == 0
     assert audio(tmp_path / "dump") == whole
@@ -205,36 +205,36 @@ def test_a_second_call_at_the_same_time_is_refused(options, tmp_path, fails):
     while not audio(tmp_path / "dump"):
         assert first.poll() is None
         time.sleep(0.05)
-    assert "mine.Slow: another process is at work there" in fails(enhance.main, options("Slow"))
+    assert "mine.Slow: another process" in fails(enhance.main, options("Slow"))
     assert first.wait() == 0 and finished(tmp_path / "dump", "Slow") == sorted(SETS)
 
 
 @pytest.mark.parametrize("text", ["0/2", "3/2", "1", "a/b", "1/", "-1/2"])
 def test_a_shard_that_is_none_is_refused(options, fails, text):
-    assert f"'{text}' is not k/n with k from 1 to n" in fails(enhance.main, [*options(), f"--shard={text}"])
+    assert f"'{text}' is not k/n" in fails(enhance.main, [*options(), f"--shard={text}"])
 
 
 def test_on_a_gpu_clips_of_one_length_of_all_sets_share_batches(tiny, tmp_path):
     features = tiny.config.features
     sets = [stage._Set(DataDir(tiny.root / "data" / name), tmp_path / name, None, features) for name in SETS]
     batches = stage._batches(sets, features, "cuda")
-    jobs = [job for batch in batches for job in batch.jobs]
-    assert len(jobs) == len({job.utt for job in jobs}) == 3 * 48
-    assert [job.seconds for job in jobs] == sorted(job.seconds for job in jobs)
-    together = [{job.utt for job in batch.jobs} for batch in batches]
+    found = [utterance for batch in batches for utterance in batch.utterances]
+    assert len(found) == len({utterance.utt for utterance in found}) == 3 * 48
+    assert [utterance.seconds for utterance in found] == sorted(utterance.seconds for utterance in found)
+    together = [{utterance.utt for utterance in batch.utterances} for batch in batches]
     utt = "S2F-neu_1"
     noisy = [Condition("esc", snr).utt(utt) for snr in (10, 0)]
     assert sum({utt, *noisy} <= batch for batch in together) == 1
     for batch in batches:
-        assert len(batch.jobs) <= stage.GPU_CLIPS
-        assert len(batch.jobs) * batch.jobs[-1].seconds <= stage.GPU_SECONDS
+        assert len(batch.utterances) <= stage.GPU_CLIPS
+        assert len(batch.utterances) * batch.utterances[-1].seconds <= stage.GPU_SECONDS
 
 
 def test_a_gpu_batch_never_holds_more_seconds_than_said(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(stage, "GPU_SECONDS", 2.0)
     features = tiny.config.features
     batches = stage._batches([stage._Set(DataDir(tiny.root / "data/tiny"), tmp_path, None, features)], features, "cuda")
-    padded = [len(batch.jobs) * batch.jobs[-1].seconds for batch in batches]
+    padded = [len(batch.utterances) * batch.utterances[-1].seconds for batch in batches]
     assert max(padded) <= 2.0 and min(padded[:-1]) > 1.0
 
 

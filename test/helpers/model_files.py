@@ -15,13 +15,21 @@ import torch
 from trnet.config import ModelConfig, build
 from trnet.deploy.archive import json_bytes, origin_of, read_entries, write_archive
 from trnet.deploy.frontends import pack_frontend
-from trnet.deploy.model_file import ModelFile, fingerprint_of, write_model
+from trnet.deploy.model_file import ModelFile, make_settings, write_model
 from trnet.deploy.onnx_export import graphs_of
 from trnet.frontend import build_frontend
 from trnet.model.systems import make_system
 
+SCRIPT = Path(__file__).parents[2] / "utils/onnx_predict.py"
 CLASSES = ("ang", "hap", "neu", "sad")
-ABOUT = {"corpus": "tiny", "fold": 1, "seed": 1, "epoch": 2, "valid_uar": 37.5, "train_noise": "esc", "scores": []}
+SCORES = [
+    {"noise": "clean", "snr_db": None, "n_utts": 8, "uar": 50.0, "war": 62.5},
+    {"noise": "esc", "snr_db": 10.0, "n_utts": 8, "uar": 37.5, "war": 25.0},
+]
+ABOUT = {
+    **{"corpus": "tiny", "fold": 1, "seed": 1, "epoch": 2, "test_speaker": "S1F", "train_noise": "esc"},
+    **{"valid_uar": 37.5, "scores": SCORES},
+}
 SETTINGS = {
     "system": {"input": "both", "bridge": True},
     "features": {"num_mel_bins": 24},
@@ -42,21 +50,12 @@ def make_model(path: Path, frontend: str = "none", graphs: bool = False, **setti
     torch.manual_seed(7)
     config = build(ModelConfig, SETTINGS | settings)
     system = make_system(config, len(CLASSES))
-    section, weights = None, None
+    packed, weights = None, None
     if "enhanced" in system.inputs:
         conf = {} if frontend == "none" else {"init": "random"}
-        section, weights = pack_frontend(build_frontend({"frontend": frontend, "frontend_conf": conf}))
-    model = ModelFile(
-        path=path,
-        name="trnet",
-        config=config,
-        classes=CLASSES,
-        weights=system.state_dict(),
-        frontend=section,
-        frontend_weights=weights,
-        extractor=fingerprint_of(config),
-        about=ABOUT,
-    )
+        packed, weights = pack_frontend(build_frontend({"frontend": frontend, "frontend_conf": conf}))
+    made = make_settings(config, "trnet", CLASSES, packed)
+    model = ModelFile(path, made, system.state_dict(), weights, ABOUT)
     if graphs:
         model = replace(model, graphs=graphs_of(model, trust=True))
     write_model(model)
@@ -100,3 +99,12 @@ def zipped(path: Path, entries: list[tuple[str, bytes]], compression: int = zipf
         for name, body in entries:
             archive.writestr(zipfile.ZipInfo(name), body, compression)
     return path
+
+
+def open_graph(graph: Path | bytes):
+    """A session of ONNX Runtime."""
+    import onnxruntime
+
+    return onnxruntime.InferenceSession(
+        graph if isinstance(graph, bytes) else str(graph), providers=["CPUExecutionProvider"]
+    )

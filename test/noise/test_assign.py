@@ -5,8 +5,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from trnet.noise.assign import assign_clips, deal_sources, rng_for
+from trnet.noise.assign import assign_clips, deal_sources
 from trnet.utils.errors import TrnetError
+from trnet.utils.random import rng_for
 
 SEEDS = range(12)
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from trnet.audio.crop import cropped_length
-from trnet.config import Features
-from trnet.noise.assign import rng_for
+from trnet.config import Fbank
 from trnet.noise.manifest import draw_start, mixture
 from trnet.noise.mix import is_silent, measured_snr, mix_at_snr, noise_segment
+from trnet.utils.random import rng_for
 
 
 def hiss(seed: int, samples: int, level: float = 0.1) -> np.ndarray:
@@ -72,7 +72,7 @@ def test_a_mixture_of_the_manifest_is_speech_and_that_segment():
     ],
 )
 def test_the_span_that_is_heard(seconds, pad, samples):
-    assert cropped_length(seconds, Features(pad=pad)) == samples
+    assert cropped_length(seconds, Fbank(pad=pad)) == samples
 
 
 def test_a_clip_longer_than_the_span_is_entered_where_the_span_fits_anywhere():

@@ -11,7 +11,7 @@ import soundfile
 from tiny import RATE, hiss, noise_dir, speech_dir, write_wav
 
 from trnet.conditions import CLEAN, Condition, noisy_conditions, training_conditions
-from trnet.config import Features, Simulation
+from trnet.config import Fbank, Simulation
 from trnet.kaldi.data_dir import DataDir, read_table
 from trnet.kaldi.validate import SPEECH_TABLES, validate_data_dir
 from trnet.noise import simulate as module
@@ -19,7 +19,7 @@ from trnet.noise.manifest import remix
 from trnet.noise.simulate import simulate
 from trnet.utils.errors import TrnetError
 
-SHORT = Features(max_frames=20)  # 400 + 19 * 160 = 3440 samples
+SHORT = Fbank(max_frames=20)  # 400 + 19 * 160 = 3440 samples
 SPAN = 3440
 CONF = Simulation(seed=1, snrs=[20.0, 0.0, -2.5])
 
@@ -49,7 +49,7 @@ def wavs(folder: Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("pad", ["none", "repeat"])
 def test_files_have_the_snr_on_the_heard_span_and_are_remixed_to_the_sample(tmp_path, data, pad):
-    features = Features(max_frames=20, pad=pad)
+    features = Fbank(max_frames=20, pad=pad)
     folders = simulate(*data, "esc", tmp_path, features, CONF, nj=1)
     assert [folder.name for folder in folders] == ["clean_esc_20db", "clean_esc_0db", "clean_esc_-2.5db"]
     for folder, snr_db in zip(folders, CONF.snrs, strict=True):
@@ -146,7 +146,7 @@ def test_a_finished_call_is_not_redone_and_a_changed_one_is(tmp_path, data, caps
     assert times == {path: path.stat().st_mtime_ns for path in times}
     assert (tmp_path / "clean_esc_5db" / "wav.scp").exists()
     # features that only decide the spectrogram change nothing, another seed everything
-    simulate(*data, "esc", tmp_path, Features(max_frames=20, num_mel_bins=40), CONF, nj=1)
+    simulate(*data, "esc", tmp_path, Fbank(max_frames=20, num_mel_bins=40), CONF, nj=1)
     assert times == {path: path.stat().st_mtime_ns for path in times}
     capsys.readouterr()
     simulate(*data, "esc", tmp_path, SHORT, Simulation(seed=2, snrs=CONF.snrs), nj=1)

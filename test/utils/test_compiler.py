@@ -114,5 +114,5 @@ def test_what_does_not_compile_is_one_line(source, tmp_path, monkeypatch, capfd,
         monkeypatch.setenv("CXX", shutil.which("false"))
     assert native.load(source) is None
     out, err = capfd.readouterr()
-    assert not out and err.startswith("square.cpp: PyTorch does its work") and err.count("\n") == 1
+    assert not out and "square.cpp: PyTorch does its work" in err and err.count("\n") == 1
     assert not list((tmp_path / "cache").rglob("*.so"))

@@ -38,7 +38,7 @@ class Broken(Exception):
 
 
 def check(stream: BinaryIO, head: bytes, size: int) -> int:
-    """Hold MP3, FLAC and Ogg against what they state; anything else passes.
+    """Check that MP3, FLAC and Ogg hold what they state; anything else passes.
 
     Returns: samples a channel that decoding must give at least; 0 where the decoder knows better.
 
@@ -60,16 +60,16 @@ def check(stream: BinaryIO, head: bytes, size: int) -> int:
 def find(stream: BinaryIO, mark: bytes, pattern: re.Pattern[bytes], start: int) -> int | None:
     """The first place from `start` on where a pattern of less than 64 bytes is found, which begins with `mark`."""
     stream.seek(start)
-    held, base = b"", start
+    buffer, base = b"", start
     while block := stream.read(BLOCK):
-        held += block
-        at = held.find(mark)
+        buffer += block
+        at = buffer.find(mark)
         while at >= 0:
-            if pattern.match(held, at):
+            if pattern.match(buffer, at):
                 return base + at
-            at = held.find(mark, at + 1)
-        drop = max(0, len(held) - 64)
-        held, base = held[drop:], base + drop
+            at = buffer.find(mark, at + 1)
+        drop = max(0, len(buffer) - 64)
+        buffer, base = buffer[drop:], base + drop
     return None
 
 
@@ -133,44 +133,44 @@ def _mp3_frame(head: bytes) -> tuple[int, int, int] | None:
     return samples // 8 * bits // hertz + padding, samples, 4 + side
 
 
-def _stated_frames(held: bytes, at: int, mark: int) -> int | None:
-    """How many frames an MP3's first one, at `at`, says that follow (Xing, Info, VBRI); 0: not said; None: it is sound.
+def _stated_frames(buffer: bytes, at: int, mark: int) -> int | None:
+    """Frames that follow by an MP3's first one, at `at` (Xing, Info, VBRI); 0: not stated; None: it is audio itself.
 
     `mark`: where the word would be, but for VBRI, which is always at 36.
     """
-    if held[at + mark : at + mark + 4] in (b"Xing", b"Info") and held[at + mark + 4 : at + mark + 7] == b"\0\0\0":
-        return int.from_bytes(held[at + mark + 8 : at + mark + 12], "big") if held[at + mark + 7] & 1 else 0
-    if held[at + 36 : at + 42] == b"VBRI\0\1":
-        return int.from_bytes(held[at + 50 : at + 54], "big")
+    if buffer[at + mark : at + mark + 4] in (b"Xing", b"Info") and buffer[at + mark + 4 : at + mark + 7] == b"\0\0\0":
+        return int.from_bytes(buffer[at + mark + 8 : at + mark + 12], "big") if buffer[at + mark + 7] & 1 else 0
+    if buffer[at + 36 : at + 42] == b"VBRI\0\1":
+        return int.from_bytes(buffer[at + 50 : at + 54], "big")
     return None
 
 
 def _check_mp3(stream: BinaryIO, place: int, size: int) -> int:
     """From frame to frame; between them may lie ID3v2 tags, and up to 64 KiB of anything else."""
     stated, count, samples, cut, missed = None, 0, 0, False, 0
-    held, base = b"", place
+    buffer, base = b"", place
     while place + 4 <= size and missed <= RESYNC:
-        if place + LONGEST_FRAME > base + len(held) and base + len(held) < size or place < base:
+        if place + LONGEST_FRAME > base + len(buffer) and base + len(buffer) < size or place < base:
             stream.seek(place)
-            held, base = stream.read(BLOCK), place
+            buffer, base = stream.read(BLOCK), place
         at = place - base
-        frame = _mp3_frame(held[at : at + 4])
-        if frame is None or (missed and _mp3_frame(held[at + frame[0] : at + frame[0] + 4]) is None):
-            behind = _behind_tags(stream, place) if held.startswith(b"ID3", at) else place
-            following = MP3_SYNC.search(held, at + 1)
-            step = behind - place or (following.start() if following else len(held)) - at
+        frame = _mp3_frame(buffer[at : at + 4])
+        if frame is None or (missed and _mp3_frame(buffer[at + frame[0] : at + frame[0] + 4]) is None):
+            behind = _behind_tags(stream, place) if buffer.startswith(b"ID3", at) else place
+            following = MP3_SYNC.search(buffer, at + 1)
+            step = behind - place or (following.start() if following else len(buffer)) - at
             missed += 0 if behind > place else step
             place += max(1, step)
             continue
         length, each, mark = frame
-        said = _stated_frames(held, at, mark)
-        if said is not None and (count or stated is not None):
+        header = _stated_frames(buffer, at, mark)
+        if header is not None and (count or stated is not None):
             raise Broken(SECOND)
-        if said is None:
+        if header is None:
             cut = place + length > size
             count, samples = count + (not cut), samples + (0 if cut else each)
         else:
-            stated = said
+            stated = header
         place, missed = place + length, 0
     if not stated:  # what is there counts, and the decoder must not stop before
         return max(0, samples - MPEG_SLACK)

@@ -7,10 +7,11 @@ A length that a program wrote which could not know it (0 or all ones, as into a 
 
 import os
 import re
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 from trnet.audio import bitstreams
 
+Order = Literal["big", "little"]
 STRAY = 4096  # so many bytes behind the stated end, neither zeros nor tags nor chunks, are no lost audio
 UNKNOWN = 1 << 62  # 64-bit lengths from here on are none
 # What 32-bit headers of streams hold: all ones and a little less (ffmpeg), half of it and a little more or less (SoX,
@@ -39,7 +40,7 @@ class Damaged(Exception):
 
 
 def check_container(stream: BinaryIO) -> int:
-    """Hold a file against what its container states.
+    """Check that a file holds what its container states.
 
     Args:
         stream: the file, seekable; it is left at its beginning.
@@ -92,7 +93,7 @@ def _check_rest(stream: BinaryIO, end: int, size: int) -> None:
 
 
 def _check_riff(stream: BinaryIO, head: bytes, size: int) -> None:
-    order = "big" if head.startswith((b"RIFX", b"FORM")) else "little"
+    order: Order = "big" if head.startswith((b"RIFX", b"FORM")) else "little"
     place, long, unfinished = 12, 0, False
     while place + 8 <= size:
         stream.seek(place)
@@ -155,7 +156,7 @@ def _check_caf(stream: BinaryIO, head: bytes, size: int) -> None:
 
 
 def _check_au(stream: BinaryIO, head: bytes, size: int) -> None:
-    order = "big" if head.startswith(b".snd") else "little"
+    order: Order = "big" if head.startswith(b".snd") else "little"
     start, length = (int.from_bytes(head[place : place + 4], order) for place in (4, 8))
     if not _is_stated(length):
         _check_stream(stream, start, head[:4])

@@ -55,7 +55,7 @@ def read_clip(clip: Clip, sample_rate: int) -> np.ndarray:
 
 
 def _check_length(clip: Clip, samples: int, rate: int) -> None:
-    """Hold a clip against utt2dur: to a sample and the last digit that is written; it may be longer by two frames.
+    """Compare a clip with utt2dur, to a sample and its last digit; the clip may be longer by two frames.
 
     The two frames are for utt2dur made elsewhere, of counts of frames.
     """

@@ -118,7 +118,7 @@ class Mix:
         if self.channel is not None:
             return np.ascontiguousarray(block[:, self.channel])
         mean = block.mean(axis=1)
-        with np.errstate(all="ignore"):  # what is not finite is told by who checks it
+        with np.errstate(all="ignore"):  # `finite` reports what is not
             self.power += float(np.square(block, dtype=np.float64).sum())
             self.left += float(np.square(mean, dtype=np.float64).sum())
         return mean

@@ -11,13 +11,13 @@ import signal
 import subprocess
 import tempfile
 import time
-from typing import BinaryIO
+from typing import IO, BinaryIO, NamedTuple
 
 from trnet.utils.errors import TrnetError
 
 LIMIT_S = 60.0  # a pipeline has ended by then
 LARGEST = 1 << 31  # bytes that it may write
-HEARD = 2000  # bytes of a program's complaints that are kept
+MESSAGE = 2000  # bytes of a program's error messages that are kept
 SHELL = ";&<>$`()\n"
 OPTION = "--allow-pipes true"
 
@@ -91,62 +91,69 @@ def piped(entry: str, where: str) -> BinaryIO:
     return spool
 
 
+class _Program(NamedTuple):
+    process: subprocess.Popen[bytes]
+    out: IO[bytes]
+    errors: IO[bytes]
+
+
 def _run(pipeline: list[list[str]], spool: BinaryIO, where: str) -> None:
     until = time.monotonic() + LIMIT_S
-    running: list[subprocess.Popen] = []
-    heard: list[bytes] = [b""] * len(pipeline)
+    running: list[_Program] = []
+    messages: list[bytes] = [b""] * len(pipeline)
     try:
         for program in pipeline:
             running.append(_start(program, running, where))
             if len(running) > 1:
-                running[-2].stdout.close()  # its own end: the next one has it
-        _read(running, heard, spool, until, where)
-        for process in running:
+                running[-2].out.close()  # its own end: the next one has it
+        _read(running, messages, spool, until, where)
+        for process, _, _ in running:
             while os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
                 if time.monotonic() > until:
                     raise _late(where)
                 time.sleep(0.002)
     finally:
         if running:
-            os.killpg(
-                running[0].pid, signal.SIGKILL
-            )  # the first one is not waited for yet: the number is still its own
-        for process in running:
+            # the first one is not waited for yet: the number is still its own
+            os.killpg(running[0].process.pid, signal.SIGKILL)
+        for process, out, errors in running:
             process.wait()
-            for stream in (process.stdout, process.stderr):
-                stream.close()
-    for number, (process, program) in enumerate(zip(running, pipeline, strict=True)):
+            out.close()
+            errors.close()
+    for number, ((process, _, _), program) in enumerate(zip(running, pipeline, strict=True)):
         ended_early = process.returncode == -signal.SIGPIPE and number + 1 < len(running)  # nobody reads on
         if process.returncode and not ended_early:
-            said = " ".join(heard[number].decode(errors="backslashreplace").split())
+            reason = " ".join(messages[number].decode(errors="backslashreplace").split())
             how = f"exit status {process.returncode}" if process.returncode > 0 else f"signal {-process.returncode}"
             raise TrnetError(
-                f"{where}: {program[0]} failed ({how}{': ' if said else ''}{said[:300]}); mend its command"
+                f"{where}: {program[0]} failed ({how}{': ' if reason else ''}{reason[:300]}); mend its command"
             )
 
 
-def _start(program: list[str], running: list[subprocess.Popen], where: str) -> subprocess.Popen:
+def _start(program: list[str], running: list[_Program], where: str) -> _Program:
     try:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             program,
-            stdin=running[-1].stdout if running else subprocess.DEVNULL,
+            stdin=running[-1].out if running else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            process_group=running[0].pid if running else 0,
+            process_group=running[0].process.pid if running else 0,
         )
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise TrnetError(
             f"{where}: {program[0]} cannot be started ({reason}); install it, or mend the command"
         ) from None
+    assert process.stdout is not None and process.stderr is not None
+    return _Program(process, process.stdout, process.stderr)
 
 
-def _read(running: list[subprocess.Popen], heard: list[bytes], spool: BinaryIO, until: float, where: str) -> None:
-    """What the last program writes, and the first words of what each complains of, until all have closed both."""
+def _read(running: list[_Program], messages: list[bytes], spool: BinaryIO, until: float, where: str) -> None:
+    """What the last program writes, and the first words of what each reports as errors, until all have closed both."""
     with selectors.DefaultSelector() as waiting:
-        waiting.register(running[-1].stdout, selectors.EVENT_READ, None)
-        for number, process in enumerate(running):
-            waiting.register(process.stderr, selectors.EVENT_READ, number)
+        waiting.register(running[-1].out, selectors.EVENT_READ, None)
+        for number, program in enumerate(running):
+            waiting.register(program.errors, selectors.EVENT_READ, number)
         size = 0
         while waiting.get_map():
             ready = waiting.select(until - time.monotonic())
@@ -162,7 +169,7 @@ def _read(running: list[subprocess.Popen], heard: list[bytes], spool: BinaryIO, 
                         raise TrnetError(f"{where}: its command writes more than {LARGEST} bytes; mend it")
                     spool.write(part)
                 else:
-                    heard[key.data] = (heard[key.data] + part)[:HEARD]
+                    messages[key.data] = (messages[key.data] + part)[:MESSAGE]
 
 
 def _late(where: str) -> TrnetError:

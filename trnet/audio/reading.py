@@ -1,6 +1,7 @@
 """Reading speech and noise: any rate, channel count and container that libsndfile reads."""
 
 import io
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from trnet.audio.containers import Damaged, check_container
 from trnet.audio.decoding import open_sound
 from trnet.audio.resampling import resample
 from trnet.utils.files import write_bytes
+
+logger = logging.getLogger(__name__)
 
 SILENCE_RMS = 1e-5  # -100 dB of full scale: below this a recording holds no signal
 
@@ -98,10 +101,10 @@ def is_whole(path: Path) -> bool:
 
 
 def lost(folder: Path, files: Sequence[Path]) -> bool:
-    """Whether one of the files that make up a finished folder is gone or cut short, which is said."""
+    """Whether one of the files that make up a finished folder is gone or cut short, which is logged."""
     count = sum(not is_whole(path) for path in files)
     if count:
-        print(f"{folder}: {count} of {len(files)} files are gone or cut short; they are made again")
+        logger.info("%s: %d of %d files are gone or cut short; they are made again", folder, count, len(files))
     return count > 0
 
 

@@ -1,8 +1,8 @@
-"""CMGAN computed the way its authors' code computes it, for comparison only.
+"""CMGAN computed as in its authors' code, for comparison only.
 
-Not their code, but the same operations on tensors of the same shapes, in PyTorch's eager mode: an embedding looked up
-for every pair of steps, (steps, steps, width), and multiplied with the queries; scores of whole sequences, (batch *
-heads, steps, steps), in memory all at once and passed over several times; Swish and gate of several operations.
+Not their code, but the same operations on tensors of the same shapes, in PyTorch's eager mode: an embedding for every
+pair of steps, (steps, steps, width), multiplied with the queries; scores of whole sequences, (batch * heads, steps,
+steps), in memory at once, in several passes; Swish and gate of several operations.
 """
 
 import torch
@@ -13,7 +13,7 @@ from trnet.frontend.cmgan.network import TscNet
 
 
 class EagerAttention(RelativeAttention):
-    """Attention as it is written in papers."""
+    """Attention as written in papers."""
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """(batch, heads, steps, width), three times, to the same shape."""
@@ -44,7 +44,7 @@ class EagerGate(nn.Module):
 
 
 def make_eager(network: TscNet) -> None:
-    """Change a network in place so that it computes like its authors'; weights stay."""
+    """Make a network compute like its authors', in place; the weights are unchanged."""
     for module in network.modules():
         if isinstance(module, RelativeAttention):
             module.__class__ = EagerAttention

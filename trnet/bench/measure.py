@@ -1,4 +1,4 @@
-"""Time and memory of a front-end in a process of its own, which is ``python -m trnet.bench.measure``."""
+"""Time and memory of a front-end, in a process of its own (``python -m trnet.bench.measure``)."""
 
 import json
 import os
@@ -24,23 +24,23 @@ from trnet.utils.errors import TrnetError
 
 RATE = 16000
 ALLOCATORS = ("default", "huge", "keep")
-"""glibc's as it is; PyTorch's huge pages, THP_MEM_ALLOC_ENABLE=1; `trnet.utils.allocator.keep_freed_memory`."""
+"""glibc's default; PyTorch's huge pages, THP_MEM_ALLOC_ENABLE=1; `trnet.utils.allocator.keep_freed_memory`."""
 
 
 @dataclass(frozen=True)
-class Job:
+class Case:
     """What to measure.
 
     Attributes:
-        frontend: what `build_frontend` takes.
-        seconds: length of the clip.
+        frontend: argument of `build_frontend`.
+        seconds: length of a clip.
         threads: of PyTorch.
-        passes: over the clip, the first of which is not counted.
+        passes: over the clips; the first one is not counted.
         allocator: one of `ALLOCATORS`.
-        eager: compute CMGAN the way its authors' code does.
-        clips: that are enhanced together, all of this length.
-        gpu: on the GPU instead.
-        compiler: False: as on a machine without a C++ compiler.
+        eager: compute CMGAN as its authors' code does.
+        clips: number of clips enhanced together.
+        gpu: on the GPU.
+        compiler: False: as without a C++ compiler.
     """
 
     frontend: dict[str, Any]
@@ -56,14 +56,14 @@ class Job:
 
 @dataclass(frozen=True)
 class Measured:
-    """What came out.
+    """The result.
 
     Attributes:
-        wall_s: of the fastest pass.
-        cpu_s: processor time of the pass that took least.
-        peak_mib: most memory that the process had, Python and libraries included; on a GPU, that PyTorch took there.
-        base_mib: what it had before the first pass.
-        check: a few samples of the first clip's output, to compare.
+        wall_s: time of the fastest pass.
+        cpu_s: smallest processor time of a pass.
+        peak_mib: peak memory of the process, Python and libraries included; on a GPU, of PyTorch there.
+        base_mib: memory before the first pass.
+        check: some samples of the first clip's output, to compare.
     """
 
     wall_s: float
@@ -73,61 +73,62 @@ class Measured:
     check: list[float] = field(repr=False)
 
 
-def measure(job: Job) -> Measured:
-    """Measure in a fresh process.
+def measure(case: Case) -> Measured:
+    """Measure in a new process.
 
-    Raises: TrnetError with the reason if the front-end cannot be built or fails.
+    Raises:
+        TrnetError: when the front-end cannot be built or fails.
     """
     environment = {k: v for k, v in os.environ.items() if k != "THP_MEM_ALLOC_ENABLE"}
-    environment["OMP_NUM_THREADS"] = str(job.threads)
-    if job.allocator == "huge":
+    environment["OMP_NUM_THREADS"] = str(case.threads)
+    if case.allocator == "huge":
         environment["THP_MEM_ALLOC_ENABLE"] = "1"
-    if not job.compiler:
+    if not case.compiler:
         environment["CXX"] = ""
-    command = [sys.executable, "-m", "trnet.bench.measure", json.dumps(asdict(job))]
+    command = [sys.executable, "-m", "trnet.bench.measure", json.dumps(asdict(case))]
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     if done.returncode:
-        said = done.stderr.strip().splitlines() or [f"it ended with status {done.returncode}"]
-        raise TrnetError(said[-1])
+        lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+        raise TrnetError(lines[-1])
     return Measured(**json.loads(done.stdout.splitlines()[-1]))
 
 
 def clip(seconds: float) -> torch.Tensor:
-    """(1, samples): noise at the level of speech, the same at every call."""
+    """(1, samples): noise at the level of speech, always the same."""
     return 0.1 * torch.randn(1, round(seconds * RATE), generator=torch.Generator().manual_seed(0))
 
 
-def run(job: Job) -> Measured:
+def run(case: Case) -> Measured:
     """Measure in this process."""
-    if job.allocator == "keep":
+    if case.allocator == "keep":
         keep_freed_memory()
-    torch.set_num_threads(job.threads)
-    device = gpu() if job.gpu else torch.device("cpu")
+    torch.set_num_threads(case.threads)
+    device = gpu() if case.gpu else torch.device("cpu")
     torch.manual_seed(0)
-    frontend = build_frontend(job.frontend).to(device)
-    wav = clip(job.seconds).repeat(job.clips, 1).to(device)
-    if job.eager:
+    frontend = build_frontend(case.frontend).to(device)
+    wav = clip(case.seconds).repeat(case.clips, 1).to(device)
+    if case.eager:
+        assert isinstance(frontend, CmganFrontEnd)
         make_eager(frontend.network)
     base, wall, cpu = _memory(device, "VmRSS"), [], []
-    for _ in range(job.passes):
+    for _ in range(case.passes):
         began = time.perf_counter(), time.process_time()
         out = frontend.enhance(wav)
-        if job.gpu:
+        if case.gpu:
             torch.cuda.synchronize()
         wall.append(time.perf_counter() - began[0])
         cpu.append(time.process_time() - began[1])
-    counted = slice(min(1, job.passes - 1), None)
+    counted = slice(min(1, case.passes - 1), None)
     check = out[0, :: max(1, out.shape[1] // 1000)].tolist()
     return Measured(min(wall[counted]), min(cpu[counted]), _memory(device, "VmHWM"), base, check)
 
 
 def count_gflop(frontend: dict[str, Any], seconds: float) -> float | None:
-    """Arithmetic of matrix products, convolutions and attention for a clip.
+    """Operations of matrix products, convolutions and attention for a clip.
 
     Returns:
-        GFLOP, a multiplication and an addition being two; None where the network is no PyTorch module. Of CMGAN the
-        network as it is written is counted, for this very length, whatever the fast path does; of others 1 s, times
-        ``seconds``.
+        GFLOP, a multiplication and an addition being two; None without a PyTorch module. For CMGAN those of the network
+        as it is written, at this length, not of the fast path; for others those of 1 s, times ``seconds``.
     """
     built = build_frontend(frontend)
     if not any(True for _ in built.parameters()):
@@ -141,12 +142,12 @@ def count_gflop(frontend: dict[str, Any], seconds: float) -> float | None:
                     built.network(compress(stft(torch.empty(wav.shape))))
                 return wav
 
-            built._pass = count  # shapes only: nothing is computed
+            setattr(built, "_pass", count)  # noqa: B010 (hides a method); shapes only, nothing is computed
             built.enhance_equal(clip(seconds))
             return counter.get_total_flops() / 1e9
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the next line's, about other machines
-            with torch.backends.mkldnn.flags(enabled=False), counter:  # else an LSTM is one operation, and not counted
+            warnings.simplefilter("ignore")  # of the next line, on other machines
+            with torch.backends.mkldnn.flags(enabled=False), counter:  # otherwise an LSTM is not counted
                 built.enhance_equal(clip(1.0))
     return counter.get_total_flops() / 1e9 * seconds or None
 
@@ -165,7 +166,7 @@ def gpu_gflops(device: torch.device, dtype: torch.dtype = torch.float32, size: i
 
 
 def peak_gflops(threads: int, size: int = 1536, repeats: int = 8) -> float:
-    """The most GFLOP/s that products of square float32 matrices come to on this machine's CPU, now."""
+    """The largest GFLOP/s of products of square float32 matrices on the CPU."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -180,7 +181,7 @@ def peak_gflops(threads: int, size: int = 1536, repeats: int = 8) -> float:
 
 
 def _memory(device: torch.device, name: str) -> float:
-    """A field of /proc/self/status, MiB, 0 where there is none; on a GPU the most that PyTorch has taken there."""
+    """A field of /proc/self/status, MiB, 0 without one; on a GPU the peak of PyTorch there."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated() / 2**20
     try:
@@ -192,6 +193,6 @@ def _memory(device: torch.device, name: str) -> float:
 
 if __name__ == "__main__":
     try:
-        print(json.dumps(asdict(run(Job(**json.loads(sys.argv[1]))))))
+        print(json.dumps(asdict(run(Case(**json.loads(sys.argv[1]))))))
     except TrnetError as error:
         sys.exit(str(error))

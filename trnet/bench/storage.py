@@ -3,6 +3,7 @@
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,7 @@ def load_seconds(folder: Path, rounds: int) -> tuple[float, float]:
             begin += count
 
     ways = [ArkReader(folder), ArkReader(folder, checked=False)]
-    seconds = [[_processor_seconds(lambda way=way: load(way)) for way in ways] for _ in range(rounds + 1)][1:]
+    seconds = [[_processor_seconds(partial(load, way)) for way in ways] for _ in range(rounds + 1)][1:]
     with_checksums, without = (statistics.median(column) for column in zip(*seconds, strict=True))
     return with_checksums, without
 

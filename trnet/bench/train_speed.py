@@ -112,7 +112,7 @@ class Engine:
             cache=cache,
         )
         if config.needs_teacher(system):  # any h will do
-            dim = make_ser(config.model(system), len(CLASSES)).pooling.out_dim
+            dim = make_ser(config.model(system), len(CLASSES)).h_dim
             data = replace(data, h_s={utt: torch.zeros(dim, device=device) for utt in utts})
         run = RunSpec(system, self.fold, 1, corpus.root / "none")
         self.data, self.job = data, SERJob(data, [run])

@@ -1,16 +1,16 @@
-"""How fast front-ends are on this machine, in how much memory, and how far from what it could do."""
+"""Speed and memory of front-ends on this machine, and their share of its peak."""
 
 import inspect
 import statistics
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from trnet.bench.hand_out import hand_out
-from trnet.bench.measure import ALLOCATORS, Job, Measured, count_gflop, gpu_gflops, measure, peak_gflops
+from trnet.bench.measure import ALLOCATORS, Case, Measured, count_gflop, gpu_gflops, measure, peak_gflops
 from trnet.bin import option_types as types
 from trnet.bin.options import Parser, add_device_option, add_output_options, device_from, make_parser
 from trnet.frontend import FRONTENDS
@@ -20,8 +20,8 @@ from trnet.utils.provenance import machine, versions
 
 
 @dataclass(frozen=True)
-class Way:
-    """A way to compute CMGAN: what its frontend_conf adds, and fields of :class:`Job`."""
+class Variant:
+    """A variant of computing CMGAN: its additions to frontend_conf, and fields of :class:`Case`."""
 
     label: str
     conf: dict[str, Any]
@@ -33,20 +33,23 @@ class Way:
 
 OFFICIAL = "official, "
 ON_CPU = [
-    *(Way(f"official, {allocator}", {"fast": False}, allocator, eager=True) for allocator in ALLOCATORS),
-    Way("plain, keep", {"fast": False}),
-    Way("fast without a compiler, keep", {}, compiler=False),
-    *(Way(f"fast, {allocator}", {}, allocator) for allocator in ALLOCATORS),
+    *(Variant(f"official, {allocator}", {"fast": False}, allocator, eager=True) for allocator in ALLOCATORS),
+    Variant("plain, keep", {"fast": False}),
+    Variant("fast without a compiler, keep", {}, compiler=False),
+    *(Variant(f"fast, {allocator}", {}, allocator) for allocator in ALLOCATORS),
 ]
 
 
-def on_gpu(clips: int) -> list[Way]:
-    """The ways that are compared on a GPU, the batched ones with so many clips."""
+def on_gpu(clips: int) -> list[Variant]:
+    """The variants to compare on a GPU, the batched ones with so many clips."""
     return [
-        Way("official, one clip", {"fast": False}, eager=True),
-        Way("plain, one clip", {"fast": False}),
-        Way(f"plain, {clips} clips", {"fast": False}, clips=clips),
-        *(Way(f"fast {precision}, {clips} clips", {"precision": precision}, clips=clips) for precision in PRECISIONS),
+        Variant("official, one clip", {"fast": False}, eager=True),
+        Variant("plain, one clip", {"fast": False}),
+        Variant(f"plain, {clips} clips", {"fast": False}, clips=clips),
+        *(
+            Variant(f"fast {precision}, {clips} clips", {"precision": precision}, clips=clips)
+            for precision in PRECISIONS
+        ),
     ]
 
 
@@ -77,7 +80,7 @@ def get_parser() -> Parser:
 
 @one_line_errors
 def main(args: list[str] | None = None) -> None:
-    """Measure and print tables; a front-end that cannot be built here is named with the reason."""
+    """Measure and print tables; a front-end that cannot be built is listed with the reason."""
     opts = get_parser().parse_args(args)
     for name in opts.frontends:
         if name not in FRONTENDS:
@@ -85,7 +88,7 @@ def main(args: list[str] | None = None) -> None:
     device = device_from(opts)
     torch.set_num_threads(opts.threads)
     checkpoints = _checkpoints(opts.checkpoints)
-    said: dict[str, Any] = {"machine": machine(device), "versions": versions(), "threads": opts.threads}
+    found: dict[str, Any] = {"machine": machine(device), "versions": versions(), "threads": opts.threads}
     rows, skipped, compared = [], {}, []
     for name in opts.frontends:
         try:
@@ -97,10 +100,10 @@ def main(args: list[str] | None = None) -> None:
             skipped[name] = str(error).removeprefix(f"front-end {name}: ")
             print(f"{name}: skipped: {skipped[name]}", flush=True)
     if opts.compare_cmgan:
-        ways = ON_CPU if device.type == "cpu" else on_gpu(opts.clips)
-        compared = [_compare(ways, seconds, opts.threads, opts.rounds, device) for seconds in opts.seconds]
-    said |= {"frontends": rows, "skipped": skipped, "cmgan": compared}
-    hand_out(said, _markdown(said), opts)
+        variants = ON_CPU if device.type == "cpu" else on_gpu(opts.clips)
+        compared = [_compare(variants, seconds, opts.threads, opts.rounds, device) for seconds in opts.seconds]
+    found |= {"frontends": rows, "skipped": skipped, "cmgan": compared}
+    hand_out(found, _markdown(found), opts)
 
 
 def _checkpoints(pairs: list[str]) -> dict[str, str]:
@@ -113,7 +116,7 @@ def _checkpoints(pairs: list[str]) -> dict[str, str]:
 
 
 def _config(name: str, checkpoint: str | None) -> dict[str, Any]:
-    """What `build_frontend` takes; untrained weights cost the same time."""
+    """Argument of `build_frontend`; untrained weights take the same time."""
     conf: dict[str, Any] = {"checkpoint": checkpoint} if checkpoint else {}
     if not checkpoint and "init" in inspect.signature(FRONTENDS[name]).parameters:
         conf = {"init": "random"}
@@ -123,14 +126,14 @@ def _config(name: str, checkpoint: str | None) -> dict[str, Any]:
 def _row(
     config: dict[str, Any], seconds: float, threads: int, rounds: int, clips: int, device: torch.device
 ) -> dict[str, Any]:
-    """One line of the first table, medians over the rounds; on a GPU so many clips at a time."""
+    """One row of the first table, medians over the rounds; on a GPU with so many clips at a time."""
     gflop = count_gflop(config, seconds)
     gpu = device.type == "cuda"
     clips = clips if gpu else 1
     measured, peaks = [], []
     for _ in range(rounds):
         peaks.append(gpu_gflops(device) if gpu else peak_gflops(threads))
-        measured.append(measure(Job(config, seconds, threads, clips=clips, gpu=gpu)))
+        measured.append(measure(Case(config, seconds, threads, clips=clips, gpu=gpu)))
     peaks.append(gpu_gflops(device) if gpu else peak_gflops(threads))
     wall, peak = _median(measured, "wall_s") / clips, max(peaks)
     speed = gflop / wall if gflop else None
@@ -150,32 +153,34 @@ def _row(
     }
 
 
-def _compare(ways: list[Way], seconds: float, threads: int, rounds: int, device: torch.device) -> dict[str, Any]:
-    """CMGAN by ways of computing it, one after the other in each round."""
-    by_label: dict[str, list[Measured]] = {way.label: [] for way in ways}
+def _compare(
+    variants: list[Variant], seconds: float, threads: int, rounds: int, device: torch.device
+) -> dict[str, Any]:
+    """Variants of CMGAN, one after the other in each round."""
+    by_label: dict[str, list[Measured]] = {variant.label: [] for variant in variants}
     for number in range(rounds):
-        for way in ways:
-            config = {"frontend": "cmgan", "frontend_conf": {"init": "random", **way.conf}}
-            how = {"allocator": way.allocator, "eager": way.eager, "clips": way.clips, "compiler": way.compiler}
-            job = Job(config, seconds, threads, gpu=device.type == "cuda", **how)
-            by_label[way.label].append(measure(job))
-            print(f"round {number + 1}: cmgan {way.label}: {by_label[way.label][-1]}", flush=True)
+        for variant in variants:
+            config = {"frontend": "cmgan", "frontend_conf": {"init": "random", **variant.conf}}
+            case = Case(config, seconds, threads, allocator=variant.allocator, eager=variant.eager, clips=variant.clips)
+            case = replace(case, compiler=variant.compiler, gpu=device.type == "cuda")
+            by_label[variant.label].append(measure(case))
+            print(f"round {number + 1}: cmgan {variant.label}: {by_label[variant.label][-1]}", flush=True)
     checks = {label: torch.tensor(all_of[0].check) for label, all_of in by_label.items()}
-    clip_s = {way.label: [m.wall_s / way.clips for m in by_label[way.label]] for way in ways}
+    clip_s = {variant.label: [m.wall_s / variant.clips for m in by_label[variant.label]] for variant in variants}
     rows = []
-    for way in ways:
-        all_of = by_label[way.label]
+    for variant in variants:
+        all_of = by_label[variant.label]
         rows.append(
             {
-                "label": way.label,
+                "label": variant.label,
                 "rounds": [asdict(m) | {"check": None} for m in all_of],
-                "real_time_factor": statistics.median(clip_s[way.label]) / seconds,
-                "cpu_s_per_s": _median(all_of, "cpu_s") / seconds / way.clips,
+                "real_time_factor": statistics.median(clip_s[variant.label]) / seconds,
+                "cpu_s_per_s": _median(all_of, "cpu_s") / seconds / variant.clips,
                 "peak_mib": max(m.peak_mib for m in all_of),
-                "difference": float((checks[way.label] - checks[ways[0].label]).abs().max()),
+                "difference": float((checks[variant.label] - checks[variants[0].label]).abs().max()),
                 "times_faster_than_official": {
                     label.removeprefix(OFFICIAL): statistics.median(
-                        a / b for a, b in zip(theirs, clip_s[way.label], strict=True)
+                        a / b for a, b in zip(theirs, clip_s[variant.label], strict=True)
                     )
                     for label, theirs in clip_s.items()
                     if label.startswith(OFFICIAL)
@@ -212,14 +217,14 @@ def _cell(value: float | None, form: str) -> str:
     return "" if value is None else format(value, form)
 
 
-def _markdown(said: dict[str, Any]) -> str:
+def _markdown(found: dict[str, Any]) -> str:
     """All tables."""
-    lines = [f"{said['machine']}; {said['versions']}; {said['threads']} threads.", ""]
+    lines = [f"{found['machine']}; {found['versions']}; {found['threads']} threads.", ""]
     lines += ["| front-end | weights | " + " | ".join(COLUMNS) + " |", "|---|---|" + "--:|" * len(COLUMNS)]
-    lines += [_line(row) for row in said["frontends"]]
-    if said["skipped"]:
-        lines += ["", "Not measured:", ""] + [f"- `{name}`: {reason}" for name, reason in said["skipped"].items()]
-    for table in said["cmgan"]:
+    lines += [_line(row) for row in found["frontends"]]
+    if found["skipped"]:
+        lines += ["", "Not measured:", ""] + [f"- `{name}`: {reason}" for name, reason in found["skipped"].items()]
+    for table in found["cmgan"]:
         lines += ["", f"CMGAN, {table['seconds']:g} s, medians of {table['rounds']} rounds:", ""]
         against = list(table["rows"][0]["times_faster_than_official"])
         heads = ["real-time factor", "processor s per s", "peak memory, MiB", "largest difference"]

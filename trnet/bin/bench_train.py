@@ -130,6 +130,9 @@ def _together(corpus: Corpus, system: str, device: torch.device, epochs: int, ru
     return Speed(sum(s.utts_per_s for s in speeds), sum(s.wait for s in speeds) / runs)
 
 
+_barrier: Any  # of a worker process
+
+
 def _start(barrier: Any, threads: int) -> None:
     global _barrier
     _barrier = barrier

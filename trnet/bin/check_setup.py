@@ -14,8 +14,8 @@ from trnet.bin.options import (
     device_from,
     make_parser,
 )
-from trnet.corpora import SOURCES
-from trnet.corpora.download import CORPORA, WEIGHTS, fetch
+from trnet.corpora import CORPORA
+from trnet.corpora.download import FREE_CORPORA, WEIGHTS, fetch
 from trnet.frontend import build_frontend
 from trnet.utils.errors import TrnetError, nearest, one_line_errors
 from trnet.utils.provenance import commit, machine, versions
@@ -27,7 +27,9 @@ def get_parser() -> Parser:
     parser = make_parser("check_setup", __doc__)
     add_config_options(parser)
     add_device_option(parser)
-    parser.add_argument("--folders", type=corpus, nargs="+", required=True, metavar="NAME=FOLDER", help="corpora")
+    parser.add_argument(
+        "--folders", type=corpus_folder, nargs="+", required=True, metavar="NAME=FOLDER", help="corpora"
+    )
     parser.add_argument("--systems", type=types.list_of(str), default=[], help="systems that will be trained")
     parser.add_argument(
         "--download", choices=("true", "false"), default="false", help="fetch what is missing and free to fetch"
@@ -35,7 +37,7 @@ def get_parser() -> Parser:
     return parser
 
 
-def corpus(text: str) -> tuple[str, Path]:
+def corpus_folder(text: str) -> tuple[str, Path]:
     """``nemo=/corpora/nEMO`` as a name and a folder, which may have blanks."""
     name, is_pair, folder = text.partition("=")
     if not is_pair:
@@ -65,18 +67,18 @@ def find_corpus(name: str, folder: Path, download: bool) -> Path:
 
     Raises: TrnetError if it is not there.
     """
-    if name not in SOURCES:
-        raise TrnetError(f"--folders {name}: no such corpus{nearest(name, list(SOURCES))}")
-    source = SOURCES[name]
+    if name not in CORPORA:
+        raise TrnetError(f"--folders {name}: no such corpus{nearest(name, list(CORPORA))}")
+    corpus = CORPORA[name]
     try:
-        return source.locate(folder)
+        return corpus.locate(folder)
     except TrnetError as error:
-        if name not in CORPORA:
+        if name not in FREE_CORPORA:
             raise
         if not download:
             raise TrnetError(f"{error}, or let stage 0 fetch it: --download true") from None
-    fetch(CORPORA[name], folder)
-    return source.locate(folder)
+    fetch(FREE_CORPORA[name], folder)
+    return corpus.locate(folder)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
 """A page in the browser: record or upload speech, see emotion, c and spectrograms."""
 
 import sys
+from pathlib import Path
 
 from trnet.bin import option_types as types
 from trnet.bin.options import Parser, add_device_option, make_parser
+from trnet.deploy.model_path import PREFIX
 from trnet.utils.errors import TrnetError, one_line_errors
 
 
@@ -25,7 +27,8 @@ def main(args: list[str] | None = None) -> None:
     from trnet.deploy.demo import make_demo  # here, as they bring PyTorch, which --help does without
     from trnet.deploy.predictor import Predictor
 
-    page = make_demo(Predictor.from_pretrained(opts.model, opts.ngpu, opts.trust), opts.model)
+    name = opts.model if opts.model.startswith(PREFIX) else Path(opts.model).name
+    page = make_demo(Predictor.from_pretrained(opts.model, opts.ngpu, opts.trust), name)
     try:
         page.launch(server_name=opts.host, server_port=opts.port, share=False, show_error=True)
     except OSError as error:

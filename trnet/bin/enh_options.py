@@ -5,13 +5,14 @@ from pathlib import Path
 
 from trnet.bin import option_types as types
 from trnet.bin.options import Parser, add_device_option
-from trnet.enh.config import MOST_EPOCHS, load_enh_config
-from trnet.enh.runs import TrainedFrontEnd
+from trnet.config import MOST_EPOCHS
+from trnet.enh.config import load_enh_config
+from trnet.enh.runs import FrontEndRun
 from trnet.utils.errors import TrnetError
 
 
 def add_run_options(parser: Parser) -> None:
-    """What names the runs."""
+    """Options that choose the runs."""
     parser.add_argument("--configs", type=types.list_of(types.path), required=True, help="YAML of each front-end")
     parser.add_argument("--data", type=types.path, default=Path("data"), help="folder of train/, valid/ and test/")
     parser.add_argument("--exp", type=types.path, default=Path("exp"), help="folder of runs")
@@ -23,10 +24,11 @@ def add_run_options(parser: Parser) -> None:
     add_device_option(parser)
 
 
-def runs_from(args: Namespace) -> list[TrainedFrontEnd]:
-    """The runs that the options name.
+def runs_from(args: Namespace) -> list[FrontEndRun]:
+    """The runs that the options choose.
 
-    Raises: TrnetError for anything wrong in a YAML, or two of them for one front-end.
+    Raises:
+        TrnetError: when a YAML is wrong, or two are of one front-end.
     """
     configs = {}
     for path in args.configs:
@@ -35,4 +37,4 @@ def runs_from(args: Namespace) -> list[TrainedFrontEnd]:
             raise TrnetError(f"--configs {path}: is a second one of {config.frontend}; train it apart with --tag")
         configs[config.frontend] = config
     parts = (args.data / "train", args.data / "valid", args.exp)
-    return [TrainedFrontEnd(config, *parts, seed) for config in configs.values() for seed in args.seeds]
+    return [FrontEndRun(config, *parts, seed) for config in configs.values() for seed in args.seeds]

@@ -7,11 +7,10 @@ from trnet.bin.enh_options import add_run_options, runs_from
 from trnet.bin.options import Parser, device_from, make_parser
 from trnet.enh.dataset import drawn
 from trnet.enh.evaluate import score_test_set
-from trnet.enh.loop import FRONTEND, read_last
+from trnet.enh.job import describe_score
 from trnet.enh.metrics import check_packages
-from trnet.enh.report import NOISY, write_report
-from trnet.enh.runs import TrainedFrontEnd
-from trnet.enh.schedule import best_epoch, score
+from trnet.enh.report import NOISY, RunScores, write_report
+from trnet.enh.runs import FrontEndRun
 from trnet.frontend.checkpoint import read_state
 from trnet.kaldi.validate import PAIR_TABLES, valid_data_dir
 from trnet.utils.errors import TrnetError, one_line_errors
@@ -31,7 +30,7 @@ def get_parser() -> Parser:
 
 @one_line_errors
 def main(args: list[str] | None = None) -> None:
-    """Score every run that was asked for, then write the report of them."""
+    """Score every chosen run, then write the report."""
     opts = get_parser().parse_args(args)
     check_packages()
     device, runs = device_from(opts), runs_from(opts)
@@ -41,12 +40,12 @@ def main(args: list[str] | None = None) -> None:
         if not run.trained():
             raise TrnetError(f"{run.folder}: is not trained to its end with this configuration; run stage 2")
     with only_one(opts.exp / NOISY):
-        found = {(NOISY, None): score_test_set(data, utts, opts.exp / NOISY, None, nj, str(device))}
+        found: RunScores = {(NOISY, None): score_test_set(data, utts, opts.exp / NOISY, None, nj, str(device))}
     for run in runs:
-        config = {"frontend": run.config.frontend, "frontend_conf": {"checkpoint": str(run.folder / FRONTEND)}}
+        config = {"frontend": run.config.frontend, "frontend_conf": {"checkpoint": str(run.files.best)}}
         with only_one(run.folder):
-            rows = score_test_set(data, utts, run.folder, config, nj, str(device))
-        found[run.config.frontend, run.seed] = rows
+            scores = score_test_set(data, utts, run.folder, config, nj, str(device))
+        found = {**found, (run.config.frontend, run.seed): scores}
     header = {
         "Test set": f"{len(utts)} utterances (of {len(data.utts)}) of {len({data['utt2spk'][utt] for utt in utts})} "
         f"speakers, {sum(float(data['utt2dur'][utt]) for utt in utts) / 60:.1f} minutes",
@@ -58,16 +57,15 @@ def main(args: list[str] | None = None) -> None:
     print(f"{opts.exp.absolute()}/RESULTS{suffix}.md, results{suffix}.csv")
 
 
-def about(run: TrainedFrontEnd) -> str:
+def about(run: FrontEndRun) -> str:
     """How a run was trained."""
-    state, conf = read_last(run.folder), run.config.validation
+    state = run.files.read_last()
     history = state["history"]
-    chosen = best_epoch(history, conf)
-    parameters = sum(tensor.numel() for tensor in read_state(run.folder / FRONTEND, "state_dict").values())
-    what = {"pesq": "PESQ {:.3f}", "si_sdr": "SI-SDR {:.2f} dB"}[conf.choose].format(score(history[chosen - 1], conf))
+    chosen = run.rule.best(history)
+    parameters = sum(tensor.numel() for tensor in read_state(run.files.best, "state_dict").values())
     return (
-        f"{parameters:,} values, epoch {chosen} of {len(history)} ({state['steps']} steps) by validation {what}, "
-        f"trained with commit {', '.join(state['trained_with'])}"
+        f"{parameters:,} values, epoch {chosen} of {len(history)} ({state['steps']} steps) by "
+        f"{describe_score(history[chosen - 1], run.config)}, trained with commit {', '.join(state['trained_with'])}"
     )
 
 

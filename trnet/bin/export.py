@@ -44,7 +44,7 @@ def main(args: list[str] | None = None) -> None:
     for name, body in graphs.items():
         write_bytes(opts.out / name, body)
     print(" ".join(str(opts.out / name) for name in graphs))
-    name = model.frontend["fingerprint"]["name"] if model.frontend else "none"
+    name = model.frontend_name or "none"
     if name != "none" and FRONTEND_GRAPH not in graphs:
         print(f"front-end {name} has no graph: enhance audio by it elsewhere, and feed ser.onnx")
 

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 class OptionsFile(configargparse.YAMLConfigFileParser):
     """Options in a YAML file, the same words as on the command line."""
 
-    def parse(self, stream: io.StringIO) -> dict[str, str | list[str]]:
-        """The options of a file that `_open` read; a key without a value is left to its default."""
+    def parse(self, stream: "_Options") -> dict[str, str | list[str]]:
+        """The options of a file; a key without a value is left to its default."""
         options = {}
         for key, value in stream.options.items():
             if isinstance(value, dict) or (isinstance(value, list) and not all(isinstance(v, str) for v in value)):
@@ -37,10 +37,12 @@ class OptionsFile(configargparse.YAMLConfigFileParser):
         return options
 
 
-def _open(path: str) -> io.StringIO:
-    stream = io.StringIO()
-    stream.name, stream.options = str(path), read_mapping(Path(path), "file of options", words=True)
-    return stream
+class _Options(io.StringIO):
+    """What configargparse takes for an open file."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self.name, self.options = str(path), read_mapping(Path(path), "file of options", words=True)
 
 
 class Parser(configargparse.ArgumentParser):
@@ -63,7 +65,7 @@ def make_parser(verb: str, description: str) -> Parser:
         prog=f"python -m trnet.bin.{verb}",
         description=description,
         config_file_parser_class=OptionsFile,
-        config_file_open_func=_open,
+        config_file_open_func=_Options,
         allow_abbrev=False,
     )
     last_word = "read options from this YAML file; the command line has the last word"

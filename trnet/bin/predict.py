@@ -1,5 +1,6 @@
 """Emotion, probabilities and c of audio files, by a packed model."""
 
+import logging
 import os
 import sys
 import time
@@ -83,6 +84,7 @@ def main(args: list[str] | None = None) -> int:
     opts = get_parser().parse_args(args)
     if sys.stdout is None:
         raise TrnetError("standard output: is closed")
+    logging.getLogger("trnet").setLevel(logging.WARNING)  # on standard output there are predictions alone
     if not names_model(opts.model):
         raise TrnetError(f"{opts.model}: is no model (a .zip, {PREFIX}org/name, a folder); name one before the audio")
     if not opts.audio:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from trnet.bin import option_types as types
 from trnet.bin.options import Parser, add_channel_option, make_parser
-from trnet.corpora import FILES, SPEECH
+from trnet.corpora import SPEECH
 from trnet.corpora.build import build_data_dir
 from trnet.corpora.contract import read_contract
 from trnet.corpora.labels import read_label_map
@@ -32,22 +32,21 @@ def main(args: Sequence[str] | None = None) -> int:
     """Prepare the corpus; nothing is done if that was done before."""
     options = get_parser().parse_args(args)
     label_map, contract = read_label_map(options.labels), read_contract(options.contract)
-    root = options.root
+    root, corpus = options.root, SPEECH[options.corpus]
     made_from = {
         "corpus": options.corpus,
         "root": str(root),
         "labels": label_map.classes,
         "contract": contract.counts if contract else None,
-        "files": listing_digest(FILES[options.corpus](root), root),
+        "files": listing_digest(corpus.all_files(root), root),
     }
     if options.channel is not None:
         made_from["channel"] = options.channel
-    prepare = SPEECH[options.corpus]
     build_data_dir(
         options.out,
         made_from,
         SPEECH_TABLES,
-        lambda out: prepare(root, out, label_map, contract, options.nj, options.channel),
+        lambda out: corpus.prepare(root, out, label_map, contract, options.nj, options.channel),
     )
     return 0
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from trnet.bin import option_types as types
 from trnet.bin.options import Parser, add_channel_option, make_parser
-from trnet.corpora import FILES, NOISE
+from trnet.corpora import NOISE
 from trnet.corpora.build import build_data_dir
 from trnet.corpora.contract import NO_CONTRACT, read_contract
 from trnet.corpora.source import listing_digest
@@ -30,18 +30,20 @@ def main(args: Sequence[str] | None = None) -> int:
     """Prepare the noise; nothing is done if that was done before."""
     options = get_parser().parse_args(args)
     contract = read_contract(options.contract)
-    root = options.root
+    root, corpus = options.root, NOISE[options.noise]
     made_from = {
         "noise": options.noise,
         "root": str(root),
         "contract": contract.counts if contract else None,
-        "files": listing_digest(FILES[options.noise](root), root),
+        "files": listing_digest(corpus.all_files(root), root),
     }
     if options.channel is not None:
         made_from["channel"] = options.channel
-    prepare = NOISE[options.noise]
     build_data_dir(
-        options.out, made_from, NOISE_TABLES, lambda out: prepare(root, out, contract, options.nj, options.channel)
+        options.out,
+        made_from,
+        NOISE_TABLES,
+        lambda out: corpus.prepare(root, out, contract, options.nj, options.channel),
     )
     return 0
 

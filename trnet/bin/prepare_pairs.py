@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from trnet.bin import option_types as types
@@ -53,13 +53,11 @@ def main(args: Sequence[str] | None = None) -> int:
         made_from = {
             "corpus": options.corpus,
             "root": str(root),
-            "split": asdict(split),
+            "split": split.plain(),
             "contract": contract.counts if contract else None,
             "files": {set_name: digests[set_name] for set_name in split[name].sets},
         }
-        build_data_dir(
-            options.out / name, made_from, PAIR_TABLES, lambda out, pairs=pairs: write_pairs(out, pairs, options.nj)
-        )
+        build_data_dir(options.out / name, made_from, PAIR_TABLES, partial(write_pairs, pairs=pairs, nj=options.nj))
     return 0
 
 

@@ -1,11 +1,14 @@
 """Stage 2 of enh1: train speech-enhancement front-ends on pairs of noisy and clean speech."""
 
+import logging
 import sys
 
 from trnet.bin.enh_options import add_run_options, runs_from
 from trnet.bin.options import Parser, add_wandb_option, device_from, make_parser
 from trnet.enh.metrics import check_packages
 from trnet.utils.errors import TrnetError, of_runs, one_line_errors
+
+log = logging.getLogger(__name__)
 
 
 def get_parser() -> Parser:
@@ -18,7 +21,7 @@ def get_parser() -> Parser:
 
 @one_line_errors
 def main(args: list[str] | None = None) -> None:
-    """Train every run that is not finished yet; one that fails does not stop the others."""
+    """Train every unfinished run; one that fails does not stop the others."""
     opts = get_parser().parse_args(args)
     check_packages()
     device, failures = device_from(opts), []
@@ -29,7 +32,7 @@ def main(args: list[str] | None = None) -> None:
         except TrnetError as error:
             failures.append(error)
             if len(runs) > 1:
-                print(f"failed: {error}")
+                log.info("failed: %s", error)
     if failures:
         raise of_runs(failures, len(runs))
 

@@ -1,4 +1,4 @@
-"""Hold data directories to Kaldi's rules; all problems are printed, the exit status is 1 if there are any."""
+"""Check data directories against Kaldi's rules; all problems are printed, the exit status is 1 if there are any."""
 
 import sys
 from collections.abc import Sequence

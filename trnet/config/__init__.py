@@ -4,7 +4,7 @@ from trnet.config.experiment import Config, Folds, ModelConfig, Simulation, load
 from trnet.config.features import FEATURES, Fbank, Features
 from trnet.config.files import merge, read_settings
 from trnet.config.model import ENCODERS, POOLINGS, Classifier, Encoder, Gate, Pooling
-from trnet.config.parts import Part, load_class
+from trnet.config.parts import Part, load_class, source_digest
 from trnet.config.section import Section, build, check_value, later, problem, within
 from trnet.config.system import CTC, LOSSES, Loss, System
 from trnet.config.training import MOST_EPOCHS, Optimizer, Schedule, Training
@@ -41,5 +41,6 @@ __all__ = [
     "merge",
     "problem",
     "read_settings",
+    "source_digest",
     "within",
 ]

@@ -17,6 +17,7 @@ from trnet.config.section import Section, first_problem, problem
 from trnet.utils.errors import TrnetError, first_line, nearest, printable
 from trnet.utils.names import class_name
 from trnet.utils.numbers import shown
+from trnet.utils.stamp import digest
 
 
 class Part(Section):
@@ -61,6 +62,15 @@ def load_class(name: str, what: str) -> type:
     return found
 
 
+def source_digest(name: str) -> str:
+    """Digest of the source of somebody's own class ``package.module:Class``, so that a change of it is noticed."""
+    made = load_class(name, name)
+    try:
+        return digest(inspect.getsource(made))
+    except (OSError, TypeError):  # typed into an interpreter, or compiled
+        return "unknown"
+
+
 def own_options(name: str, what: str, base: type[Part], positional: int) -> type[Part]:
     """The section of options of somebody's own class: the keyword arguments of its constructor, as annotated.
 
@@ -84,8 +94,9 @@ def _section_of(made: type, name: str, base: type[Part], positional: int) -> typ
         if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
             kind = Any if parameter.annotation is parameter.empty else parameter.annotation
             fields[parameter.name] = (kind, ... if parameter.default is parameter.empty else Field(parameter.default))
-    config = ConfigDict(base.model_config, extra="allow" if takes_any else "forbid", arbitrary_types_allowed=True)
-    namespace = {"model_config": config, "constructor": tuple(fields), "__module__": __name__}
+    more = ConfigDict(extra="allow" if takes_any else "forbid", arbitrary_types_allowed=True)
+    config = base.model_config | more
+    namespace: dict[str, Any] = {"model_config": config, "constructor": tuple(fields), "__module__": __name__}
     namespace["__annotations__"] = {"constructor": ClassVar[tuple[str, ...] | None]}
     return create_model("OwnPart", __base__=type("OwnPart", (base,), namespace), **fields)
 

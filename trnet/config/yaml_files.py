@@ -17,8 +17,8 @@ STANDARD = "tag:yaml.org,2002:"  # what !! stands for
 MOST = 200_000  # values, those behind aliases (*name) counted wherever they are named
 
 
-class _Checked:
-    """What both loaders refuse, said with the place; mixed into a loader of PyYAML."""
+class _Checked(yaml.SafeLoader):
+    """What trnet refuses of YAML, reported with the place."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -36,6 +36,7 @@ class _Checked:
         if self.depth > DEEPEST:
             raise _problem(f"lists or mappings lie more than {DEEPEST} deep in each other", event)
         node = super().compose_node(parent, index)
+        assert node is not None
         self.depth -= 1
         if isinstance(event, yaml.AliasEvent) and id(node) not in self.sizes:
             raise _problem(f"*{event.anchor} stands inside of what it stands for", event)
@@ -69,7 +70,7 @@ def _problem(problem: str, where: Any) -> _Refused:
     return _Refused(problem=problem, problem_mark=where.start_mark)
 
 
-class _Values(_Checked, yaml.SafeLoader):
+class _Values(_Checked):
     """Texts, true and false, null, and numbers as `trnet.utils.numbers` reads them; nothing else."""
 
     yaml_implicit_resolvers = {
@@ -78,8 +79,10 @@ class _Values(_Checked, yaml.SafeLoader):
     }
 
 
-class _Words(_Checked, yaml.BaseLoader):
+class _Words(_Checked):
     """Nothing but texts, as they are written (``no``, ``001``)."""
+
+    yaml_implicit_resolvers = {}
 
 
 def _add_numbers() -> None:

@@ -1,6 +1,6 @@
 """Decode every recording once: its exact length, and whether it can be used at all."""
 
-import sys
+import logging
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,10 +8,12 @@ from pathlib import Path
 from trnet.audio.decoding import open_sound
 from trnet.audio.reading import SILENCE_RMS, AudioInfo, inspect_audio
 from trnet.config import Fbank
-from trnet.corpora.source import shorten
 from trnet.kaldi.data_dir import Clip
 from trnet.utils.errors import TrnetError
+from trnet.utils.text import shorten
 from trnet.utils.workers import imap
+
+logger = logging.getLogger(__name__)
 
 RATE = Fbank().sample_rate  # Hz, what the features are taken at
 FRAME_SECONDS = Fbank().frame_length / 1000
@@ -23,15 +25,16 @@ def _inspect(job: tuple[str, Clip]) -> tuple[str, AudioInfo | str]:
     try:
         return utt, inspect_audio(clip.path, clip.start_s, clip.end_s, clip.channel)
     except TrnetError as error:
-        return utt, _reason(error)
+        return utt, reason_of(error)
 
 
-def _reason(error: TrnetError) -> str:
+def reason_of(error: TrnetError) -> str:
     """An error's message without its mend, which differs where many files are reported at once."""
     return str(error).partition("; ")[0]
 
 
-def _refuse(bad: list[str], total: int, what: str) -> None:
+def refuse(bad: list[str], total: int, what: str) -> None:
+    """Raises: TrnetError if there are recordings that cannot be used; `bad` has the reasons."""
     if bad:
         raise TrnetError(
             f"{len(bad)} of {total} {what} cannot be used: {shorten(bad, 5, '; ')}; "
@@ -50,19 +53,19 @@ def _inspect_all(clips: Mapping[str, Clip], nj: int, what: str) -> tuple[dict[st
     return infos, bad
 
 
-def _say_formats(infos: Mapping[str, AudioInfo], clips: Mapping[str, Clip]) -> None:
-    """Say in a line each which recordings are not at `RATE` Hz, and which are not mono."""
+def _log_formats(infos: Mapping[str, AudioInfo], clips: Mapping[str, Clip]) -> None:
+    """Log which recordings are not at `RATE` Hz, and which are not mono."""
     recordings = {clips[utt].path: info for utt, info in infos.items()}.values()
     for rate, count in sorted(Counter(info.sample_rate for info in recordings).items()):
         if rate != RATE:
             lost = f", nothing above {rate / 2000:g} kHz" if rate < RATE else ""
-            print(f"{count} recordings at {rate} Hz: resampled to {RATE} Hz{lost}")
+            logger.info("%d recordings at %d Hz: resampled to %d Hz%s", count, rate, RATE, lost)
     for channels, count in sorted(Counter(info.channels for info in recordings).items()):
         if channels > 1:
             kind = "stereo recordings" if channels == 2 else f"recordings of {channels} channels"
-            chosen = {clips[utt].channel for utt in infos}
-            taken = "channels averaged" if chosen == {None} else f"channel {max(chosen)} taken"
-            print(f"{count} {kind}: {taken}")
+            chosen = {clips[utt].channel for utt in infos} - {None}
+            taken = f"channel {next(iter(chosen))} taken" if chosen else "channels averaged"
+            logger.info("%d %s: %s", count, kind, taken)
 
 
 def _seconds(infos: Mapping[str, AudioInfo]) -> dict[str, str]:
@@ -82,23 +85,23 @@ def check_speech(clips: Mapping[str, Clip], nj: int) -> dict[str, str]:
             bad.append(f"{clips[utt].path}: {info.seconds * 1000:.1f} ms, shorter than {frame}")
         elif info.rms < SILENCE_RMS:
             bad.append(f"{clips[utt].path}: is silent")
-    _refuse(sorted(bad), len(clips), "recordings")
-    _say_formats(infos, clips)
+    refuse(sorted(bad), len(clips), "recordings")
+    _log_formats(infos, clips)
     return _seconds(infos)
 
 
 def check_noise(clips: Mapping[str, Clip], nj: int) -> dict[str, str]:
     """Decode all noise clips in `nj` processes; utt2dur in seconds, of those that are not silent.
 
-    Silent clips cannot be brought to an SNR: they are left out, with a warning on stderr.
+    Silent clips cannot be mixed at an SNR: they are left out, with a warning.
     Raises: TrnetError naming what is corrupt, empty or NaN.
     """
     infos, bad = _inspect_all(clips, nj, "noise")
-    _refuse(sorted(set(bad)), len(clips), "noise clips")
-    _say_formats(infos, clips)
+    refuse(sorted(set(bad)), len(clips), "noise clips")
+    _log_formats(infos, clips)
     silent = sorted(utt for utt, info in infos.items() if info.rms < SILENCE_RMS)
     if silent:
-        print(f"warning: {len(silent)} silent noise clips are left out: {shorten(silent)}", file=sys.stderr)
+        logger.warning("%d silent noise clips are left out: %s", len(silent), shorten(silent))
     return _seconds({utt: info for utt, info in infos.items() if info.rms >= SILENCE_RMS})
 
 
@@ -114,6 +117,6 @@ def lengths_in_samples(paths: list[Path]) -> dict[Path, tuple[int, int]]:
             lengths[path] = (sound.frames or 0, sound.rate)
             sound.close()
         except TrnetError as error:
-            bad.append(_reason(error))
-    _refuse(bad, len(paths), "recordings")
+            bad.append(reason_of(error))
+    refuse(bad, len(paths), "recordings")
     return lengths

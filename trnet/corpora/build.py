@@ -1,19 +1,22 @@
 """Build a data directory once: the work behind prepare_corpus and prepare_noise."""
 
 import glob
+import logging
 import os
 import shutil
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
-from trnet.corpora.source import shorten
 from trnet.kaldi.data_dir import DataDir
 from trnet.kaldi.validate import validate_data_dir
 from trnet.utils.errors import TrnetError
 from trnet.utils.files import PARTIAL, flush, flush_disks, new_folder
 from trnet.utils.locks import only_one
 from trnet.utils.stamp import Stamp
+from trnet.utils.text import shorten
+
+logger = logging.getLogger(__name__)
 
 
 def _clear(out: Path, stamp: Path) -> None:
@@ -45,9 +48,9 @@ def _build(out: Path, made_from: dict[str, Any], tables: Collection[str], prepar
     if there.done():
         problems = validate_data_dir(out, tables)
         if not problems:
-            print(f"{out}: up to date")
+            logger.info("%s: up to date", out)
             return
-        print(f"{problems[0]} (it is prepared again)")
+        logger.info("%s (it is prepared again)", problems[0])
     _clear(out, there.path)
     for left in out.parent.glob(f"{PARTIAL}*-{glob.escape(out.name)}"):  # by a process that was killed
         shutil.rmtree(left, ignore_errors=True)
@@ -68,4 +71,4 @@ def _build(out: Path, made_from: dict[str, Any], tables: Collection[str], prepar
         flush(out.parent)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    print(f"{out}: {count} utterances, {hours:.2f} h")
+    logger.info("%s: %d utterances, %.2f h", out, count, hours)

@@ -1,13 +1,13 @@
-"""The count contract: how many utterances a whole copy of a corpus has, so that a part of it is not taken for all."""
+"""The count contract: how many utterances a whole copy of a corpus has, to notice an incomplete one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from trnet.config.yaml_files import read_mapping
-from trnet.corpora.source import shorten
 from trnet.utils.errors import TrnetError
 from trnet.utils.numbers import shown, whole
+from trnet.utils.text import shorten
 
 NO_CONTRACT = "none"
 BY = ("speaker", "split", "corpus", "listed")
@@ -27,7 +27,7 @@ class Contract:
     by: str = "speaker"
 
     def check(self, found: Mapping[str, int], root: Path) -> None:
-        """Hold what was found in `root` against the contract.
+        """Compare what was found in `root` with the contract.
 
         Raises: TrnetError with the cells that differ, expected and found.
         """
@@ -48,7 +48,7 @@ class Contract:
 def read_contract(option: str | Path) -> Contract | None:
     """Read a contract: YAML lines ``speaker: {class: count}`` or ``cell: count``; None for ``none``.
 
-    A line ``by: split``, ``by: corpus`` or ``by: listed`` tells what is counted in the speakers' place.
+    A line ``by: split``, ``by: corpus`` or ``by: listed`` names what is counted instead of speakers.
     Raises: TrnetError for a missing or malformed file, or a count that is no number.
     """
     if str(option) == NO_CONTRACT:

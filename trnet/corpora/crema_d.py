@@ -7,8 +7,8 @@ tells the actors' sex.
 from collections.abc import Iterator
 from pathlib import Path
 
-from trnet.corpora.labelled import LabelledCorpus, Spoken, named, recordings
-from trnet.corpora.source import Source, read_csv
+from trnet.corpora.source import read_csv
+from trnet.corpora.speech import SpeechCorpus, Utterance, named, recordings
 
 SENTENCES = {
     "DFA": "Don't forget a jacket",
@@ -41,7 +41,7 @@ def _genders(folder: Path) -> dict[str, str]:
     return {row["ActorID"]: SEXES[row["Sex"]] for row in rows if row["Sex"] in SEXES}
 
 
-def read_crema_d(folder: Path) -> Iterator[Spoken]:
+def read_crema_d(folder: Path) -> Iterator[Utterance]:
     """The utterances of CREMA-D, labelled ANG, DIS, FEA, HAP, NEU or SAD, but for one recording that holds no speech.
 
     Raises: TrnetError for a recording with another name.
@@ -51,17 +51,14 @@ def read_crema_d(folder: Path) -> Iterator[Spoken]:
     for path, match in named(recordings("AudioWAV")(folder), pattern, "1001_DFA_ANG_XX.wav"):
         actor, sentence, emotion = match.groups()
         if path.stem != SILENT:
-            yield Spoken(path.stem, actor, emotion, path, genders.get(actor), SENTENCES[sentence])
+            yield Utterance(path.stem, actor, emotion, path, genders.get(actor), SENTENCES[sentence])
 
 
-CREMA_D = LabelledCorpus(
-    Source(
-        title="CREMA-D",
-        layout="AudioWAV",
-        option="--corpus-dir",
-        origin="CheyneyComputerScience/CREMA-D on GitHub (with git lfs)",
-        folders=("CREMA-D", "CREMA-D-master"),
-    ),
-    _files,
-    read_crema_d,
+CREMA_D = SpeechCorpus(
+    title="CREMA-D",
+    layout="AudioWAV",
+    origin="CheyneyComputerScience/CREMA-D on GitHub (with git lfs)",
+    folders=("CREMA-D", "CREMA-D-master"),
+    files=_files,
+    read=read_crema_d,
 )

@@ -33,7 +33,7 @@ class Download:
     sha256: str | None = None
 
 
-CORPORA = {
+FREE_CORPORA = {
     "nemo": Download("https://github.com/amu-cai/nEMO/archive/refs/heads/main.zip", "CC BY-NC-SA 4.0"),
     "esc": Download("https://github.com/karolpiczak/ESC-50/archive/refs/heads/master.zip", "CC BY-NC 3.0"),
     "ravdess": Download("https://zenodo.org/records/1188976/files/Audio_Speech_Actors_01-24.zip", "CC BY-NC-SA 4.0"),

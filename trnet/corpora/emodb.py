@@ -6,8 +6,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from trnet.corpora.labelled import LabelledCorpus, Spoken, named, recordings
-from trnet.corpora.source import Source
+from trnet.corpora.speech import SpeechCorpus, Utterance, named, recordings
 
 WOMEN = ("08", "09", "13", "14", "16")
 SENTENCES = {
@@ -24,7 +23,7 @@ SENTENCES = {
 }
 
 
-def read_emodb(folder: Path) -> Iterator[Spoken]:
+def read_emodb(folder: Path) -> Iterator[Utterance]:
     """The utterances of EmoDB, labelled W, L, E, A, F, T or N.
 
     Raises: TrnetError for a recording with another name.
@@ -32,17 +31,14 @@ def read_emodb(folder: Path) -> Iterator[Spoken]:
     pattern = rf"(\d\d)({'|'.join(SENTENCES)})([WLEAFTN])[a-z]"
     for path, match in named(EMODB.files(folder), pattern, "03a01Fa.wav"):
         speaker, sentence, emotion = match.groups()
-        yield Spoken(path.stem, speaker, emotion, path, "f" if speaker in WOMEN else "m", SENTENCES[sentence])
+        yield Utterance(path.stem, speaker, emotion, path, "f" if speaker in WOMEN else "m", SENTENCES[sentence])
 
 
-EMODB = LabelledCorpus(
-    Source(
-        title="EmoDB",
-        layout="wav/[01][0-9][ab][0-9][0-9]*",
-        option="--corpus-dir",
-        origin="emodb.bilderbar.info",
-        folders=("emodb", "EMODB", "EmoDB"),
-    ),
-    recordings("wav"),
-    read_emodb,
+EMODB = SpeechCorpus(
+    title="EmoDB",
+    layout="wav/[01][0-9][ab][0-9][0-9]*",
+    origin="emodb.bilderbar.info",
+    folders=("emodb", "EMODB", "EmoDB"),
+    files=recordings("wav"),
+    read=read_emodb,
 )

@@ -6,8 +6,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from trnet.corpora.labelled import LabelledCorpus, Spoken, named, recordings
-from trnet.corpora.source import Source
+from trnet.corpora.speech import SpeechCorpus, Utterance, named, recordings
 
 SENTENCES = {
     "b1": "Gli operai si alzano presto.",
@@ -27,7 +26,7 @@ SENTENCES = {
 }
 
 
-def read_emovo(folder: Path) -> Iterator[Spoken]:
+def read_emovo(folder: Path) -> Iterator[Utterance]:
     """The utterances of EMOVO, labelled dis, gio, neu, pau, rab, sor or tri.
 
     Raises: TrnetError for a recording with another name.
@@ -35,17 +34,14 @@ def read_emovo(folder: Path) -> Iterator[Spoken]:
     pattern = rf"(dis|gio|neu|pau|rab|sor|tri)-([fm][1-3])-({'|'.join(SENTENCES)})"
     for path, match in named(EMOVO.files(folder), pattern, "gio-f1-b1.wav"):
         emotion, actor, sentence = match.groups()
-        yield Spoken(f"{actor}-{path.stem}", actor, emotion, path, actor[0], SENTENCES[sentence])
+        yield Utterance(f"{actor}-{path.stem}", actor, emotion, path, actor[0], SENTENCES[sentence])
 
 
-EMOVO = LabelledCorpus(
-    Source(
-        title="EMOVO",
-        layout="[fm][1-3]",
-        option="--corpus-dir",
-        origin="voice.fub.it/activities/corpora/emovo",
-        folders=("EMOVO",),
-    ),
-    recordings("[fm][1-3]"),
-    read_emovo,
+EMOVO = SpeechCorpus(
+    title="EMOVO",
+    layout="[fm][1-3]",
+    origin="voice.fub.it/activities/corpora/emovo",
+    folders=("EMOVO",),
+    files=recordings("[fm][1-3]"),
+    read=read_emovo,
 )

@@ -1,7 +1,7 @@
 """ESD, the emotional speech dataset (Zhou et al., ICASSP 2021): 10 Mandarin and 10 English speakers, 35000 recordings.
 
 ``0011/Angry/0011_000351.wav``, or the same below ``train``, ``evaluation`` and ``test``, 16 kHz; ``0011/0011.txt`` has
-what is said, a line each. Those parts are of utterances, not of speakers, and are not used.
+the transcriptions, a line each. Those parts are of utterances, not of speakers, and are not used.
 """
 
 import codecs
@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from trnet.corpora.labelled import LabelledCorpus, Spoken, named
-from trnet.corpora.source import Source, audio_files
+from trnet.corpora.source import audio_files, matching
+from trnet.corpora.speech import SpeechCorpus, Utterance, named
 from trnet.utils.files import read_bytes
 
 EMOTIONS = ("Angry", "Happy", "Neutral", "Sad", "Surprise")
@@ -21,7 +21,7 @@ LINE = re.compile(r"(\d{4}_\d{6})\s+(.*?)\s*(\S*)")
 
 
 def _speakers(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("00[012][0-9]") if path.is_dir())
+    return [path for path in matching(folder, "00[012][0-9]") if path.is_dir()]
 
 
 def _recordings(speaker: Path, emotion: str) -> list[Path]:
@@ -44,13 +44,13 @@ def _decoded(data: bytes, otherwise: str) -> str:
 
 
 def _texts(path: Path) -> dict[str, str]:
-    """What is said in each utterance; the last word of a line is the emotion, some lines have blanks for tabs."""
+    """Transcription of each utterance; the last word of a line is the emotion, some lines have blanks for tabs."""
     text = _decoded(read_bytes(path), "gb18030" if path.stem <= LAST_MANDARIN else "cp1252")
     lines = (LINE.fullmatch(line.strip()) for line in text.splitlines())
     return {match[1]: match[2] for match in lines if match}
 
 
-def read_esd(folder: Path) -> Iterator[Spoken]:
+def read_esd(folder: Path) -> Iterator[Utterance]:
     """The utterances of ESD, labelled Angry, Happy, Neutral, Sad or Surprise by their folder.
 
     Raises: TrnetError for a recording with another name.
@@ -61,17 +61,14 @@ def read_esd(folder: Path) -> Iterator[Spoken]:
         for emotion in EMOTIONS:
             example = f"{speaker.name}_000351.wav"
             for path, _ in named(_recordings(speaker, emotion), rf"{speaker.name}_\d{{6}}", example):
-                yield Spoken(path.stem, speaker.name, emotion, path, gender, texts.get(path.stem, ""))
+                yield Utterance(path.stem, speaker.name, emotion, path, gender, texts.get(path.stem, ""))
 
 
-ESD = LabelledCorpus(
-    Source(
-        title="ESD",
-        layout="00[012][0-9]/Angry",
-        option="--corpus-dir",
-        origin="HLTSingapore/Emotional-Speech-Data on GitHub",
-        folders=("ESD", "Emotion Speech Dataset", "Emotional Speech Dataset (ESD)"),
-    ),
-    _files,
-    read_esd,
+ESD = SpeechCorpus(
+    title="ESD",
+    layout="00[012][0-9]/Angry",
+    origin="HLTSingapore/Emotional-Speech-Data on GitHub",
+    folders=("ESD", "Emotion Speech Dataset", "Emotional Speech Dataset (ESD)"),
+    files=_files,
+    read=read_esd,
 )

@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from trnet.corpora.labelled import LabelledCorpus, Spoken
-from trnet.corpora.source import Source, audio_files, by_stem, read_csv
+from trnet.corpora.source import audio_files, by_stem, matching, read_csv
+from trnet.corpora.speech import SpeechCorpus, Utterance
 from trnet.utils.errors import TrnetError
 
 PARTS = {"train": "train_splits", "dev": "dev_splits_complete", "test": "output_repeated_splits_test"}
@@ -30,34 +30,31 @@ def _files(folder: Path) -> list[Path]:
     return [path for part in PARTS for path in (_table(folder, part), *_clips(folder, part))]
 
 
-def read_meld(folder: Path) -> Iterator[Spoken]:
+def read_meld(folder: Path) -> Iterator[Utterance]:
     """The utterances of MELD, but for the two whose clips are broken; `split` is the part.
 
-    Speakers are the names of the table, which are the series' parts: six of them are heard in every part.
+    Speakers are the names of the table, which are the series' parts: six of them speak in every part.
     Raises: TrnetError for a missing table, or clips of which there is the film alone.
     """
     for part, name in PARTS.items():
         clips = by_stem(_clips(folder, part))
-        if not clips and next((folder / name).glob("dia*.mp4"), None):
+        if not clips and matching(folder, f"{name}/dia*.mp4"):
             raise TrnetError(f"{folder / name}: holds films alone; let stage 0 take their sound out (it needs ffmpeg)")
         for row in read_csv(_table(folder, part), COLUMNS):
             clip = f"dia{row['Dialogue_ID']}_utt{row['Utterance_ID']}"
             if (part, clip) in BROKEN:
                 continue
             speaker = re.sub(r"[^\w.]+", "_", row["Speaker"].strip())
-            yield Spoken(
+            yield Utterance(
                 f"{speaker}-{part}_{clip}", speaker, row["Emotion"], clips.get(clip), text=row["Utterance"], split=part
             )
 
 
-MELD = LabelledCorpus(
-    Source(
-        title="MELD",
-        layout="train_sent_emo.csv",
-        option="--corpus-dir",
-        origin="declare-lab/MELD on GitHub (MELD.Raw.tar.gz; unpack the archives in it too)",
-        folders=("MELD", "MELD.Raw"),
-    ),
-    _files,
-    read_meld,
+MELD = SpeechCorpus(
+    title="MELD",
+    layout="train_sent_emo.csv",
+    origin="declare-lab/MELD on GitHub (MELD.Raw.tar.gz; unpack the archives in it too)",
+    folders=("MELD", "MELD.Raw"),
+    files=_files,
+    read=read_meld,
 )

@@ -7,8 +7,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from trnet.corpora.labelled import LabelledCorpus, Spoken
-from trnet.corpora.source import Source, audio_files, by_stem, read_csv, read_lines
+from trnet.corpora.source import audio_files, by_stem, matching, read_csv, read_lines
+from trnet.corpora.speech import SpeechCorpus, Utterance
 from trnet.utils.errors import TrnetError
 
 COLUMNS = ("FileName", "EmoClass", "SpkrID", "Gender", "Split_Set")
@@ -18,7 +18,7 @@ UNKNOWN = "Unknown"
 
 
 def _table(folder: Path) -> Path:
-    return next(iter(sorted((folder / "Labels").glob("labels_con[cs]ensus.csv"))))
+    return matching(folder, MSP_PODCAST.layout)[0]
 
 
 def _recordings(folder: Path) -> list[Path]:
@@ -26,7 +26,7 @@ def _recordings(folder: Path) -> list[Path]:
 
 
 def _files(folder: Path) -> list[Path]:
-    return [_table(folder), *_recordings(folder), *sorted((folder / "Transcripts").glob("MSP-PODCAST_*.txt"))]
+    return [_table(folder), *_recordings(folder), *matching(folder, "Transcripts/MSP-PODCAST_*.txt")]
 
 
 def _speaker(row: dict[str, str], part: str) -> str:
@@ -36,7 +36,7 @@ def _speaker(row: dict[str, str], part: str) -> str:
     return f"spk{row['SpkrID'].replace(' ', '_')}"
 
 
-def read_msp_podcast(folder: Path) -> Iterator[Spoken]:
+def read_msp_podcast(folder: Path) -> Iterator[Utterance]:
     """The utterances of MSP-Podcast, labelled A, C, D, F, H, N, O, S, U or X; `split` is train, dev, test1 ...
 
     Raises: TrnetError for a table without the columns of the corpus, or an unknown part.
@@ -49,7 +49,7 @@ def read_msp_podcast(folder: Path) -> Iterator[Spoken]:
             raise TrnetError(f"{table}:{number}: unknown Split_Set '{row['Split_Set']}'; take the corpus's own file")
         part = PARTS.get(part, part)
         speaker, script = _speaker(row, part), folder / "Transcripts" / f"{name}.txt"
-        yield Spoken(
+        yield Utterance(
             f"{speaker}-{name}",
             speaker,
             row["EmoClass"],
@@ -60,14 +60,11 @@ def read_msp_podcast(folder: Path) -> Iterator[Spoken]:
         )
 
 
-MSP_PODCAST = LabelledCorpus(
-    Source(
-        title="MSP-Podcast",
-        layout="Labels/labels_con[cs]ensus.csv",
-        option="--corpus-dir",
-        origin="the MSP laboratory (licence form)",
-        folders=("MSP-PODCAST", "MSP-Podcast"),
-    ),
-    _files,
-    read_msp_podcast,
+MSP_PODCAST = SpeechCorpus(
+    title="MSP-Podcast",
+    layout="Labels/labels_con[cs]ensus.csv",
+    origin="the MSP laboratory (licence form)",
+    folders=("MSP-PODCAST", "MSP-Podcast"),
+    files=_files,
+    read=read_msp_podcast,
 )

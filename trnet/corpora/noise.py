@@ -1,12 +1,13 @@
-"""From the clips of a noise corpus to a data directory of noise."""
+"""Corpora of noise: what a clip is, and from the clips to a data directory."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trnet.corpora.audio_check import check_noise, lengths_in_samples
 from trnet.corpora.contract import Contract
+from trnet.corpora.source import Corpus
 from trnet.kaldi.data_dir import Clip, DataDir, write_data_dir
 from trnet.kaldi.paths import entry_for
 from trnet.utils.errors import TrnetError
@@ -53,20 +54,32 @@ def cut(recordings: Mapping[str, Path]) -> dict[str, NoiseClip]:
     return clips
 
 
-def write_noise(
-    root: Path,
-    out: Path,
-    clips: Mapping[str, NoiseClip],
-    contract: Contract | None,
-    nj: int,
-    channel: int | None = None,
+@dataclass(frozen=True, kw_only=True)
+class NoiseCorpus(Corpus):
+    """A corpus of noise; `clips`: its folder -> its clips by their ids."""
+
+    clips: Callable[[Path], dict[str, NoiseClip]]
+
+    def prepare(
+        self, root: Path, out: Path, contract: Contract | None = None, nj: int = 1, channel: int | None = None
+    ) -> DataDir:
+        """Write the data directory `out` of the corpus in `root`; silent clips are counted but left out.
+
+        Args:
+            root: folder of the corpus, or the one above it.
+            out: folder to write.
+            contract: counts of a whole copy (``clips``, ``sources``); None: a part of it will do.
+            nj: processes that decode the recordings.
+            channel: which one is taken of recordings with several; None: their mean.
+
+        Raises: TrnetError for a missing or incomplete corpus, counts that are not the contract's, unusable audio.
+        """
+        return _write_noise(root, out, self.clips(self.locate(root)), contract, nj, channel)
+
+
+def _write_noise(
+    root: Path, out: Path, clips: Mapping[str, NoiseClip], contract: Contract | None, nj: int, channel: int | None
 ) -> DataDir:
-    """Count the clips, decode them all, write the tables; silent clips are counted but left out.
-
-    `channel`: the one that is taken where there are several; None: their mean.
-
-    Raises: TrnetError if the counts are not the contract's, nothing is left, or recordings cannot be used.
-    """
     if contract is not None:
         counts = {"clips": len(clips), "sources": len({c.source for c in clips.values()})}
         contract.check({cell: count for cell, count in counts.items() if cell in contract.counts}, root)

@@ -37,9 +37,9 @@ def read_noisy_set(recipe: Path, name: str) -> list[NoisyPair]:
     noisy, speech = _folders(recipe, name)
     pairs = []
     for utt in noisy.utts:
-        clips = [noisy.clip(utt), speech.clip(noisy["utt2clean"][utt])]
-        if any(clip.end_s is not None for clip in clips):
+        mixed, clean = noisy.clip(utt), speech.clip(noisy["utt2clean"][utt])
+        if mixed.end_s is not None or clean.end_s is not None:
             raise TrnetError(f"{noisy.path}: {utt} is a span of a recording; pairs need files of their own")
-        known = noisy["utt2noise"][utt], float(noisy["utt2snr"][utt])
-        pairs.append(NoisyPair(utt, noisy["utt2spk"][utt], *(clip.path for clip in clips), *known))
+        noise, snr_db = noisy["utt2noise"][utt], float(noisy["utt2snr"][utt])
+        pairs.append(NoisyPair(utt, noisy["utt2spk"][utt], mixed.path, clean.path, noise, snr_db))
     return pairs

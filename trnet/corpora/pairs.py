@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
+
+from pydantic import model_validator
 
 from trnet.audio.reading import SILENCE_RMS, inspect_audio
-from trnet.config import build, read_settings
-from trnet.corpora.source import shorten
+from trnet.config import Section, build, problem, read_settings
+from trnet.corpora.audio_check import reason_of, refuse
 from trnet.kaldi.data_dir import DataDir, write_data_dir
 from trnet.kaldi.paths import entry_for
 from trnet.utils.errors import TrnetError
 from trnet.utils.names import safe_name
+from trnet.utils.text import shorten
 from trnet.utils.workers import imap
+
+logger = logging.getLogger(__name__)
 
 RATE = 16000  # Hz, what front-ends are trained at
 PARTS = ("train", "valid", "test")
@@ -32,40 +39,43 @@ class NoisyPair:
     snr_db: float | None = None
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(Section):
     """Which pairs a part has: of some sets, those of some speakers; [] is all whom no other part names."""
 
-    sets: list[str] = field(default_factory=list)
-    speakers: list[str] = field(default_factory=list)
+    sets: list[str] = []
+    speakers: list[str] = []
 
-    def __post_init__(self) -> None:
+    @model_validator(mode="after")
+    def _check(self) -> Self:
         if not self.sets:
-            raise ValueError("sets: name at least one")
+            raise problem("sets", "name at least one")
         for name in (*self.sets, *self.speakers):
             safe_name(name, "sets and speakers")
+        return self
 
 
-@dataclass(frozen=True)
-class Split:
+class Split(Section):
     """The three parts."""
 
     train: Part
     valid: Part
     test: Part
 
-    def __post_init__(self) -> None:
+    @model_validator(mode="after")
+    def _check(self) -> Self:
         named = Counter(speaker for name in PARTS for speaker in set(getattr(self, name).speakers))
         if twice := [speaker for speaker, count in named.items() if count > 1]:
-            raise ValueError(f"speaker {twice[0]} is in two parts; leave it in one")
+            raise problem("", f"speaker {twice[0]} is in two parts; leave it in one")
         for name in PARTS:
             open_ones = [n for n in PARTS if not getattr(self, n).speakers]
             shared = [n for n in open_ones if n != name and set(self[n].sets) & set(self[name].sets)]
             if name in open_ones and shared:
-                raise ValueError(f"{name} and {shared[0]} have a set in common; name the speakers of one of them")
+                raise problem("", f"{name} and {shared[0]} have a set in common; name the speakers of one of them")
+        return self
 
     def __getitem__(self, name: str) -> Part:
-        return getattr(self, name)
+        part: Part = getattr(self, name)
+        return part
 
     @property
     def sets(self) -> list[str]:
@@ -103,7 +113,7 @@ def read_split(path: Path) -> Split:
     if missing := [name for name in PARTS if name not in raw]:
         raise TrnetError(f"{path}: no part '{missing[0]}'; name train, valid and test")
     try:
-        return build(Split, raw, "")
+        return build(Split, raw)
     except TrnetError as error:
         raise TrnetError(f"{path}: {error}") from None
 
@@ -113,7 +123,7 @@ def _inspect(pair: NoisyPair) -> tuple[str, float | str, int]:
     try:
         noisy, clean = inspect_audio(pair.noisy), inspect_audio(pair.clean)
     except TrnetError as error:
-        return pair.utt, str(error).partition("; ")[0], 0
+        return pair.utt, reason_of(error), 0
     if noisy.sample_rate != clean.sample_rate:
         problem = f"{pair.noisy}: at {noisy.sample_rate} Hz, its partner at {clean.sample_rate} Hz"
         return pair.utt, problem, noisy.sample_rate
@@ -132,21 +142,19 @@ def write_pairs(out: Path, pairs: Iterable[NoisyPair], nj: int) -> DataDir:
     Raises: TrnetError naming pairs that cannot be decoded, are silent, or differ in length or sampling rate.
     """
     by_utt = {pair.utt: pair for pair in pairs}
-    utt2dur, bad, rates = {}, [], Counter()
+    utt2dur: dict[str, str] = {}
+    bad: list[str] = []
+    rates: Counter[int] = Counter()
     for utt, found, rate in imap(_inspect, list(by_utt.values()), nj, "checking pairs", "pair", worth=300):
         rates[rate] += 1
         if isinstance(found, str):
             bad.append(found)
         else:
             utt2dur[utt] = repr(found)
-    if bad:
-        raise TrnetError(
-            f"{len(bad)} of {len(by_utt)} pairs cannot be used: {shorten(sorted(bad), 5, '; ')}; "
-            "replace these files by whole copies and run the same command again"
-        )
+    refuse(sorted(bad), len(by_utt), "pairs")
     for rate, count in sorted(rates.items()):
         if rate != RATE:
-            print(f"{count} pairs at {rate} Hz: resampled to {RATE} Hz when they are read")
+            logger.info("%d pairs at %d Hz: resampled to %d Hz when they are read", count, rate, RATE)
     tables = {
         "wav.scp": {utt: entry_for(pair.noisy, out / "wav.scp") for utt, pair in by_utt.items()},
         "clean.scp": {utt: entry_for(pair.clean, out / "clean.scp") for utt, pair in by_utt.items()},
@@ -155,6 +163,7 @@ def write_pairs(out: Path, pairs: Iterable[NoisyPair], nj: int) -> DataDir:
     }
     if all(pair.snr_db is not None for pair in by_utt.values()):
         tables["utt2snr"] = {utt: f"{pair.snr_db:g}" for utt, pair in by_utt.items()}
-    if all(pair.noise is not None for pair in by_utt.values()):
-        tables["utt2noise"] = {utt: pair.noise for utt, pair in by_utt.items()}
+    noises = {utt: pair.noise for utt, pair in by_utt.items() if pair.noise is not None}
+    if len(noises) == len(by_utt):
+        tables["utt2noise"] = noises
     return write_data_dir(out, tables)

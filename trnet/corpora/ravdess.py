@@ -7,13 +7,12 @@ statement, repetition, actor. Odd actors are men.
 from collections.abc import Iterator
 from pathlib import Path
 
-from trnet.corpora.labelled import LabelledCorpus, Spoken, named, recordings
-from trnet.corpora.source import Source
+from trnet.corpora.speech import SpeechCorpus, Utterance, named, recordings
 
 STATEMENTS = {"01": "Kids are talking by the door", "02": "Dogs are sitting by the door"}
 
 
-def read_ravdess(folder: Path) -> Iterator[Spoken]:
+def read_ravdess(folder: Path) -> Iterator[Utterance]:
     """The spoken utterances of RAVDESS, labelled 01 to 08; songs, which some unpack beside them, are passed over.
 
     Raises: TrnetError for a recording with another name.
@@ -23,17 +22,14 @@ def read_ravdess(folder: Path) -> Iterator[Spoken]:
         channel, emotion, statement, actor = match.groups()
         if channel == "01":
             gender = "m" if int(actor) % 2 else "f"
-            yield Spoken(f"{actor}-{path.stem}", actor, emotion, path, gender, STATEMENTS[statement])
+            yield Utterance(f"{actor}-{path.stem}", actor, emotion, path, gender, STATEMENTS[statement])
 
 
-RAVDESS = LabelledCorpus(
-    Source(
-        title="RAVDESS",
-        layout="Actor_*",
-        option="--corpus-dir",
-        origin="zenodo.org/records/1188976 (Audio_Speech_Actors_01-24.zip)",
-        folders=("RAVDESS", "Audio_Speech_Actors_01-24"),
-    ),
-    recordings("Actor_*"),
-    read_ravdess,
+RAVDESS = SpeechCorpus(
+    title="RAVDESS",
+    layout="Actor_*",
+    origin="zenodo.org/records/1188976 (Audio_Speech_Actors_01-24.zip)",
+    folders=("RAVDESS", "Audio_Speech_Actors_01-24"),
+    files=recordings("Actor_*"),
+    read=read_ravdess,
 )

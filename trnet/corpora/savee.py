@@ -1,19 +1,18 @@
 """SAVEE (Haq and Jackson, 2010): four British men, 480 recordings at 44.1 kHz.
 
 ``AudioData/DC/sa01.wav``, or ``ALL/DC_sa01.wav``: speaker, emotion, sentence. The wording of the sentences is not part
-of the corpus's files, so that `text` is empty.
+of the corpus's files: `text` is empty.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
 
-from trnet.corpora.labelled import LabelledCorpus, Spoken, named, recordings
-from trnet.corpora.source import Source
+from trnet.corpora.speech import SpeechCorpus, Utterance, named, recordings
 
 SPEAKERS = "DC|JE|JK|KL"
 
 
-def read_savee(folder: Path) -> Iterator[Spoken]:
+def read_savee(folder: Path) -> Iterator[Utterance]:
     """The utterances of SAVEE, labelled a, d, f, h, n, sa or su.
 
     Raises: TrnetError for a recording with another name.
@@ -21,7 +20,7 @@ def read_savee(folder: Path) -> Iterator[Spoken]:
     pattern = rf"(?:({SPEAKERS})_)?(a|d|f|h|n|sa|su)(\d\d)"
     for path, match in named(SAVEE.files(folder), pattern, "DC/sa01.wav or DC_sa01.wav"):
         speaker = match[1] or path.parent.name
-        yield Spoken(f"{speaker}_{match[2]}{match[3]}", speaker, match[2], path, "m")
+        yield Utterance(f"{speaker}_{match[2]}{match[3]}", speaker, match[2], path, "m")
 
 
 def _files(folder: Path) -> list[Path]:
@@ -29,14 +28,11 @@ def _files(folder: Path) -> list[Path]:
     return [path for name in folders for path in recordings(name)(folder)]
 
 
-SAVEE = LabelledCorpus(
-    Source(
-        title="SAVEE",
-        layout="*/*sa01.*",
-        option="--corpus-dir",
-        origin="kahlan.eps.surrey.ac.uk/savee (on request)",
-        folders=("AudioData", "SAVEE/AudioData", "SAVEE"),
-    ),
-    _files,
-    read_savee,
+SAVEE = SpeechCorpus(
+    title="SAVEE",
+    layout="*/*sa01.*",
+    origin="kahlan.eps.surrey.ac.uk/savee (on request)",
+    folders=("AudioData", "SAVEE/AudioData", "SAVEE"),
+    files=_files,
+    read=read_savee,
 )

@@ -1,14 +1,13 @@
 """ShEMO (Nezami et al., Language Resources and Evaluation 2019): 87 Persian speakers of radio plays, 3000 recordings.
 
-``female/F03S02.wav``, 44.1 kHz: sex and number of the speaker, emotion, number. ``shemo.json`` has what is said.
+``female/F03S02.wav``, 44.1 kHz: sex and number of the speaker, emotion, number. ``shemo.json`` has the transcriptions.
 """
 
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from trnet.corpora.labelled import LabelledCorpus, Spoken, named, recordings
-from trnet.corpora.source import Source
+from trnet.corpora.speech import SpeechCorpus, Utterance, named, recordings
 from trnet.utils.errors import TrnetError
 from trnet.utils.files import read_text
 
@@ -20,7 +19,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _texts(path: Path) -> dict[str, str]:
-    """What is said in each utterance; nothing where the file is not there."""
+    """Transcription of each utterance; none where the file is missing."""
     if not path.is_file():
         return {}
     try:
@@ -29,7 +28,7 @@ def _texts(path: Path) -> dict[str, str]:
         raise TrnetError(f"{path}: is not a list of id and transcript; take the corpus's own file") from None
 
 
-def read_shemo(folder: Path) -> Iterator[Spoken]:
+def read_shemo(folder: Path) -> Iterator[Utterance]:
     """The utterances of ShEMO, labelled A, F, H, N, S or W by their names.
 
     Raises: TrnetError for a recording with another name, or a broken shemo.json.
@@ -37,17 +36,14 @@ def read_shemo(folder: Path) -> Iterator[Spoken]:
     texts = _texts(folder / TABLE)
     for path, match in named(recordings("*male")(folder), r"([FM])(\d\d)([AFHNSW])\d+", "F03S02.wav"):
         speaker = match[1] + match[2]
-        yield Spoken(path.stem, speaker, match[3], path, match[1].lower(), texts.get(path.stem, ""))
+        yield Utterance(path.stem, speaker, match[3], path, match[1].lower(), texts.get(path.stem, ""))
 
 
-SHEMO = LabelledCorpus(
-    Source(
-        title="ShEMO",
-        layout="female",
-        option="--corpus-dir",
-        origin="pariajm/sharif-emotional-speech-dataset on GitHub",
-        folders=("ShEMO", "shemo"),
-    ),
-    _files,
-    read_shemo,
+SHEMO = SpeechCorpus(
+    title="ShEMO",
+    layout="female",
+    origin="pariajm/sharif-emotional-speech-dataset on GitHub",
+    folders=("ShEMO", "shemo"),
+    files=_files,
+    read=read_shemo,
 )

@@ -3,8 +3,9 @@
 import csv
 import io
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from trnet.audio.reading import is_audio
@@ -14,37 +15,21 @@ from trnet.utils.names import check_text
 from trnet.utils.stamp import digest, file_digest
 
 
-@dataclass(frozen=True)
-class Source:
-    """A corpus as its authors give it out.
+def matching(folder: Path, pattern: str) -> list[Path]:
+    """What lies below a folder by a pattern, level by level: ``Session[1-5]/dialog/*.txt``; no hidden files.
 
-    Attributes:
-        title: its name.
-        layout: a path (glob) relative to its folder, by which it is recognised.
-        option: the recipe's option that names the folder.
-        origin: where to get it.
-        folders: names of its own folder, looked for when the folder above it is given.
+    Returns: paths in C order; [] if there are none; `folder` itself for ``.``.
+
+    Raises: OSError for a folder that may not be read: what is in it would be missed in silence.
     """
-
-    title: str
-    layout: str
-    option: str
-    origin: str
-    folders: tuple[str, ...] = ()
-
-    def locate(self, root: Path) -> Path:
-        """The corpus folder: `root`, or one of `folders` inside it.
-
-        Raises: TrnetError saying what was looked for, where, and where to get it.
-        """
-        for folder in (Path(root), *(Path(root) / name for name in self.folders)):
-            if folder.is_dir() and next(folder.glob(self.layout), None) is not None:
-                return folder
-        found = "no such folder" if not Path(root).is_dir() else f"no {self.layout} in it"
-        raise TrnetError(
-            f"{root}: {self.title} is not there ({found}); give its folder with {self.option}, "
-            f"get it from {self.origin}"
-        )
+    found = [folder]
+    for part in pattern.split("/") if pattern != "." else ():
+        if any(sign in part for sign in "*?["):
+            inside = [path / name for path in found if path.is_dir() for name in os.listdir(path)]
+            found = [path for path in inside if fnmatchcase(path.name, part) and not path.name.startswith(".")]
+        else:
+            found = [path / part for path in found if (path / part).exists()]
+    return sorted(found)
 
 
 def audio_files(folder: Path, recursive: bool = False) -> list[Path]:
@@ -62,6 +47,48 @@ def audio_files(folder: Path, recursive: bool = False) -> list[Path]:
         folders[:] = [name for name in folders if recursive and not name.startswith(".")]
         found += [path for path in (Path(root, name) for name in names) if is_audio(path) and path.is_file()]
     return sorted(found)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corpus:
+    """A corpus as its authors give it out.
+
+    Attributes:
+        title: its name.
+        layout: a pattern (see `matching`) relative to its folder, by which it is recognised.
+        origin: where to get it.
+        folders: names of its own folder, looked for when the folder above it is given.
+        option: the recipe's option that names the folder.
+        files: its folder -> every file that the preparation reads: recordings and tables.
+    """
+
+    title: str
+    layout: str
+    origin: str
+    folders: tuple[str, ...] = ()
+    option: str = "--corpus-dir"
+    files: Callable[[Path], list[Path]] = audio_files
+
+    def all_files(self, root: Path) -> list[Path]:
+        """Every file that the preparation of the corpus in `root` reads.
+
+        Raises: TrnetError if the corpus is not there.
+        """
+        return self.files(self.locate(root))
+
+    def locate(self, root: Path) -> Path:
+        """The corpus folder: `root`, or one of `folders` inside it.
+
+        Raises: TrnetError saying what was looked for, where, and where to get it.
+        """
+        for folder in (Path(root), *(Path(root) / name for name in self.folders)):
+            if folder.is_dir() and matching(folder, self.layout):
+                return folder
+        found = "no such folder" if not Path(root).is_dir() else f"no {self.layout} in it"
+        raise TrnetError(
+            f"{root}: {self.title} is not there ({found}); give its folder with {self.option}, "
+            f"get it from {self.origin}"
+        )
 
 
 def by_stem(paths: Iterable[Path]) -> dict[str, Path]:
@@ -95,49 +122,37 @@ def read_lines(path: Path) -> list[str]:
     return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
-def read_columns(path: Path, separator: str, columns: Sequence[str]) -> list[dict[str, str]]:
-    """Rows of a table with a header line, blanks around cells removed; quotes mean nothing.
+def read_csv(path: Path, columns: Sequence[str], separator: str = ",", quotes: bool = True) -> list[dict[str, str]]:
+    """Rows of a table with a header line, blanks around cells removed, empty lines left out.
 
-    Raises: TrnetError for a missing file or column, or a row with another number of cells than the header.
+    Args:
+        path: the table.
+        columns: those that it must have.
+        separator: between cells.
+        quotes: whether cells in ``"`` may hold separators; False: quotes mean nothing.
+
+    Raises: TrnetError for a missing file or column, a row with another number of cells than the header, or no rows.
     """
-    header, *lines = ([cell.strip() for cell in line.split(separator)] for line in read_lines(path))
-    for column in columns:
-        if column not in header:
-            raise TrnetError(f"{path}:1: no column '{column}' in '{' '.join(header)}'; take the corpus's own file")
+    text = io.StringIO("\n".join(read_lines(path)))
+    lines = csv.reader(text, delimiter=separator, quoting=csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE)
     rows = []
-    for number, cells in enumerate(lines, 2):
-        if cells == [""]:
-            continue
-        if len(cells) != len(header):
-            raise TrnetError(f"{path}:{number}: {len(cells)} cells, the header has {len(header)}; mend the line")
-        rows.append(dict(zip(header, cells, strict=True)))
-    return _some(rows, path)
-
-
-def _some(rows: list[dict[str, str]], path: Path) -> list[dict[str, str]]:
-    """Rows of a table, of which there must be some."""
+    try:
+        header = [cell.strip() for cell in next(lines)]
+        if lacking := [name for name in columns if name not in header]:
+            raise TrnetError(f"{path}:1: no column '{lacking[0]}' in '{' '.join(header)}'; take the corpus's own file")
+        for line in lines:
+            cells = [cell.strip() for cell in line]
+            if not any(cells):
+                continue
+            if len(cells) != len(header):
+                where = f"{path}:{lines.line_num}"
+                raise TrnetError(f"{where}: {len(cells)} cells, the header has {len(header)}; mend the line")
+            rows.append(dict(zip(header, cells, strict=True)))
+    except csv.Error as error:  # a cell without end, say
+        raise TrnetError(f"{path}:{lines.line_num}: {error}; mend the line, or take the corpus's own file") from None
     if not rows:
         raise TrnetError(f"{path}: has a header and no rows; take the corpus's own file")
     return rows
-
-
-def read_csv(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    """Rows of a table with a header line, cells between commas; those in quotes may hold commas.
-
-    Raises: TrnetError for a missing file or column, or a row with another number of cells than the header.
-    """
-    rows = csv.DictReader(io.StringIO("\n".join(read_lines(path))))
-    found = []
-    try:
-        if lacking := [name for name in columns if name not in (rows.fieldnames or ())]:
-            raise TrnetError(f"{path}:1: no column '{lacking[0]}'; take the corpus's own file")
-        for row in rows:
-            if None in row or None in row.values():
-                raise TrnetError(f"{path}:{rows.line_num}: not as many cells as the header has; mend the line")
-            found.append(row)
-    except csv.Error as error:  # a cell without end, say
-        raise TrnetError(f"{path}:{rows.line_num}: {error}; mend the line, or take the corpus's own file") from None
-    return _some(found, path)
 
 
 def listing_digest(files: Iterable[Path], root: Path) -> str:
@@ -149,9 +164,3 @@ def listing_digest(files: Iterable[Path], root: Path) -> str:
     for path in files:
         check_text(path)
     return digest({str(path.relative_to(root)): file_digest(path) for path in files})
-
-
-def shorten(items: Sequence[str], most: int = 8, separator: str = ", ") -> str:
-    """The first `most` items, and how many more there are."""
-    shown = separator.join(items[:most])
-    return shown if len(items) <= most else f"{shown}{separator}and {len(items) - most} more"

@@ -1,56 +1,105 @@
-"""From a corpus's utterances to a data directory of speech."""
+"""Corpora of speech: what an utterance is, and from the utterances to a data directory."""
 
-import sys
+import logging
+import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trnet.corpora.audio_check import check_speech
 from trnet.corpora.contract import NO_CONTRACT, Contract
-from trnet.corpora.source import shorten
+from trnet.corpora.labels import LabelMap
+from trnet.corpora.source import Corpus, audio_files, matching
 from trnet.kaldi.data_dir import Clip, DataDir, write_data_dir
 from trnet.kaldi.paths import entry_for
 from trnet.utils.errors import TrnetError
+from trnet.utils.text import shorten
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Utterance:
-    """One utterance that is kept.
+    """One utterance as its corpus has it.
 
     Attributes:
-        utt: id, starting with the speaker's.
+        utt: id: the speaker's, then a hyphen (or underscore, if all ids of speakers are of one length), then the rest.
         speaker: who speaks.
-        gender: f or m; None where the corpus does not tell.
-        group: what a fold holds out together.
-        emotion: class, after the label map.
-        text: what is said; may be empty.
-        audio: the recording.
-        style: improvised or scripted, where the corpus tells.
+        label: emotion, in the corpus's own word; after the label map: its class.
+        audio: the recording; None if it is missing.
+        gender: f or m; None if unknown.
+        text: transcription; may be empty.
         split: train, dev or test..., where the corpus has parts of its own.
+        group: what a fold holds out together; None: the speaker.
+        style: improvised or scripted, where the corpus has it.
+        where: ``file:line`` of the label, for messages; None: the recording.
     """
 
     utt: str
     speaker: str
-    gender: str | None
-    group: str
-    emotion: str
-    text: str
-    audio: Path
-    style: str | None = None
+    label: str
+    audio: Path | None
+    gender: str | None = None
+    text: str = ""
     split: str | None = None
+    group: str | None = None
+    style: str | None = None
+    where: str | None = None
 
 
-def leave_out_missing(folder: Path, missing: Sequence[str], contract: Contract | None) -> None:
-    """Say which utterances of the label files have no recording: an error, or a warning where nothing is counted.
+@dataclass(frozen=True, kw_only=True)
+class SpeechCorpus(Corpus):
+    """A corpus of speech; `read`: its folder -> its utterances, one by one."""
 
-    Raises: TrnetError if recordings are missing and there is a contract to keep.
-    """
-    told = f"{folder}: {len(missing)} utterances of the label files have no recording ({shorten(missing, 3)})"
+    read: Callable[[Path], Iterable[Utterance]]
+
+    def prepare(
+        self,
+        root: Path,
+        out: Path,
+        label_map: LabelMap,
+        contract: Contract | None = None,
+        nj: int = 1,
+        channel: int | None = None,
+    ) -> DataDir:
+        """Write the data directory `out` of the corpus in `root`.
+
+        Args:
+            root: folder of the corpus, or the one above it.
+            out: folder to write.
+            label_map: which labels are kept, as which classes.
+            contract: counts of a whole copy; None: a part of it will do.
+            nj: processes that decode the recordings.
+            channel: which one is taken of recordings with several; None: their mean.
+
+        Raises: TrnetError for a missing or incomplete corpus, an unmapped label, unusable audio.
+        """
+        folder = self.locate(root)
+        kept: dict[str, Utterance] = {}
+        listed: Counter[str] = Counter()
+        for utterance in self.read(folder):
+            utt, where = utterance.utt, utterance.where or str(utterance.audio or folder)
+            listed[utterance.split or "all"] += 1
+            emotion = label_map.class_of(utterance.label, utt, where)
+            if emotion is None:
+                continue
+            if utt in kept:
+                raise TrnetError(f"{where}: {utt} is there twice, first in {kept[utt].where}; keep one of the two")
+            kept[utt] = replace(utterance, label=emotion, where=where)
+        missing = [utt for utt, utterance in kept.items() if utterance.audio is None]
+        _leave_out(folder, missing, contract)
+        there = [u for u in kept.values() if u.audio is not None]
+        return write_speech(root, out, there, contract, nj, listed, channel)
+
+
+def _leave_out(folder: Path, missing: Sequence[str], contract: Contract | None) -> None:
+    """Warn of utterances without a recording; an error where a contract is to be kept."""
+    what = f"{folder}: {len(missing)} utterances of the label files have no recording ({shorten(missing, 3)})"
     if missing and contract is not None:
-        raise TrnetError(f"{told}; complete the copy, or give --contract {NO_CONTRACT} to prepare it as it is")
+        raise TrnetError(f"{what}; complete the copy, or give --contract {NO_CONTRACT} to prepare it as it is")
     if missing:
-        print(f"warning: {told}; they are left out", file=sys.stderr)
+        logger.warning("%s; they are left out", what)
 
 
 def write_speech(
@@ -59,49 +108,76 @@ def write_speech(
     utterances: Iterable[Utterance],
     contract: Contract | None,
     nj: int,
-    listed: Mapping[str, int] | None = None,
+    listed: Mapping[str, int],
     channel: int | None = None,
 ) -> DataDir:
     """Count the utterances, decode them all, write the tables.
 
-    `listed`: how many utterances the corpus lists in each of its parts, where it does. `channel`: the one that is taken
-    where a recording has several; None: their mean.
+    Args:
+        root: folder of the corpus, for messages.
+        out: folder to write.
+        utterances: those that are kept, with recordings, labelled by class.
+        contract: counts of a whole copy, or None.
+        nj: processes that decode.
+        listed: how many utterances the corpus lists in each of its parts, whatever their labels.
+        channel: see `SpeechCorpus.prepare`.
 
     Raises: TrnetError if the counts are not the contract's, nothing is left, or recordings cannot be used.
     """
     utts = {u.utt: u for u in sorted(utterances, key=lambda u: u.utt)}
-    if contract is not None and contract.by == "listed":
-        if listed is None:
-            raise TrnetError(f"{contract.path}: 'by: listed' is not for this corpus; count by speaker and class")
-        contract.check(listed, root)
-    elif contract is not None:
-        contract.check(Counter(f"{_counted_by(contract, u)} {u.emotion}" for u in utts.values()), root)
+    if contract is not None:
+        contract.check(listed if contract.by == "listed" else _counts(contract.by, utts.values()), root)
     if not utts:
         raise TrnetError(f"{root}: no utterance is kept; complete the copy or widen the label map")
-    wav_scp = {name: entry_for(u.audio, out / "wav.scp") for name, u in utts.items()}
+    audio = {utt: u.audio for utt, u in utts.items() if u.audio is not None}
     tables = {
-        "utt2dur": check_speech({name: Clip(u.audio, channel=channel) for name, u in utts.items()}, nj),
-        "wav.scp": wav_scp,
-        "utt2spk": {name: u.speaker for name, u in utts.items()},
-        "text": {name: " ".join(u.text.split()) for name, u in utts.items()},
-        "utt2emo": {name: u.emotion for name, u in utts.items()},
-        "utt2group": {name: u.group for name, u in utts.items()},
+        "utt2dur": check_speech({utt: Clip(path, channel=channel) for utt, path in audio.items()}, nj),
+        "wav.scp": {utt: entry_for(path, out / "wav.scp") for utt, path in audio.items()},
+        "utt2spk": {utt: u.speaker for utt, u in utts.items()},
+        "text": {utt: " ".join(u.text.split()) for utt, u in utts.items()},
+        "utt2emo": {utt: u.label for utt, u in utts.items()},
+        "utt2group": {utt: u.group or u.speaker for utt, u in utts.items()},
     }
+    silent = [utt for utt, text in tables["text"].items() if not text]
+    if 0 < len(silent) < len(utts):
+        logger.warning("%d utterances without transcription: %s", len(silent), shorten(silent))
     genders = {u.speaker: u.gender for u in utts.values() if u.gender is not None}
-    untold = {u.speaker for u in utts.values()} - genders.keys()
-    if untold:
-        print(f"the corpus does not tell the gender of {len(untold)} speakers: no spk2gender is written")
+    unknown = {u.speaker for u in utts.values()} - genders.keys()
+    if unknown:
+        logger.info("the corpus does not tell the gender of %d speakers: no spk2gender is written", len(unknown))
     else:
         tables["spk2gender"] = genders
     if channel is not None:
         tables["reco2channel"] = dict.fromkeys(utts, str(channel))
-    for table, kept in (("utt2style", "style"), ("utt2split", "split")):
-        values = {name: getattr(u, kept) for name, u in utts.items() if getattr(u, kept) is not None}
-        if values:
-            tables[table] = values
+    if styles := {utt: u.style for utt, u in utts.items() if u.style is not None}:
+        tables["utt2style"] = styles
+    if splits := {utt: u.split for utt, u in utts.items() if u.split is not None}:
+        tables["utt2split"] = splits
     return write_data_dir(out, tables)
 
 
-def _counted_by(contract: Contract, utterance: Utterance) -> str:
-    """The first word of an utterance's cell."""
-    return {"speaker": utterance.speaker, "split": utterance.split or "none", "corpus": "all"}[contract.by]
+def _counts(by: str, utterances: Iterable[Utterance]) -> Counter[str]:
+    """Utterances by cell of a contract: speaker, part or ``all``, and class."""
+    rows = {"speaker": lambda u: u.speaker, "split": lambda u: u.split or "none", "corpus": lambda u: "all"}
+    return Counter(f"{rows[by](u)} {u.label}" for u in utterances)
+
+
+def recordings(pattern: str) -> Callable[[Path], list[Path]]:
+    """The recordings that lie in folders `pattern` (see `matching`; ``.`` is the corpus's own folder), in C order."""
+
+    def find(folder: Path) -> list[Path]:
+        return [path for inner in matching(folder, pattern) for path in audio_files(inner)]
+
+    return find
+
+
+def named(paths: Iterable[Path], pattern: str, example: str) -> Iterator[tuple[Path, re.Match[str]]]:
+    """Each recording with the parts of its name (without suffix) by the regular expression `pattern`.
+
+    Raises: TrnetError for another name; `example` is a good one.
+    """
+    for path in paths:
+        match = re.fullmatch(pattern, path.stem)
+        if match is None:
+            raise TrnetError(f"{path}: is not named like {example}; rename it, or move it out of the corpus's folder")
+        yield path, match

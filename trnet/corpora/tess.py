@@ -7,35 +7,32 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from trnet.corpora.labelled import LabelledCorpus, Spoken, named
-from trnet.corpora.source import Source, audio_files
+from trnet.corpora.source import audio_files, matching
+from trnet.corpora.speech import SpeechCorpus, Utterance, named
 
 SPEAKERS = {"OAF": "OAF", "OA": "OAF", "YAF": "YAF"}
 
 
 def _files(folder: Path) -> list[Path]:
     """The recordings; not those of a second copy that lies deeper in some distributions."""
-    return [path for inner in [folder, *sorted(folder.glob("[OY]AF_*/"))] for path in audio_files(inner)]
+    return [path for inner in [folder, *matching(folder, "[OY]AF_*")] for path in audio_files(inner)]
 
 
-def read_tess(folder: Path) -> Iterator[Spoken]:
+def read_tess(folder: Path) -> Iterator[Utterance]:
     """The utterances of TESS, labelled angry, disgust, fear, happy, neutral, ps (pleasant surprise) or sad.
 
     Raises: TrnetError for a recording with another name.
     """
     for path, match in named(_files(folder), r"(OAF?|YAF)_([a-z]+)_([a-z]+)", "OAF_back_angry.wav"):
         speaker, word, emotion = SPEAKERS[match[1]], match[2], match[3].lower()
-        yield Spoken(f"{speaker}_{word}_{emotion}", speaker, emotion, path, "f", f"Say the word {word}")
+        yield Utterance(f"{speaker}_{word}_{emotion}", speaker, emotion, path, "f", f"Say the word {word}")
 
 
-TESS = LabelledCorpus(
-    Source(
-        title="TESS",
-        layout="[OY]AF_*",
-        option="--corpus-dir",
-        origin="doi.org/10.5683/SP2/E8H2MF",
-        folders=("TESS", "TESS Toronto emotional speech set data"),
-    ),
-    _files,
-    read_tess,
+TESS = SpeechCorpus(
+    title="TESS",
+    layout="[OY]AF_*",
+    origin="doi.org/10.5683/SP2/E8H2MF",
+    folders=("TESS", "TESS Toronto emotional speech set data"),
+    files=_files,
+    read=read_tess,
 )

@@ -6,31 +6,27 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from trnet.corpora.labelled import LabelledCorpus, Spoken, named, recordings
-from trnet.corpora.source import Source
+from trnet.corpora.speech import SpeechCorpus, Utterance, named, recordings
 
 
 def _files(folder: Path) -> list[Path]:
     return [path for name in ("Angry", "Happy", "Neutral", "Sad") for path in recordings(name)(folder)]
 
 
-def read_urdu(folder: Path) -> Iterator[Spoken]:
+def read_urdu(folder: Path) -> Iterator[Utterance]:
     """The utterances of URDU, labelled A, H, N or S by their names.
 
     Raises: TrnetError for a recording with another name.
     """
     for path, match in named(_files(folder), r"(S([MF])\d+)_F\d+_([AHNS])\d+", "SM1_F10_A010.wav"):
-        yield Spoken(f"{match[1]}-{path.stem}", match[1], match[3], path, match[2].lower())
+        yield Utterance(f"{match[1]}-{path.stem}", match[1], match[3], path, match[2].lower())
 
 
-URDU = LabelledCorpus(
-    Source(
-        title="URDU",
-        layout="Angry/S[MF]*",
-        option="--corpus-dir",
-        origin="siddiquelatif/URDU-Dataset on GitHub",
-        folders=("URDU", "URDU-Dataset", "URDU-Dataset-master"),
-    ),
-    _files,
-    read_urdu,
+URDU = SpeechCorpus(
+    title="URDU",
+    layout="Angry/S[MF]*",
+    origin="siddiquelatif/URDU-Dataset on GitHub",
+    folders=("URDU", "URDU-Dataset", "URDU-Dataset-master"),
+    files=_files,
+    read=read_urdu,
 )

@@ -9,13 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from trnet.corpora.pairs import NoisyPair
-from trnet.corpora.source import Source, audio_files, by_stem, read_lines, shorten
+from trnet.corpora.source import Corpus, audio_files, by_stem, read_lines
 from trnet.utils.errors import TrnetError
+from trnet.utils.text import shorten
 
-VOICEBANK = Source(
+VOICEBANK = Corpus(
     title="VoiceBank+DEMAND",
     layout="noisy_testset_wav",
-    option="--corpus-dir",
     origin="datashare.ed.ac.uk/handle/10283/2791 (unpack the zip files beside each other)",
     folders=("DS_10283_2791",),
 )

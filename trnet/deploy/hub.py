@@ -54,7 +54,7 @@ def push(
         api = hub.HfApi()
         api.create_repo(repo, private=private, exist_ok=True)
         adds = [hub.CommitOperationAdd(path_in_repo=name, path_or_fileobj=body) for name, body in files.items()]
-        done = api.create_commit(repo, adds, commit_message=f"{model.name} by trnet", revision=revision)
+        done = api.create_commit(repo, adds, commit_message=f"{model.settings.name} by trnet", revision=revision)
     except Exception as error:
         raise hub_error(where, error) from error
     return str(done.commit_url)
@@ -71,7 +71,7 @@ def card(model: ModelFile, where: str, license_id: str | None = None) -> str:
     head |= {"tags": ["speech-emotion-recognition", "trnet"]} | ({"license": license_id} if license_id else {})
     with _damage_named(model):
         lines = [
-            f"# {model.name}: emotions {', '.join(model.classes)}",
+            f"# {model.settings.name}: emotions {', '.join(model.classes)}",
             "",
             f"Speech emotion recognition by trnet; front-end {model.frontend_name or 'none'}. Trained on "
             f"{about.get('corpus')} (fold {about.get('fold')}, seed {about.get('seed')}, epoch {about.get('epoch')}), "

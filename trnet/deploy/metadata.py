@@ -1,98 +1,110 @@
-"""The JSON of a model file, checked without PyTorch, which prediction by graphs does without."""
+"""``model.json``: what the network of a model file is built from; checked without PyTorch, which graphs do without."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Self
 
-from trnet.config import ModelConfig, build
-from trnet.deploy.archive import ABOUT, FRONTEND, GRAPH_CONFIG, GRAPHS, MODEL, brief, origin_of, read_json
+from pydantic import Field, model_validator
+
+from trnet.config import ModelConfig, Section, build, problem
+from trnet.deploy.archive import FRONTEND, GRAPH_CONFIG, GRAPHS, MODEL, brief, origin_of, read_json
 from trnet.utils.errors import TrnetError
 
-SECTIONS = tuple(ModelConfig.model_fields)
-KEYS = {"name", "classes", "frontend", *SECTIONS}
-EXTRACTOR = "extractor"  # key of the fingerprint of features that are not trnet's own
-FRONTEND_KEYS = {"conf", "fingerprint", "weights"}
 COMPARED = ("name", "revision", "sample_rate", "checkpoint_sha256", "weights_sha256", "package")
 """Of a front-end's fingerprint: what decides that it is the same."""
 MAX_WINDOW_S = 600
-MAX_NAME = 200  # characters
+
+Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
-@dataclass(frozen=True)
-class Metadata:
-    """The JSON of a model file.
+class NeedsTrust(TrnetError):
+    """The network has a class that is not trnet's own."""
 
-    config: None where it names classes that are not trnet's own, and the reader does not trust them. The other fields
-    are those of `ModelFile`.
+
+class PackedFrontEnd(Section):
+    """A front-end in a model file.
+
+    conf: its options. fingerprint: of the front-end that was packed. weights: the entry or the package that
+    holds them; None: there are none.
     """
 
-    name: str
-    config: ModelConfig | None
-    classes: tuple[str, ...]
-    frontend: dict[str, Any] | None
-    extractor: dict[str, Any] | None
-    about: dict[str, Any]
-    foreign: tuple[str, ...]
+    conf: dict[str, Any]
+    fingerprint: dict[str, Any]
+    weights: str | None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if missing := [key for key in COMPARED if key not in self.fingerprint]:
+            raise problem("fingerprint", f"has no '{missing[0]}'")
+        if self.weights not in (FRONTEND, self.fingerprint["package"]) or not isinstance(self.name, str):
+            raise problem("", "is damaged")
+        return self
+
+    @property
+    def name(self) -> str:
+        """The front-end's name."""
+        return self.fingerprint["name"]
 
 
-def read_metadata(path: Path, entries: Mapping[str, bytes], trust: bool = False) -> Metadata:
-    """Read the JSON entries, and check that they go together.
+class ModelSettings(ModelConfig):
+    """``model.json``.
+
+    name: of the system. classes: in the order of the logits. frontend: None for a system without. extractor:
+    fingerprint of features that are not trnet's own.
+    """
+
+    name: Name
+    classes: Annotated[list[Name], Field(min_length=2)]
+    frontend: PackedFrontEnd | None
+    extractor: dict[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if missing := sorted(set(ModelConfig.model_fields) - self.model_fields_set):
+            raise problem(missing[0], "is missing")
+        if len(set(self.classes)) < len(self.classes):
+            raise problem("classes", "lists one twice")
+        if (self.frontend is not None) != self.system.uses_frontend:
+            raise problem("frontend", "does not go with the system")
+        if self.features.span > MAX_WINDOW_S * self.features.sample_rate:
+            raise problem("features", f"a window is longer than {MAX_WINDOW_S} s")
+        return self
+
+
+def read_settings(path: Path, entries: Mapping[str, bytes], trust: bool = False) -> ModelSettings:
+    """Read ``model.json``, and check that the other entries go with it.
 
     Args:
         path: The model file, for errors.
         entries: As `read_entries` returns them.
-        trust: Import the classes that are not trnet's own.
+        trust: Import classes that are not trnet's own.
 
     Raises:
+        NeedsTrust: There are such classes, and no trust.
         TrnetError: Something is damaged, or does not go together.
     """
-    model, where = read_json(entries[MODEL], f"{path}: {MODEL}"), f"{path}: {MODEL}"
-    if odd := KEYS ^ (set(model) - {EXTRACTOR}):
-        raise TrnetError(f"{where}: missing or unknown {brief(', '.join(sorted(odd)))}; pack the model again")
-    settings, classes, frontend = {key: model[key] for key in SECTIONS}, model["classes"], model["frontend"]
-    try:
-        foreign = tuple(dict.fromkeys(_foreign(settings)))
-    except RecursionError:
-        raise TrnetError(f"{where}: is nested too deeply; pack the model again") from None
-    config = None if foreign and not trust else read_config(settings, where)
-    if not (isinstance(classes, list) and all(map(_is_name, classes)) and 1 < len(classes) == len(set(classes))):
-        raise TrnetError(f"{where}: 'classes' is no list of different names; pack the model again")
-    if not _is_name(model["name"]):
-        raise TrnetError(f"{where}: 'name' is no name; pack the model again")
-    if config is not None and (frontend is not None) != config.system.uses_frontend:
-        raise TrnetError(f"{where}: system and front-end do not go together; pack the model again")
-    if frontend is not None:
-        check_frontend(frontend, where)
-    if (FRONTEND in entries) != (frontend is not None and frontend["weights"] == FRONTEND):
-        raise TrnetError(f"{path}: {FRONTEND} and {MODEL} do not agree; pack the model again")
+    where = f"{path}: {MODEL}"
+    model = read_json(entries[MODEL], where)
     _check_graphs(path, entries, model)
-    about = read_json(entries[ABOUT], f"{path}: {ABOUT}")
-    return Metadata(model["name"], config, tuple(classes), frontend, model.get(EXTRACTOR), about, foreign)
-
-
-def read_config(settings: Mapping[str, Any], where: str) -> ModelConfig:
-    """The configuration of a network.
-
-    Args:
-        settings: Its sections.
-        where: The file, for errors.
-
-    Raises:
-        TrnetError: An unknown key or a bad value.
-    """
     try:
-        config = build(ModelConfig, settings)
-        too_long = config.features.span > MAX_WINDOW_S * config.features.sample_rate
+        foreign = next(_foreign({key: model.get(key) for key in ModelConfig.model_fields}), None)
+        if foreign is not None and not trust:
+            raise NeedsTrust(
+                f"{path}: its network has {brief(foreign)}, a Python class that is not trnet's own, whose code would "
+                "run; give --trust if you trust the model"
+            )
+        settings = build(ModelSettings, model)
+    except NeedsTrust:
+        raise
     except (TrnetError, ArithmeticError, RecursionError) as error:
-        raise TrnetError(f"{where}: {brief(error)}") from None
-    if too_long:
-        raise TrnetError(f"{where}: features: a window lasts more than {MAX_WINDOW_S} s; pack a model of shorter ones")
-    return config
+        raise TrnetError(f"{where}: {brief(error)}; pack the model again") from None
+    if (FRONTEND in entries) != (settings.frontend is not None and settings.frontend.weights == FRONTEND):
+        raise TrnetError(f"{path}: {FRONTEND} and {MODEL} do not agree; pack the model again")
+    return settings
 
 
 def _foreign(value: Any) -> Iterator[str]:
-    """The texts in plain values that name a class ``package.module:Class``, wherever they stand."""
+    """The texts in plain values that may name a class ``package.module:Class``, wherever they stand."""
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, list):
@@ -102,38 +114,18 @@ def _foreign(value: Any) -> Iterator[str]:
         yield value
 
 
-def _is_name(value: Any) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= MAX_NAME
-
-
-def check_frontend(section: Any, name: str) -> None:
-    """Refuse a front-end's section that `pack_frontend` did not make.
-
-    Args:
-        section: Of the model file.
-        name: For errors.
+def graph_metadata(model: Mapping[str, Any]) -> dict[str, Any]:
+    """What ``config.json`` beside graphs has of ``model.json``.
 
     Raises:
-        TrnetError: It is damaged.
+        TrnetError: ``model.json`` is damaged.
     """
-    ok = isinstance(section, dict) and set(section) == FRONTEND_KEYS
-    ok = ok and isinstance(section["conf"], dict) and isinstance(section["fingerprint"], dict)
-    ok = ok and all(key in section["fingerprint"] for key in COMPARED)
-    ok = ok and section["weights"] in (FRONTEND, section["fingerprint"]["package"])
-    if not (ok and _is_name(section["fingerprint"]["name"])):
-        raise TrnetError(f"{name}: the front-end's section is damaged; pack the model again")
-
-
-def graph_metadata(model: Mapping[str, Any]) -> dict[str, Any]:
-    """What ``config.json`` beside graphs has of ``model.json``."""
-    frontend = model["frontend"]
-    return {
-        "name": model["name"],
-        "input": model["system"].get("input"),
-        "classes": model["classes"],
-        "features": model["features"],
-        "frontend": None if frontend is None else frontend["fingerprint"]["name"],
-    }
+    try:
+        frontend = None if model["frontend"] is None else model["frontend"]["fingerprint"]["name"]
+        kept = {key: model[key] for key in ("name", "classes", "features")}
+        return {**kept, "input": model["system"].get("input"), "frontend": frontend}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise TrnetError(f"{MODEL}: is damaged ({brief(repr(error))}); pack the model again") from None
 
 
 def _check_graphs(path: Path, entries: Mapping[str, bytes], model: Mapping[str, Any]) -> None:

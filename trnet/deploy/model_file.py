@@ -6,7 +6,7 @@ networks as graphs may lie in ``onnx/``, for prediction without PyTorch.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,11 @@ from trnet.deploy.archive import (
     brief,
     json_bytes,
     read_entries,
+    read_json,
     write_archive,
 )
 from trnet.deploy.frontends import unpack_frontend
-from trnet.deploy.metadata import EXTRACTOR, read_metadata
+from trnet.deploy.metadata import ModelSettings, PackedFrontEnd, read_settings
 from trnet.deploy.tensors import read_tensors, write_tensors
 from trnet.features import Extractor, fingerprint, make_extractor
 from trnet.frontend import FrontEnd
@@ -40,39 +41,32 @@ from trnet.utils.state_dict import misfits
 class ModelFile:
     """A trained system and all it needs.
 
-    path: of the file. name: of the system. config: of its network. classes: in the order of the logits. weights: of the
-    network. frontend: as `pack_frontend` makes it, None for a system without. frontend_weights: safetensors, where they
-    are in the file. extractor: fingerprint of features that are not trnet's own. about: corpus, fold, scores, versions.
-    graphs: what `graphs_of` makes of all that, by file; may be empty.
+    path: of the file. settings: ``model.json``. weights: of the network. frontend_weights: safetensors, where they are
+    in the file. about: corpus, fold, scores, versions. graphs: what `graphs_of` makes of all that, by file; may be
+    empty.
     """
 
     path: Path
-    name: str
-    config: ModelConfig
-    classes: tuple[str, ...]
+    settings: ModelSettings
     weights: dict[str, Tensor]
-    frontend: dict[str, Any] | None
     frontend_weights: bytes | None
     about: dict[str, Any]
-    extractor: dict[str, Any] | None = None
     graphs: Mapping[str, bytes] = field(default_factory=dict)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes, in the order of the logits."""
+        return tuple(self.settings.classes)
 
     @property
     def frontend_name(self) -> str | None:
         """The front-end's name; None for a system without one."""
-        return None if self.frontend is None else str(self.frontend["fingerprint"]["name"])
-
-    def model_json(self) -> dict[str, Any]:
-        """``model.json``; losses are not part of it."""
-        settings = self.config.plain()
-        settings["system"]["losses"] = []
-        model = {"name": self.name, "classes": list(self.classes), "frontend": self.frontend, **settings}
-        return model | ({} if self.extractor is None else {EXTRACTOR: self.extractor})
+        return None if self.settings.frontend is None else self.settings.frontend.name
 
     def entries(self) -> dict[str, bytes]:
         """The entries of the zip."""
         entries = {
-            MODEL: json_bytes(self.model_json()),
+            MODEL: json_bytes(self.settings.plain()),
             ABOUT: json_bytes(self.about),
             WEIGHTS: write_tensors(self.weights),
         }
@@ -87,13 +81,15 @@ class ModelFile:
             TrnetError: The weights are not this network's.
         """
         try:
-            with torch.device("cpu" if self.config.own_classes else "meta"):  # meta: shapes alone, nothing is allocated
-                outline = make_system(self.config, len(self.classes))
+            with torch.device(
+                "cpu" if self.settings.own_classes else "meta"
+            ):  # meta: shapes alone, nothing is allocated
+                outline = make_system(self.settings, len(self.classes))
         except (RuntimeError, TypeError, ValueError, ArithmeticError) as error:  # sizes that PyTorch cannot count
             raise TrnetError(f"{self.path}: {MODEL}: no network has such sizes ({brief(first_line(error))})") from None
         if faults := misfits(outline, self.weights):
             raise TrnetError(f"{self.path}: {WEIGHTS} does not fit {MODEL} ({faults}); pack the model again")
-        network = make_system(self.config, len(self.classes))
+        network = make_system(self.settings, len(self.classes))
         network.load_state_dict(self.weights)
         return network.requires_grad_(False).eval()
 
@@ -103,10 +99,10 @@ class ModelFile:
         Raises:
             TrnetError: See `unpack_frontend`; or its sampling rate is not that of the features.
         """
-        if self.frontend is None:
+        if self.settings.frontend is None:
             return None
-        frontend = unpack_frontend(self.frontend, self.frontend_weights, str(self.path), trust)
-        rate = self.config.features.sample_rate
+        frontend = unpack_frontend(self.settings.frontend, self.frontend_weights, str(self.path), trust)
+        rate = self.settings.features.sample_rate
         if frontend.sample_rate != rate:
             raise TrnetError(
                 f"{self.path}: front-end at {frontend.sample_rate} Hz, features at {rate} Hz; pack the model again"
@@ -119,11 +115,28 @@ class ModelFile:
         Raises:
             TrnetError: It is another than was packed.
         """
-        extractor = make_extractor(self.config.features)
-        if self.extractor is not None and json.loads(json.dumps(extractor.fingerprint())) != self.extractor:
-            kind = self.config.features.type
+        extractor = make_extractor(self.settings.features)
+        if self.settings.extractor not in (None, json.loads(json.dumps(extractor.fingerprint()))):
+            kind = self.settings.features.type
             raise TrnetError(f"{self.path}: was packed with other features {kind} than are installed; pack it again")
         return extractor
+
+
+def make_settings(
+    config: ModelConfig, name: str, classes: Sequence[str], frontend: PackedFrontEnd | None
+) -> ModelSettings:
+    """``model.json`` of a system; its losses are not part of it.
+
+    Args:
+        config: What the network is built from.
+        name: Of the system.
+        classes: In the order of the logits.
+        frontend: As `pack_frontend` returns it.
+    """
+    parts = {key: getattr(config, key) for key in ModelConfig.model_fields}
+    parts["system"] = config.system.replace(losses=[])
+    extractor = fingerprint(config.features) if config.features.is_own else None
+    return ModelSettings(**parts, name=name, classes=list(classes), frontend=frontend, extractor=extractor)
 
 
 def write_model(model: ModelFile) -> None:
@@ -142,26 +155,11 @@ def read_model(path: Path, trust: bool = False) -> ModelFile:
         TrnetError: It is anything else, or not whole, or asks for trust.
     """
     entries = read_entries(path)
-    found = read_metadata(path, entries, trust)
-    if found.config is None:
-        raise TrnetError(
-            f"{path}: its network has {brief(found.foreign[0])}, a Python class that is not trnet's own, whose code "
-            "would run; give --trust if you trust the model"
-        )
     return ModelFile(
         path=Path(path),
-        name=found.name,
-        config=found.config,
-        classes=found.classes,
+        settings=read_settings(path, entries, trust),
         weights=read_tensors(entries[WEIGHTS], f"{path}: {WEIGHTS}"),
-        frontend=found.frontend,
         frontend_weights=entries.get(FRONTEND),
-        extractor=found.extractor,
-        about=found.about,
+        about=read_json(entries[ABOUT], f"{path}: {ABOUT}"),
         graphs={name.removeprefix(GRAPHS): body for name, body in entries.items() if name.startswith(GRAPHS)},
     )
-
-
-def fingerprint_of(config: ModelConfig) -> dict[str, Any] | None:
-    """The fingerprint of features that are not trnet's own; None for those that are."""
-    return fingerprint(config.features) if config.features.is_own else None

@@ -107,11 +107,11 @@ def graphs_of(model: ModelFile, trust: bool = False) -> dict[str, bytes]:
     """
     if find_spec("onnx") is None:
         raise missing_package("onnx", "export")
-    features = model.config.features
+    features = model.settings.features
     if not isinstance(features, Fbank):
         raise NoGraph(f"ONNX graphs take log-mels (fbank), not {features.type}; use the packed model, by PyTorch")
     network, frontend = model.make_network(), model.make_frontend(trust)
-    with _reported(f"the network {type(network).__name__} of {model.name}"):
+    with _reported(f"the network {type(network).__name__} of {model.settings.name}"):
         graph = SystemGraph(network)
         example = tuple(torch.zeros(2, 61, features.num_mel_bins) for _ in graph.inputs)
         with torch.no_grad():
@@ -122,7 +122,7 @@ def graphs_of(model: ModelFile, trust: bool = False) -> dict[str, bytes]:
     config = {
         "format": FORMAT,
         "version": VERSION,
-        **graph_metadata(model.model_json()),
+        **graph_metadata(model.settings.plain()),
         "sha256": {name: hashlib.sha256(body).hexdigest() for name, body in graphs.items()},
         "made_from": origin_of(model.entries()),
     }

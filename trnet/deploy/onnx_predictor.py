@@ -1,5 +1,6 @@
 """Exported networks as a function: audio in, emotion, probabilities and c out, by ONNX Runtime and without PyTorch."""
 
+import contextlib
 import os
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +10,7 @@ import numpy as np
 
 from trnet.config import Fbank, build
 from trnet.deploy.archive import DAMAGED, GRAPHS, SER_GRAPH, read_entries
-from trnet.deploy.metadata import read_metadata
+from trnet.deploy.metadata import NeedsTrust, read_settings
 from trnet.deploy.sliding_window import SlidingWindowPredictor, WindowScores
 from trnet.utils.errors import TrnetError
 from trnet.utils.files import is_regular
@@ -53,7 +54,8 @@ class OnnxPredictor(SlidingWindowPredictor):
                 self.model = onnx_numpy.Model.of(path)
             else:
                 entries = read_entries(path)
-                read_metadata(path, entries)
+                with contextlib.suppress(NeedsTrust):  # graphs run no code of the parts
+                    read_settings(path, entries)
                 if GRAPHS + SER_GRAPH not in entries:
                     raise TrnetError(f"{path}: was packed without graphs; give --engine torch, or export it")
                 self.model = onnx_numpy.Model(lambda name: entries[GRAPHS + name], f"{path}: {GRAPHS}", ADVICE)

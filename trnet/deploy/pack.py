@@ -9,7 +9,7 @@ from typing import Any
 
 from trnet import __version__
 from trnet.deploy.frontends import pack_frontend, unpack_frontend
-from trnet.deploy.model_file import ModelFile, fingerprint_of
+from trnet.deploy.model_file import ModelFile, make_settings
 from trnet.deploy.onnx_export import NoGraph, graphs_of
 from trnet.eval.predictions import read_predictions, score
 from trnet.eval.run_predictions import are_whole
@@ -65,10 +65,10 @@ def pack_run(experiment: Experiment, run: RunSpec, path: Path) -> ModelFile:
     classes = experiment.dataset.classes
     if best["classes"] != list(classes):
         raise TrnetError(f"{run.best}: is not of this run's classes; {way_out(run.best)}")
-    section, frontend_weights = None, None
+    frontend, frontend_weights = None, None
     if system.uses_frontend:
-        section, frontend_weights = pack_frontend(build_frontend(config.frontend_settings))
-        unpack_frontend(section, frontend_weights, str(path), trust=True)  # what cannot be read back is not packed
+        frontend, frontend_weights = pack_frontend(build_frontend(config.frontend_settings))
+        unpack_frontend(frontend, frontend_weights, str(path), trust=True)  # what cannot be read back is not packed
     about = {
         "corpus": experiment.dataset.corpus,
         "fold": fold.number,
@@ -86,18 +86,8 @@ def pack_run(experiment: Experiment, run: RunSpec, path: Path) -> ModelFile:
         "versions": best["versions"],
         "trnet": __version__,
     }
-    model = config.model(run.system)
-    packed = ModelFile(
-        path=Path(path),
-        name=run.system,
-        config=model,
-        classes=classes,
-        weights=best["model"],
-        frontend=section,
-        frontend_weights=frontend_weights,
-        extractor=fingerprint_of(model),
-        about=about,
-    )
+    settings = make_settings(config.model(run.system), run.system, classes, frontend)
+    packed = ModelFile(Path(path), settings, best["model"], frontend_weights, about)
     packed.make_network()
     has_fast_graph = packed.frontend_name in (None, *FAST_GRAPHS)
     return replace(packed, graphs=_graphs(packed)) if has_fast_graph and find_spec("onnx") else packed
@@ -128,7 +118,6 @@ def _scores(run: RunSpec) -> list[dict[str, Any]]:
         raise TrnetError(f"{file}: is of another checkpoint; run stage 7 again")
     if not are_whole(run.folder):
         raise TrnetError(f"{file}: is gone or was changed; run stage 7 again")
-    return [
-        {"noise": r.noise, "snr_db": r.snr_db, "n_utts": r.n_utts, "uar": round(r.uar, 2), "war": round(r.war, 2)}
-        for r in score(read_predictions(file))
-    ]
+    scores = score(read_predictions(file))[["noise", "snr_db", "n_utts", "uar", "war"]].round({"uar": 2, "war": 2})
+    rows = scores.astype(object).where(scores.notna(), None).to_dict("records")
+    return [{str(column): value for column, value in row.items()} for row in rows]

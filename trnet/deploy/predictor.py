@@ -68,12 +68,12 @@ class Predictor(SlidingWindowPredictor):
             raise TrnetError(f"--ngpu {ngpu}: PyTorch sees no GPU here; use --ngpu 0")
         self.device = gpu() if ngpu else torch.device("cpu")
         extractor = model.make_extractor()
-        super().__init__(model.config.features, model.classes, extractor.num_frames)
+        super().__init__(model.settings.features, model.classes, extractor.num_frames)
         self.model = model
         self.network = model.make_network().to(self.device)
         self.inputs: tuple[str, ...] = self.network.inputs  # type: ignore[assignment]  # see trnet.model.systems.System
-        self._extractors: list[tuple[str, Fbank | Features, Extractor]] = [("", model.config.features, extractor)]
-        if (mels := model.config.gate_features) is not None:
+        self._extractors: list[tuple[str, Fbank | Features, Extractor]] = [("", model.settings.features, extractor)]
+        if (mels := model.settings.gate_features) is not None:
             self._extractors.append((MELS, mels, make_extractor(mels)))
         frontend = model.make_frontend(trust)
         self.frontend = None if frontend is None else frontend.to(self.device)
@@ -132,7 +132,7 @@ class Predictor(SlidingWindowPredictor):
         except (TrnetError, OSError, MemoryError, torch.OutOfMemoryError):
             raise
         except Exception as error:
-            if not (foreign := self.model.config.own_classes):
+            if not (foreign := self.model.settings.own_classes):
                 raise
             what = f"{type(error).__name__}: {first_line(error)}"
             raise TrnetError(f"{', '.join(foreign)}: raised {what}; mend the class") from error

@@ -1,4 +1,4 @@
-"""The file that a trained front-end is: what ``frontend_conf: {checkpoint: FILE}`` loads."""
+"""The file of a trained front-end, for ``frontend_conf: {checkpoint: FILE}``."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ import torch
 
 from trnet.enh.methods.base import Method
 from trnet.frontend.checkpoint import FORMAT
+from trnet.runs.checkpoint import way_out
+from trnet.utils.errors import TrnetError
 from trnet.utils.files import write_bytes
+from trnet.utils.state_dict import damage_of
 
 
 def save_frontend(path: Path, name: str, method: Method) -> None:
-    """Write the network with its sizes in the format ``trnet-enh-1``, whole or not at all.
+    """Write a network with its configuration in the format ``trnet-enh-1``, whole or not at all.
 
     Args:
         path: the file.
@@ -21,6 +24,22 @@ def save_frontend(path: Path, name: str, method: Method) -> None:
         method: holds the network.
     """
     state = {key: tensor.detach().cpu().clone() for key, tensor in method.network.state_dict().items()}
+    content = {"format": FORMAT, "frontend": name, "conf": method.frontend.network_config.plain(), "state_dict": state}
     encoded = io.BytesIO()
-    torch.save({"format": FORMAT, "frontend": name, "conf": method.sizes(), "state_dict": state}, encoded)
+    torch.save(content, encoded)
     write_bytes(path, encoded.getvalue())
+
+
+def check_frontend_file(path: Path) -> None:
+    """Check that the file exists and is whole.
+
+    Raises:
+        TrnetError: when it does not, or is damaged.
+    """
+    try:
+        with open(path, "rb") as stream:
+            damage = damage_of(stream)
+    except FileNotFoundError:
+        damage = "missing, though last.pt exists"
+    if damage:
+        raise TrnetError(f"{path}: is no readable checkpoint ({damage}); {way_out(path)}")

@@ -1,34 +1,32 @@
-"""How a front-end is trained: YAML read into dataclasses, where an unknown key is an error."""
+"""Settings of the training of a front-end."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Self
 
-from trnet.config import Section, build, one_of, read_yaml, within
+from pydantic import model_validator
+
+from trnet.config import MOST_EPOCHS, Section, build, later, problem, read_settings, within
 from trnet.utils.errors import TrnetError
 from trnet.utils.names import frontend_id
 
-MOST_EPOCHS = 100_000
 
+class EnhTraining(Section):
+    """Segments, optimizer, learning rate, end.
 
-@dataclass(frozen=True)
-class Training(Section):
-    """Segments, optimiser, learning rate, end.
-
-    The learning rate of a step is ``lr``, times the step's share of ``warmup_steps`` while these last, times
-    ``decay_factor`` for every ``decay_epochs`` that are done, times ``plateau_factor`` for every ``plateau_patience``
+    The learning rate of a step is ``lr``, times the step's share of ``warmup_steps`` during these, times
+    ``decay_factor`` for every ``decay_epochs`` completed, times ``plateau_factor`` for every ``plateau_patience``
     epochs without a better validation score.
     """
 
-    start: str = one_of("random", "identity", later=True)  # identity: at first the network passes on its input
-    segment_s: float = within(2.0, 0.01, 600)  # longer speech is cut to so many seconds, shorter is repeated
-    batch_size: int = within(8, 2, 10_000)  # batch norm needs two
-    utts_per_epoch: int = within(0, 0, 100_000_000)  # drawn anew for each epoch; 0: all
+    start: Literal["random", "identity"] = later("random")  # identity: initially the output is the input
+    segment_s: float = within(2.0, 0.01, 600)  # longer speech is cropped to so many seconds, shorter is repeated
+    batch_size: int = within(8, 2, 10_000)  # batch norm requires two
+    utts_per_epoch: int = within(0, 0, 100_000_000)  # drawn for each epoch; 0: all
     max_epochs: int = within(100, 1, MOST_EPOCHS)
-    patience: int = within(0, 0, MOST_EPOCHS)  # end after so many epochs without a better validation score; 0: never
-    optimizer: str = one_of("adam", "adamw")
+    patience: int = within(0, 0, MOST_EPOCHS)  # epochs without a better validation score before the end; 0: no end
+    optimizer: Literal["adam", "adamw"] = "adam"
     lr: float = within(1e-3, 1e-12, 100)
     weight_decay: float = within(0.0, 0, 1000)
     grad_clip: float = within(0.0, 0, 1e9)  # largest norm of the gradient; 0: not clipped
@@ -39,39 +37,41 @@ class Training(Section):
     plateau_factor: float = within(0.5, 1e-6, 1000)
 
 
-@dataclass(frozen=True)
 class Validation(Section):
-    """What the epoch is chosen by."""
+    """How the epoch is chosen."""
 
-    choose: str = one_of("si_sdr", "pesq")  # the epoch with the largest mean is kept
-    utts: int = within(0, 0, 100_000_000)  # so many utterances, drawn once; 0: all
-    audio: int = within(3, 0, 1000)  # so many of them are put into TensorBoard
+    choose: Literal["si_sdr", "pesq"] = "si_sdr"  # the epoch with the largest mean is kept
+    utts: int = within(0, 0, 100_000_000)  # number of utterances, drawn once; 0: all
+    audio: int = within(3, 0, 1000)  # how many of them are logged to TensorBoard
 
 
-@dataclass(frozen=True)
-class EnhConfig:
-    """Everything that the training of a front-end is decided by."""
+class EnhConfig(Section):
+    """All settings of the training of a front-end."""
 
     frontend: str = "dccrn"
-    sizes: dict[str, Any] = field(default_factory=dict)  # of the network, as in frontend_conf; {}: the paper's
-    loss: dict[str, Any] = field(default_factory=dict)  # of its method, trnet/enh/methods/; {}: the paper's
-    training: Training = field(default_factory=Training)
-    validation: Validation = field(default_factory=Validation)
+    sizes: dict[str, Any] = {}  # configuration of the network, as in frontend_conf; {}: the paper's
+    loss: dict[str, Any] = {}  # of its method, trnet/enh/methods/; {}: the paper's
+    training: EnhTraining = EnhTraining()
+    validation: Validation = Validation()
 
-    def __post_init__(self) -> None:
-        frontend_id(self.frontend, "frontend")
+    @model_validator(mode="after")
+    def _check_frontend(self) -> Self:
+        try:
+            frontend_id(self.frontend, "frontend")
+        except TrnetError as error:
+            raise problem("frontend", str(error).removeprefix("frontend: ")) from None
+        return self
 
 
 def load_enh_config(path: Path, max_epochs: int | None = None) -> EnhConfig:
-    """Read the YAML of a front-end's training; `max_epochs` has the last word.
+    """Read the YAML of a front-end's training; `max_epochs` overrides its own.
 
-    Raises: TrnetError in one line for an unknown key (with the nearest one), a wrong type, or a wrong value.
+    Raises:
+        TrnetError: when a key is unknown, or a value is of another type or out of range.
     """
-    raw = read_yaml(path)
+    raw = read_settings(path)
     try:
-        config = build(EnhConfig, raw, "")
-        return (
-            config if max_epochs is None else replace(config, training=replace(config.training, max_epochs=max_epochs))
-        )
-    except (ValueError, TrnetError) as error:
+        config = build(EnhConfig, raw)
+        return config if max_epochs is None else config.replace(training=config.training.replace(max_epochs=max_epochs))
+    except TrnetError as error:
         raise TrnetError(f"{path}: {error}") from None

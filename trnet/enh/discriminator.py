@@ -1,4 +1,4 @@
-"""The metric discriminator of CMGAN: what PESQ would say of a spectrum, as a function that can be trained through."""
+"""The metric discriminator of CMGAN, a differentiable estimate of the PESQ of a spectrum."""
 
 from __future__ import annotations
 
@@ -27,10 +27,9 @@ class LearnableSigmoid(nn.Module):
 
 
 class MetricDiscriminator(nn.Module):
-    """Four strided convolutions, the largest value of each channel, two linear layers (Cao et al. 2022, Section 2.2).
+    """Four strided convolutions, a maximum over each channel, two linear layers (Cao et al. 2022, Section 2.2).
 
-    Spectral norm on all weights, instance norm and PReLU behind the convolutions; the numbers are those of the authors'
-    code.
+    Spectral norm on all weights, instance norm and PReLU after the convolutions; sizes as in the authors' code.
     """
 
     def __init__(self, channels: int = 16) -> None:
@@ -55,16 +54,16 @@ class MetricDiscriminator(nn.Module):
             LearnableSigmoid(),
         )
 
-    def forward(self, clean: Tensor, heard: Tensor) -> Tensor:
-        """Guess the normalised PESQ.
+    def forward(self, clean: Tensor, estimate: Tensor) -> Tensor:
+        """Estimate the normalised PESQ.
 
         Args:
             clean: compressed magnitudes, (batch, frames, bins), 32 of each at least.
-            heard: of the speech to judge, the same shape.
+            estimate: those of the speech to score, the same shape.
 
         Returns:
             (batch,), each in (0, 1).
         """
-        assert clean.shape == heard.shape and clean.ndim == 3, (clean.shape, heard.shape)
-        x = self.convolutions(torch.stack([clean, heard], dim=1))
+        assert clean.shape == estimate.shape and clean.ndim == 3, (clean.shape, estimate.shape)
+        x = self.convolutions(torch.stack([clean, estimate], dim=1))
         return self.score(x.amax(dim=(2, 3)))[:, 0]

@@ -1,17 +1,17 @@
-"""Scores of every test utterance: as it is, and enhanced by a trained front-end through the code that later uses it."""
+"""Scores of test utterances, noisy and enhanced by a trained front-end."""
 
 from __future__ import annotations
 
-import csv
-import io
+import logging
 import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from trnet.enh.dataset import Pairs
 from trnet.enh.metrics import METRICS, Scores, scores_of
-from trnet.eval.csv_files import optional, read_csv
+from trnet.eval.csv_files import Field, optional, read_csv
 from trnet.frontend import build_frontend
 from trnet.frontend.base import FrontEnd
 from trnet.frontend.clips import enhance_clips
@@ -20,74 +20,71 @@ from trnet.utils.files import write_text
 from trnet.utils.stamp import Stamp, digest, dir_digest
 from trnet.utils.workers import imap
 
-COLUMNS = ("utt_id", "snr_db", *METRICS)
+log = logging.getLogger(__name__)
 
-_worker: FrontEnd | None = None  # of this process; None: nothing is enhanced
+_frontend: FrontEnd | None = None  # of this process; None: no enhancement
 _pairs: Pairs | None = None
 
 
-@dataclass(frozen=True)
-class Row:
-    """One test utterance: its SNR in dB where that is known, and its scores."""
-
-    utt: str
-    snr_db: float | None
-    scores: Scores
-
-
 def _load(data: Path, config: dict[str, Any] | None, device: str) -> None:
-    global _worker, _pairs
+    global _frontend, _pairs
     _pairs = Pairs(DataDir(data))
-    _worker = build_frontend(config).to(device) if config else None
+    _frontend = build_frontend(config).to(device) if config else None
 
 
 def _score(utt: str) -> Scores:
     assert _pairs is not None
     noisy, clean = _pairs.read(utt)
-    heard = enhance_clips(_worker, [noisy], [f"{_pairs.data.path}: {utt}"])[0] if _worker else noisy
-    return scores_of(heard, clean)
+    estimate = enhance_clips(_frontend, [noisy], [f"{_pairs.data.path}: {utt}"])[0] if _frontend else noisy
+    return scores_of(estimate, clean)
 
 
 def score_test_set(
     data: DataDir, utts: list[str], folder: Path, config: dict[str, Any] | None, nj: int, device: str
-) -> list[Row]:
-    """Score utterances and write ``<folder>/scores.csv``, or read it where nothing has changed.
+) -> pd.DataFrame:
+    """Score utterances and write ``<folder>/scores.csv``, or read it if it is up to date.
 
     Args:
         data: pairs.
-        utts: ids of those to score.
+        utts: ids to score.
         folder: of the run.
-        config: what `build_frontend` takes; None: the noisy speech as it is.
+        config: argument of `build_frontend`; None: the noisy speech.
         nj: processes.
         device: ``cpu`` or ``cuda``.
 
-    Raises: TrnetError for a checkpoint that does not load, or a front-end that fails on an utterance.
+    Returns: One row an utterance: ``utt_id``, ``snr_db`` (NaN if unknown) and `METRICS`.
+
+    Raises:
+        TrnetError: when a checkpoint does not load, or the front-end fails on an utterance.
     """
     path = folder / "scores.csv"
     frontend = build_frontend(config).fingerprint() if config else None
     stamp = Stamp(folder, "score", {"data": dir_digest(data.path), "utts": digest(utts), "frontend": frontend})
     if stamp.done() and path.is_file():
-        print(f"{path}: up to date")
+        log.info("%s: up to date", path)
         return read_scores(path)
     stamp.begin(clear=lambda: path.unlink(missing_ok=True))
     desc = f"score {config['frontend'] if config else 'noisy'}"
     scores = list(imap(_score, utts, nj, desc, initializer=_load, initargs=(data.path, config, device), worth=40))
-    snr = {utt: float(value) for utt, value in data["utt2snr"].items()} if data.has("utt2snr") else {}
-    rows = [Row(utt, snr.get(utt), own) for utt, own in zip(utts, scores, strict=True)]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for row in rows:
-        writer.writerow([row.utt, "" if row.snr_db is None else f"{row.snr_db:g}", *map(repr, row.scores)])
-    write_text(path, text.getvalue())
+    snr = data["utt2snr"] if data.has("utt2snr") else {}
+    columns = {"utt_id": utts, "snr_db": [float(snr.get(utt, "nan")) for utt in utts]}
+    frame = pd.DataFrame(columns | dict(zip(METRICS, zip(*scores, strict=True), strict=True)))
+    text = frame.assign(snr_db=frame["snr_db"].map(snr_text), **{m: frame[m].map(repr) for m in METRICS})
+    write_text(path, text.to_csv(index=False, lineterminator="\n"))
     stamp.finish()
-    return rows
+    return frame
 
 
-def read_scores(path: Path) -> list[Row]:
-    """Read what `score_test_set` wrote.
+def snr_text(snr_db: float) -> str:
+    """An SNR for a table; empty if unknown."""
+    return "" if math.isnan(snr_db) else f"{snr_db:g}"
 
-    Raises: TrnetError naming file and line for anything else.
+
+def read_scores(path: Path) -> pd.DataFrame:
+    """Read the output of `score_test_set`.
+
+    Raises:
+        TrnetError: when it is malformed; it names file and line.
     """
 
     def finite(text: str) -> float:
@@ -95,6 +92,5 @@ def read_scores(path: Path) -> list[Row]:
             raise ValueError("is infinite")
         return value
 
-    fields = {"utt_id": str, "snr_db": optional, "si_sdr": float, "pesq": finite, "stoi": finite}
-    rows = read_csv(path, fields).values.tolist()
-    return [Row(utt, None if math.isnan(snr) else snr, Scores(*scores)) for utt, snr, *scores in rows]
+    fields: dict[str, Field] = {"utt_id": str, "snr_db": optional, "si_sdr": float, "pesq": finite, "stoi": finite}
+    return read_csv(path, fields)

@@ -10,10 +10,10 @@ EPS = 1e-8
 
 
 def si_snr_loss(estimate: Tensor, clean: Tensor) -> Tensor:
-    """Negative scale-invariant signal-to-noise ratio in dB: what DCCRN is trained by.
+    """Negative scale-invariant signal-to-noise ratio in dB, the loss of DCCRN.
 
-    Luo and Mesgarani, "Conv-TasNet", 2019, Section II: both signals without their means; the part of the estimate along
-    the clean speech against the rest.
+    Luo and Mesgarani, "Conv-TasNet", 2019, Section II: both signals without their means; the projection of the estimate
+    on the clean speech against the rest.
 
     Args:
         estimate: (batch, samples).

@@ -1,11 +1,13 @@
-"""How good enhanced speech is: SI-SDR, wide-band PESQ, STOI; NaN where one of them is not defined."""
+"""Quality of enhanced speech: SI-SDR, wide-band PESQ, STOI; NaN where one of them is undefined."""
 
 from __future__ import annotations
 
+import importlib
 import math
 import warnings
 from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
+from types import ModuleType
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +20,7 @@ PESQ_IS_COMPILED = " (by a C compiler, with Python's headers; Debian: apt-get in
 
 
 class Scores(NamedTuple):
-    """SI-SDR in dB, PESQ (about 1 to 4.64), STOI (0 to 1); NaN where it is not defined."""
+    """SI-SDR in dB, PESQ (about 1 to 4.64), STOI (0 to 1); NaN if undefined."""
 
     si_sdr: float
     pesq: float
@@ -33,7 +35,7 @@ def si_sdr(estimate: np.ndarray, clean: np.ndarray) -> float:
         clean: (samples,), of the same length.
 
     Returns:
-        dB; NaN if one of them is silent, inf if the estimate is the clean speech but for its level.
+        dB; NaN if one of them is silent, inf if they differ in level only.
     """
     assert estimate.shape == clean.shape and estimate.ndim == 1, (estimate.shape, clean.shape)
     estimate, clean = estimate.astype(np.float64), clean.astype(np.float64)
@@ -46,9 +48,10 @@ def si_sdr(estimate: np.ndarray, clean: np.ndarray) -> float:
 
 
 def pesq_wb(estimate: np.ndarray, clean: np.ndarray) -> float:
-    """Wide-band PESQ (ITU-T P.862.2) of two signals (samples,) at 16 kHz; NaN where it finds no speech.
+    """Wide-band PESQ (ITU-T P.862.2) of two signals (samples,) at 16 kHz; NaN without speech.
 
-    Raises: TrnetError if the package pesq is not installed.
+    Raises:
+        TrnetError: when the package pesq is not installed.
     """
     pesq = _package("pesq")
     if not estimate.any() or not clean.any():  # it divides by their peaks
@@ -60,13 +63,14 @@ def pesq_wb(estimate: np.ndarray, clean: np.ndarray) -> float:
 
 
 def stoi(estimate: np.ndarray, clean: np.ndarray) -> float:
-    """STOI (Taal et al. 2011) of two signals (samples,) at 16 kHz; NaN where there is too little speech.
+    """STOI (Taal et al. 2011) of two signals (samples,) at 16 kHz; NaN for too little speech.
 
-    Raises: TrnetError if the package pystoi is not installed.
+    Raises:
+        TrnetError: when the package pystoi is not installed.
     """
     pystoi = _package("pystoi")
     with warnings.catch_warnings():
-        warnings.simplefilter("error", RuntimeWarning)  # its way to say: fewer than 30 frames of speech
+        warnings.simplefilter("error", RuntimeWarning)  # for fewer than 30 frames of speech
         try:
             return float(pystoi.stoi(clean, estimate, RATE))
         except (RuntimeWarning, ValueError):
@@ -89,26 +93,25 @@ def pesq_of_pair(pair: tuple[np.ndarray, np.ndarray]) -> float:
 
 
 def mean_scores(scores: Iterable[Sequence[float]]) -> Scores:
-    """Means over the utterances for which a metric is defined; NaN where it is for none."""
+    """Means over the utterances for which a metric is defined; NaN if there are none."""
     table = np.array([tuple(row) for row in scores], dtype=np.float64).reshape(-1, len(METRICS))
     columns = (column[np.isfinite(column)] for column in table.T)
     return Scores(*(float(column.mean()) if len(column) else math.nan for column in columns))
 
 
 def check_packages() -> None:
-    """Make sure, before the first hour is spent, that what scores are computed with is installed.
+    """Check that the packages for scores are installed, before hours of training.
 
-    Raises: TrnetError if not.
+    Raises:
+        TrnetError: when one is not.
     """
     for name, more in (("pesq", PESQ_IS_COMPILED), ("pystoi", "")):
         if find_spec(name) is None:
             raise TrnetError(f"{missing_package(name, 'enh')}{more}")
 
 
-def _package(name: str):
+def _package(name: str) -> ModuleType:
     """A package of the extra ``enh``."""
-    import importlib
-
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError:

@@ -1,29 +1,38 @@
-"""Where the runs of trained front-ends lie, ``exp/<frontend>/seed<s>/``, and what they are made from."""
+"""The runs of trained front-ends, ``exp/<frontend>/seed<s>/``: what they depend on, and which are finished."""
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property
 from pathlib import Path
 
 import torch
 
-from trnet.config import as_dict, made_of
+from trnet.enh.checkpoint import check_frontend_file
 from trnet.enh.config import EnhConfig
 from trnet.enh.dataset import Pairs
-from trnet.enh.loop import FRONTEND, LAST, SCORES, Task, check_chosen, read_last, train_run
-from trnet.enh.schedule import ends_at, goes_too_far
+from trnet.enh.job import EnhData, EnhJob
+from trnet.enh.metrics import METRICS
 from trnet.kaldi.validate import PAIR_TABLES, valid_data_dir
-from trnet.runs.aside import make_way
 from trnet.runs.checkpoint import way_out
+from trnet.runs.folder import RunFolder
+from trnet.runs.history import Rule
+from trnet.train.trainer import Progress, Trainer
+from trnet.utils.allocator import keep_freed_memory
 from trnet.utils.errors import TrnetError
 from trnet.utils.locks import only_one
 from trnet.utils.stamp import Stamp, dir_digest, file_digest, read_stamp
+from trnet.utils.workers import Workers
+
+log = logging.getLogger(__name__)
+
+FRONTEND = "frontend.pt"
 
 
 @dataclass(frozen=True)
-class TrainedFrontEnd:
-    """A front-end with a seed: its run."""
+class FrontEndRun:
+    """A front-end trained with a seed."""
 
     config: EnhConfig
     train_data: Path
@@ -33,53 +42,75 @@ class TrainedFrontEnd:
 
     @property
     def folder(self) -> Path:
-        """Where it lies."""
+        """Its folder."""
         return self.exp / self.config.frontend / f"seed{self.seed}"
 
-    def stamp(self) -> Stamp:
-        """What it is made from.
+    @cached_property
+    def files(self) -> RunFolder:
+        """Checkpoints and history."""
+        needed = ("method", "history", "steps", "trained_with")
+        return RunFolder(self.folder, FRONTEND, needed, [f"valid_{name}" for name in METRICS], ("epoch", "lr"))
 
-        max_epochs and patience are left out: they say where a run ends, not how it goes, so that more epochs go on
-        where fewer ended.
+    @property
+    def rule(self) -> Rule:
+        """How the epoch is chosen, and where the run ends."""
+        conf = self.config
+        return Rule(f"valid_{conf.validation.choose}", conf.training.max_epochs, conf.training.patience)
+
+    def stamp(self) -> Stamp:
+        """What it depends on.
+
+        max_epochs and patience are left out: they decide where a run ends, not its course, so that more epochs continue
+        an existing run.
         """
-        made_from = as_dict(self.config) | {"training": made_of(self.config.training)}
+        made_from = self.config.plain() | {"training": self.config.training.record()}
         del made_from["training"]["max_epochs"], made_from["training"]["patience"], made_from["validation"]["audio"]
         parts = {"train_data": self.train_data, "valid_data": self.valid_data}
         made_from |= {name: dir_digest(folder) for name, folder in parts.items()} | {"seed": self.seed}
         return Stamp(self.folder, "train", made_from)
 
     def trained(self) -> bool:
-        """Whether it is finished under this very configuration.
+        """Whether it is finished with this configuration.
 
-        Raises: TrnetError if one of its checkpoints is damaged.
+        Raises:
+            TrnetError: when one of its checkpoints is damaged.
         """
-        stamp, path = self.stamp(), self.folder / FRONTEND
-        if not all((self.folder / name).is_file() for name in (FRONTEND, LAST)) or not stamp.done():
+        stamp, files = self.stamp(), self.files
+        if not (files.best.is_file() and files.last.is_file() and stamp.done()):
             return False
-        if not ends_at(read_last(self.folder)["history"], self.config.training, self.config.validation):
+        if not self.rule.ends_at(files.read_last()["history"]):
             return False
         made = read_stamp(stamp.path).get("results", {}).get(FRONTEND)
-        if made is not None and made != file_digest(path):
-            raise TrnetError(f"{path}: is damaged, or not what was trained here; {way_out(path)}")
+        if made is not None and made != file_digest(files.best):
+            raise TrnetError(f"{files.best}: is damaged, or not the result of this run; {way_out(files.best)}")
         return True
 
     def train(self, device: torch.device, nj: int, wandb: str | None = None) -> None:
-        """Train it, or say that it is up to date; `wandb`: project that gets the curves too.
+        """Train it, unless it is up to date.
 
-        Raises: TrnetError for missing data, a loss that is not finite, a checkpoint that is damaged, or a run that
-            another process trains.
+        Args:
+            device: to train on.
+            nj: processes that read segments and compute metrics.
+            wandb: project of Weights & Biases that gets the curves too.
+
+        Raises:
+            TrnetError: when data are missing, a loss is not finite, a checkpoint is damaged, or another process trains
+                the run.
         """
         with only_one(self.folder):
             stamp = self.stamp()
-            conf = self.config
-            too_far = partial(goes_too_far, training=conf.training, validation=conf.validation)
-            make_way(stamp, self.folder / LAST, self.folder / FRONTEND, too_far, SCORES)
+            self.files.move_conflicting_aside(stamp, self.rule)
             if self.trained():
-                print(f"{self.folder}: up to date")
+                log.info("%s: up to date", self.folder)
                 return
-            if (self.folder / LAST).exists():
-                check_chosen(self.folder)
+            if self.files.last.exists():
+                check_frontend_file(self.files.best)
             stamp.begin()
-            pairs = [Pairs(valid_data_dir(folder, PAIR_TABLES)) for folder in (self.train_data, self.valid_data)]
-            train_run(Task(self.config, *pairs, self.seed, device, nj, wandb), self.folder)
-            stamp.finish({FRONTEND: file_digest(self.folder / FRONTEND)})
+            train, valid = (Pairs(valid_data_dir(folder, PAIR_TABLES)) for folder in (self.train_data, self.valid_data))
+            if device.type == "cpu":
+                keep_freed_memory()  # CMGAN a fifth faster
+            with Workers(nj, "scoring") as workers:
+                job = EnhJob(EnhData(self.config, train, valid, self.seed), device, workers, nj)
+                progress = Progress(self, job.title, self.files, self.rule, device)
+                Trainer(job, [progress], wandb).train()
+            stamp.finish({FRONTEND: file_digest(self.files.best)})

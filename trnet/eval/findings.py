@@ -36,22 +36,21 @@ def _listed(words: Sequence[str]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
-def _where_surer(tests: pd.DataFrame, winner: str, rival: str) -> list[str] | None:
+def _where_above(tests: pd.DataFrame, winner: str, rival: str, p: str) -> list[str] | None:
     """The noise sets where the winner is above a rival by more than chance; None without a test."""
     direct = (tests["name"] == winner) & (tests["rival"] == rival)
     rows = tests[direct | (tests["name"] == rival) & (tests["rival"] == winner)]
     if rows.empty:
         return None
     above = rows["value"].where(rows["name"] == winner, -rows["value"]) > 0
-    p = rows["p_speakers_holm"].fillna(rows["p_utts_holm"])
-    return rows["noise"][above & (p < LEVEL)].tolist()
+    return rows["noise"][above & (rows[p] < LEVEL)].tolist()
 
 
 def headline(results: Results, statistics: Statistics) -> str:
     """One sentence: which system has the largest mean UAR in noise, and above whom that is more than chance.
 
-    Systems that lack runs are left out, unless all do. A lead is more than chance if the paired test says so (Holm's
-    adjusted p below 0.05, over speakers where there are enough of them, else over utterances).
+    Systems that lack runs are left out, unless all do. A lead is more than chance if the paired test over utterances
+    says so (Holm's adjusted p below 0.05); the sentence adds whether the one over speakers does too.
     """
     sets = results.noises or ["clean"]
     uar = summarise(results.rows, ["name", "noise"], "uar")["mean"].unstack()[sets]
@@ -67,7 +66,8 @@ def headline(results: Results, statistics: Statistics) -> str:
         return f"No winner: {_listed(best)} share the largest {what} ({figures})."
     winner, tests = best[0], statistics.comparisons("speakers", "uar")
     tests = tests[tests["noise"].isin(sets)]
-    found = {rival: _where_surer(tests, winner, rival) for rival in names if rival != winner}
+    rivals = [name for name in names if name != winner]
+    found = {rival: _where_above(tests, winner, rival, "p_utts_holm") for rival in rivals}
     sure = [rival for rival, where in found.items() if where is not None and len(where) == len(sets)]
     partly = [f"{rival} on {_listed(where)} only" for rival, where in found.items() if where and rival not in sure]
     level = [rival for rival, where in found.items() if where == []]
@@ -77,11 +77,14 @@ def headline(results: Results, statistics: Statistics) -> str:
         return f"No winner by the statistics: {lead}, but no paired test compares it with another system."
     parts = [f"more than chance above {_listed(sure + partly)}"] if sure or partly else []
     parts += [f"not more than chance above {_listed(level)}"] if level else []
-    parts += [f"not tested against {_listed(untested)}"] if untested else []
-    speakers = count(int(tests["speakers"].iloc[0]), "test speaker")
-    over = speakers if tests["p_speakers_holm"].notna().any() else f"utterances of {speakers} alone"
+    parts += [f"not tested against {_listed(untested) if len(untested) < 3 else 'the others'}"] if untested else []
+    over = f"the utterances of {count(int(tests['speakers'].iloc[0]), 'test speaker')}, Holm's p < {LEVEL}"
+    if sure or partly:
+        wider = {rival: _where_above(tests, winner, rival, "p_speakers_holm") for rival in rivals}
+        same = all(wider[rival] == where for rival, where in found.items() if where)
+        over += "; over speakers too" if same else "; not over speakers" if not any(wider.values()) else ""
     start = "" if sure or partly else "No winner by the statistics: "
-    return f"{start}{lead}, {', '.join(parts)} (paired tests over {over}, Holm's p < {LEVEL})."
+    return f"{start}{lead}, {', '.join(parts)} (paired tests over {over})."
 
 
 def make_findings(predictions: pd.DataFrame, results: Results, statistics: Statistics, notes: Notes) -> list[str]:

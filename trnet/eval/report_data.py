@@ -26,12 +26,12 @@ from trnet.eval.predictions import classes_of, natural_key
 from trnet.eval.run_predictions import predict
 from trnet.folds import Fold
 from trnet.kaldi.data_dir import DataDir
-from trnet.noise.assign import rng_for
 from trnet.runs.experiment import Experiment
 from trnet.runs.spec import RunSpec
 from trnet.train.session import Session
 from trnet.utils.errors import TrnetError
 from trnet.utils.numbers import real
+from trnet.utils.random import rng_for
 
 EMBEDDED = ("baseline_c", "baseline_e", "trnet")  # the systems of the paper's Fig. 3
 MOST_POINTS = 400  # of an embedding

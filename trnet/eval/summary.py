@@ -40,8 +40,8 @@ def summarise(results: pd.DataFrame, by: Sequence[str], metric: str) -> pd.DataF
     sample standard deviation over seeds is NaN for one seed, and where the seeds do not cover the same folds,
     conditions and numbers of utterances, since it would then mix other differences in.
     """
-    keys = list(by)
-    of_seeds = results.groupby([*keys, "seed", "fold"])[metric].mean().groupby([*keys, "seed"]).mean().groupby(keys)
+    keys, runs = list(by), list(dict.fromkeys([*by, "seed", "fold"]))
+    of_seeds = results.groupby(runs)[metric].mean().groupby([*keys, "seed"]).mean().groupby(keys)
     covered = pd.Series(
         list(zip(results["fold"], results["condition"], results["n_utts"], strict=True)), index=results.index
     )

@@ -184,7 +184,7 @@ def _style_table(predictions: pd.DataFrame, styles: Mapping[str, str], results: 
         items = with_names(mine).groupby("name")["utt_id"].nunique()
         for name in pooled.names:
             cells = [_cell(summary[metric], (name, noise)) for noise in noises for metric in METRICS]
-            rows.append([group, pooled.title(name), (str(items[name]), float("nan")), *cells])
+            rows.append([group, results.title(name), (str(items[name]), float("nan")), *cells])
     return make_table(["Group", "System", "Utterances", *_uar_war(noises)], rows)
 
 
@@ -292,7 +292,7 @@ def make_sections(
     sections.append(Section("UAR per fold", text, _per_fold(results)))
     if table := _coefficient_table(predictions, results):
         text = "Mean +- standard deviation over the utterances of all folds and seeds."
-        sections.append(Section("SNR coefficient c (Fig. 2)", text, table))
+        sections.append(Section("SNR coefficient c per SNR", text, table))
     if styles is not None:
         text = "UAR and WAR in percent, pooled over folds, mean +- standard deviation over seeds."
         sections.append(Section("By group of utterances", text, _style_table(predictions, styles, results)))

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,7 @@ def make_archives(sets: list[tuple[DataDir, Path]], features: Features, nj: int)
     matrices = imap(_features_of, jobs, nj, "features", initializer=_begin, initargs=(features,), worth=1000)
     with contextlib.closing(matrices):
         for data, out, stamp in todo:
-            stamp.begin(clear=lambda out=out: clear_archive(out))
+            stamp.begin(clear=partial(clear_archive, out))
             write_ark(out, zip(data.utts, matrices, strict=False), features.compression)  # the other sets' come behind
             stamp.finish({"feats": file_digest(out / "feats.ark")})
 

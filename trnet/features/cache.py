@@ -51,8 +51,9 @@ def room_on(device: torch.device, runs: int = 1, folder: Path | None = None) -> 
     """
     here = runs * int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # processes of torchrun share the host, not a GPU
     host = psutil.virtual_memory().available // here
-    writable = folder is not None and os.access(folder, os.W_OK)
-    disk = shutil.disk_usage(folder).free // 2 // here if writable else 0
+    disk = 0
+    if folder is not None and os.access(folder, os.W_OK):
+        disk = shutil.disk_usage(folder).free // 2 // here
     if device.type != "cuda":
         return Room(host // 2, 0, disk, folder)
     return Room(torch.cuda.mem_get_info(device)[0] // 2 // runs, host // 4, disk, folder)

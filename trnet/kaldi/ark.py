@@ -167,7 +167,7 @@ def _begins(entries: Mapping[str, str]) -> dict[str, list[int]]:
     """Where the keys of each archive begin, in order."""
     found: dict[str, list[int]] = {}
     for utt, entry in entries.items():
-        with contextlib.suppress(ValueError):  # said when it is read
+        with contextlib.suppress(ValueError):  # reported when it is read
             name, offset = ark_entry(entry)
             found.setdefault(name, []).append(offset - len(utt.encode()) - len(KEY_END))
     return {name: sorted(begins) for name, begins in found.items()}

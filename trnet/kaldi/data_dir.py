@@ -1,7 +1,7 @@
 """Kaldi data directories: tables of ``key value`` lines, sorted as ``LC_ALL=C sort`` does.
 
 Speech: wav.scp utt2spk spk2utt text utt2dur utt2emo utt2group, and spk2gender, utt2style, utt2split where the corpus
-tells them. Noise: wav.scp utt2spk spk2utt utt2dur utt2src, and segments where one recording holds several clips. Both:
+has them. Noise: wav.scp utt2spk spk2utt utt2dur utt2src, and segments where one recording holds several clips. Both:
 reco2channel where not the mean of all channels is taken. Noisy speech also: utt2clean utt2noise utt2snr. Pairs of noisy
 and clean speech: wav.scp is noisy, clean.scp its clean partner, utt2spk spk2utt utt2dur, utt2noise and utt2snr where
 they are known.
@@ -79,9 +79,11 @@ def invert(utt2spk: Mapping[str, str]) -> Table:
 class Clip:
     """Where an utterance's audio lies: a file, or the span [start_s, end_s) seconds of it.
 
-    channel: which one, from 0, where there are several; None: the mean of all. lasts: its seconds as utt2dur has them;
-    "": not told. command: where a Kaldi pipe ``programs |`` writes the audio, and `path` only says so. name: of the
-    utterance, for messages.
+    Attributes:
+        channel: which one, from 0, where there are several; None: the mean of all.
+        lasts: its seconds as utt2dur has them; "": unknown.
+        command: a Kaldi pipe ``programs |`` that writes the audio; `path` then only names it.
+        name: of the utterance, for messages.
     """
 
     path: Path

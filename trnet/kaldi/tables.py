@@ -1,7 +1,6 @@
 """The lines of a data directory's table, and whether they are well-formed."""
 
 import codecs
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,11 +24,6 @@ class Rows(dict[str, Row]):
         self.path = path
 
 
-def shown(names: Sequence[str], most: int = 3, separator: str = " ") -> str:
-    """The first few names and how many more there are."""
-    return separator.join(names[:most]) + (f" (and {len(names) - most} more)" if len(names) > most else "")
-
-
 def _line_problem(line: str, may_be_empty: bool) -> str:
     """What is wrong with the form of a line, with its mend; "" if nothing is."""
     key, _, value = line.replace("\t", " ").partition(" ")
@@ -51,7 +45,7 @@ def _line_problem(line: str, may_be_empty: bool) -> str:
 
 
 def read_rows(path: Path) -> tuple[Rows, list[str]]:
-    """Read a table; the problems of its lines: form, encoding, duplicates, order. Each kind is told once, counted."""
+    """Read a table; the problems of its lines: form, encoding, duplicates, order. Each kind once, counted."""
     rows = Rows(path)
     problems: dict[str, list[int]] = {}
     data = read_bytes(path)
@@ -81,9 +75,5 @@ def read_rows(path: Path) -> tuple[Rows, list[str]]:
         if key:
             rows.setdefault(key, Row(number, value))
             previous = key.encode()
-    return rows, [_told(path, what, numbers) for what, numbers in problems.items()]
-
-
-def _told(path: Path, what: str, numbers: list[int]) -> str:
-    more = f" ({len(numbers) - 1} more lines likewise)" if len(numbers) > 1 else ""
-    return f"{path}:{numbers[0]}: {what}{more}"
+    likewise = {len(numbers): f" ({len(numbers) - 1} more lines likewise)" for numbers in problems.values()} | {1: ""}
+    return rows, [f"{path}:{n[0]}: {what}{likewise[len(n)]}" for what, n in problems.items()]

@@ -4,10 +4,11 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from trnet.kaldi.data_dir import DataDir
-from trnet.kaldi.tables import Rows, read_rows, shown
+from trnet.kaldi.tables import Rows, read_rows
 from trnet.kaldi.value_rules import check_values, number_of
 from trnet.utils.errors import TrnetError
 from trnet.utils.names import safe_name
+from trnet.utils.text import shorten
 
 # what directories of speech (spk2gender too, where the corpus tells), of noise, and of pairs of speech must hold
 SPEECH_TABLES = ("wav.scp", "utt2spk", "spk2utt", "text", "utt2dur", "utt2emo", "utt2group")
@@ -31,7 +32,7 @@ def valid_data_dir(path: Path, need: Collection[str] = (), audio: bool = True, a
     """
     data = DataDir(path, allow_pipes)
     if problems := validate_data_dir(path, need, audio, allow_pipes):
-        raise TrnetError(shown(problems, separator="; "))
+        raise TrnetError(shorten(problems, 3, "; "))
     return data
 
 
@@ -127,13 +128,13 @@ def differing(rows: Rows, expected: dict[str, int], source: Path, verb: str, wha
     lacking = sorted(set(expected) - set(rows))
     if lacking:
         problems.append(
-            f"{source}:{expected[lacking[0]]}: {what} {shown(lacking)} is not in {rows.path.name}; "
+            f"{source}:{expected[lacking[0]]}: {what} {shorten(lacking, 3)} is not in {rows.path.name}; "
             f"add it there, or remove it here"
         )
     surplus = sorted(set(rows) - set(expected))
     if surplus:
         problems.append(
-            f"{rows.path}:{rows[surplus[0]].number}: {what} {shown(surplus)}: no line of {source.name} {verb} it; "
+            f"{rows.path}:{rows[surplus[0]].number}: {what} {shorten(surplus, 3)}: no line of {source.name} {verb} it; "
             "remove it here, or add it there"
         )
     return problems
@@ -149,7 +150,7 @@ def _check_speakers(tables: dict[str, Rows]) -> list[str]:
     if foreign:
         row = utt2spk[foreign[0]]
         problems.append(
-            f"{utt2spk.path}:{row.number}: {shown(foreign)} does not start with the speaker-id {row.value}; "
+            f"{utt2spk.path}:{row.number}: {shorten(foreign, 3)} does not start with the speaker-id {row.value}; "
             "put the speaker-id in front of the utterance-id in all tables"
         )
     problems += _check_speaker_order(utt2spk)
@@ -163,7 +164,7 @@ def _check_speaker_order(utt2spk: Rows) -> list[str]:
     for utt, row in utt2spk.items():
         if row.value < previous:
             return [
-                f"{utt2spk.path}:{row.number}: speaker {row.value} of {utt} comes after {previous}, so that "
+                f"{utt2spk.path}:{row.number}: speaker {row.value} of {utt} comes after {previous}: "
                 "utt2spk is not sorted by speaker; put '<speaker-id>-' in front of the utterance-ids in all tables"
             ]
         previous = row.value
@@ -182,5 +183,5 @@ def _check_inverse(utt2spk: Rows, spk2utt: Rows) -> list[str]:
         listed: Iterable[str] = row.value.split()
         if sorted(listed) != sorted(speakers.get(spk, [])):
             wrong = sorted(set(listed) ^ set(speakers.get(spk, []))) or ["an utterance listed twice"]
-            problems.append(f"{spk2utt.path}:{row.number}: {spk} differs from utt2spk in {shown(wrong)}; {mend}")
+            problems.append(f"{spk2utt.path}:{row.number}: {spk} differs from utt2spk in {shorten(wrong, 3)}; {mend}")
     return problems

@@ -1,9 +1,9 @@
 """What the values of a data directory's tables must be."""
 
-import functools
 import math
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from trnet.audio.pipes import check_allowed, is_pipe
@@ -16,59 +16,48 @@ from trnet.utils.files import is_regular
 from trnet.utils.numbers import real, whole
 
 LONGEST_S = 1e6  # of a recording, twelve days
+SHOWN = 5  # problems of a table
 
-Rule = Callable[[str], str]  # value -> what is wrong, with its mend; "" if nothing is
+Rule = Callable[[str, Path], str]  # value, its table -> what is wrong, with its mend; "" if nothing is
 
 
 def number_of(value: str) -> float:
-    """The number that `value` says; NaN if it says none, or one that is not finite."""
+    """The number in `value`; NaN if there is none, or one that is not finite."""
     try:
         return real(value)
     except ValueError:
         return math.nan
 
 
-def _word(value: str) -> str:
-    return "must be one word; mend the line" if " " in value else ""
+def _read_by(read: Callable[[str], object], mend: str) -> Rule:
+    """A rule for what a function reads; the text of its ValueError is the problem."""
+
+    def rule(value: str, _table: Path) -> str:
+        try:
+            read(value)
+        except ValueError as error:
+            return f"{error}; {mend}"
+        return ""
+
+    return rule
 
 
-def _positive_seconds(value: str) -> str:
+def _like(pattern: str, what: str) -> Rule:
+    """A rule for what a regular expression describes."""
+    return lambda value, _table: "" if re.fullmatch(pattern, value) else f"'{value}' {what}"
+
+
+def _seconds(value: str, _table: Path) -> str:
     good = 0 < number_of(value) <= LONGEST_S
     return "" if good else f"'{value}' is no positive number of seconds; prepare the data anew"
 
 
-def _positive_count(value: str) -> str:
-    try:
-        whole(value, low=1)
-    except ValueError as error:
-        return f"{error}; extract the features anew"
-    return ""
-
-
-def _finite(value: str) -> str:
-    return "" if math.isfinite(number_of(value)) else f"'{value}' is no number of dB; simulate anew"
-
-
-def _gender(value: str) -> str:
-    return "" if value in ("m", "f") else f"'{value}' is neither m nor f; mend the line"
-
-
-def _audio_file(value: str, scp: Path, allow_pipes: bool) -> str:
-    if not is_pipe(value):
-        return audio_problem(value, scp)
-    try:
-        check_allowed(value, allow_pipes, "")
-    except TrnetError as error:
-        return str(error).removeprefix(": ")
-    return ""
-
-
-def _channel(value: str) -> str:
-    try:
-        channel_of(value)
-    except ValueError as error:
-        return f"{error}; mend the line"
-    return ""
+def _segment(value: str, _table: Path) -> str:
+    cells = value.split()
+    if len(cells) != 3:
+        return "is not 'utterance recording start end'; mend the line"
+    start, end = number_of(cells[1]), number_of(cells[2])
+    return "" if 0 <= start < end <= LONGEST_S else f"{cells[1]} to {cells[2]} is no span of seconds; mend the line"
 
 
 def _archive(value: str, scp: Path) -> str:
@@ -79,39 +68,27 @@ def _archive(value: str, scp: Path) -> str:
     return "" if is_regular(resolve(archive, scp)) else f"{archive} does not exist; extract the features anew"
 
 
-def _checksum(value: str) -> str:
-    good = re.fullmatch("[0-9]{1,11} [0-9a-f]{16}", value)
-    return "" if good else f"'{value}' is not 'BYTES XXH3'; extract the features anew"
+def _audio(value: str, scp: Path, allow_pipes: bool) -> str:
+    if not is_pipe(value):
+        return audio_problem(value, scp)
+    try:
+        check_allowed(value, allow_pipes, "")
+    except TrnetError as error:
+        return str(error).removeprefix(": ")
+    return ""
 
 
-def _segment(value: str) -> str:
-    cells = value.split()
-    if len(cells) != 3:
-        return "is not 'utterance recording start end'; mend the line"
-    start, end = number_of(cells[1]), number_of(cells[2])
-    return "" if 0 <= start < end <= LONGEST_S else f"{cells[1]} to {cells[2]} is no span of seconds; mend the line"
-
-
+WORDS = ("utt2spk", "utt2emo", "utt2group", "utt2style", "utt2split", "utt2src", "utt2clean")
 RULES: dict[str, Rule] = {
-    "utt2spk": _word,
-    "utt2emo": _word,
-    "utt2group": _word,
-    "utt2style": _word,
-    "utt2split": _word,
-    "utt2src": _word,
-    "utt2clean": _word,
-    "utt2dur": _positive_seconds,
-    "reco2dur": _positive_seconds,
-    "utt2num_frames": _positive_count,
-    "utt2checksum": _checksum,
-    "utt2snr": _finite,
-    "reco2channel": _channel,
-    "spk2gender": _gender,
+    **dict.fromkeys(WORDS, _like("[^ ]*", "must be one word; mend the line")),
+    "utt2dur": _seconds,
+    "reco2dur": _seconds,
+    "utt2num_frames": _read_by(partial(whole, low=1), "extract the features anew"),
+    "utt2checksum": _like("[0-9]{1,11} [0-9a-f]{16}", "is not 'BYTES XXH3'; extract the features anew"),
+    "utt2snr": _read_by(real, "simulate anew"),
+    "reco2channel": _read_by(channel_of, "mend the line"),
+    "spk2gender": _like("[mf]", "is neither m nor f; mend the line"),
     "segments": _segment,
-}
-
-
-FILE_RULES: dict[str, Callable[..., str]] = {  # also told which scp names the file
     "feats.scp": _archive,
 }
 
@@ -121,15 +98,11 @@ def check_values(name: str, rows: Rows, allow_pipes: bool = False) -> list[str]:
 
     `allow_pipes`: entries ``command |`` of a wav.scp are no problem.
     """
-    rule = RULES.get(name)
-    if name in ("wav.scp", "clean.scp"):
-        rule = functools.partial(_audio_file, scp=rows.path, allow_pipes=allow_pipes)
-    if name in FILE_RULES:
-        rule = functools.partial(FILE_RULES[name], scp=rows.path)
+    rule = partial(_audio, allow_pipes=allow_pipes) if name in ("wav.scp", "clean.scp") else RULES.get(name)
     if rule is None:
         return []
-    found = [(key, row.number, rule(row.value)) for key, row in rows.items() if row.value]
+    found = [(key, row.number, rule(row.value, rows.path)) for key, row in rows.items() if row.value]
     bad = [f"{rows.path}:{number}: {key}: {problem}" for key, number, problem in found if problem]
-    if len(bad) > 5:
-        bad[4] += f" ({len(bad) - 5} more lines likewise)"
-    return bad[:5]
+    if len(bad) > SHOWN:
+        bad[SHOWN - 1] += f" ({len(bad) - SHOWN} more lines likewise)"
+    return bad[:SHOWN]

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -56,8 +56,9 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """The batch on a device, all but what stays on the host."""
-        moved = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ON_HOST}
-        return replace(self, **{k: send(v, device) for k, v in moved.items() if isinstance(v, Tensor)})
+        here: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ON_HOST}
+        moved: dict[str, Any] = {k: send(v, device) for k, v in here.items() if isinstance(v, Tensor)}
+        return replace(self, **moved)
 
     @cached_property
     def frames(self) -> ValidFrames:

@@ -22,7 +22,19 @@ def make_part(known: Mapping[str, type[nn.Module]], options: Part, key: str, *ar
     """
     if not options.is_own:
         return known[options.type](*arguments, **options.options())
-    return make_own(load_class(options.type, f"{key}.type"), options.type, *arguments, **options.options())
+    part = make_own(load_class(options.type, f"{key}.type"), options.type, *arguments, **options.options())
+    return part
+
+
+def out_dim(part: nn.Module) -> int:
+    """The values that an encoder or a pooling gives.
+
+    Raises: TrnetError if a class of somebody's own does not name them.
+    """
+    found = getattr(part, "out_dim", None)
+    if not isinstance(found, int):
+        raise TrnetError(f"{type(part).__name__}: has no whole number 'out_dim', the values it gives; set it")
+    return found
 
 
 def make_own(made: type, name: str, *arguments: Any, **options: Any) -> nn.Module:

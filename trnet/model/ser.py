@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from trnet.config.model import Classifier, Encoder, Pooling
 from trnet.model.encoders import encoded_frames, make_encoder
 from trnet.model.frames import ValidFrames
+from trnet.model.parts import out_dim
 from trnet.model.pooling import make_pooling
 
 
@@ -36,8 +37,9 @@ class SER(nn.Module):
     def __init__(self, dim: int, num_classes: int, encoder: Encoder, pooling: Pooling, classifier: Classifier) -> None:
         super().__init__()
         self.encoder = make_encoder(dim, encoder)
-        self.pooling = make_pooling(self.encoder.out_dim, pooling)
-        self.classifier = make_classifier(self.pooling.out_dim, num_classes, classifier)
+        self.pooling = make_pooling(out_dim(self.encoder), pooling)
+        self.h_dim = out_dim(self.pooling)  # D, size of h
+        self.classifier = make_classifier(self.h_dim, num_classes, classifier)
 
     def represent(self, x: Tensor, frames: ValidFrames) -> Tensor:
         """Features (B, T, F) -> h (B, D)."""

@@ -3,6 +3,8 @@
 Always computed in float32: on raw log-mels the similarities of different SNRs differ in the third decimal only.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -17,13 +19,13 @@ class ReturningHardtanh(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, c_bar: Tensor) -> Tensor:
+    def forward(ctx: Any, c_bar: Tensor) -> Tensor:
         """Eq. 3: c_bar -> c in [0, 1]."""
         ctx.save_for_backward(c_bar)
         return c_bar.clamp(0, 1)
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> Tensor:
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
         """Gradient of c -> gradient of c_bar."""
         (c_bar,) = ctx.saved_tensors
         leads_out = ((c_bar < 0) & (grad > 0)) | ((c_bar > 1) & (grad < 0))  # descent moves against the gradient

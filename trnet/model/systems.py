@@ -14,7 +14,7 @@ from trnet.model.batch import Batch, Output
 from trnet.model.parts import make_own
 from trnet.model.ser import SER
 from trnet.model.trnet import Mels, TRNet
-from trnet.utils.errors import TrnetError
+from trnet.utils.errors import TrnetError, first_line
 
 
 class System(Protocol):
@@ -83,12 +83,31 @@ def make_system(config: ModelConfig, num_classes: int) -> nn.Module:
     Raises: TrnetError if a class of somebody's own raises.
     """
     kind = config.system.kind
-    made = load_class(kind, "model") if config.system.is_own else SYSTEMS[kind]
     if config.system.is_own:
-        system = make_own(made, kind, config, num_classes)
+        system = make_own(load_class(kind, "model"), kind, config, num_classes)
     else:
-        system = made(config, num_classes)
-    return system.to(memory_format=torch.channels_last)
+        system = SYSTEMS[kind](config, num_classes)
+    object.__setattr__(system, "own_classes", tuple(config.own_classes))
+    return system.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def forward(system: nn.Module, batch: Batch) -> Output:
+    """What a system that `make_system` made gives for a batch.
+
+    Raises: TrnetError naming the classes of somebody's own in it if one raises, or what comes out is no `Output`.
+    """
+    own = ", ".join(getattr(system, "own_classes", ()))
+    try:
+        output = system(batch)
+    except (TrnetError, OSError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        if not own:
+            raise
+        raise TrnetError(f"{own}: raised {type(error).__name__}: {first_line(error)}; mend the class") from error
+    if not isinstance(output, Output):
+        raise TrnetError(f"{own}: gives {type(output).__name__}; return trnet.model.batch.Output(logits, h)")
+    return output
 
 
 def ser_module(system: nn.Module) -> SER:

@@ -39,7 +39,7 @@ class TRNet(nn.Module):
         super().__init__()
         self.gate = SNRGate(num_mels, gate)
         self.ser = ser
-        self.bridge = Bridge(ser.pooling.out_dim) if bridge else None
+        self.bridge = Bridge(ser.h_dim) if bridge else None
 
     def refine(self, noisy: Tensor, enhanced: Tensor, frames: ValidFrames, mels: Mels | None = None) -> TRNetOutput:
         """Eq. 1 to 6.

@@ -1,1 +1,1 @@
-"""Noise simulation: who hears which noise (assign), from which sample on (manifest), how loud (mix)."""
+"""Noise simulation: which clip each utterance gets (assign), from which sample on (manifest), how loud (mix)."""

@@ -1,21 +1,13 @@
 """Which noise clip each utterance gets (Section 4.3).
 
-Source recordings are dealt to the groups (sessions), so that no two groups share one; inside a group every clip is
+Source recordings are distributed over the groups (sessions), and no two groups share one; inside a group every clip is
 used equally often. All is a function of the seed and the ids, never of the order of files.
 """
 
-import hashlib
 from collections.abc import Mapping
 
-import numpy as np
-
 from trnet.utils.errors import TrnetError
-
-
-def rng_for(*key: object) -> np.random.Generator:
-    """A random generator that depends on `key` alone (seed, ids, purpose)."""
-    words = hashlib.sha256("\x1f".join(map(str, key)).encode()).digest()
-    return np.random.default_rng(np.frombuffer(words, dtype=np.uint32))
+from trnet.utils.random import rng_for
 
 
 def deal_sources(groups: list[str], noise_utt2src: Mapping[str, str], seed: int, name: str) -> dict[str, list[str]]:
@@ -39,7 +31,7 @@ def deal_sources(groups: list[str], noise_utt2src: Mapping[str, str], seed: int,
         )
     sources = sorted(clips_of)
     rng_for(seed, name, "sources").shuffle(sources)
-    sources.sort(key=lambda s: -len(clips_of[s]))  # stable: the large ones first, so that the deal comes out even
+    sources.sort(key=lambda s: -len(clips_of[s]))  # stable: the large ones first, for groups of like size
     dealt: dict[str, list[str]] = {group: [] for group in sorted(groups)}
     for source in sources:
         poorest = min(dealt, key=lambda g: (len(dealt[g]), g))

@@ -8,9 +8,10 @@ from tqdm import tqdm
 from trnet.audio.crop import cropped_length, read_clip, read_cropped
 from trnet.config import Features
 from trnet.kaldi.data_dir import DataDir
-from trnet.noise.assign import assign_clips, rng_for
+from trnet.noise.assign import assign_clips
 from trnet.noise.mix import energy, is_silent, mix_at_snr, noise_segment
 from trnet.utils.errors import TrnetError
+from trnet.utils.random import rng_for
 
 TRIES = 20  # starts drawn before the loudest sample is centred
 WEAK_DB = -30.0  # a segment this far below its clip's mean power is passed over
@@ -41,7 +42,7 @@ def build_manifest(
         speech: Data dir with utt2group and utt2dur.
         noise: Noise data dir with utt2src.
         name: Name of the noise set, part of the seed.
-        features: Says the span that is heard.
+        features: How utterances are cropped.
         seed: Seed.
         groups: Group of each utterance where it is not that of utt2group.
 
@@ -65,13 +66,13 @@ def build_manifest(
 
 
 def mixture(speech: np.ndarray, noise: np.ndarray, start: int, snr_db: float) -> np.ndarray:
-    """The noisy samples (n,) of heard speech (n,) and a whole noise clip, as the manifest says."""
+    """The noisy samples (n,) of cropped speech (n,) and a whole noise clip, as the manifest says."""
     return mix_at_snr(speech, noise_segment(noise, start, len(speech)), snr_db)
 
 
 def remix(noisy: DataDir, speech: DataDir, noise: DataDir, utt: str, features: Features) -> np.ndarray:
     """Make the audio (n,) of a noisy utterance again, to the sample, from its manifest."""
     clip, start = noisy["utt2noise"][utt].split()
-    heard = read_cropped(speech.clip(noisy["utt2clean"][utt]), features)
+    cropped = read_cropped(speech.clip(noisy["utt2clean"][utt]), features)
     samples = read_clip(noise.clip(clip), features.sample_rate)
-    return mixture(heard, samples, int(start), float(noisy["utt2snr"][utt]))
+    return mixture(cropped, samples, int(start), float(noisy["utt2snr"][utt]))

@@ -1,4 +1,4 @@
-"""Mixing speech and noise at a signal-to-noise ratio that is exact on the span the model hears."""
+"""Mixing speech and noise at a signal-to-noise ratio that is exact on the cropped utterance."""
 
 import numpy as np
 

@@ -1,5 +1,6 @@
 """Noisy sets on disk: one data dir a noise and SNR, 32-bit float WAV, from one manifest."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from trnet.utils.errors import TrnetError
 from trnet.utils.files import flush_disks
 from trnet.utils.stamp import Stamp, digest, dir_digest
 from trnet.utils.workers import imap
+
+logger = logging.getLogger(__name__)
 
 COPIED = ("utt2spk", "text", "utt2emo", "utt2group", "utt2style", "utt2split")
 
@@ -60,7 +63,7 @@ def simulate(
 ) -> list[Path]:
     """Write ``<out_root>/<corpus>_<noise>_<snr>db`` for every SNR; return those folders.
 
-    Each holds wav.scp with its audio under wav/, the tables of the speech, utt2dur of the heard span, and the
+    Each holds wav.scp with its audio under wav/, the tables of the speech, utt2dur of the cropped utterances, and the
     manifest: utt2clean, utt2noise (clip and first sample), utt2snr (dB). `groups` takes the place of utt2group: no two
     of them share a noise source.
 
@@ -82,10 +85,10 @@ def simulate(
     todo = [i for i, s in enumerate(stamps) if not s.done() or lost(folders[i], [target(i, u) for u in speech.utts])]
     for i, stamp in enumerate(stamps):
         if i not in todo:
-            print(f"{folders[i]}: up to date")
+            logger.info("%s: up to date", folders[i])
             continue
         if changed := stamp.changed():
-            print(f"{folders[i]}: made anew, changed: {', '.join(changed)}")
+            logger.info("%s: made anew, changed: %s", folders[i], ", ".join(changed))
         stamp.begin()
     if not todo:
         return folders
@@ -94,14 +97,15 @@ def simulate(
     for utt in speech.utts:
         seconds[utt] = cropped_length(float(speech["utt2dur"][utt]), features) / features.sample_rate
         clip, start = utt2noise[utt].split()
-        targets = [(conditions[i].snr_db, target(i, utt)) for i in todo]
+        targets = [(conf.snrs[i], target(i, utt)) for i in todo]
         waiting = tuple((snr, path) for snr, path in targets if not is_whole(path))
         name = f"utterance {utt} of {speech.path} with noise {clip} of {noise.path}"
         if waiting:  # an earlier call that was stopped has made the others
             jobs.append(_Job(name, speech.clip(utt), noise.clip(clip), int(start), waiting, features))
     over = sum(peak > 1 for peak in imap(_mix, jobs, nj, f"mix {noise_name}", worth=400))
     if over:
-        print(f"{noise_name}: {over} of {len(jobs)} utterances peak above full scale; kept unclipped (float WAV)")
+        what = "utterances peak above full scale; kept unclipped (float WAV)"
+        logger.info("%s: %d of %d %s", noise_name, over, len(jobs), what)
     flush_disks()
     for i in todo:
         _write_tables(folders[i], conditions[i], speech, utt2noise, seconds, groups)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from trnet.conditions import CLEAN, Condition, training_conditions
-from trnet.config import Config
+from trnet.config import Config, source_digest
 from trnet.features import feature_dim
 from trnet.features.archive import GATE, check_archive, features_digest
 from trnet.features.reader import FeatureReader
@@ -164,6 +164,10 @@ class Experiment:
             "features": self.features_of(name, self.conditions(name)),
             **{section: getattr(config, section).record() for section in sections},
         }
+        losses = system.training_losses(config.training.ctc_weight)
+        own = {*config.model(name).own_classes, *(loss.type for loss in losses if loss.is_own)}
+        if own:
+            made_from["own_classes"] = {each: source_digest(each) for each in sorted(own)}
         needs = config.needs(name)
         if "text" in needs:
             made_from["ctc"] = {"texts": digest(self.dataset.transcripts(fold).texts), **config.ctc.record()}

@@ -8,7 +8,7 @@ from torch import Tensor
 from trnet.conditions import CLEAN, Condition
 from trnet.features.cache import FeatureCache, Item
 from trnet.model.batch import Batch
-from trnet.noise.assign import rng_for
+from trnet.utils.random import rng_for
 
 
 class BatchReader:

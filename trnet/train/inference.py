@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from trnet.features.cache import Item
+from trnet.model.systems import forward
 from trnet.train.batches import BatchReader, scoring_batches
 from trnet.utils.errors import TrnetError
 
@@ -50,7 +51,7 @@ def infer(
     found: dict[Item, UtterancePrediction] = {}
     waiting: list[_Computed] = []
     for chunk in scoring_batches(items, reader.cache.length, batch_size):
-        out = model(reader.read(chunk))
+        out = forward(model, reader.read(chunk))
         probs = torch.softmax(out.logits.float(), dim=1)
         waiting.append(_Computed(chunk, probs, out.c, out.h.float() if with_h else None))
         if len(waiting) == LOOK_EVERY:
@@ -61,12 +62,12 @@ def infer(
 
 def _collect(waiting: list[_Computed], found: dict[Item, UtterancePrediction]) -> None:
     """Copy what is waiting from the device into `found`."""
-    for items, *computed in waiting:
-        probs, c, h = (None if part is None else part.cpu().numpy() for part in computed)
+    for batch in waiting:
+        items, probs = batch.items, batch.probs.cpu().numpy()
         if not np.isfinite(probs).all():
             utts = " ".join(utt for (utt, _), row in zip(items, probs, strict=True) if not np.isfinite(row).all())
             raise TrnetError(f"scores are not finite on {utts}; check these utterances' features, or train again")
-        cs = [None] * len(items) if c is None else c.tolist()
-        hs = [None] * len(items) if h is None else h
+        cs = [None] * len(items) if batch.c is None else batch.c.tolist()
+        hs = [None] * len(items) if batch.h is None else batch.h.cpu().numpy()
         found.update((item, UtterancePrediction(*row)) for item, *row in zip(items, probs, cs, hs, strict=True))
     waiting.clear()

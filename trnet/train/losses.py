@@ -55,6 +55,7 @@ class CrossEntropy(nn.Module):
         super().__init__()
         self.label_smoothing = label_smoothing
         weights = None if isinstance(class_weights, str) else torch.tensor(class_weights, dtype=torch.float32)
+        self.weights: Tensor | None
         self.register_buffer("weights", weights, persistent=False)
 
     def forward(self, output: Output, batch: Batch) -> Tensor:

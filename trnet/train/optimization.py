@@ -10,14 +10,13 @@ from torch import nn
 from trnet.config import Training
 from trnet.runs.history import History
 
-OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+OPTIMIZERS: dict[str, type[torch.optim.Adam]] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 THRESHOLD = 1e-4  # relative rise of a score that counts as one, as in PyTorch's ReduceLROnPlateau
 
 
 def make_optimizer(groups: Sequence[dict[str, Any]], conf: Training) -> torch.optim.Optimizer:
     """The optimizer of parameter groups, each with its ``lr``, which is also the base of its schedule."""
-    optimizer = OPTIMIZERS[conf.optimizer.type](groups, weight_decay=conf.optimizer.weight_decay)
-    return optimizer
+    return OPTIMIZERS[conf.optimizer.type](groups, weight_decay=conf.optimizer.weight_decay)
 
 
 class LearningRate:

@@ -7,14 +7,16 @@ import ctypes
 import fcntl
 import functools
 import hashlib
+import logging
 import os
 import shlex
 import shutil
 import subprocess
-import sys
 import tempfile
 import threading
 from pathlib import Path
+
+logger = logging.getLogger(__name__)
 
 FLAGS = ("-std=c++17", "-O3", "-fPIC", "-shared")
 THIS_PROCESSOR = ("-march=native", "-mcpu=native")  # x86 and others; some compilers know but one of them
@@ -31,7 +33,7 @@ def load(source: Path) -> ctypes.CDLL | None:
     and the processor, so homes that several machines share do no harm.
 
     Returns:
-        None without a compiler, which is silent, or where it fails, which is said in a line.
+        None without a compiler, which is silent, or where it fails, which is logged.
     """
     with _one_at_a_time:
         return _load(source, os.environ.get("CXX", "c++"))
@@ -51,9 +53,9 @@ def _load(source: Path, named: str) -> ctypes.CDLL | None:
         with tempfile.TemporaryDirectory() as made:  # a library that is loaded needs its file no more
             return ctypes.CDLL(str(_compile(source, command, Path(made) / name)))
     except FAILED as error:
-        said = (getattr(error, "stderr", b"") or b"").decode(errors="replace").strip().splitlines()
-        why = said[0] if said else error
-        print(f"{source.name}: PyTorch does its work, slower ({why}); set CXX= to hear no more of it", file=sys.stderr)
+        lines = (getattr(error, "stderr", b"") or b"").decode(errors="replace").strip().splitlines()
+        why = lines[0] if lines else error
+        logger.warning("%s: PyTorch does its work, slower (%s); set CXX= to silence this", source.name, why)
         return None
 
 
@@ -61,11 +63,11 @@ def _command(compiler: list[str]) -> tuple[list[str], bytes]:
     """How to compile, and the macros that say which compiler and processor that is."""
     for this_processor in THIS_PROCESSOR:
         command = [*compiler, *FLAGS, this_processor, "-x", "c++"]
-        said = subprocess.run([*command, "-dM", "-E", os.devnull], capture_output=True, timeout=LONGEST_S)
-        if said.returncode == 0:
+        result = subprocess.run([*command, "-dM", "-E", os.devnull], capture_output=True, timeout=LONGEST_S)
+        if result.returncode == 0:
             break
-    said.check_returncode()
-    return command, said.stdout
+    result.check_returncode()
+    return command, result.stdout
 
 
 def _cache() -> Path | None:

@@ -17,7 +17,7 @@ def gpu(number: int = 0) -> torch.device:
 
 
 def send(x: Tensor, device: torch.device) -> Tensor:
-    """x on a device; from the host to a GPU without waiting for what the GPU is at, by way of pinned memory."""
+    """x on a device; from the host to a GPU asynchronously, through pinned memory."""
     if device.type == "cuda" and x.device.type == "cpu" and not x.is_pinned():
         x = x.pin_memory()
     return x.to(device, non_blocking=True)

@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from trnet.utils import logs
 
@@ -109,27 +110,27 @@ def log_folder() -> Path:
 
 
 def report_unexpected(error: BaseException) -> None:
-    """Say in one line that something was not expected; its traceback goes to a log file (mode 600) that is named."""
-    told = "".join(traceback.format_exception(error))
+    """Report in one line that something was not expected; its traceback goes to a log file (mode 600) that is named."""
+    trace = "".join(traceback.format_exception(error))
     if os.environ.get(DEBUG) == "1":
-        print(told, file=sys.stderr, end="")
+        print(trace, file=sys.stderr, end="")
     what = f"{type(error).__name__}: {' '.join(str(error).split())[:300] or 'without a word'}"
     try:
         handle, name = tempfile.mkstemp(prefix="error-", suffix=".log", dir=log_folder())  # mode 600
         with open(handle, "w", encoding="utf-8", errors="backslashreplace") as log:
-            log.write(f"{' '.join(map(printable, sys.argv))}\n{told}")
+            log.write(f"{' '.join(map(printable, sys.argv))}\n{trace}")
         where = f"the traceback is in {name}"
     except OSError:
         where = f"{DEBUG}=1 shows the traceback"
-    _say(f"unexpected {what}; {where}; please report it with that file")
+    _print_error(f"unexpected {what}; {where}; please report it with that file")
 
 
-def _say(message: str) -> None:
+def _print_error(message: str) -> None:
     print(f"error: {printable(message)}", file=sys.stderr)
 
 
 def report(error: BaseException) -> int:
-    """Say in one line what was raised; the exit status that goes with it.
+    """Report in one line what was raised; the exit status that goes with it.
 
     Ctrl-C or a termination signal gives 130, a reader of standard output that went away 1 without a word, anything
     else 1 with a line.
@@ -146,7 +147,7 @@ def report(error: BaseException) -> int:
     else:
         if os.environ.get(DEBUG) == "1":
             traceback.print_exception(error)
-        _say(message)
+        _print_error(message)
     return 1
 
 
@@ -174,7 +175,7 @@ def one_line_errors(main: Callable[..., int | None]) -> Callable[..., int]:
     """
 
     @functools.wraps(main)
-    def run(*args, **kwargs) -> int:
+    def run(*args: Any, **kwargs: Any) -> int:
         _fill_closed_streams()
         logs.configure()
         if threading.current_thread() is threading.main_thread():

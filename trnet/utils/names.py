@@ -1,4 +1,4 @@
-"""Names from outside that become names of files and folders: checked, so that none leads out of its folder."""
+"""Names from outside that become names of files and folders, checked: none leads out of its folder."""
 
 import re
 from pathlib import Path

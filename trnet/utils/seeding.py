@@ -2,11 +2,12 @@
 
 import torch
 
-from trnet.noise.assign import rng_for
+from trnet.utils.random import rng_for
 
 
 def seed_torch(*key: object) -> None:
     """Seed PyTorch's generators by `key` and ask for deterministic algorithms."""
     torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # it costs an eighth of a step, and nothing reads it
+    # filling costs an eighth of a step, and nothing reads what is filled
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.manual_seed(int(rng_for(*key).integers(2**62)))

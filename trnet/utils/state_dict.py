@@ -7,14 +7,14 @@ from typing import IO, Any
 import torch
 from torch import Tensor, nn
 
+from trnet.utils.text import shorten
+
 LISTED = 12
 
 
 def listed(names: Iterable[str]) -> str:
-    """Names joined for a one-line message; a long list is cut and its length told."""
-    names = list(names)
-    text = ", ".join(names[:LISTED])
-    return f"{text} and {len(names) - LISTED} more" if len(names) > LISTED else text
+    """Names for a one-line message."""
+    return shorten(names, LISTED)
 
 
 def misfits(module: nn.Module, state: Mapping[str, Any], exact: bool = True) -> str:

@@ -1,4 +1,4 @@
-"""By what each network is trained, by the front-end's name: ``build_method``.
+"""Losses and optimizers of each network, by the front-end's name: ``build_method``.
 
 To train another network, write a :class:`Method` and put it into ``METHODS``.
 """
@@ -18,14 +18,15 @@ __all__ = ["METHODS", "Method", "build_method"]
 
 
 def build_method(config: EnhConfig, pesq_map: PesqMap) -> Method:
-    """The untrained network of a configuration and what it is trained by.
+    """The untrained network of a configuration with its losses and optimizers.
 
     Args:
-        config: Names the front-end, its sizes and its loss.
-        pesq_map: Scores pairs of signals, see `Method`.
+        config: settings.
+        pesq_map: computes PESQ for losses.
 
-    Raises: TrnetError for a front-end that is not trained here, or sizes or loss weights that it refuses.
+    Raises:
+        TrnetError: when there is no method for the front-end, or it rejects the network's configuration or the loss.
     """
     if config.frontend not in METHODS:
-        raise TrnetError(f"frontend {config.frontend}: is not trained here{nearest(config.frontend, list(METHODS))}")
+        raise TrnetError(f"frontend {config.frontend}: cannot be trained{nearest(config.frontend, list(METHODS))}")
     return METHODS[config.frontend](config, pesq_map)

@@ -1,9 +1,8 @@
-"""What the training of every network shares: its front-end, its optimisers, one step, one checkpoint."""
+"""What the training of every network shares: front-end, optimizers, step, checkpoint."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,10 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from trnet.config import build
+from trnet.config import Section, build
 from trnet.enh.config import EnhConfig
 from trnet.frontend import build_frontend
+from trnet.frontend.trainable import TrainableFrontEnd
 from trnet.runs.checkpoint import load_part, load_weights, way_out
+from trnet.train.optimization import OPTIMIZERS
 from trnet.utils.errors import TrnetError
 
 PesqMap = Callable[[Sequence[tuple[np.ndarray, np.ndarray]]], list[float]]
@@ -22,39 +23,44 @@ PesqMap = Callable[[Sequence[tuple[np.ndarray, np.ndarray]]], list[float]]
 
 
 class Method:
-    """One network with its losses and optimisers.
+    """One network with its losses and optimizers.
 
-    The network is that of an untrained front-end, so that it is validated by the very code that later uses it.
+    The network is that of an untrained front-end, so that validation uses the front-end's own code.
 
     Attributes:
-        Loss: dataclass of the loss's settings, set by the subclass; a default for every field.
+        loss_type: section of the loss's settings, set by the subclass.
         frontend: the front-end; ``frontend.network`` is trained.
-        loss: weights, an instance of ``Loss``.
+        loss: settings, a ``loss_type``.
         optimizers: by name; ``network`` is the network's own.
     """
 
-    Loss: ClassVar[type]
+    loss_type: ClassVar[type[Section]]
+    frontend: TrainableFrontEnd
+    loss: Section
 
     def __init__(self, config: EnhConfig, pesq_map: PesqMap) -> None:
         """Build everything untrained.
 
         Args:
-            config: how to train.
-            pesq_map: where a loss needs PESQ.
+            config: settings.
+            pesq_map: computes PESQ for losses.
 
         Raises:
-            TrnetError: sizes or loss weights that do not exist or do not go together.
+            TrnetError: when sizes or loss settings are unknown, out of range or do not fit together.
         """
         if reserved := {"checkpoint", "init"} & config.sizes.keys():
-            raise TrnetError(f"sizes.{reserved.pop()}: a network is trained from the start; delete the line")
+            raise TrnetError(f"sizes.{reserved.pop()}: networks are trained from scratch; delete the line")
         conf = {"init": "random", **config.sizes}
-        self.frontend = build_frontend({"frontend": config.frontend, "frontend_conf": conf})
+        frontend = build_frontend({"frontend": config.frontend, "frontend_conf": conf})
+        assert isinstance(frontend, TrainableFrontEnd)
+        self.frontend = frontend
         self.training, self.pesq_map = config.training, pesq_map
-        self.loss = build(self.Loss, config.loss, "loss")
+        self.loss = build(self.loss_type, config.loss, "loss")
         if config.training.start == "identity":
-            if not hasattr(self.network, "start_as_identity"):
+            start: Callable[[], None] | None = getattr(self.network, "start_as_identity", None)
+            if start is None:
                 raise TrnetError(f"training.start: {config.frontend} cannot start as the identity; delete the line")
-            self.network.start_as_identity()
+            start()
         self.network.requires_grad_(True)
         self.optimizers = {"network": self.make_optimizer(self.network, 1.0)}
 
@@ -63,21 +69,14 @@ class Method:
         """The network that is trained."""
         return self.frontend.network
 
-    def sizes(self) -> dict[str, Any]:
-        """All that the front-end needs to build this very network, as its checkpoint keeps it."""
-        return dataclasses.asdict(self.frontend.sizes)
-
     def make_optimizer(self, module: nn.Module, factor: float) -> torch.optim.Optimizer:
-        """The configured optimiser of a module, at `factor` times the learning rate."""
-        kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[self.training.optimizer]
+        """The configured optimizer of a module, at `factor` times the learning rate."""
         conf = self.training
-        optimizer = kind(module.parameters(), lr=conf.lr * factor, weight_decay=conf.weight_decay)
-        for group in optimizer.param_groups:
-            group["factor"] = factor
-        return optimizer
+        groups = [{"params": list(module.parameters()), "lr": conf.lr * factor, "factor": factor}]
+        return OPTIMIZERS[conf.optimizer](groups, weight_decay=conf.weight_decay)
 
     def set_lr(self, lr: float) -> None:
-        """Set the learning rate of all optimisers, each by its factor."""
+        """Set the learning rate of all optimizers, each by its factor."""
         for optimizer in self.optimizers.values():
             for group in optimizer.param_groups:
                 group["lr"] = lr * group["factor"]
@@ -86,7 +85,7 @@ class Method:
         """Everything with weights, by name."""
         return {"network": self.network}
 
-    def step(self, noisy: Tensor, clean: Tensor) -> dict[str, float]:
+    def step(self, noisy: Tensor, clean: Tensor) -> dict[str, Tensor]:
         """Train on one batch.
 
         Args:
@@ -94,23 +93,24 @@ class Method:
             clean: the same, aligned to the sample.
 
         Returns:
-            The losses by name; ``loss`` is the network's whole.
+            The losses by name, scalars; ``loss`` is the network's total.
 
         Raises:
-            TrnetError: the loss is not finite.
+            TrnetError: when a loss is not finite.
         """
-        parts = self.losses(noisy, clean)
-        self.update("network", self.network, parts["loss"])
-        return {name: part.item() for name, part in parts.items()}
+        losses = self.losses(noisy, clean)
+        self.update("network", self.network, losses["loss"])
+        return {name: loss.detach() for name, loss in losses.items()}
 
     def losses(self, noisy: Tensor, clean: Tensor) -> dict[str, Tensor]:
-        """The losses of one batch as scalars; see :meth:`step`."""
+        """The losses of one batch, scalars; see :meth:`step`."""
         raise NotImplementedError(f"{type(self).__name__} has to define losses(noisy, clean)")
 
     def update(self, name: str, module: nn.Module, loss: Tensor) -> None:
-        """One step of an optimiser.
+        """One step of an optimizer.
 
-        Raises: TrnetError if the loss is not finite.
+        Raises:
+            TrnetError: when the loss is not finite.
         """
         if not bool(torch.isfinite(loss)):
             raise TrnetError(f"loss of the {name} is {loss.item()}; lower training.lr, or set training.grad_clip")
@@ -133,22 +133,21 @@ class Method:
             module.train(mode)
 
     def state(self) -> dict[str, Any]:
-        """All weights and the optimisers' states."""
-        return {
-            "modules": {name: module.state_dict() for name, module in self.modules().items()},
-            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
-        }
+        """All weights, and the optimizers' states."""
+        parts: dict[str, Mapping[str, Any]] = {"modules": self.modules(), "optimizers": self.optimizers}
+        return {kind: {name: each.state_dict() for name, each in part.items()} for kind, part in parts.items()}
 
     def load(self, state: dict[str, Any], path: Path) -> None:
-        """Take up what :meth:`state` gave.
+        """Resume from what :meth:`state` returned.
 
-        Raises: TrnetError, which names `path`, if it is of another network, or damaged.
+        Raises:
+            TrnetError: when it is of another network, or damaged; it names `path`.
         """
-        wanted = {"modules": self.modules(), "optimizers": self.optimizers}
-        for kind, parts in wanted.items():
-            if not isinstance(state.get(kind), dict) or state[kind].keys() != parts.keys():
+        parts: dict[str, Mapping[str, Any]] = {"modules": self.modules(), "optimizers": self.optimizers}
+        for kind, part in parts.items():
+            if not isinstance(state.get(kind), dict) or state[kind].keys() != part.keys():
                 raise TrnetError(f"{path}: entry 'method.{kind}' is missing or damaged; {way_out(path)}")
-        for name, module in wanted["modules"].items():
+        for name, module in self.modules().items():
             load_weights(module, state["modules"][name], path)
-        for name, optimizer in wanted["optimizers"].items():
+        for name, optimizer in self.optimizers.items():
             load_part(optimizer, state["optimizers"][name], path, f"method.optimizers.{name}")

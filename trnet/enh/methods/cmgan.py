@@ -1,15 +1,16 @@
-"""CMGAN: losses of the compressed spectrum and the waveform, and a discriminator that stands for PESQ."""
+"""CMGAN: losses of the compressed spectrum and the waveform, and a discriminator that estimates PESQ."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import torch
+from pydantic import model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trnet.config import Section, within
+from trnet.config import Section, problem, within
 from trnet.enh.config import EnhConfig
 from trnet.enh.discriminator import MetricDiscriminator, normalised_pesq
 from trnet.enh.losses import magnitude
@@ -17,7 +18,6 @@ from trnet.enh.methods.base import Method, PesqMap
 from trnet.frontend.cmgan.spectral import LARGEST_GAIN, compress, decompress, istft, pad_to_hop, stft, unit_rms
 
 
-@dataclass(frozen=True)
 class CmganLoss(Section):
     """Weights of the generator's losses (Cao et al. 2022, Section 2.3, and the authors' code), and the discriminator.
 
@@ -27,20 +27,22 @@ class CmganLoss(Section):
     ri: float = within(0.1, 0, 1e6)  # squared error of real plus that of imaginary parts, compressed
     magnitude: float = within(0.9, 0, 1e6)  # squared error of the compressed magnitudes
     time: float = within(0.2, 0, 1e6)  # L1 of the waveforms at RMS 1
-    gan: float = within(0.05, 0, 1e6)  # squared distance of the discriminator's guess from 1; 0: no discriminator
+    gan: float = within(0.05, 0, 1e6)  # squared distance of the discriminator's estimate from 1; 0: no discriminator
     discriminator_channels: int = within(16, 1, 1024)
     discriminator_lr_factor: float = within(2.0, 1e-6, 1e6)  # its learning rate over the generator's
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    @model_validator(mode="after")
+    def _check_weights(self) -> Self:
         if not self.ri + self.magnitude + self.time:
-            raise ValueError("ri, magnitude, time: must not all be 0")
+            raise problem("ri", "must not be 0 if magnitude and time are")
+        return self
 
 
 class CmganMethod(Method):
-    """Trains ``cmgan``, generator and discriminator by turns in every step."""
+    """Trains ``cmgan``: in every step the generator, then the discriminator."""
 
-    Loss = CmganLoss
+    loss_type = CmganLoss
+    loss: CmganLoss
 
     def __init__(self, config: EnhConfig, pesq_map: PesqMap) -> None:
         super().__init__(config, pesq_map)
@@ -53,41 +55,41 @@ class CmganMethod(Method):
         """The generator, and the discriminator where it is used."""
         return super().modules() | ({"discriminator": self.discriminator} if self.loss.gan else {})
 
-    def step(self, noisy: Tensor, clean: Tensor) -> dict[str, float]:
-        """Train the generator, then the discriminator on what it said; see :meth:`Method.step`."""
+    def step(self, noisy: Tensor, clean: Tensor) -> dict[str, Tensor]:
+        """Train the generator, then the discriminator on its output; see :meth:`Method.step`."""
         scaled, rms = unit_rms(noisy)
         clean = pad_to_hop(clean / rms.clamp_min(1 / LARGEST_GAIN))
         spec = compress(stft(pad_to_hop(scaled)))  # (batch, 3, frames, bins)
-        wanted = compress(stft(clean))
+        target = compress(stft(clean))
         real, imag = self.network(spec)  # (batch, frames, bins) each
-        ours, theirs = magnitude(real, imag), wanted[:, 0]
+        ours, theirs = magnitude(real, imag), target[:, 0]
         estimate = istft(decompress(real, imag))
         parts = {
-            "ri": functional.mse_loss(real, wanted[:, 1]) + functional.mse_loss(imag, wanted[:, 2]),
+            "ri": functional.mse_loss(real, target[:, 1]) + functional.mse_loss(imag, target[:, 2]),
             "magnitude": functional.mse_loss(ours, theirs),
             "time": (estimate - clean).abs().mean(),
         }
         if self.loss.gan:
             parts["gan"] = (self.discriminator(theirs, ours) - 1).square().mean()
-        parts = {"loss": sum(getattr(self.loss, name) * part for name, part in parts.items()), **parts}
-        self.update("network", self.network, parts["loss"])
-        said = {name: part.item() for name, part in parts.items()}
+        total = sum((getattr(self.loss, name) * part for name, part in parts.items()), torch.zeros_like(rms.sum()))
+        self.update("network", self.network, total)
+        losses = {"loss": total, **parts}
         if self.loss.gan:
-            said["discriminator"] = self._train_discriminator(theirs, ours.detach(), clean, estimate.detach())
-        return said
+            losses["discriminator"] = self._train_discriminator(theirs, ours.detach(), clean, estimate.detach())
+        return {name: loss.detach() for name, loss in losses.items()}
 
-    def _train_discriminator(self, theirs: Tensor, ours: Tensor, clean: Tensor, estimate: Tensor) -> float:
-        """Teach it that clean speech is worth 1 and the generator's its normalised PESQ; the loss.
+    def _train_discriminator(self, theirs: Tensor, ours: Tensor, clean: Tensor, estimate: Tensor) -> Tensor:
+        """Towards 1 for clean speech and the normalised PESQ for the generator's; the loss.
 
-        Segments in which PESQ finds no speech are left out.
+        Segments without a PESQ are left out.
         """
         pairs = list(zip(estimate.cpu().numpy(), clean.cpu().numpy(), strict=True))
         pesq = torch.from_numpy(np.array(self.pesq_map(pairs), dtype=np.float32)).to(ours.device)  # (batch,)
         known = pesq.isfinite()
         if not bool(known.any()):
-            return 0.0
+            return torch.zeros_like(pesq.sum())
         ours, theirs, pesq = ours[known], theirs[known], pesq[known]
         best = (self.discriminator(theirs, theirs) - 1).square().mean()
         loss = best + functional.mse_loss(self.discriminator(theirs, ours), normalised_pesq(pesq))
         self.update("discriminator", self.discriminator, loss)
-        return loss.item()
+        return loss

@@ -1,24 +1,22 @@
-"""DCCRN by SI-SNR alone (Hu et al., Interspeech 2020, Section 2.5)."""
+"""DCCRN: SI-SNR alone (Hu et al., Interspeech 2020, Section 2.5)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from torch import Tensor
 
+from trnet.config import Section
 from trnet.enh.losses import si_snr_loss
 from trnet.enh.methods.base import Method
 
 
-@dataclass(frozen=True)
-class DccrnLoss:
-    """There is nothing to weigh."""
+class DccrnLoss(Section):
+    """No settings."""
 
 
 class DccrnMethod(Method):
     """Trains ``dccrn``."""
 
-    Loss = DccrnLoss
+    loss_type = DccrnLoss
 
     def losses(self, noisy: Tensor, clean: Tensor) -> dict[str, Tensor]:
         """Negative SI-SNR in dB."""

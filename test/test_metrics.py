@@ -1,8 +1,8 @@
-"""UAR, WAR and deviations against values computed by hand."""
+"""UAR and WAR against values computed by hand."""
 
 import pytest
 
-from trnet.metrics import mean_std, uar, war
+from trnet.metrics import uar, war
 from trnet.utils.errors import TrnetError
 
 
@@ -28,10 +28,3 @@ def test_class_that_is_never_predicted_counts_as_zero():
 def test_empty_or_unequal_lists(metric, labels, preds):
     with pytest.raises(TrnetError):
         metric(labels, preds)
-
-
-def test_mean_std_is_of_a_sample():
-    assert mean_std([50, 60, 70]) == pytest.approx((60.0, 10.0))
-    assert mean_std([50]) == (50.0, None)
-    with pytest.raises(TrnetError):
-        mean_std([])
