@@ -103,7 +103,7 @@ def test_sizes_of_a_checkpoint_are_checked(name, content, tmp_path):
     path, conf = tmp_path / "sizes.pt", content["conf"]
     for other, words in (
         ({k: v for k, v in conf.items() if k != "hop"} | {"width": 3}, "missing hop; unknown width"),
-        (conf | {"hop": "16"}, "conf.hop: '16'"),
+        (conf | {"hop": "half"}, "conf.hop: 'half'"),
         (conf | {"hop": 0}, "conf.hop: 0"),
         (conf | {"hop": 17}, "conf.hop: 17"),
         (conf | {"sample_rate": 8000}, "conf.sample_rate: 8000"),
