@@ -279,7 +279,7 @@ def test_from_features_to_scores_and_a_second_call_does_nothing(tiny, tmp_path, 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("where", ["trnet.eval.run_predictions.decode", "trnet.eval.report.draw_figures"])
+@pytest.mark.parametrize("where", ["trnet.eval.run_predictions.infer", "trnet.eval.report.draw_figures"])
 def test_scoring_stopped_by_ctrl_c_goes_on_to_the_very_same_files(tiny, tmp_path, where, capsys, monkeypatch, partials):
     """Stage 7, while it decodes and while it writes the report."""
     exp = tmp_path / "exp"
