@@ -111,6 +111,7 @@ def test_the_largest_of_each_column_is_marked():
         ["c", ("-", float("nan")), ("1", 1.0)],
     ]
     assert make_table(["", "x", "y"], rows, ranked=True).best == {(1, 1), (0, 2), (1, 2)}
+    assert make_table(["", "x", "y"], rows[:2], ranked=True).best == {(1, 1)}  # all of y are equal
     assert not make_table(["", "x", "y"], rows).best
     assert not make_table(["", "x", "y"], rows[:1], ranked=True).best
 

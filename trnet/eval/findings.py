@@ -92,9 +92,10 @@ def make_findings(predictions: pd.DataFrame, results: Results, statistics: Stati
     found = [headline(results, statistics)]
     found += [notes.text] if notes.text else []
     found += [f"Noise set {noise} is {what}." for noise, what in notes.noises.items() if noise in results.noises]
-    clean = summarise(results.rows[results.rows["noise"] == "clean"], ["name"], "uar")["mean"]
+    clean = summarise(results.rows[results.rows["noise"] == "clean"], ["name"], "uar")["mean"].round(2)
     if results.noises and len(clean) > 1:
-        found.append(f"On clean speech {clean.idxmax()} has the largest UAR ({clean.max():.2f} %).")
+        best = _listed([name for name in results.names if clean.get(name) == clean.max()])
+        found.append(f"Largest UAR on clean speech: {best} ({clean.max():.2f} %).")
     c = coefficients(predictions)["mean"]
     name = (
         SYSTEM_NAMES[OURS] if SYSTEM_NAMES[OURS] in c.index.unique("name") else next(iter(c.index.unique("name")), "")

@@ -78,7 +78,7 @@ def make_table(header: Sequence[str], rows: Sequence[Sequence[str | Cell]], rank
     best = set()
     for j, cells in enumerate(columns.values()):
         values = [round(cell[1], 2) for cell in cells if not isinstance(cell, str) and cell[1] == cell[1]]
-        if ranked and len(values) > 1:
+        if ranked and len(set(values)) > 1:
             best |= {(i, j) for i, cell in enumerate(cells) if round(float(cell[1]), 2) == max(values)}
     texts = sum(isinstance(cells[0], str) for cells in columns.values())
     body = tuple(zip(*map(_texts, columns.values()), strict=True))
