@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from pytest import MonkeyPatch
-from tiny import Tiny
+from tiny import SPEAKERS, Tiny
 
 from trnet.runs.checkpoint import load_checkpoint
 from trnet.runs.spec import RunSpec
@@ -112,3 +112,20 @@ def with_scores(monkeypatch: MonkeyPatch, scores: Mapping[int, list[float]] | li
         return whole(self, run, epoch) | {"valid_uar": given[epoch - 1]}
 
     monkeypatch.setattr(SERJob, "validate", validate)
+
+
+WORDS = dict(zip(SPEAKERS, ("ako", "bako", "cedi", "dyfu", "egiz", "fuha"), strict=True))
+VOCAB = {"model": "char", "vocab": 40}
+
+
+def text_of(utt: str) -> str:
+    """Two short words: the speaker's and the take's."""
+    return f"{WORDS[utt[:3]]} {'ab'[int(utt[-1])]}!"
+
+
+def spoken(tiny: Tiny, exp: Path, ctc: Mapping[str, Any] = VOCAB, **training: Any) -> Session:
+    """A session of the tiny corpus with transcripts that differ, trained with CTC."""
+    session = with_settings(tiny, exp, {"ctc": dict(ctc)}, **{"ctc_weight": 0.5, **training})
+    data = session.experiment.data
+    data._tables["text"] = {utt: text_of(utt) for utt in data.utts}
+    return session

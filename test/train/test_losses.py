@@ -5,11 +5,37 @@ import math
 import pytest
 import torch
 
-from trnet.config import System
+from trnet.config import System, build
+from trnet.model.batch import Batch, Output
 from trnet.model.frames import ValidFrames
-from trnet.train.losses import high_level_loss, low_level_loss, trnet_losses
+from trnet.train.losses import (
+    CrossEntropy,
+    High,
+    Low,
+    WeightedSum,
+    balanced_weights,
+    high_level_loss,
+    low_level_loss,
+    make_loss,
+)
+from trnet.utils.errors import TrnetError
 
-BOTH = System(alpha=0.5, beta=0.25, bridge=True)
+LABELS = torch.tensor([0, 1])
+
+
+def batch(**more) -> Batch:
+    return Batch((), torch.tensor([2, 1]), LABELS, noisy=torch.zeros(2, 2, 3), **more)
+
+
+def output(h: torch.Tensor | None = None, compensated: torch.Tensor | None = None, dtype=torch.float32) -> Output:
+    """Logits (0, ln 3) have the probabilities 1/4 and 3/4."""
+    logits = torch.tensor([[0.0, math.log(3)]] * 2, dtype=dtype)
+    return Output(logits, torch.zeros(2, 2) if h is None else h, None, compensated)
+
+
+def sum_of(system: dict) -> WeightedSum:
+    options = build(System, system).training_losses()
+    return WeightedSum({o.column: make_loss(o) for o in options}, {o.column: o.weight for o in options})
 
 
 def test_equation_5_is_the_mean_over_real_frames_and_bins():
@@ -31,20 +57,79 @@ def test_equation_7_is_the_mean_over_the_representation():
     assert loss.item() == pytest.approx((4 + 0 + 0 + 1) / 4)
 
 
-def test_equation_8_weighs_its_parts():
-    """Logits (0, ln 3) have probabilities 1/4 and 3/4."""
-    logits, labels = torch.tensor([[0.0, math.log(3)]] * 2), torch.tensor([0, 1])
-    task = (math.log(4) + math.log(4 / 3)) / 2
-    losses = trnet_losses(BOTH, logits, labels, torch.tensor(3.0), torch.tensor(8.0))
-    assert losses.task.item() == pytest.approx(task)
-    assert losses.total.item() == pytest.approx(task + 0.5 * 3 + 0.25 * 8)
-    assert (losses.low.item(), losses.high.item()) == (3, 8)
-    alone = trnet_losses(System(), logits, labels)
-    assert alone.total.item() == pytest.approx(task) and alone.low.item() == alone.high.item() == 0
+TASK = (math.log(4) + math.log(4 / 3)) / 2
+
+
+@pytest.mark.parametrize(
+    "system",
+    [
+        {"alpha": 0.5, "beta": 0.25},
+        {
+            "losses": [
+                {"type": "cross_entropy", "name": "task"},
+                {"type": "low", "weight": 0.5},
+                {"type": "high", "weight": 0.25},
+            ]
+        },
+    ],
+)
+def test_equation_8_weighs_its_parts(system):
+    h_s, h = torch.tensor([[1.0, 2.0], [0.0, 0.0]]), torch.tensor([[3.0, 2.0], [0.0, 1.0]])
+    clean, compensated = torch.zeros(2, 2, 3), torch.full((2, 2, 3), 2.0)
+    found = sum_of(system)(output(h, compensated), batch(h_s=h_s, clean=clean))
+    assert list(found) == ["loss", "task", "low", "high"]
+    wanted = [TASK + 0.5 * 4 + 0.25 * 5 / 4, TASK, 4, 5 / 4]
+    assert [value.item() for value in found.values()] == pytest.approx(wanted)
+
+
+def test_cross_entropy_is_alone_where_nothing_else_is_asked_for():
+    found = sum_of({"input": "noisy"})(output(), batch())
+    assert list(found) == ["loss", "task"] and found["loss"].item() == pytest.approx(TASK)
 
 
 def test_losses_are_float32_whatever_autocast_gave():
-    logits = torch.tensor([[0.1, 0.2]], dtype=torch.bfloat16)
-    half = torch.ones(1, 2, dtype=torch.bfloat16)
-    assert trnet_losses(System(), logits, torch.tensor([0])).total.dtype == torch.float32
-    assert high_level_loss(torch.zeros(1, 2), half).dtype == torch.float32
+    half = torch.ones(2, 2, dtype=torch.bfloat16)
+    assert sum_of({"input": "noisy"})(output(dtype=torch.bfloat16), batch())["loss"].dtype == torch.float32
+    assert high_level_loss(torch.zeros(2, 2), half).dtype == torch.float32
+
+
+def test_label_smoothing_and_class_weights_by_hand():
+    """Smoothed by s, the target is 1 - s of the class and s / 2 of both; weights weigh and normalise the mean."""
+    smooth = CrossEntropy(label_smoothing=0.2)(output(), batch())
+    both = (math.log(4) + math.log(4 / 3)) / 2
+    assert smooth.item() == pytest.approx(0.8 * TASK + 0.2 * both)
+    uneven = CrossEntropy(label_smoothing=0.2)(output(), Batch((), torch.ones(2), torch.tensor([0, 0])))
+    assert uneven.item() == pytest.approx(0.8 * math.log(4) + 0.2 * both)
+    weighed = CrossEntropy(class_weights=[3.0, 1.0])(output(), batch())
+    assert weighed.item() == pytest.approx((3 * math.log(4) + math.log(4 / 3)) / 4)
+
+
+def test_balanced_weights_give_each_class_the_same_sum():
+    labels = [0, 0, 0, 1, 2, 2]
+    weights = balanced_weights(labels, 4)
+    assert weights == [6 / 12, 6 / 4, 6 / 8, 0.0]
+    assert sum(weights[label] for label in labels) / len(labels) == pytest.approx(0.75)  # one, but for the absent class
+
+
+def test_losses_that_do_not_fit_the_system_are_named():
+    with pytest.raises(TrnetError, match="losses: 'low'"):
+        Low()(output(), batch(clean=torch.zeros(2, 2, 3)))
+    with pytest.raises(TrnetError, match=r"losses: 'high'.*\(2,\).*\(3,\)"):
+        High()(output(), batch(h_s=torch.zeros(2, 3)))
+
+
+def test_an_own_loss_is_a_column_and_its_parameters_are_trained():
+    system = {"input": "noisy", "losses": ["cross_entropy", {"type": "own_parts:CentreLoss", "classes": 2, "dim": 2}]}
+    losses = sum_of(system)
+    found = losses(output(torch.ones(2, 2)), batch())
+    assert list(found) == ["loss", "cross_entropy", "CentreLoss"] and found["CentreLoss"].item() == 1
+    found["loss"].backward()
+    assert [name for name, _ in losses.named_parameters()] == ["trained.CentreLoss.centres"]
+    assert losses.trained["CentreLoss"].centres.grad.any()
+
+
+@pytest.mark.parametrize("name", ["Raises", "Vector"])
+def test_an_own_loss_that_is_wrong_is_named_in_one_line(name):
+    with pytest.raises(TrnetError, match=name) as caught:
+        sum_of({"input": "noisy", "losses": [f"own_parts:{name}"]})(output(), batch())
+    assert "\n" not in str(caught.value)

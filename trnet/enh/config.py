@@ -1,13 +1,11 @@
 """Settings of the training of a front-end."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import model_validator
 
-from trnet.config import MOST_EPOCHS, Section, build, later, problem, read_settings, within
+from trnet.config import MOST_EPOCHS, Section, build, later, read_settings, within
 from trnet.utils.errors import TrnetError
 from trnet.utils.names import frontend_id
 
@@ -56,10 +54,7 @@ class EnhConfig(Section):
 
     @model_validator(mode="after")
     def _check_frontend(self) -> Self:
-        try:
-            frontend_id(self.frontend, "frontend")
-        except TrnetError as error:
-            raise problem("frontend", str(error).removeprefix("frontend: ")) from None
+        frontend_id(self.frontend, "frontend")
         return self
 
 
