@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+import re
 from typing import Any
 
 from docutils import nodes
@@ -9,6 +10,16 @@ from docutils.statemachine import StringList
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import nested_parse_with_titles
+
+
+# code in backticks, which stays, or a character that is markup in reStructuredText and is meant as it is in docstrings
+MARKUP = re.compile(r"``.*?``|`[^`]*`|(?<!\\)[*|]|(?<=\w)_(?!\w)", re.DOTALL)
+
+
+def escape(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    """Escape markup in a docstring's `lines`, in place."""
+    text = MARKUP.sub(lambda found: found[0] if found[0][0] == "`" else f"\\{found[0]}", "\n".join(lines))
+    lines[:] = text.split("\n")
 
 
 class Package(SphinxDirective):
@@ -32,4 +43,5 @@ class Package(SphinxDirective):
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register it."""
     app.add_directive("package", Package)
+    app.connect("autodoc-process-docstring", escape, priority=600)  # after napoleon
     return {"parallel_read_safe": True}

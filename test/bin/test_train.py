@@ -14,7 +14,6 @@ from tiny import change_features
 
 from trnet.bin import train
 from trnet.train.trainer import Trainer
-from trnet.utils.workers import own_share
 
 MANY = ("--folds", "1 6", "--seeds", "1 2")
 
@@ -84,16 +83,6 @@ def test_so_it_is_under_torchrun_which_splits_the_runs(command, one_by_one, brok
     assert done.returncode != 0 and "fold 1 seed 1: loss is not finite" in done.stderr
     assert "up to date" not in done.stdout + done.stderr  # none was taken twice
     assert_fold_6_is_done_as_in(one_by_one, tmp_path)
-
-
-def test_the_shares_of_all_processes_are_all_jobs_once(monkeypatch):
-    assert own_share(range(7)) == list(range(7))
-    shares = []
-    for rank in range(3):
-        monkeypatch.setenv("RANK", str(rank))
-        monkeypatch.setenv("WORLD_SIZE", "3")
-        shares += own_share(range(7))
-    assert sorted(shares) == list(range(7))
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow  # the module as a whole
 
 
 FRONT_ENDS = {
-    "cmgan": {"num_channel": 4},
+    "cmgan": {"num_channel": 4, "fast": False},
     "dccrn": {"architecture": "DCCRN-CL-div4"},
     "dccrn, padded": {"architecture": "mini", "mask_bound": "sigmoid", "pad_ends": True, "level_dbfs": -26.0},
     "dpt_fsnet": {"channels": 8, "blocks": 1},
@@ -34,6 +34,8 @@ def test_front_ends_enhance_the_same_at_any_length(name):
     torch.manual_seed(3)
     config = {"frontend": name.split(",")[0], "frontend_conf": {"init": "random", **FRONT_ENDS[name]}}
     frontend = build_frontend(config)
+    for block in ("TSCB_2", "TSCB_3", "TSCB_4") if name == "cmgan" else ():
+        setattr(frontend.network, block, torch.nn.Identity())  # they are as the first, and each takes long to trace
     loaded = open_graph(frontend_graph(frontend, 24_000))
     for batch, samples in ((1, 400), (2, 1000), (3, 8001), (1, 20_000)):
         wav = np.stack([hiss(row, samples) for row in range(batch)]).astype(np.float32)

@@ -56,7 +56,7 @@ def test_voicebank_demand_from_its_own_layout_to_a_front_end_and_results(tmp_pat
     assert "epoch" in (recipe / "exp/RESULTS.md").read_text()
     checkpoint = "exp/dccrn/seed1/frontend.pt"
     frontend = build_frontend({"frontend": "dccrn", "frontend_conf": {"checkpoint": checkpoint}})
-    assert frontend.network.sizes.architecture == "mini"
+    assert frontend.network.config.architecture == "mini"
 
 
 @pytest.mark.parametrize(

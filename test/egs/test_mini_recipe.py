@@ -129,7 +129,7 @@ def test_report_and_figures_are_there(recipe):
     for name in ("c_vs_snr.png", "uar_vs_snr.png", "confusion_trnet.png"):
         assert (recipe / "exp/nsnet2/figures" / name).stat().st_size > 5000
     page = (recipe / "exp/nsnet2/report.html").read_text()
-    assert page.count("data:audio/flac") == 36 and page.count("data:image/svg") == 2 + 3 + 3 * len(SYSTEMS)
+    assert page.count("data:audio/flac") == 36 and page.count("data:image/svg") == 2 + 1 + 6 + 2 * len(SYSTEMS)
     assert 'id="missing"' not in page and len(page) < 10_000_000
     assert len(list(recipe.glob("exp/nsnet2/trnet_fold[12]_seed1.zip"))) == 1  # the best one, packed
     with open(recipe / "exp/nsnet2/statistics.csv", newline="") as stream:

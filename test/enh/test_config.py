@@ -38,3 +38,13 @@ def test_recipes_settings_are_read():
             assert load_enh_config(path).frontend == path.stem
     with pytest.raises(TrnetError, match=r"cmgan\.yaml.*max_epochs"):
         load_enh_config(path.parent / "cmgan.yaml", max_epochs=0)
+
+
+def test_any_setting_is_given_on_the_command_line(tmp_path):
+    path = tmp_path / "conf.yaml"
+    path.write_text("frontend: dccrn\ntraining: {lr: 0.1, max_epochs: 9}\n")
+    config = load_enh_config(path, 5, ["training.lr=5e-4 training.batch_size=2", "validation.choose=pesq"])
+    assert (config.training.lr, config.training.batch_size, config.training.max_epochs) == (5e-4, 2, 5)
+    assert config.validation.choose == "pesq"
+    with pytest.raises(TrnetError, match=r"conf.yaml: unknown key 'training.lrr'; did you mean 'lr'"):
+        load_enh_config(path, None, ["training.lrr=1"])

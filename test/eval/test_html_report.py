@@ -110,11 +110,13 @@ def test_audio_is_of_the_three_kinds_and_of_one_length(page):
 
 
 def test_a_second_time_it_is_the_same(runs, report, tmp_path):
-    before = {name: (runs.out / name).read_bytes() for name in ("report.html", "statistics.csv", "RESULTS.md")}
+    files = [*runs.out.glob("*.*"), *runs.out.glob("figures/*")]
+    before = {path: path.read_bytes() for path in files}
+    assert {path.suffix for path in files} >= {".html", ".csv", ".md", ".png"}
     report.unlink()
     (tmp_path / "notes.md").write_text(NOTES)
     runs.score("--notes", str(tmp_path / "notes.md"))
-    assert {name: (runs.out / name).read_bytes() for name in before} == before
+    assert {path: path.read_bytes() for path in files} == before
 
 
 def test_a_report_without_more_data_names_what_it_lacks(runs, report, tmp_path):

@@ -10,10 +10,12 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from trnet.utils.errors import TrnetError
-from trnet.utils.workers import Workers, imap, sendable
+from trnet.utils.workers import Workers, imap, own_share, run_all, sendable
 
+CPU = torch.device("cpu")
 LONG = """
 import os
 import sys
@@ -101,3 +103,44 @@ def test_ctrl_c_breaks_off_what_is_at_work_and_ends_without_a_traceback(tmp_path
     said = log.read_text().split(".")[:-1]
     assert said[-1] == "stopped" and "Traceback" not in err
     assert said.count("at work") == said.count("cleaned up") in (1, 2)  # items 3 and 4 were not begun
+
+
+def test_a_job_that_fails_does_not_stop_the_others(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    done = []
+
+    def work(job, position):
+        assert position is None
+        if job == 2:
+            raise TrnetError("job 2 is bad")
+        if job == 3:
+            raise ZeroDivisionError("a bug")
+        done.append(job)
+
+    with pytest.raises(TrnetError, match="job 2 is bad .*2 of 4"):
+        run_all(work, [1, 2, 3, 4], 1, CPU, 1, "jobs")
+    assert done == [1, 4]
+    out, err = capsys.readouterr()
+    assert "failed: job 2 is bad" in out and "ZeroDivisionError" in out and "Traceback" not in err
+
+
+def test_a_full_disk_stops_all_jobs():
+    done = []
+
+    def work(job, _position):
+        done.append(job)
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        run_all(work, [1, 2], 1, CPU, 1, "jobs")
+    assert done == [1]
+
+
+def test_the_shares_of_all_processes_are_all_jobs_once(monkeypatch):
+    assert own_share(range(7)) == list(range(7))
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    shares = []
+    for rank in range(3):
+        monkeypatch.setenv("RANK", str(rank))
+        shares += own_share(range(7))
+    assert sorted(shares) == list(range(7))

@@ -9,6 +9,8 @@ import functools
 import re
 from typing import BinaryIO
 
+from trnet.utils.errors import TrnetError
+
 BLOCK = 1 << 20  # bytes read at once
 FLAC_START = re.compile(rb"fLaC[\0\x80]\0\0\x22")
 OGG_PAGE, OGG_FIRST = re.compile(rb"OggS\0"), re.compile(rb"OggS\0[\2\6]")
@@ -17,7 +19,7 @@ MP3_SYNC = re.compile(rb"\xff[\xe2-\xef\xf2-\xff]")
 LONGEST_FRAME = 2048  # bytes of an MP3 frame and the next one's head
 MPEG_SLACK = 2 * 1152  # samples that an MP3's decoder may leave out at the ends
 RESYNC = 1 << 16  # bytes that may lie between two MP3 frames, a picture say
-SECOND = "holds a second recording behind the first; split or re-encode it"
+SECOND = ("holds a second recording behind the first", "split or re-encode it")
 
 # By MPEG version (2.5, none, 2, 1) and layer (none, III, II, I).
 _KBITS_1 = {
@@ -33,8 +35,8 @@ _KBITS_2 = {
 _HZ = (44100, 48000, 32000)
 
 
-class Broken(Exception):
-    """What is wrong with a stream; its text reads behind the file's name."""
+class Damaged(TrnetError):
+    """What is wrong with a file; its text reads behind the file's name."""
 
 
 def check(stream: BinaryIO, head: bytes, size: int) -> int:
@@ -42,7 +44,7 @@ def check(stream: BinaryIO, head: bytes, size: int) -> int:
 
     Returns: samples a channel that decoding must give at least; 0 where the decoder knows better.
 
-    Raises: Broken if it holds less than is stated, or a second recording.
+    Raises: Damaged if it holds less than is stated, or a second recording.
     """
     start = _behind_tags(stream, 0)
     if start:
@@ -92,7 +94,7 @@ def _check_flac(stream: BinaryIO, start: int, size: int) -> None:
         last = bool(head[0] & 128)
         place += 4 + int.from_bytes(head[1:], "big")
     if find(stream, b"fLaC", FLAC_START, place) is not None:
-        raise Broken(SECOND)
+        raise Damaged(*SECOND)
 
 
 def _check_ogg(stream: BinaryIO, start: int, size: int) -> None:
@@ -104,7 +106,7 @@ def _check_ogg(stream: BinaryIO, start: int, size: int) -> None:
             break
         place += 27 + head[26] + sum(head[27 : 27 + head[26]])
     if find(stream, b"OggS\0", OGG_FIRST, place) is not None:
-        raise Broken(SECOND)
+        raise Damaged(*SECOND)
     base = max(start, size - PAGE)
     stream.seek(base)
     tail = stream.read()
@@ -112,7 +114,7 @@ def _check_ogg(stream: BinaryIO, start: int, size: int) -> None:
     last = tail[pages[-1] :] if pages else b""
     whole = len(last) >= 27 and len(last) >= 27 + last[26] + sum(last[27 : 27 + last[26]])
     if not whole or not last[5] & 4:
-        raise Broken("was cut off: its last page does not end the stream; fetch it again, or re-encode what is left")
+        raise Damaged("was cut off: its last page does not end the stream", "fetch it again, or re-encode what is left")
 
 
 @functools.lru_cache(maxsize=4096)
@@ -165,7 +167,7 @@ def _check_mp3(stream: BinaryIO, place: int, size: int) -> int:
         length, each, mark = frame
         header = _stated_frames(buffer, at, mark)
         if header is not None and (count or stated is not None):
-            raise Broken(SECOND)
+            raise Damaged(*SECOND)
         if header is None:
             cut = place + length > size
             count, samples = count + (not cut), samples + (0 if cut else each)
@@ -175,9 +177,9 @@ def _check_mp3(stream: BinaryIO, place: int, size: int) -> int:
     if not stated:  # what is there counts, and the decoder must not stop before
         return max(0, samples - MPEG_SLACK)
     if count < stated - 1 or (count < stated and cut):  # some encoders count the first frame, which says so
-        raise Broken(f"holds {count} of the {stated} frames that its header states; fetch or copy it again")
+        raise Damaged(f"holds {count} of the {stated} frames that its header states", "fetch or copy it again")
     if count > stated + 1:
-        raise Broken(
-            f"holds {count} frames, its header states {stated}: two recordings, or a part of one; re-encode it"
+        raise Damaged(
+            f"holds {count} frames, its header states {stated}: two recordings, or a part of one", "re-encode it"
         )
     return 0

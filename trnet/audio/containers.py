@@ -10,6 +10,7 @@ import re
 from typing import BinaryIO, Literal
 
 from trnet.audio import bitstreams
+from trnet.audio.bitstreams import SECOND, Damaged
 
 Order = Literal["big", "little"]
 STRAY = 4096  # so many bytes behind the stated end, neither zeros nor tags nor chunks, are no lost audio
@@ -35,10 +36,6 @@ IN_STREAM = {  # a header in the middle of audio whose length is not stated
 }
 
 
-class Damaged(Exception):
-    """What is wrong with a container; its text reads behind the file's name."""
-
-
 def check_container(stream: BinaryIO) -> int:
     """Check that a file holds what its container states.
 
@@ -61,8 +58,6 @@ def check_container(stream: BinaryIO) -> int:
         else:
             return bitstreams.check(stream, head, size)
         return 0
-    except bitstreams.Broken as error:
-        raise Damaged(str(error)) from None
     finally:
         stream.seek(0)
 
@@ -75,7 +70,7 @@ def _is_stated(length: int) -> bool:
 def _check_audio(start: int, length: int, size: int) -> None:
     """What begins at `start` is there to its end."""
     if start + length > size:
-        raise Damaged(f"holds {max(0, size - start)} of the {length} bytes that its header states; fetch it again")
+        raise Damaged(f"holds {max(0, size - start)} of the {length} bytes that its header states", "fetch it again")
 
 
 def _check_rest(stream: BinaryIO, end: int, size: int) -> None:
@@ -84,11 +79,11 @@ def _check_rest(stream: BinaryIO, end: int, size: int) -> None:
     rest = stream.read(STRAY)
     padding = len(rest) - len(rest.lstrip(b"\0"))
     if STARTS.match(rest, padding):
-        raise Damaged("holds a second recording behind the first; split or re-encode it")
+        raise Damaged(*SECOND)
     if size - end > STRAY and padding < len(rest) and not TAGS.match(rest, padding):
         raise Damaged(
-            f"holds {size - end} bytes behind the end that its header states, as if the recording had gone on; "
-            "re-encode it, or cut them off"
+            f"holds {size - end} bytes behind the end that its header states, as if the recording had gone on",
+            "re-encode it, or cut them off",
         )
 
 
@@ -117,7 +112,7 @@ def _check_riff(stream: BinaryIO, head: bytes, size: int) -> None:
             _check_audio(place + 8, length, size)
         place = min(size, place + 8 + length + length % 2)
     if unfinished and size - place > STRAY:
-        raise Damaged(f"holds {size - place} bytes, of which its header states none to be audio; re-encode it")
+        raise Damaged(f"holds {size - place} bytes, of which its header states none to be audio", "re-encode it")
     _check_rest(stream, place, size)
 
 
@@ -197,7 +192,7 @@ def _check_voc(stream: BinaryIO, head: bytes, size: int) -> None:
 def _check_stream(stream: BinaryIO, start: int, kind: bytes) -> None:
     """Audio of unknown length has no second header in it: read through, as nothing states where it would be."""
     if bitstreams.find(stream, kind, IN_STREAM[kind], start) is not None:
-        raise Damaged("holds a second recording behind the first; split or re-encode it")
+        raise Damaged(*SECOND)
 
 
 _CHECKS = {

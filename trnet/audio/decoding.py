@@ -84,13 +84,14 @@ class Sound:
                 yield block
         except (soundfile.LibsndfileError, RuntimeError, ValueError) as error:
             what = "cannot be decoded to its end" if not first else f"cannot be decoded from {start_s:g} s on"
-            raise TrnetError(f"{self.where}: {what} ({_said(error)}); replace the file") from None
+            raise TrnetError(f"{self.where}: {what} ({_said(error)})", "replace the file") from None
         if wanted is not None and done < wanted - 1 or done > stop:
             ends = min(done, stop) / self.rate
-            raise TrnetError(f"{self.where}: ends after {ends:.2f} s, before what is asked for of it; replace the file")
+            raise TrnetError(f"{self.where}: ends after {ends:.2f} s, before what is asked for", "replace the file")
         if wanted is None and done < self._expected():
             seconds = f"{done / self.rate:.3f} s of the {self._expected() / self.rate:.3f} s"
-            raise TrnetError(f"{self.where}: {seconds} that it states can be decoded; fetch it again, or re-encode it")
+            reason = f"{self.where}: {seconds} that it states can be decoded"
+            raise TrnetError(reason, "fetch it again, or re-encode it")
 
     def _expected(self) -> int:
         stated = self.frames or 0
@@ -107,7 +108,7 @@ class Mix:
     def __init__(self, channels: int, channel: int | None, where: str) -> None:
         if channel is not None and not 0 <= channel < channels and channels > 1:
             raise TrnetError(
-                f"{where}: has no channel {channel}, it has 0 to {channels - 1}; give one of these or mean"
+                f"{where}: has no channel {channel}, it has 0 to {channels - 1}", "give one of these or mean"
             )
         self.channels, self.where = channels, where
         self.channel = 0 if channels == 1 else channel
@@ -129,8 +130,8 @@ class Mix:
         if self.channel is None and self.left < CANCELLED * alone:
             lost = 10 * math.log10(self.power / self.channels / max(self.left, 1e-99))
             raise TrnetError(
-                f"{self.where}: its {self.channels} channels cancel, their mean is {min(lost, 999):.0f} dB below them; "
-                "take one of them (--channel 0)"
+                f"{self.where}: its {self.channels} channels cancel, their mean is {min(lost, 999):.0f} dB below them",
+                "take one of them (--channel 0)",
             )
 
 
@@ -151,16 +152,16 @@ def open_sound(file: Path | BinaryIO, where: str | None = None) -> Sound:
             try:
                 stream: Any = stack.enter_context(open(file, "rb"))
             except OSError as error:
-                raise TrnetError(f"{where}: cannot be opened ({error.strerror}); mend that") from None
+                raise TrnetError(f"{where}: cannot be opened ({error.strerror})", "mend that") from None
         else:
             stream = stack.enter_context(file)
         try:
             least = check_container(stream)
             sound = stack.enter_context(_Forward(os.fsencode(file) if isinstance(file, Path) else stream))
         except Damaged as error:
-            raise TrnetError(f"{where}: {error}") from None
+            raise TrnetError(f"{where}: {error.reason}", error.mend) from None
         except (soundfile.LibsndfileError, RuntimeError, TypeError, ValueError, OSError) as error:
-            raise TrnetError(f"{where}: cannot be read as audio ({_said(error)}); {_mend(file)}") from None
+            raise TrnetError(f"{where}: cannot be read as audio ({_said(error)})", _mend(file)) from None
         check_rate(sound.samplerate, where)
         return Sound(sound, where, least, stack.pop_all())
 
@@ -168,7 +169,7 @@ def open_sound(file: Path | BinaryIO, where: str | None = None) -> Sound:
 def check_rate(rate: int, where: str) -> None:
     """Raises: TrnetError for a sampling rate that no recording has."""
     if not LOWEST_HZ <= rate <= HIGHEST_HZ:
-        raise TrnetError(f"{where}: states {rate} Hz, which no recording has; replace the file")
+        raise TrnetError(f"{where}: states {rate} Hz, which no recording has", "replace the file")
 
 
 def finite(blocks: Iterable[np.ndarray], rate: int, where: str) -> Iterator[np.ndarray]:
@@ -181,11 +182,11 @@ def finite(blocks: Iterable[np.ndarray], rate: int, where: str) -> Iterator[np.n
         good = np.isfinite(block)
         if not good.all():
             at = (place + int(np.argmin(good))) / rate
-            raise TrnetError(f"{where}: holds NaN or infinite samples (from {at:.3f} s on); replace the file")
+            raise TrnetError(f"{where}: holds NaN or infinite samples (from {at:.3f} s on)", "replace the file")
         place += len(block)
         yield block
     if not place:
-        raise TrnetError(f"{where}: holds no samples; replace the file, or leave it out")
+        raise TrnetError(f"{where}: holds no samples", "replace the file, or leave it out")
 
 
 def _no_file(file: Path) -> str:

@@ -29,21 +29,28 @@ def is_pipe(entry: str) -> bool:
 
 def check_allowed(entry: str, allow_pipes: bool, where: str, option: str = OPTION) -> None:
     """Raises: TrnetError for a command that may not run (`option` allows it), or cannot without a shell."""
+    if reason := refusal(entry, allow_pipes, option):
+        raise TrnetError(f"{where}: {reason}")
+
+
+def refusal(entry: str, allow_pipes: bool, option: str = OPTION) -> str:
+    """Why a command may not run, or cannot without a shell; empty if it can."""
     if not allow_pipes:
-        raise TrnetError(
-            f"{where}: is a pipe; give {option} to run the programs that it names, or write the audio to a file"
-        )
-    parse(entry, where)
+        return f"is a pipe; give {option} to run the programs that it names, or write the audio to a file"
+    try:
+        parse(entry)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
-def parse(entry: str, where: str) -> list[list[str]]:
+def parse(entry: str) -> list[list[str]]:
     """The programs of a pipeline, each with its arguments.
 
     Args:
         entry: ``sph2pipe -f wav a.sph | sox -t wav - -t wav - |``.
-        where: what to call it in messages.
 
-    Raises: TrnetError for what needs a shell, an open quotation mark, or no program between two ``|``.
+    Raises: ValueError for what needs a shell, an open quotation mark, or no program between two ``|``.
     """
     programs, start, quote, skip = [], 0, "", False
     for place, sign in enumerate(entry):
@@ -54,9 +61,7 @@ def parse(entry: str, where: str) -> list[list[str]]:
         elif quote == "'" and sign != "'":
             continue
         elif sign in "$`" or (not quote and sign in SHELL):
-            raise TrnetError(
-                f"{where}: {sign!r} in its command needs a shell, and none runs; write the audio to a file"
-            )
+            raise ValueError(f"{sign!r} in its command needs a shell, and none runs; write the audio to a file")
         elif sign in "'\"" and quote in ("", sign):
             quote = "" if quote else sign
         elif sign == "|" and not quote:
@@ -65,9 +70,9 @@ def parse(entry: str, where: str) -> list[list[str]]:
     try:
         words = [shlex.split(program) for program in programs]
     except ValueError as error:  # an open quotation mark
-        raise TrnetError(f"{where}: its command cannot be read ({error}); mend it") from None
+        raise ValueError(f"its command cannot be read ({error}); mend it") from None
     if quote or entry[start:].strip() or not all(words):
-        raise TrnetError(f"{where}: its command is not 'program arguments | ... |'; mend it")
+        raise ValueError("its command is not 'program arguments | ... |'; mend it")
     return words
 
 
@@ -80,7 +85,8 @@ def piped(entry: str, where: str) -> BinaryIO:
 
     Raises: TrnetError if a program is missing, fails, does not end in time, or writes too much.
     """
-    pipeline = parse(entry, where)
+    check_allowed(entry, True, where)
+    pipeline = parse(entry)
     spool = tempfile.TemporaryFile()  # noqa: SIM115 (the caller closes it)
     try:
         _run(pipeline, spool, where)

@@ -97,7 +97,7 @@ def main(args: list[str] | None = None) -> None:
                 rows.append(_row(config, seconds, opts.threads, opts.rounds, opts.clips, device))
                 print(_line(rows[-1]), flush=True)
         except TrnetError as error:
-            skipped[name] = str(error).removeprefix(f"front-end {name}: ")
+            skipped[name] = str(error)
             print(f"{name}: skipped: {skipped[name]}", flush=True)
     if opts.compare_cmgan:
         variants = ON_CPU if device.type == "cpu" else on_gpu(opts.clips)

@@ -4,7 +4,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from trnet.bin import option_types as types
-from trnet.bin.options import Parser, add_device_option
+from trnet.bin.options import Parser, add_device_option, add_set_option
 from trnet.config import MOST_EPOCHS
 from trnet.enh.config import load_enh_config
 from trnet.enh.runs import FrontEndRun
@@ -18,6 +18,7 @@ def add_run_options(parser: Parser) -> None:
     parser.add_argument("--exp", type=types.path, default=Path("exp"), help="folder of runs")
     parser.add_argument("--seeds", type=types.list_of(types.seed), default=[1], help="seeds")
     parser.add_argument("--max-epochs", type=types.count(1, MOST_EPOCHS), help="largest number of epochs")
+    add_set_option(parser)
     parser.add_argument(
         "--nj", type=types.processes, default=1, help="processes that read segments and compute metrics"
     )
@@ -32,7 +33,7 @@ def runs_from(args: Namespace) -> list[FrontEndRun]:
     """
     configs = {}
     for path in args.configs:
-        config = load_enh_config(path, args.max_epochs)
+        config = load_enh_config(path, args.max_epochs, args.set)
         if config.frontend in configs:
             raise TrnetError(f"--configs {path}: is a second one of {config.frontend}; train it apart with --tag")
         configs[config.frontend] = config

@@ -76,4 +76,4 @@ class Fbank(Features):
 
 FEATURES: dict[str, type[Part]] = {"fbank": Fbank}
 
-AnyFeatures = Annotated[Features, chosen("features", FEATURES, OwnFeatures)]
+AnyFeatures = Annotated[Features, chosen(FEATURES, OwnFeatures)]

@@ -96,7 +96,7 @@ class EcapaTdnn(SpecAugmented):
 
 ENCODERS: dict[str, type[Part]] = {"residual": Residual, "plain": Plain, "light": Light, "ecapa_tdnn": EcapaTdnn}
 
-AnyEncoder = Annotated[Encoder, chosen("encoder", ENCODERS, Encoder, positional=1)]
+AnyEncoder = Annotated[Encoder, chosen(ENCODERS, Encoder, positional=1)]
 
 
 class Pooling(Part):
@@ -121,7 +121,7 @@ class Statistics(Pooling):
 
 POOLINGS: dict[str, type[Part]] = {"attention": Attention, "statistics": Statistics}
 
-AnyPooling = Annotated[Pooling, chosen("pooling", POOLINGS, Pooling, positional=1)]
+AnyPooling = Annotated[Pooling, chosen(POOLINGS, Pooling, positional=1)]
 
 
 class Classifier(Section):
@@ -139,5 +139,5 @@ class Gate(Section):
     init: Literal["mean", "random"] = "mean"  # mean: c starts as the mean of d | random: PyTorch's own
     lr: float = within(1e-3, 1e-12, 100)  # of the optimizer, for the weights of Eq. 2; larger where epochs are short
     resolution: Literal["utterance", "band"] = later("utterance")  # one c | one a mel bin, the bridge gets their mean
-    features: Annotated[Fbank, chosen("gate.features", {"fbank": Fbank}, Fbank)] = later(Fbank())
+    features: Annotated[Fbank, chosen({"fbank": Fbank}, Fbank)] = later(Fbank())
     # log-mels that Eq. 1 to 3 read where the features of Eq. 4 are others

@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, create
 
 from trnet.config.section import Section, first_problem, problem
 from trnet.utils.errors import TrnetError, first_line, nearest, printable
-from trnet.utils.names import class_name
+from trnet.utils.names import is_class_name
 from trnet.utils.numbers import shown
 from trnet.utils.stamp import digest
 
@@ -48,17 +48,30 @@ def load_class(name: str, what: str) -> type:
 
     Raises: TrnetError if it does not import, or there is no such class.
     """
-    module_name, _, attribute = class_name(name, what).partition(":")
+    try:
+        return find_class(name)
+    except ValueError as error:
+        raise TrnetError(f"{what}: {error}") from None
+
+
+def find_class(name: str) -> type:
+    """The class ``package.module:Class``.
+
+    Raises: ValueError if it does not import, or there is no such class.
+    """
+    if not is_class_name(name):
+        raise ValueError(f"'{printable(name)}' is no class; write package.module:Class")
+    module_name, _, attribute = name.partition(":")
     try:
         module = importlib.import_module(module_name)
     except Exception as error:  # of code that is not trnet's, anything
-        raise TrnetError(
-            f"{what}: module {module_name} does not import ({type(error).__name__}: {printable(first_line(error))}); "
+        raise ValueError(
+            f"module {module_name} does not import ({type(error).__name__}: {printable(first_line(error))}); "
             "check its name, and that it lies in the recipe's folder or on PYTHONPATH"
         ) from None
     found = getattr(module, attribute, None)
     if not isinstance(found, type):
-        raise TrnetError(f"{what}: module {module_name} has no class {attribute}; check its name")
+        raise ValueError(f"module {module_name} has no class {attribute}; check its name")
     return found
 
 
@@ -71,18 +84,17 @@ def source_digest(name: str) -> str:
         return "unknown"
 
 
-def own_options(name: str, what: str, base: type[Part], positional: int) -> type[Part]:
+def own_options(name: str, base: type[Part], positional: int) -> type[Part]:
     """The section of options of somebody's own class: the keyword arguments of its constructor, as annotated.
 
     Args:
         name: ``package.module:Class``.
-        what: Key of the part, for messages.
         base: Section of the kind of part, whose fields are there too.
         positional: Arguments of the constructor that trnet gives.
 
-    Raises: TrnetError as `load_class` does.
+    Raises: ValueError as `find_class` does.
     """
-    return _section_of(load_class(name, f"{what}.type"), name, base, positional)
+    return _section_of(find_class(name), name, base, positional)
 
 
 @lru_cache(maxsize=256)  # so that sections of the same class are of one type, and equal if their values are
@@ -105,14 +117,13 @@ def _parameters(made: type, name: str) -> list[inspect.Parameter]:
     try:
         return list(inspect.signature(made, eval_str=True).parameters.values())
     except (NameError, TypeError, ValueError) as error:  # an annotation that only a type checker can read
-        raise TrnetError(f"{name}: its constructor cannot be read ({first_line(error)}); mend the class") from None
+        raise ValueError(f"the constructor of {name} cannot be read ({first_line(error)}); mend the class") from None
 
 
-def chosen(what: str, known: Mapping[str, type[Part]], base: type[Part], positional: int = 0) -> Any:
+def chosen(known: Mapping[str, type[Part]], base: type[Part], positional: int = 0) -> Any:
     """The validator of a part: which section its `type` chooses.
 
     Args:
-        what: Key of the part, for messages.
         known: Sections by name; the first is that of a part without `type`.
         base: What the sections derive from.
         positional: See `own_options`.
@@ -130,11 +141,11 @@ def chosen(what: str, known: Mapping[str, type[Part]], base: type[Part], positio
             close = nearest(str(name), list(known))
             raise problem("type", f"'{printable(str(name))}' is not one of {', '.join(known)}{close.partition(' ')[0]}")
         try:
-            kind = known[name] if name in known else own_options(name, what, base, positional)
+            kind = known[name] if name in known else own_options(name, base, positional)
             return kind.model_validate({**value, "type": name})
-        except TrnetError as error:
-            raise problem("type", str(error).partition(".type: ")[2] or str(error)) from None
         except ValidationError as error:
             raise problem(*first_problem(error, kind)) from None
+        except ValueError as error:
+            raise problem("type", str(error)) from None
 
     return BeforeValidator(read)

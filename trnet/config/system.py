@@ -90,7 +90,7 @@ class CTCLoss(Loss):
 
 LOSSES: dict[str, type[Part]] = {"cross_entropy": CrossEntropy, "low": Low, "high": High, "ctc": CTCLoss}
 
-AnyLoss = Annotated[Loss, chosen("losses", LOSSES, Loss)]
+AnyLoss = Annotated[Loss, chosen(LOSSES, Loss)]
 
 
 class System(Section):

@@ -25,12 +25,7 @@ def _inspect(job: tuple[str, Clip]) -> tuple[str, AudioInfo | str]:
     try:
         return utt, inspect_audio(clip.path, clip.start_s, clip.end_s, clip.channel)
     except TrnetError as error:
-        return utt, reason_of(error)
-
-
-def reason_of(error: TrnetError) -> str:
-    """An error's message without its mend, which differs where many files are reported at once."""
-    return str(error).partition("; ")[0]
+        return utt, error.reason
 
 
 def refuse(bad: list[str], total: int, what: str) -> None:
@@ -117,6 +112,6 @@ def lengths_in_samples(paths: list[Path]) -> dict[Path, tuple[int, int]]:
             lengths[path] = (sound.frames or 0, sound.rate)
             sound.close()
         except TrnetError as error:
-            bad.append(reason_of(error))
+            bad.append(error.reason)
     refuse(bad, len(paths), "recordings")
     return lengths

@@ -13,7 +13,7 @@ from pydantic import model_validator
 
 from trnet.audio.reading import SILENCE_RMS, inspect_audio
 from trnet.config import Section, build, problem, read_settings
-from trnet.corpora.audio_check import reason_of, refuse
+from trnet.corpora.audio_check import refuse
 from trnet.kaldi.data_dir import DataDir, write_data_dir
 from trnet.kaldi.paths import entry_for
 from trnet.utils.errors import TrnetError
@@ -123,7 +123,7 @@ def _inspect(pair: NoisyPair) -> tuple[str, float | str, int]:
     try:
         noisy, clean = inspect_audio(pair.noisy), inspect_audio(pair.clean)
     except TrnetError as error:
-        return pair.utt, reason_of(error), 0
+        return pair.utt, error.reason, 0
     if noisy.sample_rate != clean.sample_rate:
         problem = f"{pair.noisy}: at {noisy.sample_rate} Hz, its partner at {clean.sample_rate} Hz"
         return pair.utt, problem, noisy.sample_rate

@@ -137,7 +137,7 @@ def read_csv(path: Path, columns: Sequence[str], separator: str = ",", quotes: b
     lines = csv.reader(text, delimiter=separator, quoting=csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE)
     rows = []
     try:
-        header = [cell.strip() for cell in next(lines)]
+        header = [cell.strip() for cell in next(lines, [])]
         if lacking := [name for name in columns if name not in header]:
             raise TrnetError(f"{path}:1: no column '{lacking[0]}' in '{' '.join(header)}'; take the corpus's own file")
         for line in lines:

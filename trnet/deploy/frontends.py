@@ -40,13 +40,7 @@ def pack_frontend(frontend: FrontEnd) -> tuple[PackedFrontEnd, bytes | None]:
 
 
 def unpack_frontend(packed: PackedFrontEnd, weights: bytes | None, name: str, trust: bool = False) -> FrontEnd:
-    """The front-end, proven to be the one that was packed.
-
-    Args:
-        packed: As `pack_frontend` returns it.
-        weights: Likewise.
-        name: The model file, for errors.
-        trust: Build a front-end whose code is not trnet's.
+    """The front-end that `pack_frontend` packed, proven to be that one; `name` is the model file's, for errors.
 
     Raises:
         TrnetError: It cannot be built, needs trust, or is another than was packed.

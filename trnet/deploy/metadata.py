@@ -72,12 +72,7 @@ class ModelSettings(ModelConfig):
 
 
 def read_settings(path: Path, entries: Mapping[str, bytes], trust: bool = False) -> ModelSettings:
-    """Read ``model.json``, and check that the other entries go with it.
-
-    Args:
-        path: The model file, for errors.
-        entries: As `read_entries` returns them.
-        trust: Import classes that are not trnet's own.
+    """Read ``model.json`` of `entries`, and check that the others go with it; `path` is for errors.
 
     Raises:
         NeedsTrust: There are such classes, and no trust.

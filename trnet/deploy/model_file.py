@@ -125,14 +125,7 @@ class ModelFile:
 def make_settings(
     config: ModelConfig, name: str, classes: Sequence[str], frontend: PackedFrontEnd | None
 ) -> ModelSettings:
-    """``model.json`` of a system; its losses are not part of it.
-
-    Args:
-        config: What the network is built from.
-        name: Of the system.
-        classes: In the order of the logits.
-        frontend: As `pack_frontend` returns it.
-    """
+    """``model.json`` of a system, without its losses; see `ModelSettings`."""
     parts = {key: getattr(config, key) for key in ModelConfig.model_fields}
     parts["system"] = config.system.replace(losses=[])
     extractor = fingerprint(config.features) if config.features.is_own else None
@@ -145,11 +138,7 @@ def write_model(model: ModelFile) -> None:
 
 
 def read_model(path: Path, trust: bool = False) -> ModelFile:
-    """Read a zip that `write_model` wrote.
-
-    Args:
-        path: The file.
-        trust: Import classes of its network that are not trnet's own.
+    """Read a zip that `write_model` wrote; `trust`: import classes of its network that are not trnet's own.
 
     Raises:
         TrnetError: It is anything else, or not whole, or asks for trust.

@@ -132,9 +132,7 @@ def graphs_of(model: ModelFile, trust: bool = False) -> dict[str, bytes]:
 def frontend_graph(frontend: FrontEnd | None, longest: int) -> bytes | None:
     """A front-end, ``wav`` (batch, samples) to ``enhanced`` (batch, samples); None where there is no graph for it.
 
-    Args:
-        frontend: Any; None: there is none.
-        longest: Samples of the longest clip that it is to enhance.
+    `longest`: samples of the longest clip that it is to enhance.
 
     Raises:
         NoGraph: ONNX cannot express it.
@@ -185,12 +183,7 @@ def _export(
     """One network; every input and the outputs `lasting` have time, counted in `axis`, as their second axis."""
     axes = {name: {0: "batch", 1: axis} for name in (*inputs, *lasting)}
     axes |= {name: {0: "batch"} for name in outputs if name not in lasting}
-    with (
-        warnings.catch_warnings(),
-        torch.no_grad(),
-        _nothing_printed(),
-        tempfile.TemporaryDirectory() as folder,
-    ):
+    with warnings.catch_warnings(), torch.no_grad(), _nothing_printed(), tempfile.TemporaryDirectory() as folder:
         warnings.simplefilter("ignore")  # of tracing: checked against the network by tests at several lengths
         file = Path(folder, "graph.onnx")
         torch.onnx.export(

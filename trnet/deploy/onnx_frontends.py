@@ -176,14 +176,7 @@ class CmganGraph(nn.Module):
 def attend(embedding: Tensor, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """:meth:`RelativeAttention.attend` in one piece, without a choice that the exporter could not follow.
 
-    Args:
-        embedding: (distances, width), of -512..512 steps.
-        q: (..., steps, width).
-        k: the same.
-        v: the same.
-
-    Returns:
-        (..., steps, width).
+    `embedding` (distances, width) is of -512..512 steps; q, k, v and the result are (..., steps, width).
     """
     steps, span = q.shape[-2], 2 * q.shape[-2] - 2
     distance = torch.arange(steps - 1, -steps, -1).clamp(-FARTHEST, FARTHEST)

@@ -80,12 +80,7 @@ class Predictor(SlidingWindowPredictor):
 
     @classmethod
     def from_pretrained(cls, path: str | Path, ngpu: int = 0, trust: bool = False) -> "Predictor":
-        """The predictor of a model file.
-
-        Args:
-            path: A zip that trnet packed, a folder with ``trnet.zip`` in it, or ``hf://org/name[@revision]``.
-            ngpu: 0: CPU; 1: GPU.
-            trust: Run code that is not trnet's.
+        """The predictor of a model at a place that `trnet.deploy.model_path.locate` knows; the rest as above.
 
         Raises:
             TrnetError: There is no such model, or it cannot be used.

@@ -71,13 +71,9 @@ def from_command(command: str, name: str, channel: int | None = None) -> Recordi
 
 
 def from_samples(wav: Any, rate: int, name: str = "wav", channel: int | None = None) -> Recording:
-    """The recording in an array.
+    """The recording in an array: (samples,), or two axes of which the shorter is the channels.
 
-    Args:
-        wav: (samples,), or two axes of which the shorter is the channels; floats in [-1, 1], or signed integers.
-        rate: Hz.
-        name: For errors.
-        channel: From 0; None: the mean of all.
+    Floats are in [-1, 1], signed integers of their type's full scale.
 
     Raises:
         TrnetError: Another shape or type, or an impossible rate.

@@ -14,16 +14,12 @@ def write_tensors(tensors: dict[str, Tensor]) -> bytes:
 
 
 def read_tensors(content: bytes, name: str) -> dict[str, Tensor]:
-    """The tensors of a file's bytes, on the CPU.
+    """The tensors of a file's bytes, on the CPU; `name` is for errors.
 
-    Args:
-        content: the whole file.
-        name: what to call it in errors.
-
-    Raises: TrnetError if it is anything but one such file, whole, without holes, overlaps or rest.
+    Raises:
+        TrnetError: It is anything but one such file, whole, without holes, overlaps or rest.
     """
     try:
         return safetensors.torch.load(content)
     except (SafetensorError, KeyError, ValueError, OverflowError) as error:
-        reason = brief(error)
-        raise TrnetError(f"{name}: is no safetensors file ({reason}); pack the model again") from None
+        raise TrnetError(f"{name}: is no safetensors file ({brief(error)}); pack the model again") from None

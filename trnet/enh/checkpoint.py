@@ -1,7 +1,5 @@
 """The file of a trained front-end, for ``frontend_conf: {checkpoint: FILE}``."""
 
-from __future__ import annotations
-
 import io
 from pathlib import Path
 

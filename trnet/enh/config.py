@@ -1,13 +1,13 @@
 """Settings of the training of a front-end."""
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import model_validator
 
-from trnet.config import MOST_EPOCHS, Section, build, later, problem, read_settings, within
+from trnet.config import MOST_EPOCHS, Section, build, later, merge, read_settings, within
+from trnet.config.overrides import parse_settings
 from trnet.utils.errors import TrnetError
 from trnet.utils.names import frontend_id
 
@@ -56,22 +56,26 @@ class EnhConfig(Section):
 
     @model_validator(mode="after")
     def _check_frontend(self) -> Self:
-        try:
-            frontend_id(self.frontend, "frontend")
-        except TrnetError as error:
-            raise problem("frontend", str(error).removeprefix("frontend: ")) from None
+        frontend_id(self.frontend, "frontend")
         return self
 
 
-def load_enh_config(path: Path, max_epochs: int | None = None) -> EnhConfig:
-    """Read the YAML of a front-end's training; `max_epochs` overrides its own.
+def load_enh_config(path: Path, max_epochs: int | None = None, settings: Sequence[str] = ()) -> EnhConfig:
+    """Read the YAML of a front-end's training.
+
+    Args:
+        path: the file.
+        max_epochs: overrides its own.
+        settings: texts of ``--set``, which override all.
 
     Raises:
         TrnetError: when a key is unknown, or a value is of another type or out of range.
     """
     raw = read_settings(path)
     try:
-        config = build(EnhConfig, raw)
-        return config if max_epochs is None else config.replace(training=config.training.replace(max_epochs=max_epochs))
+        build(EnhConfig, raw)
+        if max_epochs is not None:
+            raw = merge(raw, {"training": {"max_epochs": max_epochs}})
+        return build(EnhConfig, merge(raw, parse_settings(settings)))
     except TrnetError as error:
         raise TrnetError(f"{path}: {error}") from None

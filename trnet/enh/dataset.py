@@ -1,7 +1,5 @@
 """Pairs of noisy and clean speech, and the segments of an epoch, a function of seed and epoch alone."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass

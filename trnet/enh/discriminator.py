@@ -1,7 +1,5 @@
 """The metric discriminator of CMGAN, a differentiable estimate of the PESQ of a spectrum."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm

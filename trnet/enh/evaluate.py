@@ -1,7 +1,5 @@
 """Scores of test utterances, noisy and enhanced by a trained front-end."""
 
-from __future__ import annotations
-
 import logging
 import math
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Training of a front-end: what `Trainer` requires of it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path

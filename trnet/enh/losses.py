@@ -1,7 +1,5 @@
 """Losses between enhanced and clean waveforms or spectra; all are means over the batch."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.nn import functional

@@ -1,7 +1,5 @@
 """Quality of enhanced speech: SI-SDR, wide-band PESQ, STOI; NaN where one of them is undefined."""
 
-from __future__ import annotations
-
 import importlib
 import math
 import warnings

@@ -1,7 +1,5 @@
 """results.csv and RESULTS.md of trained front-ends: SI-SDR, PESQ and STOI of the test set, over all and per SNR."""
 
-from __future__ import annotations
-
 import logging
 import math
 from collections.abc import Mapping

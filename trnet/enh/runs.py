@@ -1,7 +1,5 @@
 """The runs of trained front-ends, ``exp/<frontend>/seed<s>/``: what they depend on, and which are finished."""
 
-from __future__ import annotations
-
 import logging
 from dataclasses import dataclass
 from functools import cached_property

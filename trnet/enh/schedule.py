@@ -1,7 +1,5 @@
 """The learning rate of a front-end's training, as a function of its history and step alone."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 

@@ -30,6 +30,8 @@ from trnet.eval.summary import Results, coefficients, with_names
 
 Draw = Callable[[Axes], None]
 """Draws one plot."""
+Colours = Mapping[Any, str]
+"""Colour of each value of a group: SNR or class."""
 DPI = 120
 MARKERS = "os^Dv<>Px*"
 INK = "#101112"  # stands for the page's text colour
@@ -204,7 +206,7 @@ def snr_colours(snrs: Sequence[float | None]) -> dict[float | None, str]:
     return colours | ({None: CLEAN} if None in snrs else {})
 
 
-def embedding_plot(found: Embedding, by: Sequence[object], colours: Mapping[Any, str], named: bool) -> Draw:
+def embedding_plot(found: Embedding, by: Sequence[object], colours: Colours, named: bool) -> Draw:
     """Points coloured by `by`, and a cross at the centre of each group, `named` where they lie apart."""
 
     def draw(axes: Axes) -> None:

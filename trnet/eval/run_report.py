@@ -7,15 +7,17 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+from tqdm import tqdm
 
 from trnet.conditions import CLEAN, Condition
 from trnet.eval.other_corpus import OtherCorpus, tested_classes
 from trnet.eval.predictions import read_predictions, write_predictions
 from trnet.eval.report import place_beside, write_report
 from trnet.eval.report_data import ReportData, gather
-from trnet.eval.report_stamp import digests_of, finished_report, report_inputs, report_stamp
+from trnet.eval.report_stamp import digests_of, finished_report, report_stamp
 from trnet.eval.run_predictions import are_whole, predictions_path
 from trnet.eval.tables import Reference
 from trnet.runs.spec import RunSpec
@@ -23,8 +25,10 @@ from trnet.train.session import Session
 from trnet.utils.errors import TrnetError
 from trnet.utils.locks import only_one
 from trnet.utils.provenance import commit, machine, versions
-from trnet.utils.stamp import digest
+from trnet.utils.stamp import digest, dir_digest, file_digest
 
+REVISION = 1  # raised when the numbers change; a report of another layout is not made again
+RUN_FILES = ("best.pt", "last.pt", "history.csv")
 WAIT_S = 600  # for another process that writes a report in the same folder
 log = logging.getLogger(__name__)
 
@@ -53,17 +57,42 @@ class RunReport:
         folder = experiment.exp / experiment.config.frontend_name
         return folder if self.other is None else folder / f"test_{self.other.dataset.corpus}"
 
-    def _made_from(self) -> dict[str, object]:
-        settings: dict[str, object] = {
-            "report_seed": self.seed,
-            "resamples": self.resamples,
-            "permutations": self.permutations,
+    def _made_from(self) -> dict[str, Any]:
+        """All that decides the report, as names and digests; TrnetError if features are missing or of another kind."""
+        experiment = self.session.experiment
+        tested, conditions = self.other or experiment, [CLEAN, *self.conditions]
+        options = {"report_seed": self.seed, "resamples": self.resamples, "permutations": self.permutations}
+        digests = {
+            "reference": None if self.reference is None else digest(sorted(self.reference.items())),
+            "notes": None if self.notes is None else digest(self.notes),
         }
-        if self.reference is not None:
-            settings["reference"] = digest(sorted(self.reference.items()))
-        if self.notes is not None:
-            settings["notes"] = digest(self.notes)
-        return report_inputs(self.session.experiment, self.runs, self.conditions, self.other, settings)
+        systems = dict.fromkeys(run.system for run in self.runs)
+        return {
+            "revision": REVISION,
+            "configuration": digest(experiment.config.record()),
+            "options": digest(options | {name: value for name, value in digests.items() if value is not None}),
+            "corpus": dir_digest(experiment.data.path),
+            "tested": dir_digest(tested.data.path),
+            "features": {name: digest(tested.features_of(name, conditions)) for name in systems},
+            "folders": {str(folder): dir_digest(folder) for folder in self._shown() if folder.is_dir()},
+            "runs": {
+                f"{run.system}/{run.folder.name}": self._digest(run)
+                for run in tqdm(self.runs, desc="look for changes", unit="run", leave=False)
+            },
+        }
+
+    def _shown(self) -> list[Path]:
+        """Folders whose noises and audio report.html shows."""
+        experiment = self.session.experiment
+        data, dump = experiment.data.path.parent, experiment.dump / experiment.config.frontend_name
+        sets = [condition.data_name(experiment.dataset.corpus) for condition in self.conditions]
+        noises = dict.fromkeys(f"noise_{condition.noise}" for condition in self.conditions)
+        folders = [*(data / name for name in (*noises, *sets)), *(dump / name for name in sets)]
+        return folders if self.other is None else []
+
+    def _digest(self, run: RunSpec) -> str:
+        files = {file: file_digest(run.folder / file) for file in RUN_FILES if (run.folder / file).is_file()}
+        return digest([self.session.experiment.stamp(run).made_from, run.fold.test, files])
 
     def up_to_date(self) -> bool:
         """Whether this very report is there, with all its files; errors of runs are left for scoring to find."""

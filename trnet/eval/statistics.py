@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -94,60 +95,47 @@ def _few_speakers(speakers: int) -> str:
     return ""
 
 
-def _rows(
-    matrix: ScoreMatrix, targets: Sequence[Target], share: np.ndarray, resamples: int, seed: int
-) -> list[dict[str, object]]:
+def _rows(matrix: ScoreMatrix, targets: Sequence[Target], share: np.ndarray, resamples: int, seed: int) -> pd.DataFrame:
     """A row for each target, average and metric: value, deviation over seeds, interval. share: (U, seeds, K)."""
-    classes = int(matrix.labels.max()) + 1
-    seeds, speakers = len(matrix.seeds), len(matrix.names)
+    speakers, (_, seeds, _) = len(matrix.names), share.shape
+    score = partial(counts, labels=matrix.labels, speakers=matrix.speakers, classes=int(matrix.labels.max()) + 1)
     mean = share.mean(axis=1)
-    value = scores(*counts(mean, matrix.labels, matrix.speakers, classes))
-    of_seeds = [scores(*counts(share[:, i], matrix.labels, matrix.speakers, classes)) for i in range(seeds)]
-    std = np.std(of_seeds, axis=0, ddof=1) if seeds > 1 else np.full_like(value, np.nan)
-    ends = bootstrap_interval(mean, matrix.labels, matrix.speakers, resamples=resamples, seed=seed)
-    low, high = ends or (np.full_like(value, np.nan),) * 2
-    return [
-        {
-            "noise": noise,
-            "snr_db": snr_db,
-            "average": average,
-            "metric": metric,
-            "speakers": speakers,
-            "utts": len(matrix.items),
-            "seeds": seeds,
-            "value": value[i, j, k],
-            "std": std[i, j, k],
-            "low": low[i, j, k],
-            "high": high[i, j, k],
-            "resampled": resampled_unit(speakers),
-            "note": _few_speakers(speakers),
-        }
-        for k, (noise, snr_db, _) in enumerate(targets)
-        for i, average in enumerate(AVERAGES)
-        for j, metric in enumerate(METRICS)
-    ]
+    numbers = {"value": scores(*score(mean))}
+    if seeds > 1:
+        numbers["std"] = np.std([scores(*score(share[:, i])) for i in range(seeds)], axis=0, ddof=1)
+    if ends := bootstrap_interval(mean, matrix.labels, matrix.speakers, resamples=resamples, seed=seed):
+        numbers["low"], numbers["high"] = ends
+    keys = [(*target[:2], average, metric) for target in targets for average in AVERAGES for metric in METRICS]
+    return pd.DataFrame(keys, columns=["noise", "snr_db", "average", "metric"]).assign(
+        **{name: _flat(values) for name, values in numbers.items()},
+        speakers=speakers,
+        utts=len(matrix.items),
+        seeds=seeds,
+        resampled=resampled_unit(speakers),
+        note=_few_speakers(speakers),
+    )
+
+
+def _flat(numbers: np.ndarray) -> np.ndarray:
+    """Numbers (averages, metrics, K) in the order of `_rows`."""
+    return np.moveaxis(numbers, 2, 0).ravel()
 
 
 def _shares(matrix: ScoreMatrix, targets: Sequence[Target]) -> np.ndarray:
     return matrix.share_right(columns for *_, columns in targets)
 
 
-def _compare(
-    matrix: ScoreMatrix, against: ScoreMatrix, resamples: int, permutations: int, seed: int
-) -> list[dict[str, object]]:
+def _compare(matrix: ScoreMatrix, against: ScoreMatrix, resamples: int, permutations: int, seed: int) -> pd.DataFrame:
     """Rows of the difference between two systems, with p not yet adjusted."""
     check_paired(matrix, against)
     targets = _targets(matrix, per_snr=False)
     share = _shares(matrix, targets) - _shares(against, targets)
     rows = _rows(matrix, targets, share, resamples, seed)
     parts = difference_parts(share.mean(axis=1), matrix.labels, matrix.speakers)
-    tests = {"p_utts": sign_flip_p(parts, resamples=permutations, seed=seed)}
+    rows["p_utts"] = _flat(sign_flip_p(parts, resamples=permutations, seed=seed))
     if resampled_unit(len(matrix.names)) == SPEAKERS:
         of_speaker = parts @ np.eye(len(matrix.names))[matrix.speakers]
-        tests["p_speakers"] = sign_flip_p(of_speaker, resamples=permutations, seed=seed)
-    for name, p in tests.items():
-        for row, one in zip(rows, np.moveaxis(p, 2, 0).ravel(), strict=True):  # in the order of _rows
-            row[name] = one
+        rows["p_speakers"] = _flat(sign_flip_p(of_speaker, resamples=permutations, seed=seed))
     return rows
 
 
@@ -191,7 +179,7 @@ def compute_statistics(
     keys = ("system", "frontend", "name")
     names: list[dict[str, str]] = [dict(zip(keys, row, strict=True)) for row in named[[*keys]].drop_duplicates().values]
     pairs = [(a, b) for a in names if a["system"] == ours for b in names if b["frontend"] == a["frontend"] and b != a]
-    rows: list[dict[str, object]] = []
+    rows: list[pd.DataFrame] = []
     refused: list[str] = []
     matrices: dict[str, ScoreMatrix] = {}
     with tqdm(total=len(names) + len(pairs), desc="statistics", unit="system") as bar:
@@ -201,23 +189,23 @@ def compute_statistics(
                 matrix = matrices[one["name"]] = make_score_matrix(mine, classes_of(predictions), speakers)
                 targets = _targets(matrix, per_snr=True)
                 own = _rows(matrix, targets, _shares(matrix, targets), resamples, seed)
-                rows += [{**one, "against": "", "rival": "", **row} for row in own]
+                rows.append(own.assign(**one, against="", rival=""))
             except TrnetError as error:
                 refused.append(f"{one['name']}: no interval: {error}")
             bar.update()
         for one, other in pairs:
             if one["name"] in matrices and other["name"] in matrices:
-                both = {**one, "against": other["system"], "rival": other["name"]}
                 try:
                     found = _compare(matrices[one["name"]], matrices[other["name"]], resamples, permutations, seed)
-                    rows += [both | row for row in found]
+                    rows.append(found.assign(**one, against=other["system"], rival=other["name"]))
                 except TrnetError as error:
                     refused.append(f"{one['name']} (the first) against {other['name']} (the second): {error}")
             bar.update()
     if not pairs:
         who = SYSTEM_NAMES.get(ours, ours)
         refused.append(f"no comparison: it takes {who} and another system with the same front end")
-    frame = pd.DataFrame(rows, columns=[*COLUMNS, "name", "rival"])
+    empty = pd.DataFrame(columns=[*COLUMNS, "name", "rival"])
+    frame = (pd.concat(rows, ignore_index=True) if rows else empty).reindex(columns=empty.columns)
     frame = frame.astype(dict.fromkeys(NUMBERS, float))
     _adjust(frame)
     return Statistics(frame, tuple(refused), resamples, permutations, seed)

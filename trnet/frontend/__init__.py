@@ -4,8 +4,6 @@ To add one, write a :class:`FrontEnd` and put it into ``FRONTENDS``, or name it 
 ``package.module:Class``. Its options are its constructor's arguments. See docs/new_frontend.md.
 """
 
-from __future__ import annotations
-
 import inspect
 import types
 import typing

@@ -4,8 +4,6 @@ Any one-source model of ``asteroid.models.BaseModel.from_pretrained``, for examp
 ``JorisCos/DCCRNet_Libri1Mix_enhsingle_16k``, or a file written by ``torch.save(model.serialize(), file)``.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

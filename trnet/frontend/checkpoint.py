@@ -1,7 +1,5 @@
 """Checkpoints of front-ends, of other projects and of trnet: weights only, every key, errors of one line."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,16 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from trnet.utils.errors import TrnetError
-from trnet.utils.state_dict import damage_of, listed, misfits
+from trnet.utils.stamp import file_sha256
+from trnet.utils.state_dict import damage_of, misfits
+from trnet.utils.text import shorten
 
 FORMAT = "trnet-enh-1"
 """The entry ``format`` of a checkpoint of a network trained with trnet."""
-
-
-def file_sha256(path: str | Path) -> str:
-    """SHA-256 of an existing file, 64 hexadecimal digits."""
-    with open(path, "rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def files_sha256(files: Mapping[str, Path]) -> str:
@@ -120,14 +114,14 @@ def trained_parts(loaded: Any, path: str | Path, frontend: str) -> tuple[dict[st
 def mismatch(wanted: tuple[str, ...], found: Mapping[Any, Any]) -> str:
     """Keys that are missing or unknown, in words; empty if there are none."""
     missing, unknown = [k for k in wanted if k not in found], [str(k) for k in found if k not in wanted]
-    return "; ".join(f"{word} {listed(keys)}" for word, keys in (("missing", missing), ("unknown", unknown)) if keys)
+    return "; ".join(f"{word} {shorten(keys)}" for word, keys in (("missing", missing), ("unknown", unknown)) if keys)
 
 
 def _content(loaded: Any) -> str:
     """What a checkpoint holds, for messages."""
     if not isinstance(loaded, dict):
         return "no dict"
-    return f"format {loaded['format']!r}" if "format" in loaded else f"keys {listed(map(str, loaded))}"
+    return f"format {loaded['format']!r}" if "format" in loaded else f"keys {shorten(map(str, loaded))}"
 
 
 def load_strict(module: nn.Module, state: dict[str, Tensor], path: str | Path) -> None:

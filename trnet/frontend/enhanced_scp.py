@@ -1,7 +1,5 @@
 """The front-end ``enhanced_scp``: audio enhanced elsewhere, read from disk by utterance id."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from pathlib import Path

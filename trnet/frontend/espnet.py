@@ -4,8 +4,6 @@ Any one-source model of an ``enh1`` recipe: its checkpoint (``valid.loss.ave.pth
 beside it), or a tag of ``espnet_model_zoo``.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

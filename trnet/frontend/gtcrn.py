@@ -5,15 +5,14 @@ Resources", ICASSP 2024. Written anew from the paper; the names of the parameter
 authors' checkpoints (github.com/Xiaobin-Rong/gtcrn, MIT), which load unchanged.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from trnet.frontend.base import FrontEnd, at_level, check_level
-from trnet.frontend.checkpoint import checkpoint_path, file_sha256, load_strict, read_state
+from trnet.frontend.checkpoint import checkpoint_path, load_strict, read_state
+from trnet.utils.stamp import file_sha256
 
 N_FFT = 512
 HOP = 256

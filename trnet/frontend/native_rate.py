@@ -1,7 +1,5 @@
 """Front-ends whose models have a sampling rate of their own and take one clip at a time."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The configuration of a trainable network, from ``frontend_conf`` or from a checkpoint."""
 
-from __future__ import annotations
-
 from typing import Any, TypeVar
 
 from trnet.config.section import Section, build

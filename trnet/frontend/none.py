@@ -1,7 +1,5 @@
 """No enhancement: the baseline."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from trnet.frontend.base import FrontEnd

@@ -5,8 +5,6 @@ the baseline of the DNS challenge at ICASSP 2021. The wheel holds Microsoft's we
 (github.com/microsoft/DNS-Challenge, CC BY 4.0); its code is not imported, as it fails with a recent SciPy.
 """
 
-from __future__ import annotations
-
 import functools
 import os
 from types import ModuleType
@@ -17,8 +15,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from trnet.frontend.base import FrontEnd, at_level, check_level
-from trnet.frontend.checkpoint import file_sha256
 from trnet.frontend.packages import import_package, package_file, package_version
+from trnet.utils.stamp import file_sha256
 
 RATE = 16000
 N_FFT = 320

@@ -1,7 +1,5 @@
 """Optional packages of front-ends: imported on use; a missing one is reported with the pip command."""
 
-from __future__ import annotations
-
 import importlib
 import importlib.metadata
 from pathlib import Path

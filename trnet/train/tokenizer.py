@@ -5,22 +5,19 @@ exp/pieces/fold<k>/pieces.model    shared by all systems and seeds of the fold
 
 import io
 import logging
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 
 from trnet.config import CTC
-from trnet.utils.errors import TrnetError
+from trnet.utils.errors import TrnetError, first_line, printable
 from trnet.utils.files import write_bytes
 from trnet.utils.locks import only_one
 from trnet.utils.stamp import Stamp, digest, file_digest, read_stamp
 
 log = logging.getLogger(__name__)
 
-TOO_LARGE = re.compile(r"set it to a value <= (\d+)")
-TOO_SMALL = re.compile(r"smaller than required_chars\. \d+ vs (\d+)")
 WAIT_S = 600  # for another process that trains the same model, which takes seconds
 
 
@@ -47,12 +44,8 @@ def train_tokenizer(texts: Mapping[str, str], conf: CTC) -> bytes:
             minloglevel=2,
         )
     except RuntimeError as error:
-        if most := TOO_LARGE.search(str(error)):
-            many = f"{told} are too many for {len(texts)} transcripts"
-            raise TrnetError(f"{many}; lower it to {most[1]} or less") from None
-        if least := TOO_SMALL.search(str(error)):
-            raise TrnetError(f"{few} {least[1]} or more") from None
-        raise TrnetError(f"{told}: SentencePiece failed ({error}); change ctc.vocab or ctc.model") from None
+        why = printable(first_line(error))  # names the largest, or smallest, number that it takes
+        raise TrnetError(f"{told}: SentencePiece cannot make them of {len(texts)} transcripts ({why})") from None
     pieces = SentencePieceProcessor(model_proto=model.getvalue())
     unknown = {sign for text in texts.values() for sign in text if sign != " " and pieces.piece_to_id(sign) == 0}
     if unknown:  # where characters are the pieces, SentencePiece takes the most frequent ones without a word

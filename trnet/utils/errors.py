@@ -27,7 +27,18 @@ DEBUG = "TRNET_DEBUG"  # 1: tracebacks on the screen, too
 
 
 class TrnetError(Exception):
-    """Something the user can mend. Its message is one line: what, where, and what to do."""
+    """Something the user can mend. Its message is one line: what, where, and what to do.
+
+    Attributes:
+        reason: The message without what to do, where that was given apart as `mend`.
+    """
+
+    def __init__(self, reason: str = "", mend: str = "") -> None:
+        super().__init__(reason, mend)
+        self.reason, self.mend = reason, mend
+
+    def __str__(self) -> str:
+        return f"{self.reason}; {self.mend}" if self.mend else str(self.reason)
 
 
 def nearest(name: str, known: Sequence[str]) -> str:

@@ -69,8 +69,6 @@ def frontend_id(name: str, what: str) -> str:
     return name
 
 
-def class_name(name: str, what: str) -> str:
-    """`name` of somebody's own class, ``package.module:Class``."""
-    if not isinstance(name, str) or not CLASS.fullmatch(name) or len(name.encode()) > LONGEST:
-        raise TrnetError(f"{what}: '{printable(str(name)[:LONGEST])}' is no class; write package.module:Class")
-    return name
+def is_class_name(name: str) -> bool:
+    """Whether `name` can be that of somebody's own class, ``package.module:Class``."""
+    return CLASS.fullmatch(name) is not None and len(name.encode()) <= LONGEST

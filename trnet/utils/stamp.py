@@ -22,10 +22,15 @@ def digest(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def file_digest(path: Path) -> str:
-    """Short SHA-256 of a file's bytes."""
+def file_sha256(path: str | Path) -> str:
+    """SHA-256 of a file's bytes, 64 hexadecimal digits."""
     with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()[:16]
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def file_digest(path: str | Path) -> str:
+    """Short SHA-256 of a file's bytes."""
+    return file_sha256(path)[:16]
 
 
 def dir_digest(folder: Path, ignore: Collection[str] = ()) -> str:

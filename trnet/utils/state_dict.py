@@ -1,20 +1,13 @@
 """Weights that must fit a network key by key, shape by shape, and come from a whole file."""
 
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import IO, Any
 
 import torch
 from torch import Tensor, nn
 
 from trnet.utils.text import shorten
-
-LISTED = 12
-
-
-def listed(names: Iterable[str]) -> str:
-    """Names for a one-line message."""
-    return shorten(names, LISTED)
 
 
 def misfits(module: nn.Module, state: Mapping[str, Any], exact: bool = True) -> str:
@@ -32,19 +25,19 @@ def misfits(module: nn.Module, state: Mapping[str, Any], exact: bool = True) -> 
     wanted = module.state_dict()
     faults = []
     if missing := [k for k in wanted if k not in state]:
-        faults.append(f"missing {listed(missing)}")
+        faults.append(f"missing {shorten(missing)}")
     if extra := [str(k) for k in state if k not in wanted]:
-        faults.append(f"extra {listed(extra)}")
+        faults.append(f"extra {shorten(extra)}")
     shared = [k for k in wanted if k in state]
     if odd := [k for k in shared if not isinstance(state[k], Tensor) or state[k].layout is not torch.strided]:
-        faults.append(f"no tensors {listed(odd)}")
+        faults.append(f"no tensors {shorten(odd)}")
     shared = [k for k in shared if k not in odd]
     if bent := [k for k in shared if state[k].shape != wanted[k].shape]:
-        faults.append("misshapen " + listed(f"{k} {tuple(state[k].shape)} for {tuple(wanted[k].shape)}" for k in bent))
+        faults.append("misshapen " + shorten(f"{k} {tuple(state[k].shape)} for {tuple(wanted[k].shape)}" for k in bent))
     if other := [k for k in shared if not _same_type(state[k], wanted[k], exact)]:
-        faults.append("of another type " + listed(f"{k} {state[k].dtype} for {wanted[k].dtype}" for k in other))
+        faults.append("of another type " + shorten(f"{k} {state[k].dtype} for {wanted[k].dtype}" for k in other))
     if wild := [k for k in shared if k not in other and not bool(torch.isfinite(state[k]).all())]:
-        faults.append(f"not finite {listed(wild)}")
+        faults.append(f"not finite {shorten(wild)}")
     return "; ".join(faults)
 
 

@@ -3,8 +3,6 @@
 To train another network, write a :class:`Method` and put it into ``METHODS``.
 """
 
-from __future__ import annotations
-
 from trnet.enh.config import EnhConfig
 from trnet.enh.methods.base import Method, PesqMap
 from trnet.enh.methods.cmgan import CmganMethod

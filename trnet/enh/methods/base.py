@@ -1,7 +1,5 @@
 """What the training of every network shares: front-end, optimizers, step, checkpoint."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar

@@ -1,7 +1,5 @@
 """CMGAN: losses of the compressed spectrum and the waveform, and a discriminator that estimates PESQ."""
 
-from __future__ import annotations
-
 from typing import Self
 
 import numpy as np

@@ -1,7 +1,5 @@
 """DCCRN: SI-SNR alone (Hu et al., Interspeech 2020, Section 2.5)."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from trnet.config import Section

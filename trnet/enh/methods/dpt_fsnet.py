@@ -1,7 +1,5 @@
 """DPT-FSNet: a loss in the time and in the frequency domain (Dang et al., ICASSP 2022)."""
 
-from __future__ import annotations
-
 from typing import Self
 
 from pydantic import model_validator

@@ -1,7 +1,5 @@
 """Configuration of CMGAN."""
 
-from __future__ import annotations
-
 from typing import Self
 
 from pydantic import model_validator

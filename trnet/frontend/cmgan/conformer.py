@@ -5,8 +5,6 @@ Relative Position Representations", NAACL 2018. Sequences are (batch, steps, cha
 modules follows the parameter names in the authors' checkpoints.
 """
 
-from __future__ import annotations
-
 from typing import Generic, TypeVar
 
 import torch

@@ -1,7 +1,5 @@
 """The front-end ``cmgan``: the authors' procedure for a file, with rules where it fails."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal, get_args

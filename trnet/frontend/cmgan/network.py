@@ -3,8 +3,6 @@
 Feature maps are (batch, channels, frames, bands), with 201 bands at both ends and 101 within.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional

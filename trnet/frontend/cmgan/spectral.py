@@ -9,8 +9,6 @@ The authors' procedure in steps that training and inference share::
 400 points, hop 100, periodic Hamming window, centred, mirrored ends; magnitudes to the power of 0.3.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """Long clips in overlapping windows with cross-fades."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

@@ -4,8 +4,6 @@ The format is that of asteroid's ``BaseModel.serialize`` (github.com/asteroid-te
 ``model_name``, ``model_args`` and ``state_dict``.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from torch import Tensor

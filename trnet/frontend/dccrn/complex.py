@@ -4,8 +4,6 @@ A complex batch is a real tensor of twice the rows, (2 * batch, ...): all real p
 one call of a layer processes both. Parameters are named as in asteroid.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

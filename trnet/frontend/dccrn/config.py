@@ -1,7 +1,5 @@
 """Configuration of DCCRN: named architectures, the transform around them, the bound of the mask."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal, Self
 

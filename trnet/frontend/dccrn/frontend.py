@@ -1,7 +1,5 @@
 """The front-end ``dccrn``."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from torch import Tensor

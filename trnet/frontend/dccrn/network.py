@@ -1,7 +1,5 @@
 """The network; parameters are named as in asteroid's ``DCCRNet``."""
 
-from __future__ import annotations
-
 from functools import partial
 
 import torch

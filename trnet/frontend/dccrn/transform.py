@@ -1,7 +1,5 @@
 """The short-time Fourier transform of asteroid's filterbanks, as a convolution and its transpose."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The front-end ``dpt_fsnet``."""
 
-from __future__ import annotations
-
 from trnet.frontend.dpt_fsnet.config import DptFsnetConfig
 from trnet.frontend.dpt_fsnet.network import DptFsnet
 from trnet.frontend.trainable import TrainableFrontEnd

@@ -15,8 +15,6 @@ others); the input is real and imaginary part, as in the paper, not magnitude an
 output is 0; no dropout, as in the code.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional

@@ -1,7 +1,5 @@
 """The dual-path part: an improved transformer along time (sub-band), then along frequency (full-band), and so on."""
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 from torch.nn import functional
 
