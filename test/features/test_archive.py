@@ -69,7 +69,7 @@ def test_repeated_speech_has_the_frames_of_the_span(tmp_path, data):
 
 def test_speech_shorter_than_a_frame_is_named(tmp_path, partials):
     data = speech_dir(tmp_path, "clean", {"A-ang_1": hiss(1, 4000), "B-neu_1": hiss(2, 399)})
-    with pytest.raises(TrnetError, match="B-neu_1 of .*: 399 samples are shorter than one frame of 25 ms"):
+    with pytest.raises(TrnetError, match="B-neu_1 of .*: 399 samples .*25 ms"):
         make_archive(data, tmp_path / "out", Fbank())
     assert not list((tmp_path / "out").glob("feats*")) and not partials(tmp_path)
 
@@ -113,13 +113,13 @@ def test_features_are_made_once_and_anew_when_settings_or_audio_change(tmp_path,
     (out / "of_others").write_text("kept")
     make_archive(data, out, Fbank())
     assert os.stat(out / "feats.ark").st_mtime_ns == before
-    assert "features up to date" in capsys.readouterr().out
+    assert "up to date" in capsys.readouterr().out
     make_archive(data, out, Fbank(num_mel_bins=40))
-    assert "made anew, changed: features" in capsys.readouterr().out
+    assert "changed: features" in capsys.readouterr().out
     assert open_features(out)["A-neu_2"].shape == (1, 40)
     (data.path / "utt2dur").write_text("A-ang_1 1\n")  # stands for any change of the data dir
     make_archive(data, out, Fbank(num_mel_bins=40))
-    assert "made anew, changed: data" in capsys.readouterr().out
+    assert "changed: data" in capsys.readouterr().out
     assert (out / "of_others").exists()
 
 
@@ -141,7 +141,7 @@ def test_a_damaged_archive_is_named_with_the_utterance(tmp_path, data):
     for keep in (len(whole) - 50, 20000, 20, 9, 0):
         ark.write_bytes(whole[:keep])
         reader = FeatureReader(tmp_path, "none", "clean")
-        with pytest.raises(TrnetError, match="cannot read B-neu_2 .*remove that file and run stage 4") as caught:
+        with pytest.raises(TrnetError, match="B-neu_2 .*stage 4") as caught:
             reader.matrix("noisy", "B-neu_2", CLEAN)
         reasons.append(str(caught.value))
     assert all("feats.ark" in reason for reason in reasons)
@@ -151,7 +151,7 @@ def test_features_that_are_not_there_are_named(tmp_path, data):
     make_archive(data, tmp_path / "raw" / "clean", Fbank())
     reader = FeatureReader(tmp_path, "none", "clean")
     assert reader.lengths(CLEAN) == FRAMES
-    with pytest.raises(TrnetError, match="no features of C-ang_1"):
+    with pytest.raises(TrnetError, match="feats.scp: .*C-ang_1"):
         reader.matrix("noisy", "C-ang_1", CLEAN)
-    with pytest.raises(TrnetError, match="none/clean/feats.scp: no such file; run stages 2 to 4"):
+    with pytest.raises(TrnetError, match="none/clean/feats.scp: .*stages 2 to 4"):
         reader.matrix("enhanced", "A-ang_1", CLEAN)

@@ -34,7 +34,7 @@ def test_longer_speech_is_cut_to_max_frames():
 
 @pytest.mark.parametrize("samples", [0, 1, 399])
 def test_less_than_one_frame_is_refused(samples):
-    with pytest.raises(ValueError, match=f"{samples} samples are shorter than one frame of 25 ms"):
+    with pytest.raises(ValueError, match=f"{samples} samples .*25 ms"):
         fbank(hiss(samples), Fbank())
 
 

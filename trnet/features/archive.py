@@ -38,6 +38,8 @@ def _features_of(job: tuple[str, Clip]) -> np.ndarray:
     """Features (frames, dim) of one utterance, cropped."""
     name, clip = job
     wav = torch.from_numpy(read_cropped(clip, _options))
+    if _options.is_own and _extractor.num_frames(len(wav)) < 1:
+        raise TrnetError(f"{clip.path}: {name}: {len(wav)} samples are shorter than one frame; remove it there")
     try:
         with torch.inference_mode():
             features = _extractor(wav)

@@ -1,0 +1,39 @@
+"""Predictions of a system: each item once, no trace in the model, nothing that is not finite."""
+
+import pytest
+import torch
+from near import assert_near
+from training import run_of, same_weights
+
+from trnet.conditions import CLEAN, Condition
+from trnet.model.systems import make_system
+from trnet.train.inference import infer
+from trnet.utils.errors import TrnetError
+
+
+@pytest.mark.parametrize("name", ["baseline_c", "trnet"])
+def test_inference_leaves_no_trace_in_the_model(tiny, tmp_path, name):
+    """Validation in mid-training: weights and BatchNorm statistics as before, no gradient."""
+    session = tiny.session(tmp_path)
+    data = session.data(run_of(session, "trnet_wo_high"))
+    reader = data.reader(training=False)
+    model = make_system(session.experiment.config.model(name), 4).train()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    items = [(utt, condition) for utt in data.utts[:5] for condition in (CLEAN, Condition("esc", 0))]
+    found = infer(model, reader, items, 3, with_h=True)
+    assert same_weights(model.state_dict(), before) and set(found) == set(items)
+    assert all(p.probs.sum() == pytest.approx(1) and p.h.shape == (8,) for p in found.values())
+    assert all((p.c is None) == (name == "baseline_c") for p in found.values())
+    alone = infer(model, reader, items, 1)
+    for item in items:
+        assert_near(found[item].probs, alone[item].probs)
+        assert alone[item].h is None
+
+
+def test_scores_that_are_not_finite_are_named(tiny, tmp_path):
+    session = tiny.session(tmp_path)
+    data = session.data(run_of(session, "trnet_wo_high"))
+    model = make_system(session.experiment.config.model("baseline_n"), 4)
+    torch.nn.init.constant_(model.classifier[-1].bias, float("nan"))
+    with pytest.raises(TrnetError, match=data.utts[3]):
+        infer(model, data.reader(training=False), [(data.utts[3], CLEAN)], 2)
