@@ -11,7 +11,6 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import nested_parse_with_titles
 
-
 # code in backticks, which stays, or a character that is markup in reStructuredText and is meant as it is in docstrings
 MARKUP = re.compile(r"``.*?``|`[^`]*`|(?<!\\)[*|]|(?<=\w)_(?!\w)", re.DOTALL)
 
