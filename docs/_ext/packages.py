@@ -18,7 +18,7 @@ MARKUP = re.compile(r"``.*?``|`[^`]*`|(?<!\\)[*|]|(?<=\w)_(?!\w)", re.DOTALL)
 def escape(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
     """Escape markup in a docstring's `lines`, in place."""
     text = MARKUP.sub(lambda found: found[0] if found[0][0] == "`" else f"\\{found[0]}", "\n".join(lines))
-    lines[:] = text.split("\n")
+    lines[:] = [line for line in text.split("\n") if not line.startswith("Alias for field number")]  # of named tuples
 
 
 class Package(SphinxDirective):
