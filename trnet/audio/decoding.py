@@ -14,8 +14,8 @@ from typing import Any, BinaryIO
 import numpy as np
 import soundfile
 
-from trnet.audio.bitstreams import MPEG_SLACK
-from trnet.audio.containers import Damaged, check_container
+from trnet.audio.bitstreams import MPEG_SLACK, Damaged
+from trnet.audio.containers import check_container
 from trnet.utils.errors import TrnetError
 
 BLOCK = 262_144  # samples of all channels that are decoded at once

@@ -9,7 +9,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from trnet.audio.containers import Damaged, check_container
+from trnet.audio.bitstreams import Damaged
+from trnet.audio.containers import check_container
 from trnet.audio.decoding import open_sound
 from trnet.audio.resampling import resample
 from trnet.utils.files import write_bytes

@@ -11,7 +11,7 @@ from trnet.bin.experiment_options import add_experiment_options, add_share_optio
 from trnet.bin.options import Parser, add_wandb_option, check_gpus, device_from, make_parser
 from trnet.folds import pick_folds
 from trnet.runs.experiment import TEACHER
-from trnet.runs.record import command_line, configuration_file
+from trnet.runs.record import configuration_file
 from trnet.runs.spec import RunSpec
 from trnet.train.session import Session
 from trnet.utils.errors import TrnetError, one_line_errors
@@ -51,7 +51,7 @@ def main(args: list[str] | None = None) -> None:
         torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(opts.ngpu))
         os.execv(sys.executable, [sys.executable, *torchrun, "-m", "trnet.bin.train", *args])
     experiment = experiment_from(opts)
-    about = {"command": command_line(), **configuration_file(opts.config)}
+    about = configuration_file(opts.config)
     session = Session(experiment, device_from(opts), wandb=opts.wandb or None, about=about)
     names = opts.systems or list(experiment.config.systems)
     folds = pick_folds(experiment.dataset.folds, opts.folds)

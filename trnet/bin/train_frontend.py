@@ -6,6 +6,7 @@ import sys
 from trnet.bin.enh_options import add_run_options, runs_from
 from trnet.bin.options import Parser, add_wandb_option, device_from, make_parser
 from trnet.enh.metrics import check_packages
+from trnet.runs.record import configuration_file
 from trnet.utils.errors import TrnetError, of_runs, one_line_errors
 
 log = logging.getLogger(__name__)
@@ -28,7 +29,8 @@ def main(args: list[str] | None = None) -> None:
     runs = runs_from(opts)
     for run in runs:
         try:
-            run.train(device, opts.nj, opts.wandb or None)
+            about = {"configs": [configuration_file(path) for path in opts.configs]}
+            run.train(device, opts.nj, opts.wandb or None, about)
         except TrnetError as error:
             failures.append(error)
             if len(runs) > 1:

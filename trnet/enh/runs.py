@@ -1,9 +1,11 @@
 """The runs of trained front-ends, ``exp/<frontend>/seed<s>/``: what they depend on, and which are finished."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -16,6 +18,7 @@ from trnet.kaldi.validate import PAIR_TABLES, valid_data_dir
 from trnet.runs.checkpoint import way_out
 from trnet.runs.folder import RunFolder
 from trnet.runs.history import Rule
+from trnet.runs.record import write_record
 from trnet.train.trainer import Progress, Trainer
 from trnet.utils.allocator import keep_freed_memory
 from trnet.utils.errors import TrnetError
@@ -83,13 +86,16 @@ class FrontEndRun:
             raise TrnetError(f"{files.best}: is damaged, or not the result of this run; {way_out(files.best)}")
         return True
 
-    def train(self, device: torch.device, nj: int, wandb: str | None = None) -> None:
+    def train(
+        self, device: torch.device, nj: int, wandb: str | None = None, about: Mapping[str, Any] | None = None
+    ) -> None:
         """Train it, unless it is up to date.
 
         Args:
             device: to train on.
             nj: processes that read segments and compute metrics.
             wandb: project of Weights & Biases that gets the curves too.
+            about: more for ``run.json``.
 
         Raises:
             TrnetError: when data are missing, a loss is not finite, a checkpoint is damaged, or another process trains
@@ -109,6 +115,9 @@ class FrontEndRun:
                 keep_freed_memory()  # CMGAN a fifth faster
             with Workers(nj, "scoring") as workers:
                 job = EnhJob(EnhData(self.config, train, valid, self.seed), device, workers, nj)
+                parts = {"train": train.utts, "valid": valid.utts}
+                record = {"frontend": self.config.frontend, "seed": self.seed, **(about or {}), "parts": parts}
+                write_record(self.folder, job.title, self.config, device, record)
                 progress = Progress(self, job.title, self.files, self.rule, device)
                 Trainer(job, [progress], wandb).train()
             stamp.finish({FRONTEND: file_digest(self.files.best)})

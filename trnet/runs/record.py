@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 import yaml
 
+from trnet.config import Section
 from trnet.runs.spec import RunSpec
 from trnet.utils.files import write_text
 from trnet.utils.provenance import commit, differs, machine, version_of
@@ -38,29 +39,39 @@ def configuration_file(path: Path) -> dict[str, Any]:
     return {"config": str(path), "config_differs": differs(Path(path))}
 
 
-def record_run(run: RunSpec, experiment: "Experiment", device: torch.device, about: Mapping[str, Any]) -> None:
-    """Write ``config.yaml``, all settings as they were used, and ``run.json``, where the run comes from.
+def write_record(folder: Path, title: str, config: Section, device: torch.device, record: Mapping[str, Any]) -> None:
+    """Write ``config.yaml``, all settings as they were used, and ``run.json``, where a run comes from.
 
     Args:
-        run: The run.
-        experiment: Its experiment.
+        folder: Of the run.
+        title: Of the run.
+        config: Its settings.
         device: Where it is trained.
-        about: More for ``run.json``.
+        record: More for ``run.json``.
     """
-    config, dataset, fold = experiment.config, experiment.dataset, run.fold
     text = yaml.safe_dump(config.plain(), sort_keys=False, allow_unicode=True, width=120)
-    write_text(run.folder / "config.yaml", f"# all settings of {run.title}\n{text}")
-    speaker, made_with = dataset.data["utt2spk"], commit()
-    record: dict[str, Any] = {
-        "system": run.system,
-        "fold": fold.number,
-        "seed": run.seed,
+    write_text(folder / "config.yaml", f"# all settings of {title}\n{text}")
+    made_with = commit()
+    machinery = {
         "command": command_line(),
-        **about,
         "commit": made_with,
         "tree_differs": made_with.endswith(("-dirty", "+untracked")),
         "versions": version_of(),
         "machine": machine(device),
+    }
+    text = json.dumps({**machinery, **record}, indent=1, ensure_ascii=False, default=str)
+    write_text(folder / "run.json", text + "\n")
+
+
+def record_run(run: RunSpec, experiment: "Experiment", device: torch.device, about: Mapping[str, Any]) -> None:
+    """Write ``config.yaml`` and ``run.json`` of a run of an SER system; `about`: more for ``run.json``."""
+    config, dataset, fold = experiment.config, experiment.dataset, run.fold
+    speaker = dataset.data["utt2spk"]
+    record: dict[str, Any] = {
+        "system": run.system,
+        "fold": fold.number,
+        "seed": run.seed,
+        **about,
         "corpus": dataset.corpus,
         "classes": list(dataset.classes),
         "test_speaker": fold.test_speaker,
@@ -75,7 +86,7 @@ def record_run(run: RunSpec, experiment: "Experiment", device: torch.device, abo
         fingerprint = experiment.frontend_fingerprint
         known = None if fingerprint is None else digest(fingerprint)
         record["frontend"] = {"name": config.frontend, "digest": known, "fingerprint": fingerprint}
-    write_text(run.folder / "run.json", json.dumps(record, indent=1, ensure_ascii=False, default=str) + "\n")
+    write_record(run.folder, run.title, config, device, record)
 
 
 class _LogFile(logging.FileHandler):
