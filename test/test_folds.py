@@ -94,12 +94,12 @@ def test_no_speaker_or_group_is_shared_whatever_the_corpus(seed):
 @pytest.mark.parametrize(
     ("speakers", "groups", "valid", "message"),
     [
-        (["A", "B", "C"], ["1", "2", "3"], "same_group", "fold 1: speaker A shares utt2group with 0 other speakers"),
-        (["A", "B", "C", "D"], ["1", "1", "1", "2"], "same_group", "A shares utt2group with 2 other speakers"),
-        (["A", "B"], ["1", "1"], "same_group", "fold 1: nothing is left to train on"),
-        (["A", "B"], ["1", "2"], "next", "fold 1: nothing is left to train on"),
-        (["A", "B", "C"], ["1", "1", "1"], "next", "fold 1: nothing is left to train on"),
-        (["A"], ["1"], "next", "fold 1: nothing is left to train on"),
+        (["A", "B", "C"], ["1", "2", "3"], "same_group", "fold 1: .*A .*utt2group .* 0 "),
+        (["A", "B", "C", "D"], ["1", "1", "1", "2"], "same_group", "A .*utt2group .* 2 "),
+        (["A", "B"], ["1", "1"], "same_group", "fold 1: .*utt2group"),
+        (["A", "B"], ["1", "2"], "next", "fold 1: .*utt2group"),
+        (["A", "B", "C"], ["1", "1", "1"], "next", "fold 1: .*utt2group"),
+        (["A"], ["1"], "next", "fold 1: .*utt2group"),
     ],
 )
 def test_groups_that_allow_no_folds_are_refused(speakers, groups, valid, message):
@@ -197,10 +197,10 @@ def test_an_official_split_that_shares_speakers_must_be_meant():
 @pytest.mark.parametrize(
     ("split", "message"),
     [
-        ({"A-0": "train", "B-0": "dev", "C-0": "eval"}, "part 'eval' is none of train, dev, test"),
+        ({"A-0": "train", "B-0": "dev", "C-0": "eval"}, "utt2split: .*eval.*train, dev, test"),
         (
             {"A-0": "train", "B-0": "train", "C-0": "test"},
-            "has test train; an official split needs train, dev and test",
+            "utt2split: .*test train.*dev",
         ),
     ],
 )
