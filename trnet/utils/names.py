@@ -63,7 +63,7 @@ def frontend_id(name: str, what: str) -> str:
     """`name` of a front-end: one of trnet's, or ``package.module:Class``."""
     if not isinstance(name, str) or not FRONTEND.fullmatch(name) or len(name.encode()) > LONGEST:
         shown = printable(str(name)[:LONGEST])
-        raise TrnetError(f"{what}: '{shown}' is no front-end; give a name of README.md's table or package.module:Class")
+        raise TrnetError(f"{what}: '{shown}' is no front-end; give a name of docs/frontends.md or package.module:Class")
     if name in RESERVED:
         raise TrnetError(f"{what}: '{name}' is the name of a folder beside those of front-ends; give it another")
     return name
