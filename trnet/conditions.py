@@ -36,7 +36,7 @@ CLEAN = Condition()
 def noisy_conditions(noises: list[str], snrs: list[float]) -> list[Condition]:
     """Every noise set at every SNR, in the order given.
 
-    Raises: TrnetError for a name that cannot be told apart in folder names.
+    Raises TrnetError for a name that cannot be told apart in folder names.
     """
     for noise in noises:
         noise_name(noise, "--noises")

@@ -30,10 +30,7 @@ class Fold:
 
 
 def folds_of(data: DataDir, conf: Folds) -> list[Fold]:
-    """All folds of a corpus, by the rule `conf`.
-
-    Raises: TrnetError if the corpus does not allow them.
-    """
+    """All folds of a corpus, by the rule `conf`."""
     if conf.kind == "official":
         return official_folds(data["utt2spk"], _utt2split(data), conf.shared_speakers)
     if conf.kind == "groups":
@@ -44,10 +41,7 @@ def folds_of(data: DataDir, conf: Folds) -> list[Fold]:
 
 
 def noise_groups(data: DataDir, conf: Folds) -> dict[str, str] | None:
-    """What takes the place of utt2group in noisy sets: groups that must not share a noise; None: utt2group itself.
-
-    Raises: TrnetError if the corpus does not allow the folds.
-    """
+    """What takes the place of utt2group in noisy sets: groups that must not share a noise; None: utt2group itself."""
     if conf.kind == "official":
         return dict(_utt2split(data))
     return gathered(data, conf.count) if conf.kind == "groups" else None
@@ -66,7 +60,7 @@ def make_folds(utt2spk: Mapping[str, str], utt2group: Mapping[str, str], valid: 
     `validators` speakers in C order (``next``). Training leaves out the whole groups of them all, so no recording
     situation is shared.
 
-    Raises: TrnetError if a group has not the one other speaker that ``same_group`` asks for, or nothing is left.
+    Raises TrnetError if a group has not the one other speaker that ``same_group`` asks for, or nothing is left.
     """
     utts = sorted(utt2spk)
     speakers = sorted(set(utt2spk.values()))
@@ -107,7 +101,8 @@ def text_folds(utt2spk: Mapping[str, str], text: Mapping[str, str]) -> list[Fold
     """One fold a speaker, for corpora of two or three: validation is every tenth text of the other speakers.
 
     It shares the speakers of training, but none of its texts; the test speaker is heard nowhere else.
-    Raises: TrnetError for a single speaker, or too few texts.
+
+    Raises TrnetError for a single speaker, or too few texts.
     """
     utts = sorted(utt2spk)
     speakers = sorted(set(utt2spk.values()))
@@ -130,7 +125,8 @@ def gather(utt2unit: Mapping[str, str], utt2emo: Mapping[str, str], count: int) 
 
     Units with the class that fewest units have go first, and the larger before the smaller, each to the group that has
     least of what it brings. A function of the tables alone: no seed.
-    Raises: TrnetError if there are fewer units than groups.
+
+    Raises TrnetError if there are fewer units than groups.
     """
     units: dict[str, Counter[str]] = {}
     for utt, unit in utt2unit.items():
@@ -157,7 +153,7 @@ def gather(utt2unit: Mapping[str, str], utt2emo: Mapping[str, str], count: int) 
 def gathered(data: DataDir, count: int) -> dict[str, str]:
     """Utterance -> group of `count`; speakers who share an utt2group stay together.
 
-    Raises: TrnetError if there are fewer such than groups.
+    Raises TrnetError if there are fewer such than groups.
     """
     unit = _units(data["utt2spk"], data["utt2group"])
     home = gather(unit, data["utt2emo"], count)
@@ -191,7 +187,7 @@ def group_folds(utt2group: Mapping[str, str]) -> list[Fold]:
 def official_folds(utt2spk: Mapping[str, str], utt2split: Mapping[str, str], shared_speakers: bool) -> list[Fold]:
     """The corpus's own parts: ``train``, ``dev``, and one fold for each part ``test...``.
 
-    Raises: TrnetError for a part that is missing or unknown, or speakers in two parts, unless `shared_speakers`.
+    Raises TrnetError for a part that is missing or unknown, or speakers in two parts, unless `shared_speakers`.
     """
     parts: dict[str, list[str]] = {}
     for utt in sorted(utt2split):
@@ -217,10 +213,7 @@ def official_folds(utt2spk: Mapping[str, str], utt2split: Mapping[str, str], sha
 
 
 def pick_folds(folds: list[Fold], numbers: list[int]) -> list[Fold]:
-    """The folds of these numbers (all if none is given).
-
-    Raises: TrnetError for a number that is no fold.
-    """
+    """The folds of these numbers (all if none is given). Raises TrnetError for a number that is no fold."""
     for number in numbers:
         if not 1 <= number <= len(folds):
             raise TrnetError(f"--folds {number}: there are folds 1 to {len(folds)}; choose among them")

@@ -26,8 +26,7 @@ def uar(labels: Classes, preds: Classes) -> float:
 
     A class that is only predicted has no recall and does not enter the mean.
 
-    Raises:
-        TrnetError: The two lists are empty or differ in length.
+    Raises TrnetError if the two lists are empty or differ in length.
     """
     from sklearn.metrics import balanced_accuracy_score  # here, because it takes seconds to import
 
@@ -40,8 +39,7 @@ def uar(labels: Classes, preds: Classes) -> float:
 def war(labels: Classes, preds: Classes) -> float:
     """Weighted average recall in percent, which is the accuracy.
 
-    Raises:
-        TrnetError: The two lists are empty or differ in length.
+    Raises TrnetError if the two lists are empty or differ in length.
     """
     from sklearn.metrics import accuracy_score
 

@@ -44,7 +44,7 @@ def check(stream: BinaryIO, head: bytes, size: int) -> int:
 
     Returns: samples a channel that decoding must give at least; 0 where the decoder knows better.
 
-    Raises: Damaged if it holds less than is stated, or a second recording.
+    Raises Damaged if it holds less than is stated, or a second recording.
     """
     start = _behind_tags(stream, 0)
     if start:

@@ -44,7 +44,7 @@ def crop(samples: np.ndarray, span: int, pad: str) -> np.ndarray:
 def read_clip(clip: Clip, sample_rate: int) -> np.ndarray:
     """Samples (n,) of one utterance or noise clip, at `sample_rate` Hz.
 
-    Raises: TrnetError if it cannot be read, or does not last as long as the data dir's utt2dur says.
+    Raises TrnetError if it cannot be read, or does not last as long as the data dir's utt2dur says.
     """
     source = piped(clip.command, clip.name) if clip.command else clip.path
     where = clip.name if clip.command else str(clip.path)

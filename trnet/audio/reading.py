@@ -56,7 +56,7 @@ def decode(
         channel: which one, from 0; None: the mean of all. A recording of one channel has no other.
         where: what to call it in messages; its path if not given.
 
-    Raises: TrnetError if it cannot be decoded, is empty, cut short or holds NaN, or its channels cancel.
+    Raises TrnetError if it cannot be decoded, is empty, cut short or holds NaN, or its channels cancel.
     """
     sound = open_sound(file, where)
     blocks = list(sound.mono(channel, start_s, end_s))
@@ -66,10 +66,7 @@ def decode(
 def inspect_audio(
     path: Path, start_s: float = 0.0, end_s: float | None = None, channel: int | None = None
 ) -> AudioInfo:
-    """Decode a recording to the end and say what it is.
-
-    Raises: TrnetError as :func:`decode`.
-    """
+    """Decode a recording to the end and say what it is."""
     samples, rate, channels = decode(path, start_s, end_s, channel)
     rms = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
     return AudioInfo(rate, channels, len(samples) / rate, rms)
@@ -83,10 +80,7 @@ def read_audio(
     channel: int | None = None,
     where: str | None = None,
 ) -> np.ndarray:
-    """Samples (n,) float32 at `rate` Hz, resampled where the file has another; the rest as for :func:`decode`.
-
-    Raises: TrnetError as :func:`decode`.
-    """
+    """Samples (n,) float32 at `rate` Hz, resampled where the file has another; the rest as for :func:`decode`."""
     samples, own_rate, _ = decode(file, start_s, end_s, channel, where)
     return resample(samples, own_rate, rate)
 

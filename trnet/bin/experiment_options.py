@@ -50,7 +50,7 @@ def at_once(args: Namespace) -> int:
 def experiment_from(args: Namespace) -> Experiment:
     """The experiment that the options name; every system is checked to exist.
 
-    Raises: TrnetError for an unknown system, anything wrong in the YAML, or a missing data dir.
+    Raises TrnetError for an unknown system, anything wrong in the YAML, or a missing data dir.
     """
     config = config_from(args)
     check_systems(config, args)

@@ -130,10 +130,7 @@ def add_wandb_option(parser: Parser) -> None:
 
 
 def config_from(args: Namespace) -> Config:
-    """The configuration with the command line's changes.
-
-    Raises: TrnetError for anything wrong in the YAML.
-    """
+    """The configuration with the command line's changes. Raises TrnetError for anything wrong in the YAML."""
     overrides: dict[str, Any] = {}
     if args.snrs:
         overrides["simulation"] = {"snrs": args.snrs}
@@ -161,10 +158,7 @@ def with_frontend(config: Config, name: str | None, checkpoint: str | None) -> C
 
 
 def device_from(args: Namespace) -> "torch.device":
-    """The device to compute on.
-
-    Raises: TrnetError if a GPU is asked for and there is none.
-    """
+    """The device to compute on. Raises TrnetError if a GPU is asked for and there is none."""
     import torch  # here, because it takes seconds and not every stage needs it
 
     from trnet.utils.device import gpu
@@ -184,7 +178,7 @@ def check_gpus(args: Namespace) -> None:
 def frontend_from(config: Config, args: Namespace) -> "FrontEnd":
     """The front-end of the configuration.
 
-    Raises: TrnetError if it cannot be built, or works at another rate than the features.
+    Raises TrnetError if it cannot be built, or works at another rate than the features.
     """
     from trnet.frontend import build_frontend  # here, as it brings PyTorch
 

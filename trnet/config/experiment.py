@@ -153,10 +153,7 @@ class Config(Section):
         return {"frontend": self.frontend, "frontend_conf": self.frontend_conf}
 
     def system(self, name: str) -> System:
-        """One system by name.
-
-        Raises: TrnetError listing the names if there is no such system.
-        """
+        """One system by name. Raises TrnetError listing the names if there is no such system."""
         if name not in self.systems:
             raise TrnetError(f"--systems {name}: no such system{nearest(name, list(self.systems))}")
         return self.systems[name]
@@ -191,11 +188,10 @@ def load_config(path: Path, overrides: dict[str, Any] | None = None, settings: l
     """Read an experiment's YAML.
 
     Args:
-        path: The file.
         overrides: Nested mappings that come on top, of command-line options such as ``--max-epochs``.
         settings: Texts of ``--set``, ``key=value key=value``, which come on top of all.
 
-    Raises: TrnetError in one line for an unknown key (with the nearest one), a wrong type, or a wrong value.
+    Raises TrnetError in one line for an unknown key (with the nearest one), a wrong type, or a wrong value.
     """
     raw = read_settings(path)
     try:

@@ -40,13 +40,9 @@ class Part(Section):
 
 
 def load_class(name: str, what: str) -> type:
-    """The class ``package.module:Class``.
+    """The class ``package.module:Class``; `what` it is for begins the message.
 
-    Args:
-        name: The module and the class in it.
-        what: What it is for; the message begins with it.
-
-    Raises: TrnetError if it does not import, or there is no such class.
+    Raises TrnetError if it does not import, or there is no such class.
     """
     try:
         return find_class(name)
@@ -55,10 +51,7 @@ def load_class(name: str, what: str) -> type:
 
 
 def find_class(name: str) -> type:
-    """The class ``package.module:Class``.
-
-    Raises: ValueError if it does not import, or there is no such class.
-    """
+    """The class ``package.module:Class``. Raises ValueError if it does not import, or there is no such class."""
     if not is_class_name(name):
         raise ValueError(f"'{printable(name)}' is no class; write package.module:Class")
     module_name, _, attribute = name.partition(":")
@@ -91,8 +84,6 @@ def own_options(name: str, base: type[Part], positional: int) -> type[Part]:
         name: ``package.module:Class``.
         base: Section of the kind of part, whose fields are there too.
         positional: Arguments of the constructor that trnet gives.
-
-    Raises: ValueError as `find_class` does.
     """
     return _section_of(find_class(name), name, base, positional)
 
@@ -121,12 +112,9 @@ def _parameters(made: type, name: str) -> list[inspect.Parameter]:
 
 
 def chosen(known: Mapping[str, type[Part]], base: type[Part], positional: int = 0) -> Any:
-    """The validator of a part: which section its `type` chooses.
+    """The validator of a part: which section of `known` its `type` chooses; the first is that of a part without `type`.
 
-    Args:
-        known: Sections by name; the first is that of a part without `type`.
-        base: What the sections derive from.
-        positional: See `own_options`.
+    `base`: what the sections derive from. `positional`: see `own_options`.
     """
 
     def read(value: Any) -> Any:

@@ -31,10 +31,7 @@ class Loss(Part):
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """The fields of a batch that it reads beside the output and the labels.
-
-        Raises: TrnetError if a class of somebody's own does not name them.
-        """
+        """The fields of a batch that it reads beside the output and the labels."""
         if not self.is_own:
             return NEEDS[self.type]
         found = getattr(load_class(self.type, "losses.type"), "needs", None)
@@ -137,10 +134,7 @@ class System(Section):
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """The features that it reads: `noisy`, `enhanced` or both.
-
-        Raises: TrnetError if a class of somebody's own does not name them.
-        """
+        """The features that it reads: `noisy`, `enhanced` or both."""
         if not self.is_own:
             return INPUTS if self.input == "both" else (self.input,)
         found = getattr(load_class(self.model, "model"), "inputs", None)

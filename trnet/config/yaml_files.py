@@ -110,8 +110,8 @@ def read_mapping(path: Path, what: str, words: bool = False) -> dict[Any, Any]:
         what: What it is, for messages, as in "no such <what>".
         words: Leave all scalars the texts they are written as.
 
-    Raises: TrnetError in one line for a file that is missing, empty, no UTF-8, no YAML or no mapping, and for what the
-        module's first line says.
+    Raises TrnetError in one line for a file that is missing, empty, no UTF-8, no YAML or no mapping, and for what the
+    module's first line says.
     """
     path = Path(path)
     try:

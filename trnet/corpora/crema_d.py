@@ -42,10 +42,7 @@ def _genders(folder: Path) -> dict[str, str]:
 
 
 def read_crema_d(folder: Path) -> Iterator[Utterance]:
-    """The utterances of CREMA-D, labelled ANG, DIS, FEA, HAP, NEU or SAD, but for one recording that holds no speech.
-
-    Raises: TrnetError for a recording with another name.
-    """
+    """The utterances of CREMA-D, labelled ANG, DIS, FEA, HAP, NEU or SAD; without the one that has no speech."""
     genders = _genders(folder)
     pattern = rf"(\d{{4}})_({'|'.join(SENTENCES)})_(ANG|DIS|FEA|HAP|NEU|SAD)_(?:LO|MD|HI|XX?)"
     for path, match in named(recordings("AudioWAV")(folder), pattern, "1001_DFA_ANG_XX.wav"):

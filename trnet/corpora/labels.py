@@ -20,7 +20,7 @@ class LabelMap:
     def class_of(self, label: str, utt: str, where: str | Path) -> str | None:
         """The class of an utterance labelled `label`; None if it is left out.
 
-        Raises: TrnetError naming utterance, label and file if the map does not know the label.
+        Raises TrnetError naming utterance, label and file if the map does not know the label.
         """
         if label not in self.classes:
             raise TrnetError(
@@ -33,7 +33,7 @@ class LabelMap:
 def read_label_map(path: Path) -> LabelMap:
     """Read a label map: YAML lines ``label: class`` or ``label: null``.
 
-    Raises: TrnetError for a missing or malformed file, or a map that keeps fewer than two classes.
+    Raises TrnetError for a missing or malformed file, or a map that keeps fewer than two classes.
     """
     classes: dict[str, str | None] = {}
     for label, name in read_mapping(path, "label map", words=True).items():

@@ -19,7 +19,7 @@ def _files(folder: Path) -> list[Path]:
 def read_nemo(folder: Path) -> Iterator[Utterance]:
     """The utterances of nEMO, labelled anger, fear, happiness, neutral, sadness or surprised.
 
-    Raises: TrnetError for a table that is missing or broken.
+    Raises TrnetError for a table that is missing or broken.
     """
     table = folder / TABLE
     samples = by_stem(audio_files(folder / "samples"))

@@ -83,14 +83,7 @@ class Split(Section):
         return list(dict.fromkeys(name for part in PARTS for name in self[part].sets))
 
     def pairs_of(self, name: str, sets: Mapping[str, Sequence[NoisyPair]]) -> list[NoisyPair]:
-        """The pairs of a part.
-
-        Args:
-            name: of the part.
-            sets: all pairs of each set.
-
-        Raises: TrnetError for a speaker that its sets do not have, or a part without pairs.
-        """
+        """The pairs of a part. Raises TrnetError for a speaker that its sets do not have, or a part without pairs."""
         part, others = self[name], {s for other in PARTS if other != name for s in self[other].speakers}
         pairs = [pair for set_name in part.sets for pair in sets[set_name]]
         known = {pair.speaker for pair in pairs}
@@ -107,7 +100,7 @@ class Split(Section):
 def read_split(path: Path) -> Split:
     """Read the parts from YAML: ``valid: {sets: [trainset_28spk], speakers: [p226, p287]}``.
 
-    Raises: TrnetError in one line for an unknown key or part, a wrong type, or a speaker in two parts.
+    Raises TrnetError in one line for an unknown key or part, a wrong type, or a speaker in two parts.
     """
     raw = read_settings(path)
     if missing := [name for name in PARTS if name not in raw]:
@@ -139,7 +132,7 @@ def _inspect(pair: NoisyPair) -> tuple[str, float | str, int]:
 def write_pairs(out: Path, pairs: Iterable[NoisyPair], nj: int) -> DataDir:
     """Decode all pairs in `nj` processes and write the tables: wav.scp is noisy, clean.scp its partner.
 
-    Raises: TrnetError naming pairs that cannot be decoded, are silent, or differ in length or sampling rate.
+    Raises TrnetError naming pairs that cannot be decoded, are silent, or differ in length or sampling rate.
     """
     by_utt = {pair.utt: pair for pair in pairs}
     utt2dur: dict[str, str] = {}

@@ -63,17 +63,11 @@ class SpeechCorpus(Corpus):
         nj: int = 1,
         channel: int | None = None,
     ) -> DataDir:
-        """Write the data directory `out` of the corpus in `root`.
+        """Write the data directory `out` of the corpus in `root` (or in a folder of it).
 
-        Args:
-            root: folder of the corpus, or the one above it.
-            out: folder to write.
-            label_map: which labels are kept, as which classes.
-            contract: counts of a whole copy; None: a part of it will do.
-            nj: processes that decode the recordings.
-            channel: which one is taken of recordings with several; None: their mean.
+        Without a `contract` a part of the corpus will do; `channel` None: the mean of all.
 
-        Raises: TrnetError for a missing or incomplete corpus, an unmapped label, unusable audio.
+        Raises TrnetError for a missing or incomplete corpus, an unmapped label, unusable audio.
         """
         folder = self.locate(root)
         kept: dict[str, Utterance] = {}
@@ -113,16 +107,9 @@ def write_speech(
 ) -> DataDir:
     """Count the utterances, decode them all, write the tables.
 
-    Args:
-        root: folder of the corpus, for messages.
-        out: folder to write.
-        utterances: those that are kept, with recordings, labelled by class.
-        contract: counts of a whole copy, or None.
-        nj: processes that decode.
-        listed: how many utterances the corpus lists in each of its parts, whatever their labels.
-        channel: see `SpeechCorpus.prepare`.
+    `listed`: how many utterances the corpus lists in each of its parts, whatever their labels.
 
-    Raises: TrnetError if the counts are not the contract's, nothing is left, or recordings cannot be used.
+    Raises TrnetError if the counts are not the contract's, nothing is left, or recordings cannot be used.
     """
     utts = {u.utt: u for u in sorted(utterances, key=lambda u: u.utt)}
     if contract is not None:
@@ -174,7 +161,7 @@ def recordings(pattern: str) -> Callable[[Path], list[Path]]:
 def named(paths: Iterable[Path], pattern: str, example: str) -> Iterator[tuple[Path, re.Match[str]]]:
     """Each recording with the parts of its name (without suffix) by the regular expression `pattern`.
 
-    Raises: TrnetError for another name; `example` is a good one.
+    Raises TrnetError for another name; `example` is a good one.
     """
     for path in paths:
         match = re.fullmatch(pattern, path.stem)

@@ -48,9 +48,8 @@ def write_archive(path: Path, entries: Mapping[str, bytes]) -> None:
 def read_entries(path: Path) -> dict[str, bytes]:
     """The entries of a model file by name, without the manifest.
 
-    Raises:
-        TrnetError: The file is missing, cut short, of another format or version, or an entry is missing, unknown,
-            duplicated, compressed, too large, or differs from the manifest.
+    Raises TrnetError if the file is missing, cut short, of another format or version, or an entry is missing, unknown,
+    duplicated, compressed, too large, or differs from the manifest.
     """
     path = Path(path)
     if not path.is_file():

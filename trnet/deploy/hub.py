@@ -37,8 +37,7 @@ def push(
 
     Returns: Where it is now.
 
-    Raises:
-        TrnetError: It cannot be written there, or another file would be lost.
+    Raises TrnetError if it cannot be written there, or another file would be lost.
     """
     to_hub = where.startswith(PREFIX)
     if not to_hub:
@@ -61,11 +60,7 @@ def push(
 
 
 def card(model: ModelFile, where: str, license_id: str | None = None) -> str:
-    """The model card: what it is, its training data, its scores, how to use it.
-
-    Raises:
-        TrnetError: ``about.json`` is damaged.
-    """
+    """The model card: what it is, its training data, its scores, how to use it."""
     about = model.about
     head: dict[str, object] = {"library_name": "trnet", "pipeline_tag": "audio-classification"}
     head |= {"tags": ["speech-emotion-recognition", "trnet"]} | ({"license": license_id} if license_id else {})
@@ -98,11 +93,7 @@ def card(model: ModelFile, where: str, license_id: str | None = None) -> str:
 
 
 def caveat(model: ModelFile) -> str:
-    """The limits of a model, in two sentences.
-
-    Raises:
-        TrnetError: ``about.json`` is damaged.
-    """
+    """The limits of a model, in two sentences."""
     with _damage_named(model):
         return (
             f"Limits: trained on one corpus ({model.about.get('corpus')}) and its {len(model.classes)} classes; mean "

@@ -110,11 +110,7 @@ def _foreign(value: Any) -> Iterator[str]:
 
 
 def graph_metadata(model: Mapping[str, Any]) -> dict[str, Any]:
-    """What ``config.json`` beside graphs has of ``model.json``.
-
-    Raises:
-        TrnetError: ``model.json`` is damaged.
-    """
+    """What ``config.json`` beside graphs has of ``model.json``. Raises TrnetError if ``model.json`` is damaged."""
     try:
         frontend = None if model["frontend"] is None else model["frontend"]["fingerprint"]["name"]
         kept = {key: model[key] for key in ("name", "classes", "features")}

@@ -77,8 +77,7 @@ class ModelFile:
     def make_network(self) -> nn.Module:
         """The network with its weights, in eval mode on the CPU.
 
-        Raises:
-            TrnetError: The weights are not this network's.
+        Raises TrnetError if the weights are not this network's.
         """
         try:
             with torch.device(
@@ -94,11 +93,7 @@ class ModelFile:
         return network.requires_grad_(False).eval()
 
     def make_frontend(self, trust: bool = False) -> FrontEnd | None:
-        """The front-end with its weights; None for a system without.
-
-        Raises:
-            TrnetError: See `unpack_frontend`; or its sampling rate is not that of the features.
-        """
+        """The front-end with its weights; None for a system without."""
         if self.settings.frontend is None:
             return None
         frontend = unpack_frontend(self.settings.frontend, self.frontend_weights, str(self.path), trust)
@@ -110,11 +105,7 @@ class ModelFile:
         return frontend
 
     def make_extractor(self) -> Extractor:
-        """What computes the features.
-
-        Raises:
-            TrnetError: It is another than was packed.
-        """
+        """What computes the features. Raises TrnetError if it is another than was packed."""
         extractor = make_extractor(self.settings.features)
         if self.settings.extractor not in (None, json.loads(json.dumps(extractor.fingerprint()))):
             kind = self.settings.features.type
@@ -140,8 +131,7 @@ def write_model(model: ModelFile) -> None:
 def read_model(path: Path, trust: bool = False) -> ModelFile:
     """Read a zip that `write_model` wrote; `trust`: import classes of its network that are not trnet's own.
 
-    Raises:
-        TrnetError: It is anything else, or not whole, or asks for trust.
+    Raises TrnetError if it is anything else, or not whole, or asks for trust.
     """
     entries = read_entries(path)
     return ModelFile(

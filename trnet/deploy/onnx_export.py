@@ -134,8 +134,7 @@ def frontend_graph(frontend: FrontEnd | None, longest: int) -> bytes | None:
 
     `longest`: samples of the longest clip that it is to enhance.
 
-    Raises:
-        NoGraph: ONNX cannot express it.
+    Raises NoGraph if ONNX cannot express it.
     """
     module = graph_of(frontend, longest)
     if frontend is None or module is None:

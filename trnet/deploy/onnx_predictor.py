@@ -40,9 +40,8 @@ class OnnxPredictor(SlidingWindowPredictor):
     def __init__(self, path: str | Path) -> None:
         """Load them.
 
-        Raises:
-            TrnetError: ONNX Runtime is missing, `path` is of another version or damaged, or the model file has no
-                graphs.
+        Raises TrnetError if ONNX Runtime is missing, `path` is of another version or damaged, or the model file has no
+        graphs.
         """
         try:
             from trnet.deploy import onnx_numpy  # here, as ONNX Runtime may be missing

@@ -27,8 +27,7 @@ FAST_GRAPHS = ("none", "gtcrn", "dccrn")
 def best_run(experiment: Experiment, runs: Sequence[RunSpec]) -> RunSpec:
     """The run with the best validation UAR (the first of equals); no test score is looked at.
 
-    Raises:
-        TrnetError: A run is not trained to its end under this configuration.
+    Raises TrnetError if a run is not trained to its end under this configuration.
     """
     return max(runs, key=lambda run: _chosen(experiment, run)["valid_uar"])
 
@@ -36,8 +35,7 @@ def best_run(experiment: Experiment, runs: Sequence[RunSpec]) -> RunSpec:
 def pack_inputs(experiment: Experiment, run: RunSpec) -> dict[str, Any]:
     """All that decides what the model file of a run holds, for a stamp.
 
-    Raises:
-        TrnetError: Features are missing, or the front-end cannot be built.
+    Raises TrnetError if features are missing, or the front-end cannot be built.
     """
     config, frontend = experiment.config, None
     if config.system(run.system).uses_frontend:
@@ -56,9 +54,8 @@ def pack_inputs(experiment: Experiment, run: RunSpec) -> dict[str, Any]:
 def pack_run(experiment: Experiment, run: RunSpec, path: Path) -> ModelFile:
     """The model file of a run, to be written to `path`; with graphs where onnx is installed and can express it.
 
-    Raises:
-        TrnetError: The run is not trained to its end under this configuration, its features are missing or of another
-            front-end, its scores are of another checkpoint, or the front-end cannot be packed.
+    Raises TrnetError if the run is not trained to its end under this configuration, its features are missing or of
+    another front-end, its scores are of another checkpoint, or the front-end cannot be packed.
     """
     chosen, config, fold = _chosen(experiment, run), experiment.config, run.fold
     best, system = run.read_best("classes", "trained_with", "versions"), config.system(run.system)

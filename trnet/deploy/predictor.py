@@ -59,8 +59,7 @@ class Predictor(SlidingWindowPredictor):
             ngpu: 0: CPU; 1: GPU.
             trust: Run code that is not trnet's.
 
-        Raises:
-            TrnetError: A part does not fit, or there is no GPU.
+        Raises TrnetError if a part does not fit, or there is no GPU.
         """
         if ngpu not in (0, 1):
             raise TrnetError(f"--ngpu {ngpu}: give 0 for the CPU, 1 for a GPU")
@@ -82,8 +81,7 @@ class Predictor(SlidingWindowPredictor):
     def from_pretrained(cls, path: str | Path, ngpu: int = 0, trust: bool = False) -> "Predictor":
         """The predictor of a model at a place that `trnet.deploy.model_path.locate` knows; the rest as above.
 
-        Raises:
-            TrnetError: There is no such model, or it cannot be used.
+        Raises TrnetError if there is no such model, or it cannot be used.
         """
         return cls(read_pretrained(path, trust), ngpu, trust)
 
@@ -94,8 +92,7 @@ class Predictor(SlidingWindowPredictor):
     def infer(self, clips: list[np.ndarray], names: list[str]) -> Inference:
         """Enhance and recognise clips (n_i,) at the features' rate, none longer than a window, as stages 3, 4, 7 do.
 
-        Raises:
-            TrnetError: The front-end or a class that is not trnet's own fails, or a score is not finite.
+        Raises TrnetError for the front-end or a class that is not trnet's own fails, or a score is not finite.
         """
         clips = [crop(clip, self.features.span, self.features.pad) for clip in clips]
         enhanced = [] if self.frontend is None else enhance_clips(self.frontend, clips, names)

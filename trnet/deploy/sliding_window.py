@@ -78,8 +78,7 @@ class SlidingWindowPredictor(ABC):
     def score_windows(self, clips: list[np.ndarray], names: list[str]) -> list[WindowScores]:
         """The scores of windows (n_i,) at the features' rate, none longer than `longest`.
 
-        Raises:
-            TrnetError: The front-end fails on one, or a score is not finite.
+        Raises TrnetError if the front-end fails on one, or a score is not finite.
         """
 
     @property
@@ -99,8 +98,8 @@ class SlidingWindowPredictor(ABC):
             hop: Seconds from one window to the next; None: `window`.
             channel: From 0; None: the mean of all.
 
-        Raises:
-            TrnetError: Audio that is empty, silent, shorter than a frame, or not finite, or whose channels cancel.
+        Raises TrnetError for audio that is empty, silent, shorter than a frame, or not finite, or whose channels
+        cancel.
         """
         (prediction,) = self.predict([from_samples(wav, rate, channel=channel)], window, hop)
         if isinstance(prediction, TrnetError):
@@ -124,8 +123,7 @@ class SlidingWindowPredictor(ABC):
             batch_size: Windows that are computed together.
             on_read: Called with the seconds of each block that was read, and its share of the recording (0: unknown).
 
-        Raises:
-            TrnetError: Before anything is read, for an impossible window, hop or batch size.
+        Raises TrnetError before anything is read, for an impossible window, hop or batch size.
         """
         try:
             whole(batch_size, 1)

@@ -16,8 +16,7 @@ def write_tensors(tensors: dict[str, Tensor]) -> bytes:
 def read_tensors(content: bytes, name: str) -> dict[str, Tensor]:
     """The tensors of a file's bytes, on the CPU; `name` is for errors.
 
-    Raises:
-        TrnetError: It is anything but one such file, whole, without holes, overlaps or rest.
+    Raises TrnetError if it is anything but one such file, whole, without holes, overlaps or rest.
     """
     try:
         return safetensors.torch.load(content)

@@ -64,12 +64,9 @@ def load_enh_config(path: Path, max_epochs: int | None = None, settings: Sequenc
     """Read the YAML of a front-end's training.
 
     Args:
-        path: the file.
-        max_epochs: overrides its own.
         settings: texts of ``--set``, which override all.
 
-    Raises:
-        TrnetError: when a key is unknown, or a value is of another type or out of range.
+    Raises TrnetError if a key is unknown, or a value is of another type or out of range.
     """
     raw = read_settings(path)
     try:

@@ -40,20 +40,11 @@ def _score(utt: str) -> Scores:
 def score_test_set(
     data: DataDir, utts: list[str], folder: Path, config: dict[str, Any] | None, nj: int, device: str
 ) -> pd.DataFrame:
-    """Score utterances and write ``<folder>/scores.csv``, or read it if it is up to date.
-
-    Args:
-        data: pairs.
-        utts: ids to score.
-        folder: of the run.
-        config: argument of `build_frontend`; None: the noisy speech.
-        nj: processes.
-        device: ``cpu`` or ``cuda``.
+    """Score utterances and write ``<folder>/scores.csv``, or read it if up to date; no `config`: the noisy speech.
 
     Returns: One row an utterance: ``utt_id``, ``snr_db`` (NaN if unknown) and `METRICS`.
 
-    Raises:
-        TrnetError: when a checkpoint does not load, or the front-end fails on an utterance.
+    Raises TrnetError if a checkpoint does not load, or the front-end fails on an utterance.
     """
     path = folder / "scores.csv"
     frontend = build_frontend(config).fingerprint() if config else None
@@ -79,11 +70,7 @@ def snr_text(snr_db: float) -> str:
 
 
 def read_scores(path: Path) -> pd.DataFrame:
-    """Read the output of `score_test_set`.
-
-    Raises:
-        TrnetError: when it is malformed; it names file and line.
-    """
+    """Read the output of `score_test_set`. Raises TrnetError naming file and line if it is malformed."""
 
     def finite(text: str) -> float:
         if math.isinf(value := float(text)):

@@ -68,12 +68,7 @@ def _table(head: list[str], lines: list[list[str]]) -> list[str]:
 
 
 def render(runs: RunScores, header: Mapping[str, str]) -> str:
-    """RESULTS.md.
-
-    Args:
-        runs: scores of the noisy speech and of every run.
-        header: lines on how they were made.
-    """
+    """RESULTS.md of the scores of the noisy speech and of every run; `header` says how they were made."""
     noisy = runs[(NOISY, None)]
     lines = ["# Results", "", *(f"- {key}: {value}" for key, value in header.items()), ""]
     lines += ["## Test set", "", "Means over the utterances; in brackets the difference from the noisy speech.", ""]
@@ -102,8 +97,7 @@ def write_report(out: Path, runs: RunScores, header: Mapping[str, str]) -> str:
 
     Returns: The suffix, or an empty text.
 
-    Raises:
-        TrnetError: when an existing results.csv is damaged.
+    Raises TrnetError if an existing results.csv is damaged.
     """
     suffix, existing = "", out / "results.csv"
     if existing.is_file():

@@ -39,12 +39,10 @@ def read_csv(path: PathLike, columns: Mapping[str, Field], more: Field | None = 
     """A CSV file with a row for each line, indexed by the line's number.
 
     Args:
-        path: The file.
         columns: The columns that the header begins with, and what their fields hold; see `real`, `whole`, `optional`.
         more: What the fields of further columns hold; None: as text.
 
-    Raises:
-        TrnetError: The file cannot be read, its header is another, it has no rows, or a field is malformed.
+    Raises TrnetError if the file cannot be read, its header is another, it has no rows, or a field is malformed.
     """
     path = Path(path)
     rows: dict[int, list[str]] = {}

@@ -79,9 +79,6 @@ def render_page(
         header: Lines on how the results were made.
         sections: The tables, see make_sections.
         findings: Sentences, the headline first.
-        predictions: Predictions of the systems.
-        results: Their scores.
-        statistics: Intervals and tests.
         data: What else is shown; parts that it lacks are left out, and named.
         notes: What the noise sets are.
         suffix: Of the names of the files beside it.

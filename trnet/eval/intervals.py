@@ -115,10 +115,7 @@ def _times_drawn(drawn: np.ndarray, size: int) -> np.ndarray:
 def difference_parts(difference: np.ndarray, labels: np.ndarray, speakers: np.ndarray) -> np.ndarray:
     """Parts (2, 2, K, U) of each utterance in the difference of two systems' `scores`, in percent; they add up to it.
 
-    Args:
-        difference: Right answers of the one system less those of the other, (U, K).
-        labels: Class indices (U,).
-        speakers: Speaker indices (U,), from 0 on.
+    `difference` (U, K): right answers of the one less those of the other. `labels`, `speakers` (U,): indices.
     """
     _, number = counts(difference, labels, speakers, int(labels.max()) + 1)
     total = number.sum(axis=0)

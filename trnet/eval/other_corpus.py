@@ -22,9 +22,7 @@ class OtherCorpus(Experiment):
 def other_corpus(trained: Experiment, data: Path) -> OtherCorpus:
     """The corpus of a data dir, whose features lie in the ``dump`` folder beside its ``data`` (with the same tag).
 
-    Raises:
-        TrnetError: There is no such data dir, it is the corpus that was trained on, or it has classes that the models
-            do not know.
+    Raises TrnetError if it is missing, is the corpus that was trained on, or has classes that the models do not know.
     """
     data = Path(data)
     dump = data.parent.parent / data.parent.name.replace("data", "dump", 1)

@@ -126,9 +126,8 @@ def _check_predictions(path: PathLike, frame: pd.DataFrame) -> None:
 def read_predictions(paths: PathLike | Iterable[PathLike]) -> pd.DataFrame:
     """One or more predictions.csv files as one frame.
 
-    Raises:
-        TrnetError: A malformed row or header, files with different classes, an utterance twice in one system, fold,
-            seed and condition (whatever the front end), or an utterance with two labels.
+    Raises TrnetError for a malformed row or header, files with different classes, an utterance twice in one system,
+    fold, seed and condition (whatever the front end), or an utterance with two labels.
     """
     files = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     frames = [read_csv(path, PREDICTION, more=real) for path in files]
@@ -165,8 +164,7 @@ def _relabelled(row: pd.Series) -> str:
 def write_predictions(path: PathLike, predictions: pd.DataFrame) -> None:
     """Write predictions.csv, whole or not at all, in the order given; numbers to six decimals.
 
-    Raises:
-        TrnetError: A row that read_predictions would refuse.
+    Raises TrnetError for a row that read_predictions would refuse.
     """
     _check_predictions(path, predictions.set_axis(range(2, len(predictions) + 2), axis=0))
     _write(path, predictions, "%.6f")

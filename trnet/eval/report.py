@@ -29,8 +29,7 @@ def place_beside(out: Path, predictions: pd.DataFrame) -> str:
 
     The table that is there is that of results.csv; without this file there is none.
 
-    Raises:
-        TrnetError: That file is damaged.
+    Raises TrnetError if that file is damaged.
     """
     there = out / "results.csv"
     if not there.is_file():
@@ -70,7 +69,6 @@ def write_report(
 
     Args:
         out_dir: Folder of them all. Figures of an earlier report that this one lacks are removed.
-        predictions: Predictions of the systems.
         header: Lines on how the results were made.
         reference: CSV of published figures, or what read_reference made of it.
         styles: Group of each utterance, to be reported apart.
@@ -84,8 +82,7 @@ def write_report(
 
     Returns: The files.
 
-    Raises:
-        TrnetError: There are no predictions, or the folder cannot be written.
+    Raises TrnetError if there are no predictions, or the folder cannot be written.
     """
     if predictions.empty:
         raise TrnetError("no predictions to report: decode at least one system first")

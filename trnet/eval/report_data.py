@@ -142,8 +142,7 @@ def embedded_items(fold: Fold, conditions: Sequence[Condition], seed: int) -> li
 def make_embedding(session: Session, run: RunSpec, conditions: Sequence[Condition], seed: int) -> Embedding:
     """The representations of one run's test speaker in the plane.
 
-    Raises:
-        TrnetError: The run or features are missing, or there are fewer than 8 items.
+    Raises TrnetError if the run or features are missing, or there are fewer than 8 items.
     """
     items = embedded_items(run.fold, conditions, seed)
     if len(items) < FEWEST_POINTS:
@@ -163,8 +162,7 @@ def make_embedding(session: Session, run: RunSpec, conditions: Sequence[Conditio
 def summarise_noise(corpus: DataDir, noise: str, snrs: Sequence[float], train_noise: str) -> NoiseUse:
     """Sources, clips and groups of a noise set, from its data dir and those of the noisy speech.
 
-    Raises:
-        TrnetError: One of them is missing.
+    Raises TrnetError if one of them is missing.
     """
     clips = DataDir(corpus.path.parent / f"noise_{noise}")
     source = clips["utt2src"]
@@ -274,15 +272,7 @@ def gather(
     conditions: Sequence[Condition],
     seed: int = 0,
 ) -> ReportData:
-    """All that the report of an experiment shows besides scores.
-
-    Args:
-        session: The experiment on its device.
-        runs: The runs that were scored.
-        predictions: Their predictions.
-        conditions: The noisy conditions.
-        seed: Seed of the embeddings and of the choice of utterances.
-    """
+    """All that the report of an experiment shows besides scores; `seed` chooses utterances and is for embeddings."""
     data, experiment = ReportData(), session.experiment
 
     def attempt(what: str, make: Callable[[], _T], into: list[_T]) -> None:

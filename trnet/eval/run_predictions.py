@@ -36,9 +36,6 @@ def predict_run(session: Session, run: RunSpec, noisy: list[Condition], other: O
     """Write the predictions of one run, on clean test speech and under the conditions `noisy`.
 
     Predictions that are there stay if they have these conditions, and others too.
-
-    Raises:
-        TrnetError: The run is not trained under this configuration, or features are missing.
     """
     folder, experiment = run.folder, session.experiment
     if experiment.finished(run) is None:
@@ -82,11 +79,7 @@ def _covers(old: dict[str, Any], wanted: dict[str, Any]) -> bool:
 def predict(
     session: Session, run: RunSpec, items: Sequence[Item], with_h: bool = False, other: OtherCorpus | None = None
 ) -> dict[Item, UtterancePrediction]:
-    """Predictions of a run's chosen epoch for items of its own corpus or of another.
-
-    Raises:
-        TrnetError: The checkpoint does not fit, or features are missing.
-    """
+    """Predictions of a run's chosen epoch for items of its own corpus or of another."""
     model = session.experiment.config.model(run.system)
     system = make_system(model, len(session.experiment.dataset.classes))
     load_weights(system, run.read_best()["model"], run.best)

@@ -114,8 +114,7 @@ class RunReport:
     def write(self) -> None:
         """Write the report; beside a table of more runs its files get names of their own.
 
-        Raises:
-            TrnetError: Predictions are missing or damaged, or another process writes for too long.
+        Raises TrnetError if predictions are missing or damaged, or another process writes for too long.
         """
         with only_one(self.out / "report", WAIT_S):
             self._write()

@@ -39,8 +39,7 @@ def make_score_matrix(
 ) -> ScoreMatrix:
     """Arrange the predictions of one system; without `speakers` a fold is taken for one speaker.
 
-    Raises:
-        TrnetError: A seed or condition lacks utterances that another one has, or an utterance has no speaker.
+    Raises TrnetError if a seed or condition lacks utterances that another one has, or an utterance has no speaker.
     """
     rows = with_conditions(predictions)
     rows = rows.assign(right=rows["pred"] == rows["label"])
@@ -82,8 +81,7 @@ def describe(items: pd.MultiIndex) -> str:
 def check_paired(one: ScoreMatrix, other: ScoreMatrix) -> None:
     """Check that two systems were scored on the same utterances, with the same seeds, under the same conditions.
 
-    Raises:
-        TrnetError: They were not; the message names what either of them lacks.
+    Raises TrnetError if they were not; the message names what either of them lacks.
     """
     lacks = []
     for who, mine, theirs in (("the first", one, other), ("the second", other, one)):

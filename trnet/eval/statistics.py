@@ -162,15 +162,13 @@ def compute_statistics(
     out, and ``refused`` names what is missing.
 
     Args:
-        predictions: Predictions of the systems.
         speakers: Test speaker of each utterance; without it a fold is taken for one speaker.
         resamples: Bootstrap samples.
         permutations: Random assignments of signs in a test.
         seed: Seed of both.
         ours: System that is compared with the others.
 
-    Raises:
-        TrnetError: Too few resamples or permutations to give an interval or a p.
+    Raises TrnetError for too few resamples or permutations to give an interval or a p.
     """
     for name, number in (("resamples", resamples), ("permutations", permutations)):
         if number < FEWEST:

@@ -255,15 +255,7 @@ def make_sections(
     styles: Mapping[str, str] | None = None,
     statistics: Statistics | None = None,
 ) -> list[Section]:
-    """The numbers of a report, Table 1 first.
-
-    Args:
-        predictions: Predictions of the systems.
-        results: Their scores per fold.
-        reference: Published figures, see read_reference.
-        styles: Group of each utterance, to be reported apart.
-        statistics: Intervals and tests.
-    """
+    """The numbers of a report, Table 1 first; `reference` has published figures, `styles` each utterance's group."""
     pooled = arrange(score(predictions, by_fold=False))
     published = reference or {}
     beside = " In brackets: the paper's figure." if published else ""

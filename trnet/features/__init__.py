@@ -38,10 +38,7 @@ EXTRACTORS: dict[str, type] = {"fbank": FbankExtractor}
 
 
 def make_extractor(options: Features) -> Extractor:
-    """The extractor that a section names.
-
-    Raises: TrnetError if a class of somebody's own raises, or works at another sampling rate than the section says.
-    """
+    """The extractor that a section names."""
     if not options.is_own:
         return EXTRACTORS[options.type](**options.options())
     try:

@@ -63,14 +63,9 @@ def made_from(options: Features) -> dict[str, Any]:
 
 
 def make_all_archives(sets: list[tuple[DataDir, Path]], config: Config, nj: int) -> None:
-    """Write the features of data dirs to folders, and where the gate reads others than the networks these below them.
+    """Write the features of data dirs to the folders named with them; below these what only the gate reads.
 
-    Args:
-        sets: Data dirs with the folder for the features of each.
-        config: Settings.
-        nj: Processes.
-
-    Raises: TrnetError for audio that cannot be read or is shorter than one frame.
+    Raises TrnetError for audio that cannot be read or is shorter than one frame.
     """
     make_archives(sets, config.features, nj)
     if (mels := config.gate_features) is not None:
@@ -80,12 +75,7 @@ def make_all_archives(sets: list[tuple[DataDir, Path]], config: Config, nj: int)
 def make_archives(sets: list[tuple[DataDir, Path]], features: Features, nj: int) -> None:
     """Write ``feats.ark``, ``feats.scp`` and ``utt2num_frames`` of data dirs to folders, each whole or not at all.
 
-    Args:
-        sets: Data dirs with the folder for the features of each.
-        features: Settings.
-        nj: Processes.
-
-    Raises: TrnetError for audio that cannot be read or is shorter than one frame.
+    Raises TrnetError for audio that cannot be read or is shorter than one frame.
     """
     todo, settings = [], made_from(features)
     for data, out in sets:
@@ -113,13 +103,7 @@ def as_archived(matrix: np.ndarray, features: Features) -> np.ndarray:
 def check_archive(out: Path, data: Path, features: Features, frontend: dict[str, Any] | None = None) -> None:
     """Make sure that a folder's features are whole, of these settings, and of what the data dir now holds.
 
-    Args:
-        out: Folder of the features.
-        data: Data dir of the audio that was noisy or clean, before any enhancement.
-        features: Settings.
-        frontend: Fingerprint of the front-end that enhanced the audio; None: not compared.
-
-    Raises: TrnetError if not.
+    `data` is of the audio before any enhancement; `frontend` the fingerprint of what enhanced it (None: not compared).
     """
     enhanced_in = out.parent if out.name == GATE else out
     stamps = [read_stamp(out / STAMP), read_stamp(enhanced_in / ".enhance.json")]
@@ -144,7 +128,7 @@ def check_archive(out: Path, data: Path, features: Features, frontend: dict[str,
 def features_digest(out: Path) -> str:
     """Digest of a folder's features: of their numbers and utterance ids, wherever the audio they are of may lie.
 
-    Raises: TrnetError if there are none.
+    Raises TrnetError if there are none.
     """
     found = read_stamp(out / STAMP).get("results", {}).get("feats")
     if not isinstance(found, str):
@@ -153,10 +137,7 @@ def features_digest(out: Path) -> str:
 
 
 def open_features(out: Path) -> ArkReader:
-    """The features of a folder, checked when they are read.
-
-    Raises: TrnetError if there are none.
-    """
+    """The features of a folder, checked when they are read. Raises TrnetError if there are none."""
     if not (out / "feats.scp").is_file():
         raise TrnetError(f"{out}/feats.scp: no such file; run stages 2 to 4 for this condition and front-end")
     digest = read_stamp(out / STAMP).get("results", {}).get("feats")

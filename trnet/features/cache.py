@@ -42,12 +42,9 @@ class Room:
 
 
 def room_on(device: torch.device, runs: int = 1, folder: Path | None = None) -> Room:
-    """What one of `runs` processes that share the device may take: half of what is free (a quarter of the host's).
+    """What one of `runs` processes that share the device may take: half of what is free (the host: a quarter).
 
-    Args:
-        device: where batches are wanted.
-        runs: processes.
-        folder: on a disk of which features may take half of what is free; None: no disk.
+    `folder`: on a disk of which features may take half of what is free; None: no disk.
     """
     here = runs * int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # processes of torchrun share the host, not a GPU
     host = psutil.virtual_memory().available // here
@@ -96,7 +93,6 @@ class FeatureCache:
         """A store that holds nothing yet.
 
         Args:
-            reader: Reads the dumped features.
             length: Frames of each clean utterance id.
             device: Where batches are wanted.
             room: What may be taken; None: what `room_on` says.
@@ -113,10 +109,7 @@ class FeatureCache:
         return {each for block in self._blocks for each in block.first}
 
     def hold(self, sets: Collection[FeatureSet], utts: Collection[str]) -> None:
-        """Read these utterances of these archives into memory, beside what is there, as far as there is room.
-
-        Raises: TrnetError if features are missing, damaged, or of another length than `length` says.
-        """
+        """Read these utterances of these archives into memory, beside what is there, as far as there is room."""
         wanted = (self._wanted[0] | set(sets), self._wanted[1] | set(utts))
         if wanted != self._wanted:
             self._wanted = wanted
@@ -198,10 +191,7 @@ class FeatureCache:
         return matrix
 
     def stack(self, kind: str, items: Sequence[Item]) -> Tensor:
-        """Features (B, T, F) float32 on the device of a kind (noisy or enhanced), zeros behind each end.
-
-        Raises: TrnetError if features are missing, damaged, or of another length than `length` says.
-        """
+        """Features (B, T, F) float32 on the device of a kind (noisy or enhanced), zeros behind each end."""
         lengths = torch.tensor([self.length[utt] for utt, _ in items])
         homes = [self._home((kind, condition), utt) for utt, condition in items]
         parts = []

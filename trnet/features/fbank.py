@@ -28,7 +28,7 @@ class FbankExtractor:
 
         Returns: (frames, mels) float32, natural logarithm of the mel energies of wav x 32768, at most `max_frames`.
 
-        Raises: ValueError if the clip is shorter than one frame.
+        Raises ValueError if the clip is shorter than one frame.
         """
         from torchaudio.compliance import kaldi  # here, because it takes a second to import
 

@@ -32,12 +32,7 @@ def lag(late: np.ndarray, early: np.ndarray) -> int:
 
 
 def try_frontend(build: Callable[[], FrontEnd], utterances: list[Utterance]) -> Iterator[tuple[str, str]]:
-    """Each rule, and how it is violated (empty if it is not).
-
-    Args:
-        build: Makes the front-end.
-        utterances: At least one; of a front-end that needs ids, whole utterances.
-    """
+    """Each rule, and how it is violated (empty if it is not); whole utterances for a front-end that needs ids."""
     frontend = build()
     same = frontend.fingerprint() == build().fingerprint()
     yield "is the same when built again", "" if same else "its fingerprint differs: seed or load its weights"

@@ -66,14 +66,11 @@ class DeepFilterNetFrontEnd(NativeRateFrontEnd):
     native_rate = 48000
 
     def __init__(self, atten_lim_db: float = 100.0, level_dbfs: float | None = -23.0) -> None:
-        """Find the wheel.
+        """Load the library from its wheel.
 
         Args:
             atten_lim_db: largest attenuation of noise, dB; 100: no limit.
             level_dbfs: RMS of the network's input, dB re full scale; None: unchanged.
-
-        Raises:
-            TrnetError: when the wheel is missing, the library does not load, or an option is out of range.
         """
         super().__init__("deepfilternet", level_dbfs)
         self.atten_lim_db = check_option("deepfilternet", "atten_lim_db", atten_lim_db, 0.01, 100)

@@ -171,13 +171,11 @@ def enhance_data_dirs(
         config: Argument of `build_frontend`.
         fingerprint: Of the front-end; with another one the folders are made again.
         features: Settings by which utterances are cropped.
-        nj: Processes (on a CPU).
         device: ``cpu`` or ``cuda``.
         shard: (k, n): part k of n; others run elsewhere at the same time. The last one to end finishes a set.
 
-    Raises:
-        TrnetError: when audio is unreadable, the front-end fails on an utterance, or another process works there
-            (except on another shard with the same settings).
+    Raises TrnetError if audio is unreadable, the front-end fails on an utterance, or another process works there
+    (except on another shard with the same settings).
     """
     root, (part, parts) = sets[0][1].parent, shard
     alone = parts == 1

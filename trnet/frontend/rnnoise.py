@@ -60,11 +60,6 @@ class RnnoiseFrontEnd(NativeRateFrontEnd):
     native_rate = 48000
 
     def __init__(self) -> None:
-        """Find the wheel.
-
-        Raises:
-            TrnetError: when the wheel is missing, or its library does not load or has other frames.
-        """
         super().__init__("rnnoise")
         self.library = str(package_file("rnnoise", PACKAGE, LIBRARY, "rnnoise"))
         self.checkpoint_sha256 = file_sha256(self.library)

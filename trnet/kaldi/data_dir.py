@@ -25,7 +25,7 @@ Table = dict[str, str]
 def channel_of(value: str) -> int | None:
     """A channel as tables and options name it: its number from 0; None for ``mean``.
 
-    Raises: ValueError for anything else.
+    Raises ValueError for anything else.
     """
     try:
         return None if value == MEAN else whole(value, 0, 1023)
@@ -36,8 +36,8 @@ def channel_of(value: str) -> int | None:
 def read_table(path: Path) -> Table:
     """Read a ``key value...`` file; blanks or tabs stand between key and value.
 
-    Raises: TrnetError naming file and line for a missing file, a line without a value (but in `text`), a duplicate key,
-        a NUL byte.
+    Raises TrnetError naming file and line for a missing file, a line without a value (but in `text`), a duplicate key,
+    a NUL byte.
     """
     table: Table = {}
     try:
@@ -132,7 +132,7 @@ class DataDir:
     def clip(self, utt: str) -> Clip:
         """Where the audio of `utt` lies.
 
-        Raises: TrnetError for an unknown utterance, a bad segment or channel, or a pipe that may not run.
+        Raises TrnetError for an unknown utterance, a bad segment or channel, or a pipe that may not run.
         """
         start_s, end_s, recording = 0.0, None, utt
         try:

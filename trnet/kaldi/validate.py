@@ -28,7 +28,7 @@ ALL = ("utt2spk", "spk2utt", "spk2gender", "segments", *BY_UTTERANCE, *BY_RECORD
 def valid_data_dir(path: Path, need: Collection[str] = (), audio: bool = True, allow_pipes: bool = False) -> DataDir:
     """A data directory that keeps Kaldi's rules; arguments as in `validate_data_dir`.
 
-    Raises: TrnetError with the first problems.
+    Raises TrnetError with the first problems.
     """
     data = DataDir(path, allow_pipes)
     if problems := validate_data_dir(path, need, audio, allow_pipes):
@@ -42,7 +42,6 @@ def validate_data_dir(
     """All problems of a data directory, each ``file:line: what; mend``; [] if there are none.
 
     Args:
-        path: The directory.
         need: Tables that must be there beside utt2spk, spk2utt, and wav.scp or feats.scp.
         audio: Whether the recordings must be there; features alone do without.
         allow_pipes: Whether a wav.scp may name commands.

@@ -10,15 +10,9 @@ from trnet.utils.errors import TrnetError, first_line
 
 
 def make_part(known: Mapping[str, type[nn.Module]], options: Part, key: str, *arguments: Any) -> nn.Module:
-    """The part that a section of options names.
+    """The part that a section of options under `key` names; `arguments` come before its options.
 
-    Args:
-        known: trnet's own classes by name.
-        options: Its options.
-        key: Of the section, for messages.
-        arguments: What the class is made with before its options.
-
-    Raises: TrnetError if a class of somebody's own is no `nn.Module`, or raises.
+    Raises TrnetError if a class of somebody's own is no `nn.Module`, or raises.
     """
     if not options.is_own:
         return known[options.type](*arguments, **options.options())
@@ -27,10 +21,7 @@ def make_part(known: Mapping[str, type[nn.Module]], options: Part, key: str, *ar
 
 
 def out_dim(part: nn.Module) -> int:
-    """The values that an encoder or a pooling gives.
-
-    Raises: TrnetError if a class of somebody's own does not name them.
-    """
+    """The values that an encoder or a pooling gives."""
     found = getattr(part, "out_dim", None)
     if not isinstance(found, int):
         raise TrnetError(f"{type(part).__name__}: has no whole number 'out_dim', the values it gives; set it")
@@ -38,10 +29,7 @@ def out_dim(part: nn.Module) -> int:
 
 
 def make_own(made: type, name: str, *arguments: Any, **options: Any) -> nn.Module:
-    """An instance of somebody's own class.
-
-    Raises: TrnetError if it is no `nn.Module`, or raises.
-    """
+    """An instance of somebody's own class. Raises TrnetError if it is no `nn.Module`, or raises."""
     try:
         part = made(*arguments, **options)
     except TrnetError:

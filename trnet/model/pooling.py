@@ -78,8 +78,5 @@ POOLINGS: dict[str, type[nn.Module]] = {"attention": AttentionPooling, "statisti
 
 
 def make_pooling(dim: int, options: Pooling) -> nn.Module:
-    """The pooling that a section names, of frames of `dim` values.
-
-    Raises: TrnetError if a class of somebody's own raises.
-    """
+    """The pooling that a section names, of frames of `dim` values."""
     return make_part(POOLINGS, options, "pooling", dim)

@@ -78,10 +78,7 @@ SYSTEMS: dict[str, type[nn.Module]] = {"ser": SERSystem, "trnet": TRNetSystem}
 
 
 def make_system(config: ModelConfig, num_classes: int) -> nn.Module:
-    """A system, untrained, in channels_last memory (1.5 to 2 times faster on CPU and GPU).
-
-    Raises: TrnetError if a class of somebody's own raises.
-    """
+    """A system, untrained, in channels_last memory (1.5 to 2 times faster on CPU and GPU)."""
     kind = config.system.kind
     if config.system.is_own:
         system = make_own(load_class(kind, "model"), kind, config, num_classes)
@@ -94,7 +91,7 @@ def make_system(config: ModelConfig, num_classes: int) -> nn.Module:
 def forward(system: nn.Module, batch: Batch) -> Output:
     """What a system that `make_system` made gives for a batch.
 
-    Raises: TrnetError naming the classes of somebody's own in it if one raises, or what comes out is no `Output`.
+    Raises TrnetError naming the classes of somebody's own in it if one raises, or what comes out is no `Output`.
     """
     own = ", ".join(getattr(system, "own_classes", ()))
     try:
@@ -111,10 +108,7 @@ def forward(system: nn.Module, batch: Batch) -> Output:
 
 
 def ser_module(system: nn.Module) -> SER:
-    """The SER module within a system.
-
-    Raises: TrnetError if it has none.
-    """
+    """The SER module within a system. Raises TrnetError if it has none."""
     found = system if isinstance(system, SER) else getattr(system, "ser", None)
     if not isinstance(found, SER):
         raise TrnetError(f"{type(system).__name__}: has no SER module 'ser'; leave out 'init: teacher' and CTC")

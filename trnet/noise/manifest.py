@@ -43,10 +43,9 @@ def build_manifest(
         noise: Noise data dir with utt2src.
         name: Name of the noise set, part of the seed.
         features: How utterances are cropped.
-        seed: Seed.
         groups: Group of each utterance where it is not that of utt2group.
 
-    Raises: TrnetError if there are too few noise sources, or a clip cannot be read or is silent.
+    Raises TrnetError if there are too few noise sources, or a clip cannot be read or is silent.
     """
     assigned = assign_clips(groups or speech["utt2group"], noise["utt2src"], seed, name)
     users: dict[str, list[str]] = {}

@@ -41,24 +41,18 @@ class Dataset:
 
     @cached_property
     def folds(self) -> list[Fold]:
-        """All folds.
-
-        Raises: TrnetError if the corpus does not allow them.
-        """
+        """All folds."""
         return folds_of(self.data, self.config.folds)
 
     def transcripts(self, fold: Fold) -> Transcripts:
         """Transcripts of a fold's training utterances, normalised.
 
-        Raises: TrnetError if there is none that can be used.
+        Raises TrnetError if there is none that can be used.
         """
         return transcripts_of(self.data, fold.train, self.config.features)
 
     def check_classes(self, fold: Fold) -> None:
-        """Make sure that a fold trains on every class.
-
-        Raises: TrnetError naming those that it does not.
-        """
+        """Make sure that a fold trains on every class. Raises TrnetError naming those that it does not."""
         there = {self.labels[utt] for utt in fold.train}
         if missing := [name for index, name in enumerate(self.classes) if index not in there]:
             raise TrnetError(

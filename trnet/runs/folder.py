@@ -47,17 +47,11 @@ class RunFolder:
         return self.path / self.best_name
 
     def read_last(self) -> dict[str, Any]:
-        """The state of the last epoch.
-
-        Raises: TrnetError if it is missing or damaged.
-        """
+        """The state of the last epoch."""
         return load_checkpoint(self.last, *self.needed, columns=self.scores)
 
     def history(self) -> History:
-        """The history so far; empty before the first epoch.
-
-        Raises: TrnetError if ``last.pt`` is damaged.
-        """
+        """The history so far; empty before the first epoch."""
         if not self.last.exists():
             return []
         return load_checkpoint(self.last, "history", columns=self.scores)["history"]
@@ -82,8 +76,6 @@ class RunFolder:
         """Move aside a run of another configuration, bring back one of this that was, move aside one of more epochs.
 
         A run whose stamp is gone or damaged is moved aside, too, and so is what is left of one without ``last.pt``.
-
-        Raises: TrnetError if ``last.pt`` is damaged.
         """
         there = self.last.exists() or self.best.exists()
         if changed := stamp.changed():
@@ -106,7 +98,7 @@ class RunFolder:
             epochs: That the history has.
             stopped: The run may have been stopped after the file of the next epoch was written, before ``last.pt`` was.
 
-        Raises: TrnetError if it is not.
+        Raises TrnetError if it is not.
         """
         if epoch != chosen and not (stopped and epoch == epochs + 1):
             raise TrnetError(f"{self.best}: is of epoch {epoch}, but last.pt chooses {chosen}; {way_out(self.best)}")

@@ -40,15 +40,7 @@ def configuration_file(path: Path) -> dict[str, Any]:
 
 
 def write_record(folder: Path, title: str, config: Section, device: torch.device, record: Mapping[str, Any]) -> None:
-    """Write ``config.yaml``, all settings as they were used, and ``run.json``, where a run comes from.
-
-    Args:
-        folder: Of the run.
-        title: Of the run.
-        config: Its settings.
-        device: Where it is trained.
-        record: More for ``run.json``.
-    """
+    """Write a run's ``config.yaml``, all settings as they were used, and ``run.json``, where it comes from."""
     text = yaml.safe_dump(config.plain(), sort_keys=False, allow_unicode=True, width=120)
     write_text(folder / "config.yaml", f"# all settings of {title}\n{text}")
     made_with = commit()

@@ -27,7 +27,6 @@ class BatchReader:
         """Take what batches are made of.
 
         Args:
-            cache: The features.
             labels: Class index of each utterance.
             kinds: Of `noisy` and `enhanced`.
             target: The kind that X_s is of clean speech, where it is wanted.
@@ -41,7 +40,7 @@ class BatchReader:
     def read(self, items: Sequence[Item]) -> Batch:
         """One batch, on the cache's device.
 
-        Raises: TrnetError if features are missing, or of another length than the clean ones.
+        Raises TrnetError if features are missing, or of another length than the clean ones.
         """
         stacks: dict[str, Tensor] = {kind: self.cache.stack(kind, items) for kind in self.kinds}
         if self.target is not None:

@@ -38,10 +38,7 @@ class Tokens:
 
 
 def encoder_of(system: nn.Module) -> Any:
-    """The encoder that CTC taps.
-
-    Raises: TrnetError if it cannot be tapped.
-    """
+    """The encoder that CTC taps. Raises TrnetError if it cannot be tapped."""
     encoder = ser_module(system).encoder
     if not getattr(encoder, "tapped", None):
         raise TrnetError(f"training.ctc_weight: the encoder {type(encoder).__name__} has no blocks to tap; set it to 0")
@@ -64,7 +61,7 @@ def make_tokens(
 ) -> Tokens:
     """The tokens of the utterances whose frames at the tap (of `length` frames each) are enough for them.
 
-    Raises: TrnetError if there is no such utterance.
+    Raises TrnetError if there is no such utterance.
     """
     utts = list(transcripts.texts)
     frames = encoder.tap_lengths(conf.tap, torch.tensor([length[utt] for utt in utts])).tolist()

@@ -36,12 +36,11 @@ class ExperimentLogger:
         """Open it.
 
         Args:
-            folder: of the run.
             done: epochs that were trained before; what an earlier call wrote after them is taken back.
             title: of the run, for Weights & Biases.
             wandb: project there; None: nothing is sent.
 
-        Raises: TrnetError if a project is named and the package is not there, or does not begin a run.
+        Raises TrnetError if a project is named and the package is not there, or does not begin a run.
         """
         self.folder = Path(folder) / "tensorboard"
         self._stream: IO[bytes] | None = None

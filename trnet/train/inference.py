@@ -39,13 +39,12 @@ def infer(
     """What a trained system predicts for every item; it is left in eval mode. Always float32.
 
     Args:
-        model: The system.
         reader: Reads the kinds of features that the system reads.
         items: Clean utterance ids with their conditions.
         batch_size: Items a batch.
         with_h: Whether the predictions hold the representation h.
 
-    Raises: TrnetError for features that are missing, or probabilities that are not finite.
+    Raises TrnetError for features that are missing, or probabilities that are not finite.
     """
     model.eval()
     found: dict[Item, UtterancePrediction] = {}

@@ -96,10 +96,7 @@ LOSSES: dict[str, type[nn.Module]] = {"cross_entropy": CrossEntropy, "low": Low,
 
 
 def make_loss(options: Options, **given: Any) -> Any:
-    """The loss that a section of options names; `given` are options that training computed.
-
-    Raises: TrnetError if a class of somebody's own raises.
-    """
+    """The loss that a section of options names; `given` are options that training computed."""
     if not options.is_own:
         return LOSSES[options.type](**options.options() | given)
     try:
@@ -119,12 +116,7 @@ def balanced_weights(labels: Sequence[int], num_classes: int) -> list[float]:
 
 
 class WeightedSum(nn.Module):
-    """Eq. 8: the losses of a system and their weights.
-
-    Attributes:
-        losses: By column of the history.
-        weights: Likewise.
-    """
+    """Eq. 8: the losses of a system and their weights, by column of the history."""
 
     def __init__(self, losses: Mapping[str, Any], weights: Mapping[str, float]) -> None:
         super().__init__()
@@ -132,10 +124,7 @@ class WeightedSum(nn.Module):
         self.trained = nn.ModuleDict({k: v for k, v in losses.items() if isinstance(v, nn.Module)})
 
     def forward(self, output: Output, batch: Batch) -> dict[str, Tensor]:
-        """The sum, ``loss``, and each loss by its column, scalars.
-
-        Raises: TrnetError if a loss gives no scalar.
-        """
+        """The sum, ``loss``, and each loss by its column, scalars. Raises TrnetError if a loss gives no scalar."""
         parts = {column: loss(output, batch) for column, loss in self.losses.items()}
         for column, part in parts.items():
             if not isinstance(part, Tensor) or part.ndim:

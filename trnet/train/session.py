@@ -70,10 +70,7 @@ class Session:
         return FeatureCache(reader, reader.lengths(CLEAN), self.device, room)
 
     def hold(self, runs: Iterable[RunSpec]) -> None:
-        """Read all features that runs train on into memory, as far as they fit.
-
-        Raises: TrnetError if features are missing or damaged.
-        """
+        """Read all features that runs train on into memory, as far as they fit."""
         sets: set[FeatureSet] = set()
         utts: set[str] = set()
         for run in runs:
@@ -95,14 +92,12 @@ class Session:
         self.train_group((run,))
 
     def train_group(self, group: Sequence[RunSpec], position: int | None = None) -> None:
-        """Train those runs of a group on one trajectory of weights that are not up to date.
+        """Train those runs of a group (see `Experiment.groups`) on one trajectory of weights that are not up to date.
 
-        Args:
-            group: As `Experiment.groups` gives them.
-            position: Line of the progress bar.
+        `position`: line of the progress bar.
 
-        Raises: TrnetError for missing features or teacher, a class that a fold does not train on, a loss that is not
-            finite, or a run that another process trains; after the others were trained, for one that is damaged.
+        Raises TrnetError for missing features or teacher, a class that a fold does not train on, a loss that is not
+        finite, or a run that another process trains; after the others were trained, for one that is damaged.
         """
         with contextlib.ExitStack() as locks:
             for run in group:
@@ -118,10 +113,7 @@ class Session:
                 raise damaged[0]
 
     def _prepare(self, run: RunSpec) -> Stamp | None:
-        """The stamp of a run that is to be trained, conflicting files moved aside; None if it is finished.
-
-        Raises: TrnetError if it cannot be resumed.
-        """
+        """The stamp of a run that is to be trained, conflicting files moved aside; None if it is finished."""
         experiment, stamp = self.experiment, self.experiment.stamp(run)
         run.files.move_conflicting_aside(stamp, experiment.rule)
         history = experiment.finished(run)
@@ -154,7 +146,7 @@ class Session:
     def data(self, run: RunSpec) -> SERData:
         """All that a run is trained from.
 
-        Raises: TrnetError for a missing teacher, or transcripts that cannot be used.
+        Raises TrnetError for a missing teacher, or transcripts that cannot be used.
         """
         experiment, name, fold = self.experiment, run.system, run.fold
         needs = experiment.config.needs(name)

@@ -25,7 +25,8 @@ def train_tokenizer(texts: Mapping[str, str], conf: CTC) -> bytes:
     """A SentencePiece model of normalised transcripts; the same bytes for the same texts and settings.
 
     One thread (sums in one order), every sentence and every character, nothing drawn; <unk> is the only extra piece.
-    Raises: TrnetError if the text has not enough in it for so many pieces, or more characters than pieces.
+
+    Raises TrnetError if the text has not enough in it for so many pieces, or more characters than pieces.
     """
     model, told = io.BytesIO(), f"ctc.vocab: {conf.vocab} {conf.model} pieces"
     few = f"{told} are too few for the characters of the text; set it to"
@@ -56,10 +57,7 @@ def train_tokenizer(texts: Mapping[str, str], conf: CTC) -> bytes:
 
 
 def fold_tokenizer(folder: Path, texts: Mapping[str, str], conf: CTC) -> SentencePieceProcessor:
-    """The tokenizer of a fold: read from `folder`, or trained there first; one process at a time.
-
-    Raises: TrnetError as `train_tokenizer` does, or if another process holds the folder for too long.
-    """
+    """The tokenizer of a fold: read from `folder`, or trained there first; one process at a time."""
     path = folder / "pieces.model"
     stamp = Stamp(folder, "pieces", {"texts": digest(texts), "vocab": conf.vocab, "model": conf.model})
     with only_one(folder, WAIT_S):

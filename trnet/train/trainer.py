@@ -70,10 +70,7 @@ class Progress:
         return self.rule.is_finished(self.history)
 
     def resume(self) -> dict[str, Any] | None:
-        """Take up the last epoch's state and return it, if there is one.
-
-        Raises: TrnetError if it is damaged.
-        """
+        """Take up the last epoch's state and return it, if there is one."""
         self.history = []
         if not self.folder.last.exists():
             return None
@@ -106,17 +103,11 @@ class TrainingJob(ABC):
 
     @abstractmethod
     def load(self, state: dict[str, Any], path: Path) -> None:
-        """Take up what `state` gave.
-
-        Raises: TrnetError naming `path` if it is of another network, or damaged.
-        """
+        """Take up what `state` gave. Raises TrnetError naming `path` if it is of another network, or damaged."""
 
     @abstractmethod
     def check(self, run: Progress, state: dict[str, Any]) -> None:
-        """Make sure that what a run keeps is whole and of this network.
-
-        Raises: TrnetError if it is not.
-        """
+        """Make sure that what a run keeps is whole and of this network. Raises TrnetError if it is not."""
 
     @abstractmethod
     def steps(self, epoch: int, history: History) -> tuple[int, Iterator[Step]]:
@@ -126,7 +117,7 @@ class TrainingJob(ABC):
     def step(self, batch: Any) -> dict[str, Tensor]:
         """One step of the optimizers: the losses, scalars by name; ``loss`` is the whole.
 
-        Raises: TrnetError if it finds one that is not finite.
+        Raises TrnetError if it finds one that is not finite.
         """
 
     @abstractmethod
@@ -166,7 +157,7 @@ class LossMeans:
     def add(self, step: Step, losses: dict[str, Tensor]) -> bool:
         """Take up the losses of a step; True if all so far are in `sums`.
 
-        Raises: TrnetError naming the utterances if a loss is not finite.
+        Raises TrnetError naming the utterances if a loss is not finite.
         """
         self._waiting.append((step, losses))
         if len(self._waiting) < self.every:
@@ -206,7 +197,7 @@ class Trainer:
     def train(self, position: int | None = None) -> None:
         """Train until every run has its end; `position`: line of the progress bar.
 
-        Raises: TrnetError for a damaged checkpoint, a loss that is not finite, or too little memory.
+        Raises TrnetError for a damaged checkpoint, a loss that is not finite, or too little memory.
         """
         self.begin()
         total = max(run.rule.max_epochs for run in self.runs)
@@ -234,7 +225,7 @@ class Trainer:
     def begin(self) -> None:
         """From the start, or from the last epoch that every run which is not finished has.
 
-        Raises: TrnetError for a damaged checkpoint.
+        Raises TrnetError for a damaged checkpoint.
         """
         self.job.begin()
         self.epoch = 0

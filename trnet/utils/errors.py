@@ -106,7 +106,7 @@ def _disk_line(error: OSError) -> str | None:
 def log_folder() -> Path:
     """The folder for the logs of unexpected errors, this user's alone: ``$TMPDIR/trnet-<user>``.
 
-    Raises: OSError if it is somebody else's, or cannot be made.
+    Raises OSError if it is somebody else's, or cannot be made.
     """
     try:
         user = getpass.getuser()

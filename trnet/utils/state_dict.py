@@ -11,16 +11,10 @@ from trnet.utils.text import shorten
 
 
 def misfits(module: nn.Module, state: Mapping[str, Any], exact: bool = True) -> str:
-    """What keeps a state_dict from being this network's.
+    """What keeps a state_dict from being this network's, in one line; empty if all is well.
 
     That is missing, extra or misshapen keys, what is no tensor or of another type, and weights that are not finite.
-
-    Args:
-        module: The network; it may lie on the meta device.
-        state: What should be its state_dict.
-        exact: Whether float64 or float16 for float32 is a fault, too, not only whole numbers for real ones.
-
-    Returns: One line; empty if all is well.
+    `exact`: whether float64 or float16 for float32 is a fault, too, not only whole numbers for real ones.
     """
     wanted = module.state_dict()
     faults = []

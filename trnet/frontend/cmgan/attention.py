@@ -46,8 +46,7 @@ def attend(qkv: Tensor, table: Tensor) -> Tensor:
         qkv: (sequences, steps, 3, heads, width): queries, scaled so that scores are in bits, keys and values.
         table: (width, distances), see :func:`position_table`.
 
-    Returns:
-        (sequences, steps, heads, width).
+    Returns: (sequences, steps, heads, width).
     """
     library = load(SOURCE) if qkv.shape[-1] == WIDTH else None
     if library is None:
@@ -73,16 +72,9 @@ def _attend_compiled(library: CDLL, qkv: Tensor, table: Tensor) -> Tensor:
 
 
 def attend_in_blocks(q: Tensor, k: Tensor, v: Tensor, table: Tensor) -> Tensor:
-    """Attention with relative positions by PyTorch, a block of scores at a time.
+    """Attention with relative positions by PyTorch, a block of scores at a time, of q, k, v (maps, steps, width).
 
-    Args:
-        q: (maps, steps, width), scaled so that scores are in bits; a map is one head of one sequence.
-        k: the same.
-        v: the same.
-        table: (width, distances), see :func:`position_table`.
-
-    Returns:
-        (maps, steps, width).
+    `q` is scaled so that scores are in bits; a map is one head of one sequence; `table` as for :func:`attend`.
     """
     maps, steps, width = q.shape
     rows = _rows(steps)
@@ -130,14 +122,7 @@ def _rows(steps: int) -> int:
 def fused_attend(embedding: Tensor, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Attention with relative positions by PyTorch's fused kernels, with the scores of positions as a bias.
 
-    Args:
-        embedding: (distances, width), of -512..512 steps.
-        q: (batch, heads, steps, width).
-        k: the same.
-        v: the same.
-
-    Returns:
-        (batch, heads, steps, width).
+    `embedding` (distances, width) is of -512..512 steps; q, k, v and the result are (batch, heads, steps, width).
     """
     batch, heads, steps, width = q.shape
     scale = width**-0.5

@@ -67,13 +67,7 @@ class RelativeAttention(nn.Module):
     def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Scaled dot-product attention with relative positions, in blocks of queries: memory is linear in the steps.
 
-        Args:
-            q: (batch, heads, steps, width).
-            k: the same.
-            v: the same.
-
-        Returns:
-            (batch, heads, steps, width).
+        q, k, v and the result are (batch, heads, steps, width).
         """
         batch, heads, steps, width = q.shape
         position = torch.arange(steps, device=q.device)

@@ -55,14 +55,9 @@ Each = Callable[[Callable[[int], None], Iterable[int]], None]
 
 @torch.inference_mode()
 def forward(network: TscNet, spec: Tensor) -> tuple[Tensor, Tensor]:
-    """``network(spec)``, clip by clip.
+    """``network(spec)``, clip by clip, for a network on the CPU in eval mode.
 
-    Args:
-        network: on the CPU, in eval mode.
-        spec: (clips, 3, frames, bins) float32.
-
-    Returns:
-        Real and imaginary part, each (clips, frames, bins).
+    `spec` is (clips, 3, frames, bins) float32. Returns: Real and imaginary part, each (clips, frames, bins).
     """
     assert spec.device.type == "cpu" and spec.dtype == torch.float32 and not network.training
     with _cores() as each:

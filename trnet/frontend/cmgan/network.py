@@ -128,12 +128,7 @@ class TscNet(nn.Module):
     """
 
     def __init__(self, num_channel: int = 64, num_features: int = BINS) -> None:
-        """Build an untrained network.
-
-        Args:
-            num_channel: channels of the feature maps, a multiple of 4.
-            num_features: bins of the spectrum, odd.
-        """
+        """Build it untrained; ``num_channel`` is a multiple of 4, ``num_features`` (bins) odd."""
         super().__init__()
         assert num_channel % HEADS == 0 and num_features % 2 == 1
         self.dense_encoder = DenseEncoder(num_channel)

@@ -7,16 +7,10 @@ from torch import Tensor
 
 
 def window_starts(total: int, window: int, shared: int, grid: int) -> list[int]:
-    """Spread the smallest number of windows evenly over a clip.
+    """First samples of the fewest windows that overlap by ``shared``, spread evenly over a clip of ``total`` samples.
 
-    Args:
-        total: samples of the clip, a multiple of ``grid``, more than ``window``.
-        window: samples of each window, a multiple of ``grid``.
-        shared: smallest overlap of neighbours, samples; at most ``window - grid``.
-        grid: windows start at multiples of this many samples.
-
-    Returns:
-        The first sample of each window, from 0 to ``total - window``.
+    All numbers are samples; ``total`` and ``window`` are multiples of ``grid``, and ``window - grid`` is at least
+    ``shared``.
     """
     assert total % grid == window % grid == 0 and total > window >= shared + grid
     last = (total - window) // grid
@@ -45,8 +39,7 @@ def over_windows(
         context: samples at a window's ends that are processed but discarded.
         grid: windows start at multiples of this many samples.
 
-    Returns:
-        (clips, samples).
+    Returns: (clips, samples).
     """
     starts = window_starts(wav.shape[1], window, overlap + 2 * context, grid)
     phase = (torch.arange(overlap, device=wav.device, dtype=wav.dtype) + 0.5) / overlap

@@ -46,9 +46,6 @@ class DccrnFrontEnd(TrainableFrontEnd):
             mask_bound: ``tanh``, ``sigmoid`` or ``none``.
             pad_ends: pad a clip with silence.
             level_dbfs: RMS of the network's input, dB re full scale; None: unchanged.
-
-        Raises:
-            TrnetError: as :class:`TrainableFrontEnd`.
         """
         config = {"architecture": architecture, "n_fft": n_fft, "window": window, "hop": hop}
         config |= {"mask_bound": mask_bound, "pad_ends": pad_ends}

@@ -108,8 +108,7 @@ class Masker(nn.Module):
         Args:
             spec: (batch, bins, frames) complex64; more frames than encoders.
 
-        Returns:
-            (batch, bins, frames) complex64.
+        Returns: (batch, bins, frames) complex64.
         """
         return torch.complex(*self.parts(spec.real, spec.imag))
 
@@ -144,24 +143,12 @@ class Dccrn(nn.Module):
     """
 
     def __init__(self, config: DccrnConfig | None = None) -> None:
-        """Build an untrained network.
-
-        Args:
-            config: None: the defaults.
-        """
         super().__init__()
         self.config = config = config or DccrnConfig()
         self.encoder, self.masker, self.decoder = Transform(config), Masker(config), Transform(config)
 
     def forward(self, wav: Tensor) -> Tensor:
-        """Enhance clips of one length.
-
-        Args:
-            wav: (batch, samples) float32; samples >= 1.
-
-        Returns:
-            (batch, samples) float32, aligned with the input to the sample.
-        """
+        """Enhance clips of one length, (batch, samples) float32, samples >= 1; aligned with the input to the sample."""
         samples, config = wav.shape[1], self.config
         before = config.window - config.hop if config.pad_ends else 0
         frames = max(-(-(before + samples + before - config.window) // config.hop), len(config.channels)) + 1

@@ -36,9 +36,6 @@ class DptFsnetFrontEnd(TrainableFrontEnd):
             blocks: pairs of transformers.
             heads: of each attention.
             level_dbfs: RMS of the network's input, dB re full scale; None: unchanged.
-
-        Raises:
-            TrnetError: as :class:`TrainableFrontEnd`.
         """
         config = {"n_fft": n_fft, "hop": hop, "channels": channels, "depth": depth, "blocks": blocks, "heads": heads}
         super().__init__(checkpoint, init, config, level_dbfs=level_dbfs)

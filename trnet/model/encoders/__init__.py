@@ -35,10 +35,7 @@ ENCODERS: dict[str, type[nn.Module]] = {
 
 
 def make_encoder(dim: int, options: Options) -> nn.Module:
-    """The encoder that a section names, for features of `dim` values a frame.
-
-    Raises: TrnetError if a class of somebody's own raises.
-    """
+    """The encoder that a section names, for features of `dim` values a frame."""
     return make_part(ENCODERS, options, "encoder", dim)
 
 
