@@ -97,10 +97,7 @@ def _measure(
     rows["the bare step, one batch again and again"] = bare_speed(engine, steps), 1
     rows["engine, features in memory"] = engine_speed(engine, epochs), 1
     rows["engine, features from the archives"] = engine_speed(from_archives, epochs), 1
-    rows[f"waveforms and fbanks by a DataLoader, {workers} workers"] = (
-        obvious_speed(engine, corpus, workers),
-        1,
-    )
+    rows[f"waveforms and fbanks by a DataLoader, {workers} workers"] = (obvious_speed(engine, corpus, workers), 1)
     if runs > 1:
         rows[f"engine, {runs} runs at a time"] = _together(corpus, system, device, epochs, runs, threads), runs
     bare = next(iter(rows.values()))[0].utts_per_s

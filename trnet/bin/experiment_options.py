@@ -4,13 +4,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from trnet.bin import option_types as types
-from trnet.bin.options import (
-    Parser,
-    add_config_options,
-    add_device_option,
-    check_systems,
-    config_from,
-)
+from trnet.bin.options import Parser, add_config_options, add_device_option, check_systems, config_from
 from trnet.kaldi.validate import valid_data_dir
 from trnet.runs.experiment import Experiment
 

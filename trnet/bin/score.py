@@ -59,11 +59,7 @@ def get_parser() -> Parser:
 
 
 def predict(
-    session: Session,
-    conditions: list[Condition],
-    other: OtherCorpus | None,
-    run: RunSpec,
-    _position: int | None,
+    session: Session, conditions: list[Condition], other: OtherCorpus | None, run: RunSpec, _position: int | None
 ) -> None:
     """Predict with one run."""
     predict_run(session, run, conditions, other)

@@ -266,11 +266,7 @@ def gather_examples(experiment: Experiment, predictions: pd.DataFrame, seed: int
 
 
 def gather(
-    session: Session,
-    runs: Sequence[RunSpec],
-    predictions: pd.DataFrame,
-    conditions: Sequence[Condition],
-    seed: int = 0,
+    session: Session, runs: Sequence[RunSpec], predictions: pd.DataFrame, conditions: Sequence[Condition], seed: int = 0
 ) -> ReportData:
     """All that the report of an experiment shows besides scores; `seed` chooses utterances and is for embeddings."""
     data, experiment = ReportData(), session.experiment

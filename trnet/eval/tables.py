@@ -292,10 +292,7 @@ def make_sections(
 
 
 def render_markdown(
-    header: Mapping[str, object],
-    sections: Sequence[Section],
-    findings: Sequence[str] = (),
-    figures: Sequence[str] = (),
+    header: Mapping[str, object], sections: Sequence[Section], findings: Sequence[str] = (), figures: Sequence[str] = ()
 ) -> str:
     """RESULTS.md: the first table, what is found, how it came about, the other tables, the paths of pictures."""
 

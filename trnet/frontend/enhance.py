@@ -138,10 +138,7 @@ class _Set:
         if not all(self.target(utt).exists() for utt in self.data.utts):
             return False
         flush_disks()
-        tables = {
-            "wav.scp": {utt: f"wav/{utt}.wav" for utt in self.data.utts},
-            "utt2spk": self.data["utt2spk"],
-        }
+        tables = {"wav.scp": {utt: f"wav/{utt}.wav" for utt in self.data.utts}, "utt2spk": self.data["utt2spk"]}
         if self.data.has("utt2dur"):  # by which stage 4 detects truncated audio
             tables["utt2dur"] = {utt: self._seconds(seconds) for utt, seconds in self.data["utt2dur"].items()}
         write_data_dir(self.out, tables)

@@ -120,12 +120,7 @@ class GroupedTemporalConv(nn.Module):
         self.point_bn1 = nn.BatchNorm2d(CHANNELS)
         self.point_act = nn.PReLU()
         self.depth_conv = kind(
-            CHANNELS,
-            CHANNELS,
-            3,
-            padding=(self.past if up else 0, 1),
-            dilation=(dilation, 1),
-            groups=CHANNELS,
+            CHANNELS, CHANNELS, 3, padding=(self.past if up else 0, 1), dilation=(dilation, 1), groups=CHANNELS
         )
         self.depth_bn = nn.BatchNorm2d(CHANNELS)
         self.depth_act = nn.PReLU()
@@ -267,12 +262,7 @@ class GtcrnFrontEnd(FrontEnd):
     sample_rate = RATE
     causal = True
 
-    def __init__(
-        self,
-        checkpoint: str | None = None,
-        init: str | None = None,
-        level_dbfs: float | None = None,
-    ) -> None:
+    def __init__(self, checkpoint: str | None = None, init: str | None = None, level_dbfs: float | None = None) -> None:
         """Build the network and load it.
 
         Args:

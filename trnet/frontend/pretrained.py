@@ -28,11 +28,7 @@ class PretrainedFrontEnd(NativeRateFrontEnd):
     path_options = ("model",)
 
     def __init__(
-        self,
-        model: str,
-        native_rate: int | None = None,
-        level_dbfs: float | None = None,
-        fit_scale: bool = True,
+        self, model: str, native_rate: int | None = None, level_dbfs: float | None = None, fit_scale: bool = True
     ) -> None:
         """Load the model.
 

@@ -53,11 +53,7 @@ def check_tap(system: nn.Module, conf: CTC) -> None:
 
 
 def make_tokens(
-    transcripts: Transcripts,
-    tokenizer: SentencePieceProcessor,
-    length: Mapping[str, int],
-    encoder: Any,
-    conf: CTC,
+    transcripts: Transcripts, tokenizer: SentencePieceProcessor, length: Mapping[str, int], encoder: Any, conf: CTC
 ) -> Tokens:
     """The tokens of the utterances whose frames at the tap (of `length` frames each) are enough for them.
 

@@ -31,11 +31,7 @@ class FeedForward(nn.Module):
         super().__init__()
         inner = FEED_FORWARD_FACTOR * channels
         self.net = nn.Sequential(
-            nn.Linear(channels, inner),
-            nn.SiLU(),
-            nn.Dropout(DROPOUT),
-            nn.Linear(inner, channels),
-            nn.Dropout(DROPOUT),
+            nn.Linear(channels, inner), nn.SiLU(), nn.Dropout(DROPOUT), nn.Linear(inner, channels), nn.Dropout(DROPOUT)
         )
 
     def forward(self, x: Tensor) -> Tensor:

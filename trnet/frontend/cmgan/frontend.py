@@ -12,17 +12,7 @@ from trnet.frontend.checkpoint import state_of
 from trnet.frontend.cmgan import fast as fast_path
 from trnet.frontend.cmgan.config import CmganConfig
 from trnet.frontend.cmgan.network import TscNet
-from trnet.frontend.cmgan.spectral import (
-    HOP,
-    RATE,
-    SHORTEST,
-    compress,
-    decompress,
-    istft,
-    pad_to_hop,
-    stft,
-    unit_rms,
-)
+from trnet.frontend.cmgan.spectral import HOP, RATE, SHORTEST, compress, decompress, istft, pad_to_hop, stft, unit_rms
 from trnet.frontend.cmgan.windows import over_windows
 from trnet.frontend.network_config import given_config
 from trnet.frontend.trainable import TrainableFrontEnd

@@ -19,12 +19,7 @@ def window_starts(total: int, window: int, shared: int, grid: int) -> list[int]:
 
 
 def over_windows(
-    wav: Tensor,
-    process: Callable[[Tensor], Tensor],
-    window: int,
-    overlap: int,
-    context: int,
-    grid: int,
+    wav: Tensor, process: Callable[[Tensor], Tensor], window: int, overlap: int, context: int, grid: int
 ) -> Tensor:
     """Process a long clip window by window and cross-fade the results.
 
