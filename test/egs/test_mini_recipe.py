@@ -199,7 +199,7 @@ def test_a_second_call_does_nothing(recipe):
     "parts",
     [
         "encoder={type: light, channels: 16, layers: 1}",
-        "encoder={type: ecapa_tdnn, channels: 16, out_channels: 24, attention: 8} pooling={type: statistics, attention: 8}",
+        "encoder={type: ecapa_tdnn, channels: 16, out_channels: 24, attention: 8} pooling.type=statistics",
     ],
 )
 def test_other_encoders_are_trained_by_one_option(recipe, parts):
