@@ -79,7 +79,7 @@ def _check_rest(stream: BinaryIO, end: int, size: int) -> None:
         raise Damaged(*SECOND)
     if size - end > STRAY and padding < len(rest) and not TAGS.match(rest, padding):
         raise Damaged(
-            f"holds {size - end} bytes behind the end that its header states, as if the recording had gone on",
+            f"holds {size - end} bytes behind the end that its header states, as if the recording went on",
             "re-encode it, or cut them off",
         )
 

@@ -12,7 +12,7 @@ import torch
 from trnet.bench.hand_out import hand_out
 from trnet.bench.measure import gpu_gflops, peak_gflops
 from trnet.bench.train_speed import (
-    Corpus,
+    BenchCorpus,
     Engine,
     Speed,
     bare_speed,
@@ -85,7 +85,7 @@ def _prepare(threads: int) -> None:
 
 
 def _measure(
-    corpus: Corpus, system: str, device: torch.device, epochs: int, runs: int, threads: int, workers: int
+    corpus: BenchCorpus, system: str, device: torch.device, epochs: int, runs: int, threads: int, workers: int
 ) -> dict[str, Any]:
     size = corpus.config.training.batch_size
     peak = _peak(device, threads, corpus.config.training.precision)
@@ -119,7 +119,7 @@ def _measure(
     }
 
 
-def _together(corpus: Corpus, system: str, device: torch.device, epochs: int, runs: int, threads: int) -> Speed:
+def _together(corpus: BenchCorpus, system: str, device: torch.device, epochs: int, runs: int, threads: int) -> Speed:
     """All the runs' utterances per second, in processes that begin to be timed at the same time."""
     barrier = get_context("spawn").Barrier(runs)
     jobs = [(corpus, system, device, epochs)] * runs
@@ -136,7 +136,7 @@ def _start(barrier: Any, threads: int) -> None:
     _prepare(threads)
 
 
-def _one_of_many(job: tuple[Corpus, str, torch.device, int]) -> Speed:
+def _one_of_many(job: tuple[BenchCorpus, str, torch.device, int]) -> Speed:
     corpus, system, device, epochs = job
     engine = Engine(corpus, system, device, resident=True)
     _barrier.wait()

@@ -14,7 +14,7 @@ from trnet.bin.options import (
     frontend_from,
     make_parser,
 )
-from trnet.frontend.check import Utterance, try_frontend
+from trnet.frontend.check import TrialUtterance, try_frontend
 from trnet.kaldi.data_dir import DataDir
 from trnet.utils.errors import TrnetError, one_line_errors
 
@@ -39,7 +39,7 @@ def main(args: list[str] | None = None) -> None:
     config, device = config_from(opts), device_from(opts)
     sets = [DataDir(folder, opts.allow_pipes) for folder in opts.sets]
     utterances = [
-        Utterance(utt, f"{data.path}: utterance {utt}", read_clip(data.clip(utt), config.features.sample_rate))
+        TrialUtterance(utt, f"{data.path}: utterance {utt}", read_clip(data.clip(utt), config.features.sample_rate))
         for data in sets
         for utt in data.utts[: opts.num]
     ]

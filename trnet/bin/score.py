@@ -58,7 +58,7 @@ def get_parser() -> Parser:
     return parser
 
 
-def predict(
+def score_run(
     session: Session, conditions: list[Condition], other: OtherCorpus | None, run: RunSpec, _position: int | None
 ) -> None:
     """Predict with one run."""
@@ -100,8 +100,8 @@ def main(args: list[str] | None = None) -> None:
     )
     if report.up_to_date():
         return
-    run_all(partial(predict, session, conditions, other), runs, nj, session.device, opts.threads, "score")
-    torch.set_num_threads(opts.threads)  # as each run had: representations are the same, whoever computes them
+    run_all(partial(score_run, session, conditions, other), runs, nj, session.device, opts.threads, "score")
+    torch.set_num_threads(opts.threads)  # as in each run: representations are the same, whoever computes them
     report.write()
 
 

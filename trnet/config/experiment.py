@@ -7,7 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from trnet.config.features import AnyFeatures, Fbank
 from trnet.config.files import merge, read_settings
-from trnet.config.model import AnyEncoder, AnyPooling, Attention, Classifier, Convolutional, Gate, Residual
+from trnet.config.model import AnyEncoder, AnyPooling, AttentionConf, ClassifierConf, Convolutional, GateConf, Residual
 from trnet.config.overrides import parse_settings
 from trnet.config.section import Section, build, later, problem, within
 from trnet.config.system import CTC, System
@@ -84,9 +84,9 @@ class ModelConfig(Section):
     system: System = Field(default_factory=System)
     features: AnyFeatures = Field(default_factory=Fbank)
     encoder: AnyEncoder = Field(default_factory=Residual)
-    pooling: AnyPooling = Field(default_factory=Attention)
-    classifier: Classifier = Field(default_factory=Classifier)
-    gate: Gate = Field(default_factory=Gate)
+    pooling: AnyPooling = Field(default_factory=AttentionConf)
+    classifier: ClassifierConf = Field(default_factory=ClassifierConf)
+    gate: GateConf = Field(default_factory=GateConf)
 
     @property
     def own_classes(self) -> list[str]:
@@ -109,9 +109,9 @@ class Config(Section):
     simulation: Simulation = Field(default_factory=Simulation)
     folds: Folds = Field(default_factory=Folds)
     encoder: AnyEncoder = Field(default_factory=Residual)
-    pooling: AnyPooling = Field(default_factory=Attention)
-    classifier: Classifier = Field(default_factory=Classifier)
-    gate: Gate = Field(default_factory=Gate)
+    pooling: AnyPooling = Field(default_factory=AttentionConf)
+    classifier: ClassifierConf = Field(default_factory=ClassifierConf)
+    gate: GateConf = Field(default_factory=GateConf)
     training: Training = Field(default_factory=Training)
     ctc: CTC = Field(default_factory=CTC)
     systems: dict[str, System] = Field(default_factory=dict)

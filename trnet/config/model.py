@@ -13,11 +13,11 @@ BELOW_1 = 0.999999  # largest rate of dropout, and decay of an average
 Channels = Annotated[int, Field(ge=1, le=4096)]
 
 
-class Encoder(Part):
+class EncoderConf(Part):
     """What all kinds of encoders have: nothing but a type."""
 
 
-class SpecAugmented(Encoder):
+class SpecAugmented(EncoderConf):
     """Encoders that normalise and mask their input (SpecAugment, Park et al. 2019; in training only)."""
 
     normalise: Literal["none", "mean", "mean_std"] = later("none")  # each bin over the utterance
@@ -62,7 +62,7 @@ class Plain(Convolutional):
     type: Literal["plain"] = "plain"
 
 
-class Light(Encoder):
+class Light(EncoderConf):
     """Projection, layer norm and a few 1-d convolutions, for pretrained features."""
 
     type: Literal["light"] = "light"
@@ -96,14 +96,14 @@ class EcapaTdnn(SpecAugmented):
 
 ENCODERS: dict[str, type[Part]] = {"residual": Residual, "plain": Plain, "light": Light, "ecapa_tdnn": EcapaTdnn}
 
-AnyEncoder = Annotated[Encoder, chosen(ENCODERS, Encoder, positional=1)]
+AnyEncoder = Annotated[EncoderConf, chosen(ENCODERS, EncoderConf, positional=1)]
 
 
-class Pooling(Part):
+class PoolingConf(Part):
     """What all kinds of pooling have: nothing but a type."""
 
 
-class Attention(Pooling):
+class AttentionConf(PoolingConf):
     """Section 3.3: softmax attention over time."""
 
     type: Literal["attention"] = later("attention")
@@ -112,26 +112,26 @@ class Attention(Pooling):
     clamp: float = within(0.0, 0, 1e6)  # clamp attention logits to +-clamp; 0: not at all
 
 
-class Statistics(Pooling):
+class StatisticsConf(PoolingConf):
     """Mean and standard deviation over time; with attention those of ECAPA-TDNN, weighted for each channel."""
 
     type: Literal["statistics"] = "statistics"
     attention: int = within(0, 0, 16_384)  # hidden units of the attention; 0: every frame has the same weight
 
 
-POOLINGS: dict[str, type[Part]] = {"attention": Attention, "statistics": Statistics}
+POOLINGS: dict[str, type[Part]] = {"attention": AttentionConf, "statistics": StatisticsConf}
 
-AnyPooling = Annotated[Pooling, chosen(POOLINGS, Pooling, positional=1)]
+AnyPooling = Annotated[PoolingConf, chosen(POOLINGS, PoolingConf, positional=1)]
 
 
-class Classifier(Section):
+class ClassifierConf(Section):
     """The projection of h into emotion logits."""
 
     hidden: int = within(0, 0, 16_384)  # a hidden layer of so many units with BatchNorm and ReLU; 0: none
     dropout: float = within(0.0, 0, BELOW_1)
 
 
-class Gate(Section):
+class GateConf(Section):
     """Section 3.2: the SNR-aware module."""
 
     snr_features: Literal["centred", "raw"] = "centred"  # centred: X's mean is taken from X and X_e | raw: Eq. 1

@@ -1,13 +1,13 @@
 """CREMA-D (Cao et al., IEEE Trans. Affective Computing 2014): 91 actors, 12 sentences, 7442 recordings at 16 kHz.
 
 ``AudioWAV/1001_DFA_ANG_XX.wav``: actor, sentence, the emotion that was acted, intensity; ``VideoDemographics.csv``
-tells the actors' sex.
+has the actors' sex.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
 
-from trnet.corpora.source import read_csv
+from trnet.corpora.source import read_corpus_table
 from trnet.corpora.speech import SpeechCorpus, Utterance, named, recordings
 
 SENTENCES = {
@@ -37,7 +37,7 @@ def _genders(folder: Path) -> dict[str, str]:
     """Actor -> f or m; some copies of the corpus are without the table."""
     if not (folder / TABLE).is_file():
         return {}
-    rows = read_csv(folder / TABLE, ("ActorID", "Sex"))
+    rows = read_corpus_table(folder / TABLE, ("ActorID", "Sex"))
     return {row["ActorID"]: SEXES[row["Sex"]] for row in rows if row["Sex"] in SEXES}
 
 

@@ -39,7 +39,7 @@ class NoisyPair:
     snr_db: float | None = None
 
 
-class Part(Section):
+class SplitPart(Section):
     """Which pairs a part has: of some sets, those of some speakers; [] is all whom no other part names."""
 
     sets: list[str] = []
@@ -57,9 +57,9 @@ class Part(Section):
 class Split(Section):
     """The three parts."""
 
-    train: Part
-    valid: Part
-    test: Part
+    train: SplitPart
+    valid: SplitPart
+    test: SplitPart
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -73,8 +73,8 @@ class Split(Section):
                 raise problem("", f"{name} and {shared[0]} have a set in common; name the speakers of one of them")
         return self
 
-    def __getitem__(self, name: str) -> Part:
-        part: Part = getattr(self, name)
+    def __getitem__(self, name: str) -> SplitPart:
+        part: SplitPart = getattr(self, name)
         return part
 
     @property

@@ -1,4 +1,4 @@
-"""A page in the browser: record or upload speech; see emotion, c and spectrograms, hear the enhanced speech."""
+"""A page in the browser: record or upload speech; emotion, c, spectrograms and the enhanced speech are shown."""
 
 import logging
 import os

@@ -71,7 +71,7 @@ class ModelSettings(ModelConfig):
         return self
 
 
-def read_settings(path: Path, entries: Mapping[str, bytes], trust: bool = False) -> ModelSettings:
+def read_model_settings(path: Path, entries: Mapping[str, bytes], trust: bool = False) -> ModelSettings:
     """Read ``model.json`` of `entries`, and check that the others go with it; `path` is for errors.
 
     Raises:

@@ -1,6 +1,6 @@
 """A packed model, one zip: configuration, weights, front-end, origin.
 
-``model.json`` decides the predictions, ``about.json`` tells the origin, ``model.safetensors`` and
+``model.json`` decides the predictions, ``about.json`` names the origin, ``model.safetensors`` and
 ``frontend.safetensors`` hold the weights (the latter where the front-end's weights are not part of a package). The same
 networks as graphs may lie in ``onnx/``, for prediction without PyTorch.
 """
@@ -28,7 +28,7 @@ from trnet.deploy.archive import (
     write_archive,
 )
 from trnet.deploy.frontends import unpack_frontend
-from trnet.deploy.metadata import ModelSettings, PackedFrontEnd, read_settings
+from trnet.deploy.metadata import ModelSettings, PackedFrontEnd, read_model_settings
 from trnet.deploy.tensors import read_tensors, write_tensors
 from trnet.features import Extractor, fingerprint, make_extractor
 from trnet.frontend import FrontEnd
@@ -136,7 +136,7 @@ def read_model(path: Path, trust: bool = False) -> ModelFile:
     entries = read_entries(path)
     return ModelFile(
         path=Path(path),
-        settings=read_settings(path, entries, trust),
+        settings=read_model_settings(path, entries, trust),
         weights=read_tensors(entries[WEIGHTS], f"{path}: {WEIGHTS}"),
         frontend_weights=entries.get(FRONTEND),
         about=read_json(entries[ABOUT], f"{path}: {ABOUT}"),

@@ -92,7 +92,7 @@ def render(runs: RunScores, header: Mapping[str, str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_report(out: Path, runs: RunScores, header: Mapping[str, str]) -> str:
+def write_enh_report(out: Path, runs: RunScores, header: Mapping[str, str]) -> str:
     """Write results.csv and RESULTS.md into `out`, under names with a suffix if those there have more runs.
 
     Returns: The suffix, or an empty text.

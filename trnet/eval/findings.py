@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from trnet.eval.statistics import OURS, Statistics
-from trnet.eval.summary import SYSTEM_NAMES, Results, coefficients, count, summarise
+from trnet.eval.summary import SYSTEM_NAMES, Results, coefficients, counted, summarise
 
 LEVEL = 0.05
 NOISE_LINE = re.compile(r"^noise (\S+): *(.+)$", re.MULTILINE)
@@ -78,7 +78,7 @@ def headline(results: Results, statistics: Statistics) -> str:
     parts = [f"more than chance above {_listed(sure + partly)}"] if sure or partly else []
     parts += [f"not more than chance above {_listed(level)}"] if level else []
     parts += [f"not tested against {_listed(untested) if len(untested) < 3 else 'the others'}"] if untested else []
-    over = f"the utterances of {count(int(tests['speakers'].iloc[0]), 'test speaker')}, Holm's p < {LEVEL}"
+    over = f"the utterances of {counted(int(tests['speakers'].iloc[0]), 'test speaker')}, Holm's p < {LEVEL}"
     if sure or partly:
         wider = {rival: _where_above(tests, winner, rival, "p_speakers_holm") for rival in rivals}
         same = all(wider[rival] == where for rival, where in found.items() if where)

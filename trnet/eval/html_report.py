@@ -27,7 +27,7 @@ from trnet.eval.predictions import classes_of
 from trnet.eval.report_data import ReportData
 from trnet.eval.statistics import Statistics
 from trnet.eval.summary import Results
-from trnet.eval.tables import Section
+from trnet.eval.tables import ReportSection
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
 
@@ -64,7 +64,7 @@ def _embeddings(data: ReportData, names: Mapping[str, str], snrs: Colours, emoti
 
 def render_page(
     header: Mapping[str, object],
-    sections: Sequence[Section],
+    sections: Sequence[ReportSection],
     findings: Sequence[str],
     predictions: pd.DataFrame,
     results: Results,

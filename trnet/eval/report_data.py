@@ -39,7 +39,7 @@ FEWEST_POINTS = 8
 CLIPS = 12  # utterances to listen to
 MOST_AUDIO = 6_000_000  # bytes of audio in a report
 HISTORY = ("epoch", "lr", "loss", "task", "low", "high", "valid_uar")
-Item = tuple[str, str, float]
+ExampleItem = tuple[str, str, float]
 """Utterance, noise set, SNR in dB."""
 _T = TypeVar("_T")
 
@@ -187,22 +187,22 @@ def summarise_noise(corpus: DataDir, noise: str, snrs: Sequence[float], train_no
     )
 
 
-def choose_examples(predictions: pd.DataFrame, seed: int, most: int = CLIPS) -> list[Item]:
+def choose_examples(predictions: pd.DataFrame, seed: int, most: int = CLIPS) -> list[ExampleItem]:
     """Utterances to listen to, spread over classes, SNRs and noise sets; drawn by `seed`."""
     noisy = predictions[predictions["noise"] != "clean"]
     systems = noisy.groupby(["utt_id", "noise", "snr_db"])["system"].nunique()
     label: dict[str, str] = dict(zip(noisy["utt_id"], noisy["label"], strict=True))
-    items: list[Item] = sorted(systems.index[systems == systems.max()])
+    items: list[ExampleItem] = sorted(systems.index[systems == systems.max()])
     rng_for(seed, "listening").shuffle(items)
     noises, snrs = sorted({noise for _, noise, _ in items}), sorted({snr for *_, snr in items})
     classes = [c for c in classes_of(predictions) if any(label[utt] == c for utt, *_ in items)]
-    chosen: list[Item] = []
+    chosen: list[ExampleItem] = []
     for i in range(min(most, len(items))):
         lap, step = divmod(i, len(classes))
         wanted = (classes[step], noises[lap % len(noises)], snrs[(step + lap) % len(snrs)])
         new = {utt for utt, *_ in chosen}
 
-        def distance(item: Item, wanted: Item = wanted, new: set[str] = new) -> tuple[bool, ...]:
+        def distance(item: ExampleItem, wanted: ExampleItem = wanted, new: set[str] = new) -> tuple[bool, ...]:
             utt, noise, snr = item
             return (label[utt] != wanted[0], utt in new, snr != wanted[2], noise != wanted[1])
 
@@ -265,7 +265,7 @@ def gather_examples(experiment: Experiment, predictions: pd.DataFrame, seed: int
     return examples, ""
 
 
-def gather(
+def gather_report_data(
     session: Session, runs: Sequence[RunSpec], predictions: pd.DataFrame, conditions: Sequence[Condition], seed: int = 0
 ) -> ReportData:
     """All that the report of an experiment shows besides scores; `seed` chooses utterances and is for embeddings."""

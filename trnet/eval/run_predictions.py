@@ -62,7 +62,7 @@ def _step(other: OtherCorpus | None) -> str:
 
 
 def are_whole(folder: Path, other: OtherCorpus | None = None) -> bool:
-    """Whether a run's predictions are there as they were written; older versions kept no digest to tell that by."""
+    """Whether a run's predictions are there as they were written; older versions kept no digest of them."""
     path = predictions_path(folder, other)
     known = read_stamp(folder / f".{_step(other)}.json").get("results", {}).get(path.name)
     return path.is_file() and known in (None, file_digest(path))

@@ -16,7 +16,7 @@ from trnet.conditions import CLEAN, Condition
 from trnet.eval.other_corpus import OtherCorpus, tested_classes
 from trnet.eval.predictions import read_predictions, write_predictions
 from trnet.eval.report import place_beside, write_report
-from trnet.eval.report_data import ReportData, gather
+from trnet.eval.report_data import ReportData, gather_report_data
 from trnet.eval.report_stamp import digests_of, finished_report, report_stamp
 from trnet.eval.run_predictions import are_whole, predictions_path
 from trnet.eval.tables import Reference
@@ -162,7 +162,7 @@ class RunReport:
 
     def _data(self, predictions: pd.DataFrame) -> ReportData:
         if self.other is None:
-            return gather(self.session, self.runs, predictions, self.conditions, self.seed)
+            return gather_report_data(self.session, self.runs, predictions, self.conditions, self.seed)
         recipe = self.other.data.path.parent.parent
         return ReportData(missing=[f"audio and noise sets: see {recipe}; training: see {self.out.parent}"])
 

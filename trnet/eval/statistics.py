@@ -28,7 +28,7 @@ from trnet.eval.intervals import (
 )
 from trnet.eval.predictions import classes_of, snr_text
 from trnet.eval.score_matrix import ScoreMatrix, check_paired, make_score_matrix
-from trnet.eval.summary import SYSTEM_NAMES, count, with_names
+from trnet.eval.summary import SYSTEM_NAMES, counted, with_names
 from trnet.utils.errors import TrnetError
 from trnet.utils.files import write_text
 
@@ -220,7 +220,7 @@ def explain(statistics: Statistics) -> str:
     )
     unit = {None: "no interval", SPEAKERS: "speakers resampled", UTTERANCES: "utterances resampled"}
     for number in sorted(statistics.rows["speakers"].unique()):
-        text += f" Here: {count(number, 'test speaker')}, {unit[resampled_unit(number)]}."
+        text += f" Here: {counted(number, 'test speaker')}, {unit[resampled_unit(number)]}."
     return text
 
 

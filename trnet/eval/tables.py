@@ -90,7 +90,7 @@ def _texts(cells: Sequence[str | Cell]) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class Section:
+class ReportSection:
     """A heading, what the numbers are, and the numbers; ``leads``: before all pictures on a page."""
 
     title: str
@@ -219,7 +219,7 @@ def _tests(statistics: Statistics, average: str) -> Table:
     return make_table(["Difference", "On", "UAR", "p utterances", "Holm", "p speakers", "Holm (speakers)"], rows)
 
 
-def _with_pooled(mean: Section, pooled: Section) -> list[Section]:
+def _with_pooled(mean: ReportSection, pooled: ReportSection) -> list[ReportSection]:
     """Two sections, or one that says that the pooled numbers are the same."""
     assert mean.table is not None and pooled.table is not None
     if not mean.table.rows:
@@ -229,22 +229,24 @@ def _with_pooled(mean: Section, pooled: Section) -> list[Section]:
     return [mean, pooled]
 
 
-def statistics_sections(statistics: Statistics, results: Results) -> list[Section]:
+def statistics_sections(statistics: Statistics, results: Results) -> list[ReportSection]:
     """Intervals and paired tests, over speakers and pooled, and what could not be computed."""
     text = "As above, but UAR and WAR over the utterances of all speakers at once."
     intervals, tests = "95 % intervals", "Paired tests"
     found = _with_pooled(
-        Section(
+        ReportSection(
             f"{intervals}: mean over speakers", explain(statistics), _intervals(statistics, results, "speakers"), True
         ),
-        Section(f"{intervals}, pooled over speakers", text, _intervals(statistics, results, "pooled")),
+        ReportSection(f"{intervals}, pooled over speakers", text, _intervals(statistics, results, "pooled")),
     )
     found += _with_pooled(
-        Section(f"{tests}: mean over speakers", explain_tests(statistics), _tests(statistics, "speakers"), True),
-        Section(f"{tests}, pooled over speakers", text, _tests(statistics, "pooled")),
+        ReportSection(f"{tests}: mean over speakers", explain_tests(statistics), _tests(statistics, "speakers"), True),
+        ReportSection(f"{tests}, pooled over speakers", text, _tests(statistics, "pooled")),
     )
     if statistics.refused:
-        found.append(Section("Statistics that could not be computed", ". ".join(statistics.refused) + ".", leads=True))
+        found.append(
+            ReportSection("Statistics that could not be computed", ". ".join(statistics.refused) + ".", leads=True)
+        )
     return found
 
 
@@ -254,13 +256,13 @@ def make_sections(
     reference: Reference | None = None,
     styles: Mapping[str, str] | None = None,
     statistics: Statistics | None = None,
-) -> list[Section]:
+) -> list[ReportSection]:
     """The numbers of a report, Table 1 first; `reference` has published figures, `styles` each utterance's group."""
     pooled = arrange(score(predictions, by_fold=False))
     published = reference or {}
     beside = " In brackets: the paper's figure." if published else ""
     sections = _with_pooled(
-        Section(
+        ReportSection(
             "Table 1: mean over folds",
             "UAR and WAR in percent. A noise set is the average over its SNRs. The test folds are averaged first, then "
             "the seeds; +- is the standard deviation over seeds, given where two or more seeds cover the same runs. "
@@ -268,7 +270,7 @@ def make_sections(
             _table1(results, results, published),
             leads=True,
         ),
-        Section(
+        ReportSection(
             "Table 1, pooled over folds",
             "As above, but each seed is scored once over the test items of all its folds, so that a recall is counted "
             f"over all speakers (another number than the mean of folds).{beside}",
@@ -279,24 +281,27 @@ def make_sections(
         sections += statistics_sections(statistics, results)
     for noise in results.noises:
         text = "UAR in percent, mean over folds and then seeds."
-        sections.append(Section(f"UAR per SNR: {noise}", text, _per_snr(results, noise)))
+        sections.append(ReportSection(f"UAR per SNR: {noise}", text, _per_snr(results, noise)))
     text = "UAR in percent, clean / average over all noisy conditions, mean over the seeds run."
-    sections.append(Section("UAR per fold", text, _per_fold(results)))
+    sections.append(ReportSection("UAR per fold", text, _per_fold(results)))
     if table := _coefficient_table(predictions, results):
         text = "Mean +- standard deviation over the utterances of all folds and seeds."
-        sections.append(Section("SNR coefficient c per SNR", text, table))
+        sections.append(ReportSection("SNR coefficient c per SNR", text, table))
     if styles is not None:
         text = "UAR and WAR in percent, pooled over folds, mean +- standard deviation over seeds."
-        sections.append(Section("By group of utterances", text, _style_table(predictions, styles, results)))
+        sections.append(ReportSection("By group of utterances", text, _style_table(predictions, styles, results)))
     return sections
 
 
 def render_markdown(
-    header: Mapping[str, object], sections: Sequence[Section], findings: Sequence[str] = (), figures: Sequence[str] = ()
+    header: Mapping[str, object],
+    sections: Sequence[ReportSection],
+    findings: Sequence[str] = (),
+    figures: Sequence[str] = (),
 ) -> str:
     """RESULTS.md: the first table, what is found, how it came about, the other tables, the paths of pictures."""
 
-    def blocks(some: Sequence[Section]) -> list[str]:
+    def blocks(some: Sequence[ReportSection]) -> list[str]:
         parts = [(f"## {one.title}", one.words, one.table.markdown() if one.table else "") for one in some]
         return [part for section in parts for part in section if part]
 

@@ -12,7 +12,7 @@ import torch
 from trnet.audio.crop import read_cropped
 from trnet.config import Config, Features
 from trnet.features import Extractor, fingerprint, make_extractor
-from trnet.kaldi.ark import FILES, ArkReader, decode, encode, write_ark
+from trnet.kaldi.ark import FILES, ArkReader, decode_matrix, encode, write_ark
 from trnet.kaldi.data_dir import Clip, DataDir
 from trnet.utils.errors import TrnetError, first_line
 from trnet.utils.stamp import Stamp, dir_digest, file_digest, read_stamp
@@ -97,7 +97,7 @@ def make_archives(sets: list[tuple[DataDir, Path]], features: Features, nj: int)
 
 def as_archived(matrix: np.ndarray, features: Features) -> np.ndarray:
     """What an archive gives back of features (frames, dim): compression rounds what networks are trained on."""
-    return decode(encode(matrix, features.compression))
+    return decode_matrix(encode(matrix, features.compression))
 
 
 def check_archive(out: Path, data: Path, features: Features, frontend: dict[str, Any] | None = None) -> None:

@@ -104,7 +104,7 @@ class FeatureCache:
         self._wanted: tuple[frozenset[FeatureSet], frozenset[str]] = (frozenset(), frozenset())
 
     @property
-    def held(self) -> set[FeatureSet]:
+    def in_memory(self) -> set[FeatureSet]:
         """The archives that are in memory."""
         return {each for block in self._blocks for each in block.first}
 
@@ -116,7 +116,7 @@ class FeatureCache:
             self._fill()
 
     def halve(self) -> bool:
-        """Give half of what is held on the device back, after an out-of-memory error; False if nothing is."""
+        """Give half of what is in memory on the device back, after an out-of-memory error; False if nothing is."""
         there = next((block.flat for block in self._blocks if block.home == self.device.type), None)
         if there is None:
             return False

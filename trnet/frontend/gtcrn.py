@@ -153,7 +153,7 @@ class PairedGru(nn.Module):
         return torch.cat([self.rnn1(first)[0], self.rnn2(second)[0]], dim=2)
 
 
-class DualPath(nn.Module):
+class DualPathRnn(nn.Module):
     """A bidirectional recurrence along bands, then a forward one along frames, both residual."""
 
     def __init__(self) -> None:
@@ -176,7 +176,7 @@ class DualPath(nn.Module):
         return x.permute(0, 3, 1, 2)
 
 
-class Encoder(nn.Module):
+class GtcrnEncoder(nn.Module):
     """Two strided convolutions over bands, then three temporal ones."""
 
     def __init__(self) -> None:
@@ -198,7 +198,7 @@ class Encoder(nn.Module):
         return outputs
 
 
-class Decoder(nn.Module):
+class GtcrnDecoder(nn.Module):
     """The encoder's layers transposed, in reverse order, each with a skip connection."""
 
     def __init__(self) -> None:
@@ -224,10 +224,10 @@ class Gtcrn(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.erb = BandMerging()
-        self.encoder = Encoder()
-        self.dpgrnn1 = DualPath()
-        self.dpgrnn2 = DualPath()
-        self.decoder = Decoder()
+        self.encoder = GtcrnEncoder()
+        self.dpgrnn1 = DualPathRnn()
+        self.dpgrnn2 = DualPathRnn()
+        self.decoder = GtcrnDecoder()
 
     def forward(self, spec: Tensor) -> Tensor:
         """Enhance a spectrum.

@@ -9,7 +9,7 @@ from torchaudio import functional as audio
 
 from trnet.frontend.base import FrontEnd, at_level, check_level
 
-Step = Callable[[np.ndarray, np.ndarray], None]
+FrameStep = Callable[[np.ndarray, np.ndarray], None]
 """step(noisy, enhanced): enhance a frame, (samples,) float32, into a buffer of the same shape."""
 
 
@@ -48,12 +48,12 @@ class NativeRateFrontEnd(FrontEnd):
         if not bool(wav.any()):
             return wav
         noisy, gain = at_level(wav, self.level_dbfs)
-        native = resample(noisy, self.sample_rate, self.native_rate)
-        out = resample(self.enhance_clip(native[0])[None], self.native_rate, self.sample_rate)[:, : wav.shape[1]]
+        native = resample_tensor(noisy, self.sample_rate, self.native_rate)
+        out = resample_tensor(self.enhance_clip(native[0])[None], self.native_rate, self.sample_rate)[:, : wav.shape[1]]
         return (fitted(out, noisy) if self.fit_scale else out) / gain
 
 
-def resample(wav: Tensor, rate_in: int, rate_out: int) -> Tensor:
+def resample_tensor(wav: Tensor, rate_in: int, rate_out: int) -> Tensor:
     """Resample (clips, samples) between rates in Hz: (clips, ceil(samples * rate_out / rate_in)), aligned.
 
     The filter has linear phase and is flat (0.1 dB) to 96 % of half the lower rate.
@@ -68,7 +68,7 @@ def fitted(enhanced: Tensor, noisy: Tensor) -> Tensor:
     return enhanced * torch.where(energy > 0, gain, torch.ones_like(gain))
 
 
-def by_frames(clip: np.ndarray, frame: int, delay: int, step: Step) -> np.ndarray:
+def by_frames(clip: np.ndarray, frame: int, delay: int, step: FrameStep) -> np.ndarray:
     """Run a clip (samples,) float32 through ``step``, which enhances a frame, and remove its delay.
 
     ``frame``: samples in a frame. ``delay``: samples by which the output of ``step`` lags its input.

@@ -55,7 +55,7 @@ def encode(matrix: np.ndarray, compression: int) -> bytes:
     return stream.getvalue().removeprefix(KEY_END)
 
 
-def decode(stored: bytes) -> np.ndarray:
+def decode_matrix(stored: bytes) -> np.ndarray:
     """Features (frames, dim) float32 from what an archive holds behind the key.
 
     Only Kaldi's binary matrices are read: kaldiio would also unpickle, that is run code, where an archive says so.
@@ -121,7 +121,7 @@ class ArkReader:
         stored = read[len(key) :]
         if checksum is not None and (len(stored) != size or xxhash.xxh3_64_hexdigest(stored) != checksum):
             raise ValueError("the features are not what was written")
-        return decode(stored)
+        return decode_matrix(stored)
 
     def _ark(self, name: str) -> Path:
         ark = resolve(name, self.folder / "feats.scp")

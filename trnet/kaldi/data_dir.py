@@ -19,7 +19,7 @@ from trnet.utils.files import read_text, write_text
 from trnet.utils.numbers import real, whole
 
 MEAN = "mean"  # of all channels
-Table = dict[str, str]
+KaldiTable = dict[str, str]
 
 
 def channel_of(value: str) -> int | None:
@@ -33,13 +33,13 @@ def channel_of(value: str) -> int | None:
         raise ValueError(f"'{value}' is no channel: 0, 1, ... or {MEAN}") from None
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path) -> KaldiTable:
     """Read a ``key value...`` file; blanks or tabs stand between key and value.
 
     Raises TrnetError naming file and line for a missing file, a line without a value (but in `text`), a duplicate key,
     a NUL byte.
     """
-    table: Table = {}
+    table: KaldiTable = {}
     try:
         text = read_text(path)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
@@ -67,7 +67,7 @@ def write_table(path: Path, table: Mapping[str, str]) -> None:
     write_text(path, "".join(f"{key} {table[key]}".rstrip() + "\n" for key in sorted(table)))
 
 
-def invert(utt2spk: Mapping[str, str]) -> Table:
+def invert(utt2spk: Mapping[str, str]) -> KaldiTable:
     """spk2utt of a utt2spk: each speaker with its utterances in C order."""
     spk2utt: dict[str, list[str]] = {}
     for utt in sorted(utt2spk):
@@ -106,10 +106,10 @@ class DataDir:
         self.path, self.allow_pipes = Path(path), allow_pipes
         if not self.path.is_dir():
             raise TrnetError(f"{self.path}: no such data directory; run the stage that makes it")
-        self._tables: dict[str, Table] = {}
+        self._tables: dict[str, KaldiTable] = {}
         self._absent: set[str] = set()
 
-    def __getitem__(self, name: str) -> Table:
+    def __getitem__(self, name: str) -> KaldiTable:
         if name not in self._tables:
             self._tables[name] = read_table(self.path / name)
         return self._tables[name]
@@ -123,7 +123,7 @@ class DataDir:
         """Utterance ids in C order."""
         return sorted(self["segments"] if self.has("segments") else self["wav.scp"])
 
-    def _known(self, name: str) -> Table:
+    def _known(self, name: str) -> KaldiTable:
         """A table that need not be there; {} if it is not."""
         if name not in self._tables and name not in self._absent and not self.has(name):
             self._absent.add(name)

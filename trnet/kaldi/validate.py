@@ -10,7 +10,7 @@ from trnet.utils.errors import TrnetError
 from trnet.utils.names import safe_name
 from trnet.utils.text import shorten
 
-# what directories of speech (spk2gender too, where the corpus tells), of noise, and of pairs of speech must hold
+# what directories of speech (spk2gender too, where the corpus has it), of noise, and of pairs of speech must hold
 SPEECH_TABLES = ("wav.scp", "utt2spk", "spk2utt", "text", "utt2dur", "utt2emo", "utt2group")
 NOISE_TABLES = ("wav.scp", "utt2spk", "spk2utt", "utt2dur", "utt2src")
 

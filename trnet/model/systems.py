@@ -1,6 +1,6 @@
 """Systems: a network together with what it reads of a batch.
 
-Somebody's own is named in YAML as ``systems: {mine: {model: package.module:Class}}``; see `System`.
+Somebody's own is named in YAML as ``systems: {mine: {model: package.module:Class}}``; see `SystemModule`.
 """
 
 from typing import Protocol
@@ -17,7 +17,7 @@ from trnet.model.trnet import Mels, TRNet
 from trnet.utils.errors import TrnetError, first_line
 
 
-class System(Protocol):
+class SystemModule(Protocol):
     """What a system has; it is an `nn.Module` made as ``Class(config: ModelConfig, num_classes: int)``.
 
     `inputs` are the fields of a batch that it reads, of `noisy` and `enhanced`. Parameters named ``gate.*`` are trained
@@ -88,7 +88,7 @@ def make_system(config: ModelConfig, num_classes: int) -> nn.Module:
     return system.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-def forward(system: nn.Module, batch: Batch) -> Output:
+def run_system(system: nn.Module, batch: Batch) -> Output:
     """What a system that `make_system` made gives for a batch.
 
     Raises TrnetError naming the classes of somebody's own in it if one raises, or what comes out is no `Output`.

@@ -142,7 +142,7 @@ def _check_moments(optimizer: torch.optim.Optimizer) -> None:
         for parameter in group["params"]:
             moments = optimizer.state.get(parameter)
             if not moments:
-                continue  # it had no gradient yet
+                continue  # without a gradient so far
             if any(moments[key].shape != parameter.shape for key in ("exp_avg", "exp_avg_sq")):
                 raise ValueError("moments of other shapes than the weights")
             if moments["step"].numel() != 1:

@@ -57,5 +57,5 @@ class Dataset:
         if missing := [name for index, name in enumerate(self.classes) if index not in there]:
             raise TrnetError(
                 f"fold {fold.number}: nothing to train on of class {', '.join(missing)} once {fold.test_speaker} and "
-                f"{fold.valid_speaker} are held out; map it to another class or to null in conf/labels.yaml"
+                f"{fold.valid_speaker} are left out; map it to another class or to null in conf/labels.yaml"
             )

@@ -1,6 +1,6 @@
 """Curves of a training run for TensorBoard, and for Weights & Biases where a project of it is named.
 
-Curves are not worth a training: where they cannot be written, on a full disk say, that is said once, and it goes on.
+Training goes on where curves cannot be written, on a full disk for example; that is logged once.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from trnet.features.cache import Item
-from trnet.model.systems import forward
+from trnet.model.systems import run_system
 from trnet.train.batches import BatchReader, scoring_batches
 from trnet.utils.errors import TrnetError
 
@@ -50,7 +50,7 @@ def infer(
     found: dict[Item, UtterancePrediction] = {}
     waiting: list[_Computed] = []
     for chunk in scoring_batches(items, reader.cache.length, batch_size):
-        out = forward(model, reader.read(chunk))
+        out = run_system(model, reader.read(chunk))
         probs = torch.softmax(out.logits.float(), dim=1)
         waiting.append(_Computed(chunk, probs, out.c, out.h.float() if with_h else None))
         if len(waiting) == LOOK_EVERY:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trnet.config import Loss as Options
+from trnet.config import LossConf as Options
 from trnet.config import load_class
 from trnet.model.batch import Batch, Output
 from trnet.model.frames import ValidFrames

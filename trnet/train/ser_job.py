@@ -13,7 +13,7 @@ from trnet.config import Config
 from trnet.features.cache import FeatureCache, Item
 from trnet.metrics import uar
 from trnet.model.batch import Batch
-from trnet.model.systems import forward, make_system, ser_module
+from trnet.model.systems import make_system, run_system, ser_module
 from trnet.runs.checkpoint import check_weights, load_part, load_weights, save_checkpoint
 from trnet.runs.history import History
 from trnet.train.average import MovingAverage
@@ -175,7 +175,7 @@ class SERJob(TrainingJob):
             self.learning_rate.set(*self._place)
             self._place = (self._place[0], self._place[1] + 1, self._place[2])
         with torch.autocast(self.device.type, torch.bfloat16, enabled=conf.precision == "bf16"):
-            output = forward(self.model, batch)
+            output = run_system(self.model, batch)
         losses = self.losses(output, batch)
         self.optimizer.zero_grad()
         losses["loss"].backward()

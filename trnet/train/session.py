@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from trnet.conditions import CLEAN
 from trnet.features.cache import FeatureCache, FeatureSet, room_on, sets_of
-from trnet.model.systems import forward, make_system, ser_module
+from trnet.model.systems import make_system, run_system, ser_module
 from trnet.runs.checkpoint import check_weights, load_weights
 from trnet.runs.experiment import TEACHER, Experiment
 from trnet.runs.record import record_run
@@ -183,7 +183,7 @@ class Session:
         batches = list(scoring_batches([(utt, CLEAN) for utt in run.fold.train], self.lengths, batch_size=32))
         with torch.inference_mode():
             for items in tqdm(batches, desc="h_s of the teacher", unit="batch", leave=False):
-                h = forward(network, reader.read(items)).h
+                h = run_system(network, reader.read(items)).h
                 h_s.update((utt, row) for (utt, _), row in zip(items, h.float().clone(), strict=True))
         return h_s
 

@@ -61,8 +61,8 @@ def lock_of(folder: Path) -> Path:
 
 def is_held(lock: Path) -> bool:
     """Whether another process, or another call of this one, holds a lock file."""
-    held = FileLock(lock, fallback_to_soft=False)
+    file_lock = FileLock(lock, fallback_to_soft=False)
     try:
-        return not _acquired(held, lock)
+        return not _acquired(file_lock, lock)
     finally:
-        held.release()
+        file_lock.release()

@@ -54,7 +54,7 @@ Each = Callable[[Callable[[int], None], Iterable[int]], None]
 
 
 @torch.inference_mode()
-def forward(network: TscNet, spec: Tensor) -> tuple[Tensor, Tensor]:
+def fast_forward(network: TscNet, spec: Tensor) -> tuple[Tensor, Tensor]:
     """``network(spec)``, clip by clip, for a network on the CPU in eval mode.
 
     `spec` is (clips, 3, frames, bins) float32. Returns: Real and imaginary part, each (clips, frames, bins).

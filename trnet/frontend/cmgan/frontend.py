@@ -131,7 +131,7 @@ class CmganFrontEnd(TrainableFrontEnd):
         spec = compress(stft(wav))
         on_cpu = wav.device.type == "cpu"
         if self.fast and on_cpu and self.precision != "bf16":
-            real, imag = fast_path.forward(self.network, spec)
+            real, imag = fast_path.fast_forward(self.network, spec)
         else:
             with _precise(self.precision, wav.device.type):
                 if self.fast and not on_cpu:

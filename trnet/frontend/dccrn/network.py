@@ -11,7 +11,7 @@ from trnet.frontend.dccrn.config import DccrnConfig
 from trnet.frontend.dccrn.transform import FilterBank
 
 
-class Encoder(nn.Module):
+class EncoderBlock(nn.Module):
     """Complex convolution over 5 bins and 2 frames with stride 2 in frequency, batch norm, PReLU.
 
     Not padded in time: the output is a frame shorter, and each frame depends on the next one of the input.
@@ -61,7 +61,7 @@ def transposed(inputs: int, outputs: int, bias: bool) -> ComplexProduct:
     return ComplexProduct(lambda: nn.ConvTranspose2d(inputs, outputs, (5, 2), (2, 1), (2, 0), (1, 0), bias=bias))
 
 
-class Decoder(nn.Module):
+class DecoderBlock(nn.Module):
     """Transposed complex convolution, batch norm, PReLU."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -97,9 +97,9 @@ class Masker(nn.Module):
         size = channels[-1] * (config.bins >> len(channels))
         inputs = (1, *channels[:-1])
         pairs = [(2 * deep, shallow) for shallow, deep in zip(inputs, channels, strict=True)][::-1]
-        self.encoders = nn.ModuleList([*map(Encoder, inputs, channels), Recurrence(size, config.hidden)])
+        self.encoders = nn.ModuleList([*map(EncoderBlock, inputs, channels), Recurrence(size, config.hidden)])
         # the first of asteroid's decoders, that of the recurrence, does nothing
-        self.decoders = nn.ModuleList([nn.Identity(), *(Decoder(*pair) for pair in pairs[:-1])])
+        self.decoders = nn.ModuleList([nn.Identity(), *(DecoderBlock(*pair) for pair in pairs[:-1])])
         self.output_layer = nn.Sequential(transposed(*pairs[-1], bias=True))
 
     def forward(self, spec: Tensor) -> Tensor:

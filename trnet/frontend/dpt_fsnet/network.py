@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trnet.frontend.dpt_fsnet.config import DptFsnetConfig
-from trnet.frontend.dpt_fsnet.transformer import DualPath
+from trnet.frontend.dpt_fsnet.transformer import DualPathBlocks
 
 
 class DenseLayer(nn.Module):
@@ -53,7 +53,7 @@ class DenseBlock(nn.Module):
         return outputs[0]
 
 
-class Gate(nn.Module):
+class GatedConv(nn.Module):
     """The masking module: tanh of one pointwise convolution times the sigmoid of another."""
 
     def __init__(self, channels: int) -> None:
@@ -82,8 +82,8 @@ class DptFsnet(nn.Module):
         channels, bins = config.channels, config.bins
         self.enter = nn.Sequential(nn.Conv2d(2, channels, 1), nn.LayerNorm(bins), nn.PReLU(channels))
         self.encoder = DenseBlock(channels, bins, config.depth)
-        self.dual_path = DualPath(channels, config.blocks, config.heads)
-        self.gate = Gate(channels)
+        self.dual_path = DualPathBlocks(channels, config.blocks, config.heads)
+        self.gate = GatedConv(channels)
         self.decoder = DenseBlock(channels, bins, config.depth)
         self.leave = nn.Conv2d(channels, 2, 1)
         self.register_buffer("window", torch.hann_window(config.n_fft, device="cpu"), persistent=False)

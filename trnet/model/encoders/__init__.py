@@ -4,7 +4,7 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
-from trnet.config.model import Encoder as Options
+from trnet.config.model import EncoderConf as Options
 from trnet.model.encoders.convolutional import PlainEncoder, ResidualEncoder
 from trnet.model.encoders.ecapa_tdnn import EcapaTdnnEncoder
 from trnet.model.encoders.light import LightEncoder
