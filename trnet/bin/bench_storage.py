@@ -7,10 +7,9 @@ from typing import Any
 
 import torch
 
-from trnet.bench.hand_out import hand_out
 from trnet.bench.storage import load_seconds, write_features, write_seconds
 from trnet.bin import option_types as types
-from trnet.bin.options import Parser, add_output_options, make_parser
+from trnet.bin.options import Parser, add_output_options, hand_out, make_parser
 from trnet.utils.errors import one_line_errors
 from trnet.utils.provenance import commit, machine, versions
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 
-from trnet.bench.hand_out import hand_out
 from trnet.bench.measure import gpu_gflops, peak_gflops
 from trnet.bench.train_speed import (
     BenchCorpus,
@@ -29,6 +28,7 @@ from trnet.bin.options import (
     add_output_options,
     config_from,
     device_from,
+    hand_out,
     make_parser,
 )
 from trnet.utils.allocator import keep_freed_memory
@@ -42,19 +42,13 @@ def get_parser() -> Parser:
     parser = make_parser("bench_train", __doc__)
     add_config_options(parser)
     parser.add_argument("--system", default="trnet", help="system of the YAML")
-    parser.add_argument(
-        "--utterances", type=types.count(1, 1_000_000), default=256, help="utterances of an epoch, made of noise"
-    )
-    parser.add_argument(
-        "--seconds", type=types.amount(0.1, 600), default=5.015, help="length of each; 5.015 s are 500 frames"
-    )
+    parser.add_argument("--utterances", type=types.count(1, 1_000_000), default=256, help="of an epoch, made of noise")
+    parser.add_argument("--seconds", type=types.amount(0.1, 600), default=5.015, help="of each; 5.015 s: 500 frames")
     parser.add_argument("--epochs", type=types.count(1, 1000), default=1, help="epochs counted, after one that is not")
-    parser.add_argument(
-        "--runs", type=types.processes, default=os.cpu_count() or 1, help="runs at a time, beside one alone"
-    )
+    parser.add_argument("--runs", type=types.processes, default=os.cpu_count() or 1, help="at a time, beside one alone")
     parser.add_argument("--threads", type=types.processes, default=1, help="CPU threads of a run")
     parser.add_argument(
-        "--workers", type=types.processes, default=min(4, os.cpu_count() or 1), help="of the obvious way"
+        "--workers", type=types.processes, default=min(4, os.cpu_count() or 1), help="of the DataLoader"
     )
     parser.add_argument("--precision", choices=("float32", "bf16"), help="the YAML's if none is named")
     add_output_options(parser)

@@ -25,9 +25,7 @@ def get_parser() -> Parser:
     add_config_options(parser)
     add_device_option(parser)
     add_pipes_option(parser)
-    parser.add_argument(
-        "--sets", type=types.list_of(types.path), required=True, help="data dirs to take utterances from"
-    )
+    parser.add_argument("--sets", type=types.list_of(types.path), required=True, help="data dirs with the utterances")
     parser.add_argument("--num", type=types.count(), default=4, help="utterances of each, the first ones")
     return parser
 

@@ -31,9 +31,7 @@ def get_parser() -> Parser:
         "--folders", type=corpus_folder, nargs="+", required=True, metavar="NAME=FOLDER", help="corpora"
     )
     parser.add_argument("--systems", type=types.list_of(str), default=[], help="systems that will be trained")
-    parser.add_argument(
-        "--download", choices=("true", "false"), default="false", help="fetch what is missing and free to fetch"
-    )
+    parser.add_argument("--download", choices=("true", "false"), default="false", help="fetch what is free")
     return parser
 
 

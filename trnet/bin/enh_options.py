@@ -19,9 +19,7 @@ def add_run_options(parser: Parser) -> None:
     parser.add_argument("--seeds", type=types.list_of(types.seed), default=[1], help="seeds")
     parser.add_argument("--max-epochs", type=types.count(1, MOST_EPOCHS), help="largest number of epochs")
     add_set_option(parser)
-    parser.add_argument(
-        "--nj", type=types.processes, default=1, help="processes that read segments and compute metrics"
-    )
+    parser.add_argument("--nj", type=types.processes, default=1, help="processes that read and compute metrics")
     add_device_option(parser)
 
 

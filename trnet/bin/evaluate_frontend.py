@@ -22,9 +22,7 @@ def get_parser() -> Parser:
     """Options of stage 3."""
     parser = make_parser("evaluate_frontend", __doc__)
     add_run_options(parser)
-    parser.add_argument(
-        "--test-utts", type=types.count(0), default=0, help="score so many utterances, drawn once; 0: all"
-    )
+    parser.add_argument("--test-utts", type=types.count(0), default=0, help="utterances to score, drawn once; 0: all")
     return parser
 
 

@@ -1,6 +1,7 @@
 """Options that several entry points share."""
 
 import io
+import json
 import os
 import sys
 from argparse import Namespace
@@ -14,6 +15,7 @@ from trnet.config import MOST_EPOCHS, Config, load_config
 from trnet.config.yaml_files import read_mapping
 from trnet.kaldi.data_dir import MEAN
 from trnet.utils.errors import TrnetError, nearest, printable
+from trnet.utils.files import write_text
 
 if TYPE_CHECKING:
     import torch
@@ -122,6 +124,15 @@ def add_output_options(parser: Parser) -> None:
     """Where a benchmark's numbers go."""
     parser.add_argument("--json", type=types.path, help="write the numbers there")
     parser.add_argument("--markdown", type=types.path, help="write the tables there")
+
+
+def hand_out(numbers: dict[str, Any], text: str, args: Namespace) -> None:
+    """Print a benchmark's tables `text`, and write them and its `numbers` as ``--json`` and ``--markdown`` ask."""
+    print(text)
+    if args.json:
+        write_text(args.json, json.dumps(numbers, indent=1) + "\n")
+    if args.markdown:
+        write_text(args.markdown, text)
 
 
 def add_wandb_option(parser: Parser) -> None:

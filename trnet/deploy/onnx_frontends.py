@@ -191,9 +191,8 @@ def attend_by_bands(embedding: Tensor, q: Tensor, k: Tensor, v: Tensor) -> Tenso
     """The same for (batch * bands, heads, steps, width), the scores of a few bands at a time."""
     q, k, v = (x.reshape(-1, BANDS, *x.shape[1:]) for x in (q, k, v))
     few = (slice(first, first + BANDS_TOGETHER) for first in range(0, BANDS, BANDS_TOGETHER))
-    return torch.cat([attend_in_graph(embedding, q[:, some], k[:, some], v[:, some]) for some in few], dim=1).flatten(
-        0, 1
-    )
+    mixed = [attend_in_graph(embedding, q[:, some], k[:, some], v[:, some]) for some in few]
+    return torch.cat(mixed, dim=1).flatten(0, 1)
 
 
 GRAPHS: dict[type[FrontEnd], Callable[..., nn.Module]] = {

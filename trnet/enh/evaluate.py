@@ -10,6 +10,7 @@ import pandas as pd
 from trnet.enh.dataset import Pairs
 from trnet.enh.metrics import METRICS, Scores, scores_of
 from trnet.eval.csv_files import Field, optional, read_csv
+from trnet.eval.predictions import snr_text
 from trnet.frontend import build_frontend
 from trnet.frontend.base import FrontEnd
 from trnet.frontend.clips import enhance_clips
@@ -62,11 +63,6 @@ def score_test_set(
     write_text(path, text.to_csv(index=False, lineterminator="\n"))
     stamp.finish()
     return frame
-
-
-def snr_text(snr_db: float) -> str:
-    """An SNR for a table; empty if unknown."""
-    return "" if math.isnan(snr_db) else f"{snr_db:g}"
 
 
 def read_scores(path: Path) -> pd.DataFrame:

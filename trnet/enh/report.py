@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from trnet.enh.evaluate import snr_text
 from trnet.enh.metrics import METRICS, Scores, mean_scores
 from trnet.eval.coverage import Score, lacking, suffix_beside
 from trnet.eval.csv_files import read_csv
+from trnet.eval.predictions import snr_text
 from trnet.utils.files import write_text
 from trnet.utils.numbers import whole
 

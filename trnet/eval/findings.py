@@ -97,9 +97,8 @@ def make_findings(predictions: pd.DataFrame, results: Results, statistics: Stati
         best = _listed([name for name in results.names if clean.get(name) == clean.max()])
         found.append(f"Largest UAR on clean speech: {best} ({clean.max():.2f} %).")
     c = coefficients(predictions)["mean"]
-    name = (
-        SYSTEM_NAMES[OURS] if SYSTEM_NAMES[OURS] in c.index.unique("name") else next(iter(c.index.unique("name")), "")
-    )
+    names = c.index.unique("name")
+    name = SYSTEM_NAMES[OURS] if SYSTEM_NAMES[OURS] in names else next(iter(names), "")
     if name and results.snrs and (name, "clean", "clean") in c.index:
         lowest = f"{results.snrs[0]:g} dB"
         values = [(noise, c.get((name, noise, f"{noise} {lowest}"))) for noise in results.noises]

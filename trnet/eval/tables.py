@@ -232,11 +232,9 @@ def _with_pooled(mean: ReportSection, pooled: ReportSection) -> list[ReportSecti
 def statistics_sections(statistics: Statistics, results: Results) -> list[ReportSection]:
     """Intervals and paired tests, over speakers and pooled, and what could not be computed."""
     text = "As above, but UAR and WAR over the utterances of all speakers at once."
-    intervals, tests = "95 % intervals", "Paired tests"
+    intervals, tests, own = "95 % intervals", "Paired tests", _intervals(statistics, results, "speakers")
     found = _with_pooled(
-        ReportSection(
-            f"{intervals}: mean over speakers", explain(statistics), _intervals(statistics, results, "speakers"), True
-        ),
+        ReportSection(f"{intervals}: mean over speakers", explain(statistics), own, True),
         ReportSection(f"{intervals}, pooled over speakers", text, _intervals(statistics, results, "pooled")),
     )
     found += _with_pooled(
@@ -244,9 +242,8 @@ def statistics_sections(statistics: Statistics, results: Results) -> list[Report
         ReportSection(f"{tests}, pooled over speakers", text, _tests(statistics, "pooled")),
     )
     if statistics.refused:
-        found.append(
-            ReportSection("Statistics that could not be computed", ". ".join(statistics.refused) + ".", leads=True)
-        )
+        refused = ". ".join(statistics.refused) + "."
+        found.append(ReportSection("Statistics that could not be computed", refused, leads=True))
     return found
 
 

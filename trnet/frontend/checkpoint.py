@@ -118,9 +118,7 @@ def load_strict(module: nn.Module, state: dict[str, Tensor], path: str | Path) -
     Raises TrnetError if keys are missing, extra or misshapen, or weights are not finite.
     """
     if faults := misfits(module, state, exact=False):
-        raise TrnetError(
-            f"checkpoint {path} does not fit {type(module).__name__}: {faults}: give a checkpoint of this model"
-        )
+        raise TrnetError(f"checkpoint {path} does not fit {type(module).__name__}: {faults}: give one of this model")
     module.load_state_dict(state, strict=True)
 
 
