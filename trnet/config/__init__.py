@@ -4,7 +4,7 @@ from trnet.config.experiment import Config, Folds, ModelConfig, Simulation, load
 from trnet.config.features import FEATURES, Fbank, Features
 from trnet.config.files import merge, read_settings
 from trnet.config.model import ENCODERS, POOLINGS, ClassifierConf, EncoderConf, GateConf, PoolingConf
-from trnet.config.parts import Part, load_class, source_digest
+from trnet.config.parts import Part, load_class, own_code, source_digest
 from trnet.config.section import Section, build, check_value, later, problem, within
 from trnet.config.system import CTC, LOSSES, LossConf, System
 from trnet.config.training import MOST_EPOCHS, Optimizer, Schedule, Training
@@ -39,6 +39,7 @@ __all__ = [
     "load_class",
     "load_config",
     "merge",
+    "own_code",
     "problem",
     "read_settings",
     "source_digest",

@@ -7,7 +7,8 @@ the keyword arguments of its constructor.
 
 import importlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -48,6 +49,17 @@ def load_class(name: str, what: str) -> type:
         return find_class(name)
     except ValueError as error:
         raise TrnetError(f"{what}: {error}") from None
+
+
+@contextmanager
+def own_code(name: str) -> Iterator[None]:
+    """Turn what code of somebody's own class raises into a TrnetError that names the class."""
+    try:
+        yield
+    except TrnetError:
+        raise
+    except Exception as error:
+        raise TrnetError(f"{name}: raised {type(error).__name__}: {first_line(error)}; mend the class") from error
 
 
 def find_class(name: str) -> type:

@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from trnet.config import Fbank, Features, load_class
+from trnet.config import Fbank, Features, load_class, own_code
 from trnet.features.fbank import FbankExtractor
-from trnet.utils.errors import TrnetError, first_line
+from trnet.utils.errors import TrnetError
 
 
 class Extractor(Protocol):
@@ -41,15 +41,9 @@ def make_extractor(options: Features) -> Extractor:
     """The extractor that a section names."""
     if not options.is_own:
         return EXTRACTORS[options.type](**options.options())
-    try:
+    with own_code(options.type):
         extractor = load_class(options.type, "features.type")(**options.options())
         rate, _ = extractor.sample_rate, int(extractor.dim)
-    except TrnetError:
-        raise
-    except Exception as error:
-        raise TrnetError(
-            f"{options.type}: raised {type(error).__name__}: {first_line(error)}; mend the class"
-        ) from None
     if rate != options.sample_rate:
         raise TrnetError(f"features.sample_rate: {options.type} works at {rate} Hz; set it to that")
     return extractor

@@ -5,8 +5,8 @@ from typing import Any
 
 from torch import nn
 
-from trnet.config.parts import Part, load_class
-from trnet.utils.errors import TrnetError, first_line
+from trnet.config.parts import Part, load_class, own_code
+from trnet.utils.errors import TrnetError
 
 
 def make_part(known: Mapping[str, type[nn.Module]], options: Part, key: str, *arguments: Any) -> nn.Module:
@@ -16,8 +16,7 @@ def make_part(known: Mapping[str, type[nn.Module]], options: Part, key: str, *ar
     """
     if not options.is_own:
         return known[options.type](*arguments, **options.options())
-    part = make_own(load_class(options.type, f"{key}.type"), options.type, *arguments, **options.options())
-    return part
+    return make_own(load_class(options.type, f"{key}.type"), options.type, *arguments, **options.options())
 
 
 def out_dim(part: nn.Module) -> int:
@@ -30,12 +29,8 @@ def out_dim(part: nn.Module) -> int:
 
 def make_own(made: type, name: str, *arguments: Any, **options: Any) -> nn.Module:
     """An instance of somebody's own class. Raises TrnetError if it is no `nn.Module`, or raises."""
-    try:
+    with own_code(name):
         part = made(*arguments, **options)
-    except TrnetError:
-        raise
-    except Exception as error:
-        raise TrnetError(f"{name}: raised {type(error).__name__}: {first_line(error)}; mend the class") from error
     if not isinstance(part, nn.Module):
         raise TrnetError(f"{name}: is no torch.nn.Module; derive the class from it")
     return part

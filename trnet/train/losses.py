@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trnet.config import LossConf as Options
-from trnet.config import load_class
+from trnet.config import load_class, own_code
 from trnet.model.batch import Batch, Output
 from trnet.model.frames import ValidFrames
 from trnet.train.ctc import CTCLoss
-from trnet.utils.errors import TrnetError, first_line
+from trnet.utils.errors import TrnetError
 
 
 class Loss(Protocol):
@@ -99,14 +99,9 @@ def make_loss(options: Options, **given: Any) -> Any:
     """The loss that a section of options names; `given` are options that training computed."""
     if not options.is_own:
         return LOSSES[options.type](**options.options() | given)
-    try:
-        return load_class(options.type, "losses.type")(**options.options())
-    except TrnetError:
-        raise
-    except Exception as error:
-        raise TrnetError(
-            f"{options.type}: raised {type(error).__name__}: {first_line(error)}; mend the class"
-        ) from None
+    with own_code(options.type):
+        loss = load_class(options.type, "losses.type")(**options.options())
+    return loss
 
 
 def balanced_weights(labels: Sequence[int], num_classes: int) -> list[float]:
