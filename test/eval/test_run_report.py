@@ -10,7 +10,7 @@ from trnet.bin import pack, score
 from trnet.eval import run_report
 from trnet.eval.predictions import read_results
 from trnet.eval.report_data import ReportData
-from trnet.eval.report_stamp import finished_report
+from trnet.eval.run_report import finished_report
 from trnet.utils.stamp import read_stamp
 
 pytestmark = pytest.mark.slow

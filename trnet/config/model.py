@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from trnet.config.features import Fbank
 from trnet.config.parts import Part, chosen
@@ -10,7 +10,15 @@ from trnet.config.section import Section, later, problem, within
 
 BELOW_1 = 0.999999  # largest rate of dropout, and decay of an average
 
+
+def _odd(kernel: int) -> int:
+    if kernel % 2 == 0:
+        raise problem("", f"{kernel} must be odd")
+    return kernel
+
+
 Channels = Annotated[int, Field(ge=1, le=4096)]
+Kernel = Annotated[int, AfterValidator(_odd)]
 
 
 class EncoderConf(Part):
@@ -31,7 +39,7 @@ class Convolutional(SpecAugmented):
     """Section 3.3 and 4.2: a stack of convolutional blocks over time and frequency."""
 
     channels: list[Channels] = Field(default_factory=lambda: [32, 64, 128, 256])
-    kernel: int = within(5, 1, 99)
+    kernel: Kernel = within(5, 1, 99)
     dropout: float = within(0.0, 0, BELOW_1)  # after each block
     deltas: bool = False  # feed delta and delta-delta as channels 2 and 3
     input_norm: bool = False  # BatchNorm over mel bins at the input
@@ -42,12 +50,6 @@ class Convolutional(SpecAugmented):
         if not 0 < len(channels) <= 16:
             raise problem("", "name one number of channels a block, 1 to 16 of them")
         return channels
-
-    @model_validator(mode="after")
-    def _check_kernel(self) -> Self:
-        if self.kernel % 2 == 0:
-            raise problem("kernel", f"{self.kernel} must be odd")
-        return self
 
 
 class Residual(Convolutional):
@@ -68,14 +70,8 @@ class Light(EncoderConf):
     type: Literal["light"] = "light"
     channels: int = within(128, 1, 4096)
     layers: int = within(2, 0, 16)
-    kernel: int = within(3, 1, 99)
+    kernel: Kernel = within(3, 1, 99)
     dropout: float = within(0.1, 0, BELOW_1)
-
-    @model_validator(mode="after")
-    def _check_kernel(self) -> Self:
-        if self.kernel % 2 == 0:
-            raise problem("kernel", f"{self.kernel} must be odd")
-        return self
 
 
 class EcapaTdnn(SpecAugmented):
