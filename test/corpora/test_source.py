@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from trnet.corpora.source import matching, read_corpus_table
+from trnet.corpora.source import matching, read_csv
 from trnet.utils.errors import TrnetError
 
 
@@ -54,11 +54,11 @@ def test_a_folder_that_may_not_be_read_is_an_error(tree, monkeypatch):
 )
 def test_tables(tmp_path, options, text, rows):
     (tmp_path / "t.csv").write_text(text)
-    assert read_corpus_table(tmp_path / "t.csv", ("a", "b"), **options) == rows
+    assert read_csv(tmp_path / "t.csv", ("a", "b"), **options) == rows
 
 
 @pytest.mark.parametrize(("text", "where"), [("", ":1: .*'a'"), ("a,b\n", "no rows"), ("a,b\n1,2\n3\n", ":3: 1 cells")])
 def test_broken_tables(tmp_path, text, where):
     (tmp_path / "t.csv").write_text(text)
     with pytest.raises(TrnetError, match=f"t.csv.*{where}"):
-        read_corpus_table(tmp_path / "t.csv", ("a", "b"))
+        read_csv(tmp_path / "t.csv", ("a", "b"))

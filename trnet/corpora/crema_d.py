@@ -7,7 +7,7 @@ has the actors' sex.
 from collections.abc import Iterator
 from pathlib import Path
 
-from trnet.corpora.source import read_corpus_table
+from trnet.corpora.source import read_csv
 from trnet.corpora.speech import SpeechCorpus, Utterance, named, recordings
 
 SENTENCES = {
@@ -37,7 +37,7 @@ def _genders(folder: Path) -> dict[str, str]:
     """Actor -> f or m; some copies of the corpus are without the table."""
     if not (folder / TABLE).is_file():
         return {}
-    rows = read_corpus_table(folder / TABLE, ("ActorID", "Sex"))
+    rows = read_csv(folder / TABLE, ("ActorID", "Sex"))
     return {row["ActorID"]: SEXES[row["Sex"]] for row in rows if row["Sex"] in SEXES}
 
 

@@ -6,7 +6,7 @@ A clip is named ``<src_file>-<file name>``: several clips were cut from one reco
 from pathlib import Path
 
 from trnet.corpora.noise import NoiseClip, NoiseCorpus, add_clip, safe_id
-from trnet.corpora.source import audio_files, by_stem, read_corpus_table
+from trnet.corpora.source import audio_files, by_stem, read_csv
 from trnet.kaldi.data_dir import Clip
 from trnet.utils.errors import TrnetError
 from trnet.utils.text import shorten
@@ -23,7 +23,7 @@ def _clips(folder: Path) -> dict[str, NoiseClip]:
     recordings = by_stem(audio_files(folder / "audio"))
     clips: dict[str, NoiseClip] = {}
     missing: list[str] = []
-    for row in read_corpus_table(folder / TABLE, ("filename", "src_file"), quotes=False):
+    for row in read_csv(folder / TABLE, ("filename", "src_file"), quotes=False):
         stem, source = Path(row["filename"]).stem, safe_id(row["src_file"])
         if stem in recordings:
             add_clip(clips, f"{source}-{safe_id(stem)}", NoiseClip(source, Clip(recordings[stem])))

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from trnet.corpora.source import audio_files, by_stem, matching, read_corpus_table
+from trnet.corpora.source import audio_files, by_stem, matching, read_csv
 from trnet.corpora.speech import SpeechCorpus, Utterance
 from trnet.utils.errors import TrnetError
 
@@ -41,7 +41,7 @@ def read_meld(folder: Path) -> Iterator[Utterance]:
         clips = by_stem(_clips(folder, part))
         if not clips and matching(folder, f"{name}/dia*.mp4"):
             raise TrnetError(f"{folder / name}: holds films alone; let stage 0 take their sound out (it needs ffmpeg)")
-        for row in read_corpus_table(_table(folder, part), COLUMNS):
+        for row in read_csv(_table(folder, part), COLUMNS):
             clip = f"dia{row['Dialogue_ID']}_utt{row['Utterance_ID']}"
             if (part, clip) in BROKEN:
                 continue

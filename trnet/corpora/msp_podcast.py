@@ -7,7 +7,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from trnet.corpora.source import audio_files, by_stem, matching, read_corpus_table, read_lines
+from trnet.corpora.source import audio_files, by_stem, matching, read_csv, read_lines
 from trnet.corpora.speech import SpeechCorpus, Utterance
 from trnet.utils.errors import TrnetError
 
@@ -43,7 +43,7 @@ def read_msp_podcast(folder: Path) -> Iterator[Utterance]:
     """
     table = _table(folder)
     clips = by_stem(_recordings(folder))
-    for number, row in enumerate(read_corpus_table(table, COLUMNS), 2):
+    for number, row in enumerate(read_csv(table, COLUMNS), 2):
         name, part = Path(row["FileName"]).stem, row["Split_Set"].lower()
         if part not in PARTS and not part.startswith("test"):
             raise TrnetError(f"{table}:{number}: unknown Split_Set '{row['Split_Set']}'; take the corpus's own file")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from trnet.corpora.source import audio_files, by_stem, read_corpus_table
+from trnet.corpora.source import audio_files, by_stem, read_csv
 from trnet.corpora.speech import SpeechCorpus, Utterance
 from trnet.utils.errors import TrnetError
 
@@ -23,7 +23,7 @@ def read_nemo(folder: Path) -> Iterator[Utterance]:
     """
     table = folder / TABLE
     samples = by_stem(audio_files(folder / "samples"))
-    for row in read_corpus_table(table, COLUMNS, separator="\t", quotes=False):
+    for row in read_csv(table, COLUMNS, separator="\t", quotes=False):
         utt, speaker, gender = Path(row["file_id"]).stem, row["speaker_id"], row["gender"]
         if not speaker or not utt.startswith(f"{speaker}_"):
             raise TrnetError(f"{table}: file_id '{utt}' does not start with speaker_id '{speaker}_'; mend the line")

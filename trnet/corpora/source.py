@@ -114,9 +114,7 @@ def read_lines(path: Path) -> list[str]:
     return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
-def read_corpus_table(
-    path: Path, columns: Sequence[str], separator: str = ",", quotes: bool = True
-) -> list[dict[str, str]]:
+def read_csv(path: Path, columns: Sequence[str], separator: str = ",", quotes: bool = True) -> list[dict[str, str]]:
     """Rows of a table with a header line, blanks around cells removed, empty lines left out.
 
     `quotes`: whether cells in ``"`` may hold separators; False: quotes mean nothing.

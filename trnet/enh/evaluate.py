@@ -9,7 +9,7 @@ import pandas as pd
 
 from trnet.enh.dataset import Pairs
 from trnet.enh.metrics import METRICS, Scores, scores_of
-from trnet.eval.csv_files import Field, optional, read_csv
+from trnet.eval.csv_files import Field, optional, read_checked_csv
 from trnet.eval.predictions import snr_text
 from trnet.frontend import build_frontend
 from trnet.frontend.base import FrontEnd
@@ -74,4 +74,4 @@ def read_scores(path: Path) -> pd.DataFrame:
         return value
 
     fields: dict[str, Field] = {"utt_id": str, "snr_db": optional, "si_sdr": float, "pesq": finite, "stoi": finite}
-    return read_csv(path, fields)
+    return read_checked_csv(path, fields)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from trnet.enh.metrics import METRICS, Scores, mean_scores
 from trnet.eval.coverage import Score, lacking, suffix_beside
-from trnet.eval.csv_files import read_csv
+from trnet.eval.csv_files import read_checked_csv
 from trnet.eval.predictions import snr_text
 from trnet.utils.files import write_text
 from trnet.utils.numbers import whole
@@ -118,5 +118,5 @@ def _runs_in(path: Path) -> set[Score]:
     def seed(text: str) -> int:
         return whole(text) if text else -1  # of the noisy speech
 
-    rows = read_csv(path, dict.fromkeys(COLUMNS, str) | {"seed": seed})
+    rows = read_checked_csv(path, dict.fromkeys(COLUMNS, str) | {"seed": seed})
     return {_as_score(name, seed) for name, seed in zip(rows["frontend"], rows["seed"], strict=True) if seed >= 0}

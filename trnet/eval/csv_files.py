@@ -35,7 +35,7 @@ def percent(text: str) -> float:
     return real(text, 0, 100)
 
 
-def read_csv(path: PathLike, columns: Mapping[str, Field], more: Field | None = None) -> pd.DataFrame:
+def read_checked_csv(path: PathLike, columns: Mapping[str, Field], more: Field | None = None) -> pd.DataFrame:
     """A CSV file with a row for each line, indexed by the line's number.
 
     Args:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from trnet.eval.csv_files import Check, Field, PathLike, check_rows, optional, percent, read_csv
+from trnet.eval.csv_files import Check, Field, PathLike, check_rows, optional, percent, read_checked_csv
 from trnet.metrics import uar, war
 from trnet.utils.errors import TrnetError
 from trnet.utils.files import write_text
@@ -130,7 +130,7 @@ def read_predictions(paths: PathLike | Iterable[PathLike]) -> pd.DataFrame:
     fold, seed and condition (whatever the front end), or an utterance with two labels.
     """
     files = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
-    frames = [read_csv(path, PREDICTION, more=real) for path in files]
+    frames = [read_checked_csv(path, PREDICTION, more=real) for path in files]
     if not frames:
         raise TrnetError("no predictions files given: name at least one predictions.csv")
     expected = classes_of(frames[0])
@@ -180,7 +180,7 @@ def read_results(paths: PathLike | Iterable[PathLike]) -> pd.DataFrame:
     files = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     found = pd.DataFrame(columns=list(RESULT))
     for path in files:
-        frame = read_csv(path, RESULT)
+        frame = read_checked_csv(path, RESULT)
         both = pd.concat([found, frame]) if len(found) else frame
         again = both.duplicated(list(CONDITION)).iloc[len(found) :]
         check_rows(path, frame, [*_check_condition(frame), (again, lambda row: "this condition appears a second time")])

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from trnet.audio.crop import read_cropped
 from trnet.audio.reading import read_audio
 from trnet.conditions import CLEAN, Condition
-from trnet.eval.csv_files import read_csv
+from trnet.eval.csv_files import read_checked_csv
 from trnet.eval.predictions import classes_of, natural_key
 from trnet.eval.run_predictions import predict
 from trnet.folds import Fold
@@ -111,7 +111,7 @@ class ReportData:
 
 def read_curve(folder: Path, system: str) -> TrainingCurve:
     """The history.csv of a run's folder; TrnetError if it is missing or malformed."""
-    rows = read_csv(folder / "history.csv", dict.fromkeys(HISTORY, str) | {"loss": real, "valid_uar": real})
+    rows = read_checked_csv(folder / "history.csv", dict.fromkeys(HISTORY, str) | {"loss": real, "valid_uar": real})
     return TrainingCurve(system, tuple(rows["loss"]), tuple(rows["valid_uar"]))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from trnet.eval.csv_files import PathLike, check_rows, percent, read_csv
+from trnet.eval.csv_files import PathLike, check_rows, percent, read_checked_csv
 from trnet.eval.intervals import METRICS
 from trnet.eval.predictions import natural_key, noise_key, score, system_key
 from trnet.eval.statistics import Statistics, explain, explain_tests
@@ -25,7 +25,7 @@ ONCE = ("Front end", "Runs")  # columns that are left out where they are constan
 
 def read_reference(path: PathLike) -> dict[tuple[str, str], tuple[float, float]]:
     """Published figures from a CSV file with the columns system,noise,uar,war; TrnetError for a malformed one."""
-    rows = read_csv(path, {"system": str, "noise": str, "uar": percent, "war": percent})
+    rows = read_checked_csv(path, {"system": str, "noise": str, "uar": percent, "war": percent})
     again = rows.duplicated(["system", "noise"])
     check_rows(path, rows, [(again, lambda row: f"{row['system']} {row['noise']} appears a second time")])
     return {(system, noise): (uar, war) for system, noise, uar, war in rows.values.tolist()}
