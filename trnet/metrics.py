@@ -1,7 +1,5 @@
 """The two metrics of the paper (UAR, WAR), by scikit-learn."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Sequence
 from typing import Any

@@ -24,7 +24,7 @@ def plain_pictures() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("trnet.eval.plots.png", lambda plots, title, *_, **__: "|".join([title, *plots]).encode())
         patch.setattr("trnet.eval.html_report.svg", lambda *_: "<svg/>")
-        patch.setattr(run_report, "gather", lambda *_: ReportData())
+        patch.setattr(run_report, "gather_report_data", lambda *_: ReportData())
         yield
 
 

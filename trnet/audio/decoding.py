@@ -81,7 +81,7 @@ class Sound:
                 yield block
         except (soundfile.LibsndfileError, RuntimeError, ValueError) as error:
             what = "cannot be decoded to its end" if not first else f"cannot be decoded from {start_s:g} s on"
-            raise TrnetError(f"{self.where}: {what} ({_said(error)})", "replace the file") from None
+            raise TrnetError(f"{self.where}: {what} ({_reason(error)})", "replace the file") from None
         if wanted is not None and done < wanted - 1 or done > stop:
             ends = min(done, stop) / self.rate
             raise TrnetError(f"{self.where}: ends after {ends:.2f} s, before what is asked for", "replace the file")
@@ -152,7 +152,7 @@ def open_sound(file: Path | BinaryIO, where: str | None = None) -> Sound:
         except Damaged as error:
             raise TrnetError(f"{where}: {error.reason}", error.mend) from None
         except (soundfile.LibsndfileError, RuntimeError, TypeError, ValueError, OSError) as error:
-            raise TrnetError(f"{where}: cannot be read as audio ({_said(error)})", _mend(file)) from None
+            raise TrnetError(f"{where}: cannot be read as audio ({_reason(error)})", _mend(file)) from None
         check_rate(sound.samplerate, where)
         return Sound(sound, where, least, stack.pop_all())
 
@@ -185,7 +185,7 @@ def _no_file(file: Path) -> str:
     return "is a folder; name a file in it" if file.is_dir() else "is a pipe or device; give a file"
 
 
-def _said(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     return " ".join(getattr(error, "error_string", str(error)).split()).rstrip(".")
 
 

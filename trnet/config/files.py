@@ -12,7 +12,7 @@ from trnet.config.yaml_files import read_mapping
 from trnet.utils.errors import TrnetError
 
 MOST_BASES = 20  # below each other
-PARTS = {"features": "fbank", "encoder": "residual", "pooling": "attention"}  # and their types where none is given
+PARTS = ("features", "encoder", "pooling")
 ALIKE = {"residual", "plain"}  # have the same options
 
 
@@ -42,14 +42,14 @@ def merge(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
     low = dict(low)
     if "frontend" in low and high.get("frontend", low["frontend"]) != low["frontend"]:
         low.pop("frontend_conf", None)
-    for part, default in PARTS.items():
-        old, new = (_type(settings.get(part), default) for settings in (low, high))
+    for part in PARTS:
+        old, new = (_type(settings.get(part)) for settings in (low, high))
         if part in low and new not in (None, old) and {old, new} != ALIKE:
             del low[part]
     return _merged(low, high)
 
 
-def _type(part: Any, default: str) -> Any:
+def _type(part: Any) -> Any:
     """The type that settings name for a part; None where they name none."""
     if isinstance(part, str):
         return part

@@ -1,7 +1,5 @@
 """Pairs out of noisy sets that stage 2 of an ser1 recipe made."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from trnet.corpora.pairs import NoisyPair

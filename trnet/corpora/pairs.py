@@ -1,7 +1,5 @@
 """From pairs of noisy and clean recordings to data directories for training, validation and test."""
 
-from __future__ import annotations
-
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence

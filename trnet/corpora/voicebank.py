@@ -4,8 +4,6 @@ Edinburgh DataShare 10283/2791: ``clean_<set>_wav/p226_001.wav`` and ``noisy_<se
 ``trainset_28spk`` and ``testset``. The noise and the SNR of each file stand in ``log_<set>.txt``, where that is there.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from trnet.corpora.pairs import NoisyPair

@@ -5,8 +5,6 @@ ONNX has no complex numbers and no inverse short-time Fourier transform. Here sp
 a list of sample indices that grows with the clip. The clips of a batch are of one length.
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable
 from functools import partial

@@ -1,7 +1,5 @@
 """Which scores a table holds, so that a narrower table never takes the place of a wider one."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Collection

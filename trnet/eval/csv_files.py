@@ -3,8 +3,6 @@
 The csv module splits the lines, because pandas fills rows that are too short and cuts those that are too long.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import os

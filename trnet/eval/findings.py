@@ -1,7 +1,5 @@
 """What a report finds, in sentences: who is best, whether by more than chance, and what the recipe notes."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """report.html: one file that needs nothing else, from the same numbers as RESULTS.md."""
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -10,8 +10,6 @@ sign-flip test over speakers is 2^(1-S). Both pass 95 % with six speakers. From 
 to five, utterances within each speaker, which says nothing of other speakers; with one, there is no interval.
 """
 
-from __future__ import annotations
-
 import warnings
 
 import numpy as np

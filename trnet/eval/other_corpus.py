@@ -1,7 +1,5 @@
 """Testing on another corpus than the one trained on: its data dir and features, made by a recipe of its own."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

@@ -3,8 +3,6 @@
 The same input always gives the same bytes. The text of an SVG is light on dark pages and dark on light ones.
 """
 
-from __future__ import annotations
-
 import io
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -5,8 +5,6 @@ SNR coefficient ``c`` is in [0, 1], NaN where a system has none. The columns beh
 probabilities. ``uar`` and ``war`` are in percent.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence

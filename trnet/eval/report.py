@@ -1,7 +1,5 @@
 """The report of an experiment in one folder: results.csv, statistics.csv, RESULTS.md with figures, report.html."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Collection, Mapping
 from pathlib import Path

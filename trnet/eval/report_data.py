@@ -3,8 +3,6 @@
 Each part that is not available is left out, and named with the reason.
 """
 
-from __future__ import annotations
-
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """A trained run's predictions.csv: its test speaker, or all of another corpus, under every test condition."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """The report of an experiment's runs, which have their predictions: what it says of them, and whether it is there."""
 
-from __future__ import annotations
-
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """What one system predicted right, as an array: utterances x seeds x conditions, each utterance with its speaker."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """How sure the scores are: intervals of each system, paired tests of one system against the others, statistics.csv."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial

@@ -1,7 +1,5 @@
 """Scores of several systems: averages over SNRs, folds and seeds, and which runs are missing."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 

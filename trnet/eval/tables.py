@@ -1,7 +1,5 @@
 """The tables of a report, and RESULTS.md made of them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -25,7 +25,7 @@ from trnet.kaldi.data_dir import Clip, DataDir, write_data_dir
 from trnet.utils.allocator import keep_freed_memory
 from trnet.utils.errors import TrnetError
 from trnet.utils.files import flush_disks
-from trnet.utils.locks import is_held, lock_of, only_one
+from trnet.utils.locks import is_locked, lock_of, only_one
 from trnet.utils.stamp import Stamp, dir_digest
 from trnet.utils.workers import imap
 
@@ -184,7 +184,7 @@ def enhance_data_dirs(
     with only_one(own, wait_s=2):  # another shard may be testing the lock
         with together():
             locks = sorted(root.parent.glob(f".{glob.escape(root.name)}.*of*.lock"))
-            others = [lock for lock in locks if lock != lock_of(own) and is_held(lock)]
+            others = [lock for lock in locks if lock != lock_of(own) and is_locked(lock)]
             strangers = [] if alone else [lock for lock in others if not lock.name.endswith(f"of{parts}.lock")]
             if strangers:
                 raise TrnetError(f"{root}: {strangers[0].name} is locked: other shards of it run there; use one total")

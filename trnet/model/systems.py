@@ -91,7 +91,7 @@ def make_system(config: ModelConfig, num_classes: int) -> nn.Module:
 def run_system(system: nn.Module, batch: Batch) -> Output:
     """What a system that `make_system` made gives for a batch.
 
-    Raises TrnetError naming the classes of somebody's own in it if one raises, or what comes out is no `Output`.
+    Raises TrnetError naming the classes of somebody's own in it if one raises, or the result is no `Output`.
     """
     own = ", ".join(getattr(system, "own_classes", ()))
     try:

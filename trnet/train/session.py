@@ -87,10 +87,6 @@ class Session:
         kinds = {*config.system(name).inputs, *(needs & {"noisy", "enhanced"})}
         return sets_of(kinds, conditions) | sets_of(filter(None, clean), [CLEAN])
 
-    def train(self, run: RunSpec) -> None:
-        """Train one run, or log that it is up to date; see `train_group`."""
-        self.train_group((run,))
-
     def train_group(self, group: Sequence[RunSpec], position: int | None = None) -> None:
         """Train those runs of a group (see `Experiment.groups`) on one trajectory of weights that are not up to date.
 

@@ -46,9 +46,8 @@ def train_tokenizer(texts: Mapping[str, str], conf: CTC) -> bytes:
         )
     except RuntimeError as error:
         why = printable(first_line(error))  # names the largest, or smallest, number that it takes
-        raise TrnetError(
-            f"{asked}: SentencePiece cannot make these of {len(texts)} texts ({why}); change ctc.vocab or ctc.model"
-        ) from None
+        reason = f"{asked}: SentencePiece cannot make them of {len(texts)} transcripts ({why})"
+        raise TrnetError(reason, "change ctc.vocab or ctc.model") from None
     pieces = SentencePieceProcessor(model_proto=model.getvalue())
     unknown = {sign for text in texts.values() for sign in text if sign != " " and pieces.piece_to_id(sign) == 0}
     if unknown:  # where characters are the pieces, SentencePiece takes the most frequent ones without a word

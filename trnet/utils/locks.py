@@ -59,7 +59,7 @@ def lock_of(folder: Path) -> Path:
     return folder.parent / f".{folder.name}.lock"
 
 
-def is_held(lock: Path) -> bool:
+def is_locked(lock: Path) -> bool:
     """Whether another process, or another call of this one, holds a lock file."""
     file_lock = FileLock(lock, fallback_to_soft=False)
     try:
