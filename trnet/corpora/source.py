@@ -51,21 +51,14 @@ def audio_files(folder: Path, recursive: bool = False) -> list[Path]:
 
 @dataclass(frozen=True, kw_only=True)
 class Corpus:
-    """A corpus as its authors give it out.
-
-    Attributes:
-        layout: a pattern (see `matching`) relative to its folder, by which it is recognised.
-        folders: names of its own folder, looked for when the folder above it is given.
-        option: the recipe's option that names the folder.
-        files: its folder -> every file that the preparation reads: recordings and tables.
-    """
+    """A corpus as its authors give it out."""
 
     title: str
-    layout: str
+    layout: str  # a pattern (see `matching`) relative to its folder, by which it is recognised
     origin: str
-    folders: tuple[str, ...] = ()
-    option: str = "--corpus-dir"
-    files: Callable[[Path], list[Path]] = audio_files
+    folders: tuple[str, ...] = ()  # names of its own folder, looked for when the folder above it is given
+    option: str = "--corpus-dir"  # the recipe's option that names the folder
+    files: Callable[[Path], list[Path]] = audio_files  # all that are read
 
     def all_files(self, root: Path) -> list[Path]:
         """Every file that the preparation of the corpus in `root` reads."""

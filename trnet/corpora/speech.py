@@ -21,31 +21,18 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Utterance:
-    """One utterance as its corpus has it.
+    """One utterance as its corpus has it."""
 
-    Attributes:
-        utt: id: the speaker's, then a hyphen (or underscore, if all ids of speakers are of one length), then the rest.
-        speaker: who speaks.
-        label: emotion, in the corpus's own word; after the label map: its class.
-        audio: the recording; None if it is missing.
-        gender: f or m; None if unknown.
-        text: transcription; may be empty.
-        split: train, dev or test..., where the corpus has parts of its own.
-        group: what a fold holds out together; None: the speaker.
-        style: improvised or scripted, where the corpus has it.
-        where: ``file:line`` of the label, for messages; None: the recording.
-    """
-
-    utt: str
-    speaker: str
-    label: str
-    audio: Path | None
-    gender: str | None = None
-    text: str = ""
-    split: str | None = None
-    group: str | None = None
-    style: str | None = None
-    where: str | None = None
+    utt: str  # the speaker's id, a hyphen (or underscore, if all these are of one length), the rest
+    speaker: str  # who speaks
+    label: str  # emotion, in the corpus's own word; after the label map: its class
+    audio: Path | None  # the recording; None if it is missing
+    gender: str | None = None  # f or m; None if unknown
+    text: str = ""  # transcription; may be empty
+    split: str | None = None  # train, dev or test..., where the corpus has parts of its own
+    group: str | None = None  # what a fold holds out together; None: the speaker
+    style: str | None = None  # improvised or scripted, where the corpus has it
+    where: str | None = None  # ``file:line`` of the label, for messages; None: the recording
 
 
 @dataclass(frozen=True, kw_only=True)

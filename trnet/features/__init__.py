@@ -14,15 +14,10 @@ from trnet.utils.errors import TrnetError
 
 
 class Extractor(Protocol):
-    """What computes features; made as ``Class(**options)``.
+    """What computes features; made as ``Class(**options)``."""
 
-    Attributes:
-        sample_rate: of the audio, Hz.
-        dim: values of a frame.
-    """
-
-    sample_rate: int
-    dim: int
+    sample_rate: int  # of the audio, Hz
+    dim: int  # values of a frame
 
     def num_frames(self, samples: int) -> int:
         """Frames of a clip of so many samples; 0 if it is too short for one."""

@@ -16,15 +16,10 @@ SHORTEST_S = 0.1
 
 
 class PretrainedFrontEnd(NativeRateFrontEnd):
-    """A one-source model of another toolkit; a subclass sets ``toolkit`` and defines :meth:`load` and :meth:`separate`.
+    """A one-source model of another toolkit; a subclass sets ``toolkit`` and defines :meth:`load` and :meth:`separate`."""
 
-    Attributes:
-        toolkit: name of the front-end and of the distribution.
-        network: the toolkit's model, a module.
-    """
-
-    toolkit: str
-    network: Any
+    toolkit: str  # name of the front-end and of the distribution
+    network: Any  # the toolkit's model, a module
     path_options = ("model",)
 
     def __init__(

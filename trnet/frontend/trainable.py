@@ -12,19 +12,12 @@ from trnet.utils.stamp import file_sha256
 
 
 class TrainableFrontEnd(FrontEnd):
-    """A network built from its configuration, untrained or with the weights of a checkpoint; 16 kHz.
+    """A network built from its configuration, untrained or with the weights of a checkpoint; 16 kHz."""
 
-    Attributes:
-        kind: registered name, for checkpoints and messages.
-        config_type: section of the network's configuration.
-        network_config: configuration of this network.
-        network: (clips, samples) to the same shape, unless the class has another interface.
-    """
-
-    kind: ClassVar[str]
-    config_type: ClassVar[type[Section]]
-    network_config: Any
-    network: nn.Module
+    kind: ClassVar[str]  # registered name, for checkpoints and messages
+    config_type: ClassVar[type[Section]]  # section of the network's configuration
+    network_config: Any  # configuration of this network
+    network: nn.Module  # (clips, samples) to the same shape, unless the class has another interface
     sample_rate = 16000
 
     def __init__(self, checkpoint: str | None, init: str | None, config: dict[str, Any], **others: Any) -> None:

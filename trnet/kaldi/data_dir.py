@@ -77,22 +77,15 @@ def invert(utt2spk: Mapping[str, str]) -> KaldiTable:
 
 @dataclass(frozen=True)
 class Clip:
-    """Where an utterance's audio lies: a file, or the span [start_s, end_s) seconds of it.
-
-    Attributes:
-        channel: which one, from 0, where there are several; None: the mean of all.
-        lasts: its seconds as utt2dur has them; "": unknown.
-        command: a Kaldi pipe ``programs |`` that writes the audio; `path` then only names it.
-        name: of the utterance, for messages.
-    """
+    """Where an utterance's audio lies: a file, or the span [start_s, end_s) seconds of it."""
 
     path: Path
     start_s: float = 0.0
     end_s: float | None = None
-    channel: int | None = None
-    lasts: str = ""
-    command: str = ""
-    name: str = ""
+    channel: int | None = None  # which one, from 0, where there are several; None: the mean of all
+    lasts: str = ""  # its seconds as utt2dur has them; "": unknown
+    command: str = ""  # a Kaldi pipe ``programs |`` that writes the audio; `path` then only names it
+    name: str = ""  # of the utterance, for messages
 
 
 class DataDir:

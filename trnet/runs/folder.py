@@ -20,21 +20,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The files of a run.
+    """The files of a run."""
 
-    Attributes:
-        path: Of the folder.
-        best_name: File of the chosen epoch.
-        needed: Entries of ``last.pt``.
-        scores: Columns of the history that have to be numbers.
-        columns: First columns of ``history.csv``.
-    """
-
-    path: Path
-    best_name: str = "best.pt"
-    needed: Sequence[str] = ("model", "optimizer", "history", "trained_with")
-    scores: Collection[str] = ("valid_uar",)
-    columns: Sequence[str] = COLUMNS
+    path: Path  # of the folder
+    best_name: str = "best.pt"  # file of the chosen epoch
+    needed: Sequence[str] = ("model", "optimizer", "history", "trained_with")  # entries of ``last.pt``
+    scores: Collection[str] = ("valid_uar",)  # columns of the history that have to be numbers
+    columns: Sequence[str] = COLUMNS  # first columns of ``history.csv``
 
     @property
     def last(self) -> Path:

@@ -31,32 +31,21 @@ BATCH = 64  # utterances a batch in validation
 
 @dataclass(frozen=True)
 class SERData:
-    """All that one trajectory of weights is trained from.
+    """All that one trajectory of weights is trained from."""
 
-    Attributes:
-        name: Of the system.
-        utts: What is trained on.
-        draws: Names the draws of initial weights, conditions, batches and dropout, beside the seed.
-        labels: Class index of each utterance.
-        conditions: Of training and validation.
-        h_s: (D,) of the teacher by utterance, where a loss needs it.
-        start: Weights that the SER module begins with, where they are the teacher's.
-        tokens: Of the transcripts, where a loss needs them.
-    """
-
-    name: str
+    name: str  # of the system
     config: Config
     seed: int
-    draws: str
-    utts: Sequence[str]
-    labels: Mapping[str, int]
+    draws: str  # names the draws of initial weights, conditions, batches and dropout, beside the seed
+    utts: Sequence[str]  # what is trained on
+    labels: Mapping[str, int]  # class index of each utterance
     classes: Sequence[str]
-    conditions: Sequence[Condition]
+    conditions: Sequence[Condition]  # of training and validation
     cache: FeatureCache
     gate_cache: FeatureCache | None = None
-    h_s: Mapping[str, Tensor] | None = None
-    start: Mapping[str, Tensor] | None = None
-    tokens: Tokens | None = None
+    h_s: Mapping[str, Tensor] | None = None  # (D,) of the teacher by utterance, where a loss needs it
+    start: Mapping[str, Tensor] | None = None  # weights that the SER module begins with, where they are the teacher's
+    tokens: Tokens | None = None  # of the transcripts, where a loss needs them
 
     def reader(self, training: bool) -> BatchReader:
         """Reads what the system reads, and in training also what its losses do."""

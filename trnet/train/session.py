@@ -33,21 +33,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Session:
-    """An experiment on a device, with its features in memory.
+    """An experiment on a device, with its features in memory."""
 
-    Attributes:
-        experiment: Whose runs are trained or scored.
-        device: Where.
-        at_once: Processes that share the device, of which this is one.
-        wandb: Project of Weights & Biases that gets the curves, too.
-        about: What ``run.json`` says beside what the experiment knows (command, file of the configuration).
-    """
-
-    experiment: Experiment
-    device: torch.device
-    at_once: int = 1
-    wandb: str | None = None
-    about: dict[str, Any] = field(default_factory=dict)
+    experiment: Experiment  # whose runs are trained or scored
+    device: torch.device  # where
+    at_once: int = 1  # processes that share the device, of which this is one
+    wandb: str | None = None  # project of Weights & Biases that gets the curves, too
+    about: dict[str, Any] = field(default_factory=dict)  # more for ``run.json``
 
     @cached_property
     def lengths(self) -> dict[str, int]:

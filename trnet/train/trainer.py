@@ -34,19 +34,12 @@ LOOK_EVERY = {"cpu": 1, "cuda": 50}  # steps between two looks at the losses, fo
 
 @dataclass(frozen=True)
 class Step:
-    """A batch on its way to the optimizer.
+    """A batch on its way to the optimizer."""
 
-    Attributes:
-        batch: What `TrainingJob.step` takes.
-        names: Of what is in it, for messages.
-        weight: Of its losses in the means of the epoch.
-        amount: For the speed in the progress bar, in the job's `unit`.
-    """
-
-    batch: Any
-    names: Sequence[str]
-    weight: float
-    amount: float
+    batch: Any  # what `TrainingJob.step` takes
+    names: Sequence[str]  # of what is in it, for messages
+    weight: float  # of its losses in the means of the epoch
+    amount: float  # for the speed in the progress bar, in the job's `unit`
 
 
 class Progress:
@@ -81,17 +74,11 @@ class Progress:
 
 
 class TrainingJob(ABC):
-    """What one kind of training does in the loop.
+    """What one kind of training does in the loop."""
 
-    Attributes:
-        title: For messages and the progress bar.
-        device: Where it computes.
-        unit: What the speed in the progress bar is counted in.
-    """
-
-    title: str
-    device: torch.device
-    unit: str
+    title: str  # for messages and the progress bar
+    device: torch.device  # where it computes
+    unit: str  # what the speed in the progress bar is counted in
 
     @abstractmethod
     def begin(self) -> None:
