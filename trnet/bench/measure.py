@@ -39,7 +39,7 @@ class Case:
     eager: bool = False  # compute CMGAN as its authors' code does
     clips: int = 1  # number of clips enhanced together
     gpu: bool = False  # on the GPU
-    compiler: bool = True  # false: as without a C++ compiler
+    compiler: bool = True  # False: as without a C++ compiler
 
 
 @dataclass(frozen=True)

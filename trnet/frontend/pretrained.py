@@ -16,7 +16,7 @@ SHORTEST_S = 0.1
 
 
 class PretrainedFrontEnd(NativeRateFrontEnd):
-    """A one-source model of another toolkit; a subclass sets ``toolkit`` and defines :meth:`load` and :meth:`separate`."""
+    """A one-source model of another toolkit; a subclass sets ``toolkit``, defines :meth:`load` and :meth:`separate`."""
 
     toolkit: str  # name of the front-end and of the distribution
     network: Any  # the toolkit's model, a module

@@ -16,7 +16,7 @@ class DptFsnetConfig(Section):
     depth: int = within(4, 1, 12)  # layers of a dense block; the last one's dilation is 2^(depth - 1) frames
     blocks: int = within(4, 1, 64)  # pairs of a sub-band and a full-band transformer
     heads: int = within(4, 1, 256)  # of each attention
-    sample_rate: Literal[16000] = 16000  # hz
+    sample_rate: Literal[16000] = 16000  # Hz
 
     @model_validator(mode="after")
     def _check_sizes(self) -> Self:
