@@ -34,10 +34,7 @@ CLEAN = Condition()
 
 
 def noisy_conditions(noises: list[str], snrs: list[float]) -> list[Condition]:
-    """Every noise set at every SNR, in the order given.
-
-    Raises TrnetError for a name that folder names cannot distinguish.
-    """
+    """Every noise set at every SNR, in the order given. Raises TrnetError for a name that no folder can have."""
     for noise in noises:
         noise_name(noise, "--noises")
     return [Condition(noise, snr) for noise in noises for snr in snrs]

@@ -151,10 +151,7 @@ def balanced_groups(utt2unit: Mapping[str, str], utt2emo: Mapping[str, str], cou
 
 
 def group_by_balance(data: DataDir, count: int) -> dict[str, str]:
-    """Utterance -> group of `count`; speakers who share an utt2group stay together.
-
-    Raises TrnetError if there are fewer such than groups.
-    """
+    """Utterance -> group of `count`; speakers who share an utt2group stay together. TrnetError if they are too few."""
     unit = _units(data["utt2spk"], data["utt2group"])
     home = balanced_groups(unit, data["utt2emo"], count)
     return {utt: home[unit[utt]] for utt in sorted(unit)}

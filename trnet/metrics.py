@@ -35,10 +35,7 @@ def uar(labels: Classes, preds: Classes) -> float:
 
 
 def war(labels: Classes, preds: Classes) -> float:
-    """Weighted average recall in percent, which is the accuracy.
-
-    Raises TrnetError if the two lists are empty or differ in length.
-    """
+    """Weighted average recall in percent, which is the accuracy. Raises TrnetError for empty lists or other lengths."""
     from sklearn.metrics import accuracy_score
 
     _check(labels, preds)

@@ -38,10 +38,7 @@ def at_once(args: Namespace) -> int:
 
 
 def experiment_from(args: Namespace) -> Experiment:
-    """The experiment that the options name; every system is checked to exist.
-
-    Raises TrnetError for an unknown system, anything wrong in the YAML, or a missing data dir.
-    """
+    """The experiment that the options name. TrnetError for an unknown system, a wrong YAML, or a missing data dir."""
     config = config_from(args)
     check_systems(config, args)
     data = valid_data_dir(args.corpus_data, ("utt2emo", "utt2group", "utt2dur"), audio=False)

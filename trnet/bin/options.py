@@ -187,10 +187,7 @@ def check_gpus(args: Namespace) -> None:
 
 
 def frontend_from(config: Config, args: Namespace) -> "FrontEnd":
-    """The front-end of the configuration.
-
-    Raises TrnetError if it cannot be built, or works at another rate than the features.
-    """
+    """The front-end of the configuration. TrnetError if it cannot be built, or has another rate than the features."""
     from trnet.frontend import build_frontend  # here, as it brings PyTorch
 
     frontend = build_frontend(config.frontend_settings)

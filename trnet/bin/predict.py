@@ -73,10 +73,7 @@ def _predictor(model: str, engine: str, ngpu: int, trust: bool) -> SlidingWindow
 
 @one_line_errors
 def main(args: list[str] | None = None) -> int:
-    """Write the prediction of each recording to stdout; what fails is one line on stderr, and the rest goes on.
-
-    Returns: 0 if all went well, 1 if something failed.
-    """
+    """Write predictions to stdout; what fails is one line on stderr, the rest goes on, and the status is 1."""
     opts = get_parser().parse_args(args)
     if sys.stdout is None:
         raise TrnetError("standard output: is closed")

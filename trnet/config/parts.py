@@ -41,10 +41,7 @@ class Part(Section):
 
 
 def load_class(name: str, what: str) -> type:
-    """The class ``package.module:Class``; `what` it is for begins the message.
-
-    Raises TrnetError if it does not import, or there is no such class.
-    """
+    """The class ``package.module:Class``; `what` it is for begins the message of the TrnetError if there is none."""
     try:
         return find_class(name)
     except ValueError as error:

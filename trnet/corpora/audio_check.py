@@ -69,10 +69,7 @@ def _seconds(infos: Mapping[str, AudioInfo]) -> dict[str, str]:
 
 
 def check_speech(clips: Mapping[str, Clip], nj: int) -> dict[str, str]:
-    """Decode all speech in `nj` processes; utt2dur in seconds.
-
-    Raises TrnetError naming what is corrupt, empty, NaN, silent, or shorter than one frame.
-    """
+    """Decode all speech; utt2dur in seconds. TrnetError naming what is unreadable, silent, or shorter than a frame."""
     infos, bad = _inspect_all(clips, nj, "speech")
     for utt, info in infos.items():
         if info.seconds < FRAME_SECONDS:

@@ -27,10 +27,7 @@ class Contract:
     by: str = "speaker"
 
     def check(self, found: Mapping[str, int], root: Path) -> None:
-        """Compare what was found in `root` with the contract.
-
-        Raises TrnetError with the cells that differ, expected and found.
-        """
+        """Compare what was found in `root` with the contract. Raises TrnetError with the cells that differ."""
         cells = list(self.counts) + sorted(set(found) - set(self.counts))
         differing = [
             f"{cell}: expected {self.counts.get(cell, 0)}, found {found.get(cell, 0)}"

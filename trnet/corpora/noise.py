@@ -36,10 +36,7 @@ def add_clip(clips: dict[str, NoiseClip], name: str, clip: NoiseClip) -> None:
 
 
 def cut(recordings: Mapping[str, Path]) -> dict[str, NoiseClip]:
-    """The five-second segments of recordings by name: ``<name>-0003``, counted from 0; the name is their source.
-
-    Raises TrnetError for recordings without a readable header, or names that are alike.
-    """
+    """The five-second segments of recordings by name: ``<name>-0003``, counted from 0; the name is their source."""
     lengths = lengths_in_samples(list(recordings.values()))
     clips: dict[str, NoiseClip] = {}
     for name, path in recordings.items():

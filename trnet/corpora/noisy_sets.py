@@ -21,10 +21,7 @@ def noisy_set_folders(recipe: Path, name: str) -> list[Path]:
 
 
 def read_noisy_set(recipe: Path, name: str) -> list[NoisyPair]:
-    """The pairs of a noisy set, a folder of ``<recipe>/data``: what was mixed, and the speech before it.
-
-    Raises TrnetError for a missing set, or speech that is a span of a recording.
-    """
+    """The pairs of a noisy set, a folder of ``<recipe>/data``: what was mixed, and the speech before it."""
     noisy, speech = _folders(recipe, name)
     pairs = []
     for utt in noisy.utts:

@@ -94,10 +94,7 @@ class Split(Section):
 
 
 def read_split(path: Path) -> Split:
-    """Read the parts from YAML: ``valid: {sets: [trainset_28spk], speakers: [p226, p287]}``.
-
-    Raises TrnetError in one line for an unknown key or part, a wrong type, or a speaker in two parts.
-    """
+    """Read the parts from YAML: ``valid: {sets: [trainset_28spk], speakers: [p226, p287]}``."""
     raw = read_settings(path)
     if missing := [name for name in PARTS if name not in raw]:
         raise TrnetError(f"{path}: no part '{missing[0]}'; name train, valid and test")

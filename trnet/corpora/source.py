@@ -65,10 +65,7 @@ class Corpus:
         return self.files(self.locate(root))
 
     def locate(self, root: Path) -> Path:
-        """The corpus folder: `root`, or one of `folders` inside it.
-
-        Raises TrnetError saying what was looked for, where, and where to get it.
-        """
+        """The corpus folder: `root`, or one of `folders` inside it. TrnetError saying where to get the corpus."""
         for folder in (Path(root), *(Path(root) / name for name in self.folders)):
             if folder.is_dir() and matching(folder, self.layout):
                 return folder
@@ -90,10 +87,7 @@ def by_stem(paths: Iterable[Path]) -> dict[str, Path]:
 
 
 def read_lines(path: Path) -> list[str]:
-    """Lines of a text file: UTF-8 with or without BOM, else Windows-1252; any line ends.
-
-    Raises TrnetError if there is no such file, or it is UTF-16 or no text.
-    """
+    """Lines of a text file, UTF-8 (BOM or not) or Windows-1252; any line ends. TrnetError if missing or no text."""
     try:
         data = read_bytes(path)
     except FileNotFoundError:
@@ -137,10 +131,7 @@ def read_csv(path: Path, columns: Sequence[str], separator: str = ",", quotes: b
 
 
 def listing_digest(files: Iterable[Path], root: Path) -> str:
-    """Digest of what the corpus in `root` holds: each file's path below it and content (about 1 GB a second).
-
-    Raises TrnetError for a name that is no UTF-8.
-    """
+    """Digest of the files of the corpus in `root`: paths below it and contents (about 1 GB a second)."""
     files = list(files)
     for path in files:
         check_text(path)

@@ -146,10 +146,7 @@ def recordings(pattern: str) -> Callable[[Path], list[Path]]:
 
 
 def named(paths: Iterable[Path], pattern: str, example: str) -> Iterator[tuple[Path, re.Match[str]]]:
-    """Each recording with the parts of its name (without suffix) by the regular expression `pattern`.
-
-    Raises TrnetError for another name; `example` is a good one.
-    """
+    """Each recording with the parts of its name by a regular expression. Raises TrnetError for another name."""
     for path in paths:
         match = re.fullmatch(pattern, path.stem)
         if match is None:

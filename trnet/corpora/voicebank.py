@@ -57,10 +57,7 @@ def _read_log(path: Path) -> dict[str, tuple[str, float]]:
 
 
 def read_voicebank(root: Path, name: str) -> list[NoisyPair]:
-    """The pairs of a set, by file name without suffix; the speaker is what stands before the underscore.
-
-    Raises TrnetError for a missing set, an empty one, or recordings without a partner.
-    """
+    """The pairs of a set; the speaker is what stands before the underscore. TrnetError if one lacks its partner."""
     folders = {kind: _folder(root, kind, name) for kind in ("noisy", "clean")}
     noisy, clean = (by_stem(audio_files(folder)) for folder in folders.values())
     for kind, lacking in (

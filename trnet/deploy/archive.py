@@ -91,11 +91,7 @@ def json_bytes(value: Any) -> bytes:
 
 
 def read_json(content: bytes, name: str) -> dict[str, Any]:
-    """A JSON mapping of finite numbers, in which no key is duplicated.
-
-    Raises:
-        TrnetError: It is something else; `name` is the file's.
-    """
+    """A JSON mapping of finite numbers, no key twice; `name` is the file's. Raises TrnetError for anything else."""
     if len(content) > MAX_JSON_BYTES:
         raise TrnetError(f"{name}: has {len(content)} bytes; pack the model again")
     try:

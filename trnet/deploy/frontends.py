@@ -39,10 +39,7 @@ def pack_frontend(frontend: FrontEnd) -> tuple[PackedFrontEnd, bytes | None]:
 
 
 def unpack_frontend(packed: PackedFrontEnd, weights: bytes | None, name: str, trust: bool = False) -> FrontEnd:
-    """The front-end that `pack_frontend` packed, proven to be that one; `name` is the model file's, for errors.
-
-    Raises TrnetError if it cannot be built, needs trust, or is another than was packed.
-    """
+    """The front-end that `pack_frontend` packed. TrnetError if it cannot be built, needs trust, or is another."""
     kind, conf, fingerprint = packed.name, packed.conf, packed.fingerprint
     if kind not in HARMLESS and not trust:
         what = "a model of another toolkit" if kind in FRONTENDS else "a Python class that is not trnet's own"

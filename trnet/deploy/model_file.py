@@ -75,10 +75,7 @@ class ModelFile:
         return entries | {GRAPHS + name: body for name, body in sorted(self.graphs.items())}
 
     def make_network(self) -> nn.Module:
-        """The network with its weights, in eval mode on the CPU.
-
-        Raises TrnetError if the weights are not this network's.
-        """
+        """The network with its weights, in eval mode on the CPU. Raises TrnetError if they do not fit."""
         try:
             with torch.device(
                 "cpu" if self.settings.own_classes else "meta"
@@ -129,10 +126,7 @@ def write_model(model: ModelFile) -> None:
 
 
 def read_model(path: Path, trust: bool = False) -> ModelFile:
-    """Read a zip that `write_model` wrote; `trust`: import classes of its network that are not trnet's own.
-
-    Raises TrnetError if it is anything else, or not whole, or asks for trust.
-    """
+    """Read a zip that `write_model` wrote. TrnetError if it is no whole one, or needs `trust` for its classes."""
     entries = read_entries(path)
     return ModelFile(
         path=Path(path),

@@ -32,10 +32,7 @@ def locate(where: str | Path) -> Path:
 
 
 def parse_repo(where: str) -> tuple[str, str | None]:
-    """Repository and revision (None: the newest) of ``hf://org/name[@revision]``.
-
-    Raises TrnetError if it is written otherwise.
-    """
+    """Repository and revision (None: the newest) of ``hf://org/name[@revision]``. TrnetError for anything else."""
     repo, _, revision = where.removeprefix(PREFIX).partition("@")
     if repo.count("/") != 1 or not all(repo.split("/")):
         raise TrnetError(f"{where}: is not {PREFIX}org/name[@revision]; write it so")

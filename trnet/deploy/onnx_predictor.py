@@ -38,11 +38,6 @@ class OnnxPredictor(SlidingWindowPredictor):
     """The networks of an exported folder, or the graphs of a model file; predictions are a `Predictor`'s to 3e-4."""
 
     def __init__(self, path: str | Path) -> None:
-        """Load them.
-
-        Raises TrnetError if ONNX Runtime is missing, `path` is of another version or damaged, or the model file has no
-        graphs.
-        """
         try:
             from trnet.deploy import onnx_numpy  # here, as ONNX Runtime may be missing
         except ModuleNotFoundError:

@@ -25,18 +25,12 @@ FAST_GRAPHS = ("none", "gtcrn", "dccrn")
 
 
 def best_run(experiment: Experiment, runs: Sequence[RunSpec]) -> RunSpec:
-    """The run with the best validation UAR (the first of equals); no test score is looked at.
-
-    Raises TrnetError if a run is not trained to its end under this configuration.
-    """
+    """The run with the best validation UAR (the first of equals). TrnetError if one is not trained to its end."""
     return max(runs, key=lambda run: _chosen(experiment, run)["valid_uar"])
 
 
 def pack_inputs(experiment: Experiment, run: RunSpec) -> dict[str, Any]:
-    """All that decides what the model file of a run holds, for a stamp.
-
-    Raises TrnetError if features are missing, or the front-end cannot be built.
-    """
+    """All that decides what the model file of a run holds, for a stamp. Raises TrnetError if features are missing."""
     config, frontend = experiment.config, None
     if config.system(run.system).uses_frontend:
         frontend = build_frontend(config.frontend_settings).fingerprint()

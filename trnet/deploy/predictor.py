@@ -79,10 +79,7 @@ class Predictor(SlidingWindowPredictor):
 
     @classmethod
     def from_pretrained(cls, path: str | Path, ngpu: int = 0, trust: bool = False) -> "Predictor":
-        """The predictor of a model at a place that `trnet.deploy.model_path.locate` knows; the rest as above.
-
-        Raises TrnetError if there is no such model, or it cannot be used.
-        """
+        """The predictor of a model at a place that `trnet.deploy.model_path.locate` knows; the rest as above."""
         return cls(read_pretrained(path, trust), ngpu, trust)
 
     def score_windows(self, clips: list[np.ndarray], names: list[str]) -> list[WindowScores]:
@@ -90,10 +87,7 @@ class Predictor(SlidingWindowPredictor):
         return self.infer(clips, names).scores()
 
     def infer(self, clips: list[np.ndarray], names: list[str]) -> Inference:
-        """Enhance and recognise clips (n_i,) at the features' rate, none longer than a window, as stages 3, 4, 7 do.
-
-        Raises TrnetError for the front-end or a class that is not trnet's own fails, or a score is not finite.
-        """
+        """Enhance and recognise clips (n_i,) at the features' rate, none longer than a window, as stages 3, 4, 7 do."""
         clips = [crop(clip, self.features.span, self.features.pad) for clip in clips]
         enhanced = [] if self.frontend is None else enhance_clips(self.frontend, clips, names)
         given = {"noisy": clips, "enhanced": enhanced}

@@ -76,10 +76,7 @@ class SlidingWindowPredictor(ABC):
 
     @abstractmethod
     def score_windows(self, clips: list[np.ndarray], names: list[str]) -> list[WindowScores]:
-        """The scores of windows (n_i,) at the features' rate, none longer than `longest`.
-
-        Raises TrnetError if the front-end fails on one, or a score is not finite.
-        """
+        """The scores of windows (n_i,) at the features' rate, none longer than `longest`; TrnetError if one fails."""
 
     @property
     def longest(self) -> float:

@@ -48,10 +48,7 @@ class MetricDiscriminator(nn.Module):
         )
 
     def forward(self, clean: Tensor, estimate: Tensor) -> Tensor:
-        """The estimated normalised PESQ (batch,), each in (0, 1), of compressed magnitudes (batch, frames, bins).
-
-        There are 32 frames and bins at least.
-        """
+        """The estimated PESQ (batch,) in (0, 1) of compressed magnitudes (batch, frames, bins), 32 of each at least."""
         assert clean.shape == estimate.shape and clean.ndim == 3, (clean.shape, estimate.shape)
         x = self.convolutions(torch.stack([clean, estimate], dim=1))
         return self.score(x.amax(dim=(2, 3)))[:, 0]

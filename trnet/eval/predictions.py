@@ -160,10 +160,7 @@ def _relabelled(row: pd.Series) -> str:
 
 
 def write_predictions(path: PathLike, predictions: pd.DataFrame) -> None:
-    """Write predictions.csv, whole or not at all, in the order given; numbers to six decimals.
-
-    Raises TrnetError for a row that read_predictions would refuse.
-    """
+    """Write predictions.csv, whole or not at all, in the order given; numbers to six decimals."""
     _check_predictions(path, predictions.set_axis(range(2, len(predictions) + 2), axis=0))
     _write(path, predictions, "%.6f")
 

@@ -138,10 +138,7 @@ def embedded_items(fold: Fold, conditions: Sequence[Condition], seed: int) -> li
 
 
 def make_embedding(session: Session, run: RunSpec, conditions: Sequence[Condition], seed: int) -> Embedding:
-    """The representations of one run's test speaker in the plane.
-
-    Raises TrnetError if the run or features are missing, or there are fewer than 8 items.
-    """
+    """The representations of one run's test speaker in the plane. Raises TrnetError for fewer than 8 items."""
     items = embedded_items(run.fold, conditions, seed)
     if len(items) < FEWEST_POINTS:
         raise TrnetError(f"{len(items)} test items, at least {FEWEST_POINTS} are needed; score more utterances")
@@ -158,10 +155,7 @@ def make_embedding(session: Session, run: RunSpec, conditions: Sequence[Conditio
 
 
 def summarise_noise(corpus: DataDir, noise: str, snrs: Sequence[float], train_noise: str) -> NoiseUse:
-    """Sources, clips and groups of a noise set, from its data dir and those of the noisy speech.
-
-    Raises TrnetError if one of them is missing.
-    """
+    """Sources, clips and groups of a noise set, from its data dir and those of the noisy speech; else TrnetError."""
     clips = DataDir(corpus.path.parent / f"noise_{noise}")
     source = clips["utt2src"]
     sets = [DataDir(corpus.path.parent / Condition(noise, snr).data_name(corpus.path.name)) for snr in snrs]

@@ -37,10 +37,7 @@ def report_stamp(out: Path, made_from: dict[str, Any], suffix: str = "") -> Stam
 
 
 def finished_report(out: Path, made_from: dict[str, Any]) -> tuple[str | None, list[str]]:
-    """The suffix of a finished report in a folder that was made from this (None: there is none).
-
-    Returns: That, and the names of its files that are gone or were changed since.
-    """
+    """Suffix of the finished report made from this (None: there is none), and its files that are gone or changed."""
     for path in sorted(out.glob(f".{STEP}*.json")):
         suffix = path.name.removeprefix(f".{STEP}").removesuffix(".json")
         if report_stamp(out, made_from, suffix).done():
@@ -132,10 +129,7 @@ class RunReport:
         return True
 
     def write(self) -> None:
-        """Write the report; beside a table of more runs its files get names of their own.
-
-        Raises TrnetError if predictions are missing or damaged, or another process writes for too long.
-        """
+        """Write the report; beside a table of more runs its files get names of their own."""
         with only_one(self.out / "report", WAIT_S):
             self._write()
 

@@ -35,10 +35,7 @@ class ScoreMatrix:
 def make_score_matrix(
     predictions: pd.DataFrame, classes: Sequence[str], speakers: Mapping[str, str] | None
 ) -> ScoreMatrix:
-    """Arrange the predictions of one system; without `speakers` a fold is taken for one speaker.
-
-    Raises TrnetError if a seed or condition lacks utterances that another one has, or an utterance has no speaker.
-    """
+    """The matrix of one system; without `speakers` a fold is one. TrnetError if a seed or condition lacks utterances."""
     rows = with_conditions(predictions)
     rows = rows.assign(right=rows["pred"] == rows["label"])
     items = in_order(rows.drop_duplicates(["fold", "utt_id"]), ["fold", "utt_id"])
@@ -77,10 +74,7 @@ def describe(items: pd.MultiIndex) -> str:
 
 
 def check_paired(one: ScoreMatrix, other: ScoreMatrix) -> None:
-    """Check that two systems were scored on the same utterances, with the same seeds, under the same conditions.
-
-    Raises TrnetError if they were not; the message names what either of them lacks.
-    """
+    """TrnetError unless two systems were scored on the same utterances, seeds and conditions, saying which."""
     lacks = []
     for who, mine, theirs in (("the first", one, other), ("the second", other, one)):
         if len(items := theirs.items.difference(mine.items)):

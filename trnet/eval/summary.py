@@ -123,9 +123,6 @@ def arrange(
 
 
 def coefficients(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Columns mean and std of c over the utterances of all folds and seeds, by name, noise set and condition.
-
-    Systems without c are left out.
-    """
+    """Mean and std of c over the utterances of all folds and seeds, by name, noise set and condition."""
     rows = with_names(with_conditions(predictions.dropna(subset="c")))
     return rows.groupby(["name", "noise", "condition"], sort=False)["c"].agg(["mean", "std"])

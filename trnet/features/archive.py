@@ -63,10 +63,7 @@ def made_from(options: Features) -> dict[str, Any]:
 
 
 def make_all_archives(sets: list[tuple[DataDir, Path]], config: Config, nj: int) -> None:
-    """Write the features of data dirs to the folders named with them; below these what only the gate reads.
-
-    Raises TrnetError for audio that cannot be read or is shorter than one frame.
-    """
+    """Write the features of data dirs to the folders named with them; below these what only the gate reads."""
     make_archives(sets, config.features, nj)
     if (mels := config.gate_features) is not None:
         make_archives([(data, Path(out) / GATE) for data, out in sets], mels, nj)
@@ -126,10 +123,7 @@ def check_archive(out: Path, data: Path, features: Features, frontend: dict[str,
 
 
 def features_digest(out: Path) -> str:
-    """Digest of a folder's features: of their numbers and utterance ids, wherever the audio they are of may lie.
-
-    Raises TrnetError if there are none.
-    """
+    """Digest of a folder's features: of their numbers and utterance ids, wherever the audio they are of may lie."""
     found = read_stamp(out / STAMP).get("results", {}).get("feats")
     if not isinstance(found, str):
         raise TrnetError(f"{out}: has no features; run stages 2 to 4 with this noise, SNR and front-end")

@@ -30,10 +30,7 @@ FeatureSet = tuple[str, Condition]  # kind (noisy or enhanced) and condition: on
 
 @dataclass(frozen=True)
 class Room:
-    """Bytes that features may take on the device, beside a GPU in pinned memory of its host, and on a disk.
-
-    folder: where on the disk; None: nowhere.
-    """
+    """Bytes that features may take on the device, beside a GPU in pinned memory of its host, and in a disk's folder."""
 
     device: int
     host: int = 0

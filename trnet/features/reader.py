@@ -27,10 +27,7 @@ class FeatureReader:
         return self.dump / ("raw" if kind == "noisy" else self.frontend) / condition.data_name(self.corpus) / self.part
 
     def matrix(self, kind: str, utt: str, condition: Condition) -> np.ndarray:
-        """Features (frames, dim) float32 of a clean utterance id under a condition.
-
-        Raises TrnetError if they were not dumped, or the archive is damaged.
-        """
+        """Features (frames, dim) float32 of a clean utterance id under a condition. TrnetError if there are none."""
         folder = self.folder(kind, condition)
         if folder not in self._readers:
             self._readers[folder] = open_features(folder)
@@ -46,10 +43,7 @@ class FeatureReader:
         return matrix
 
     def lengths(self, condition: Condition) -> dict[str, int]:
-        """Frames of each utterance, by its id under the condition.
-
-        Raises TrnetError if the table is missing or malformed.
-        """
+        """Frames of each utterance, by its id under the condition. Raises TrnetError without a good table."""
         path = self.folder("noisy", condition) / "utt2num_frames"
         try:
             return {utt: whole(count, low=1) for utt, count in read_table(path).items()}

@@ -150,20 +150,14 @@ class FrontEnd(nn.Module):
         }
 
     def fingerprint(self) -> dict[str, Any]:
-        """What dumps record of this front-end: :meth:`describe` without paths, as only the contents of files count.
-
-        It is JSON-serialisable, to be compared with ``==``.
-        """
+        """What dumps record of this front-end, to be compared with ``==``: :meth:`describe` without paths."""
         identity = self.describe()
         if self.checkpoint_sha256:
             identity["conf"] = {k: v for k, v in identity["conf"].items() if k not in self.path_options}
         return identity
 
     def untrained_conf(self) -> dict[str, Any] | None:
-        """Options that build the same network without its checkpoint, to load a state_dict into.
-
-        None if the weights do not come from ``checkpoint``.
-        """
+        """Options of the same network without its checkpoint, to load a state_dict into; None without one."""
         if not {"checkpoint", "init"} <= self.conf.keys():
             return None
         return self.conf | {"checkpoint": None, "init": "random"}

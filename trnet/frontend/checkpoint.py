@@ -26,10 +26,7 @@ def files_sha256(files: Mapping[str, Path]) -> str:
 
 
 def load_file(path: str | Path) -> Any:
-    """Load a checkpoint with ``weights_only=True`` onto the CPU.
-
-    Raises TrnetError if there is no such file, it cannot be loaded, or it is one of trnet's and damaged.
-    """
+    """Load a checkpoint with ``weights_only=True`` onto the CPU. Raises TrnetError if it is missing or damaged."""
     file = Path(path)
     if not file.is_file():
         raise TrnetError(f"checkpoint {file}: no such file: give the authors' checkpoint by --frontend-checkpoint")
@@ -113,20 +110,14 @@ def _content(loaded: Any) -> str:
 
 
 def load_strict(module: nn.Module, state: dict[str, Tensor], path: str | Path) -> None:
-    """Load a state_dict that has exactly the keys and shapes of the module, which is unchanged after an error.
-
-    Raises TrnetError if keys are missing, extra or misshapen, or weights are not finite.
-    """
+    """Load a state_dict of exactly the module's keys and shapes, finite; else TrnetError, the module is unchanged."""
     if faults := misfits(module, state, exact=False):
         raise TrnetError(f"checkpoint {path} does not fit {type(module).__name__}: {faults}: give one of this model")
     module.load_state_dict(state, strict=True)
 
 
 def checkpoint_path(name: str, checkpoint: str | None, init: str | None) -> str | None:
-    """The checkpoint that ``frontend_conf`` names; None for an untrained network (``init`` is ``"random"``).
-
-    Raises TrnetError if neither or both are given, or ``init`` is unknown.
-    """
+    """The checkpoint that ``frontend_conf`` names; None for ``init: random``; TrnetError for both or neither."""
     if init not in (None, "random"):
         raise TrnetError(f"front-end {name}: frontend_conf.init is {init!r}: the only value is 'random'")
     if checkpoint is None and init is None:

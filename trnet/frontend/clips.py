@@ -34,10 +34,7 @@ def enhance_clips(frontend: FrontEnd, clips: list[np.ndarray], names: list[str])
 
 
 def enhance_utterance(frontend: FrontEnd, utt: str, clip: np.ndarray, name: str) -> np.ndarray:
-    """Enhance a whole utterance (samples,) float32 with a front-end that needs its id; `name` is for messages.
-
-    Raises TrnetError naming the utterance if the front-end returns another length, NaN, or silence for speech.
-    """
+    """Enhance a whole utterance (samples,) float32 with a front-end that needs its id; errors as `enhance_clips`."""
     with torch.inference_mode(), named_in_errors(frontend.name, f"enhance {name}"):
         enhanced = frontend.enhance_utterance(utt, torch.from_numpy(clip).to(frontend.device)).cpu().numpy()
     if enhanced.shape != clip.shape:

@@ -55,10 +55,7 @@ class NsNet2FrontEnd(FrontEnd):
     causal = True
 
     def __init__(self, level_dbfs: float | None = None) -> None:
-        """``level_dbfs``: RMS of the network's input, dB re full scale; None: unchanged, as the authors do.
-
-        Raises TrnetError if the wheel or the runtime is missing, or the option is out of range.
-        """
+        """``level_dbfs``: RMS of the network's input, dB re full scale; None: unchanged, as the authors do."""
         super().__init__({"level_dbfs": level_dbfs})
         self.level_dbfs = check_level("nsnet2", level_dbfs)
         _runtime()

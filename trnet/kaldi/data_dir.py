@@ -23,10 +23,7 @@ KaldiTable = dict[str, str]
 
 
 def channel_of(value: str) -> int | None:
-    """A channel as tables and options name it: its number from 0; None for ``mean``.
-
-    Raises ValueError for anything else.
-    """
+    """A channel as tables and options name it: its number from 0; None for ``mean``; ValueError for anything else."""
     try:
         return None if value == MEAN else whole(value, 0, 1023)
     except ValueError:
@@ -123,10 +120,7 @@ class DataDir:
         return {} if name in self._absent else self[name]
 
     def clip(self, utt: str) -> Clip:
-        """Where the audio of `utt` lies.
-
-        Raises TrnetError for an unknown utterance, a bad segment or channel, or a pipe that may not run.
-        """
+        """Where the audio of `utt` lies. Raises TrnetError if there is none, or its segment, channel or pipe is bad."""
         start_s, end_s, recording = 0.0, None, utt
         try:
             if self._known("segments"):

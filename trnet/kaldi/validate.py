@@ -26,10 +26,7 @@ ALL = ("utt2spk", "spk2utt", "spk2gender", "segments", *BY_UTTERANCE, *BY_RECORD
 
 
 def valid_data_dir(path: Path, need: Collection[str] = (), audio: bool = True, allow_pipes: bool = False) -> DataDir:
-    """A data directory that keeps Kaldi's rules; arguments as in `validate_data_dir`.
-
-    Raises TrnetError with the first problems.
-    """
+    """A data directory that keeps Kaldi's rules, else TrnetError with the first problems; see `validate_data_dir`."""
     data = DataDir(path, allow_pipes)
     if problems := validate_data_dir(path, need, audio, allow_pipes):
         raise TrnetError(shorten(problems, 3, "; "))

@@ -87,10 +87,7 @@ RULES: dict[str, ValueRule] = {
 
 
 def check_values(name: str, rows: Rows, allow_pipes: bool = False) -> list[str]:
-    """Problems of a table's values, the first five in full and the others counted.
-
-    `allow_pipes`: entries ``command |`` of a wav.scp are no problem.
-    """
+    """Problems of a table's values, the first five in full and the others counted."""
     rule = partial(_audio, allow_pipes=allow_pipes) if name in ("wav.scp", "clean.scp") else RULES.get(name)
     if rule is None:
         return []

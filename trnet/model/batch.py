@@ -38,7 +38,7 @@ class Batch:
         noisy: (B, T, F) float32 where wanted; so are `enhanced` and `clean`, the target X_s.
         h_s: (B, D), the teacher's representation, or None.
         text: B of (n,) int64 tokens, from 1; None without a transcript.
-        noisy_mels: (B, T", mels) log-mels for the gate, where the features are others; so are `enhanced_mels`.
+        noisy_mels: (B, T", mels) for the gate, where the features are others; so are `enhanced_mels`.
         mel_lengths: (B,) frames of these, on the host.
     """
 

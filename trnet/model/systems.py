@@ -89,10 +89,7 @@ def make_system(config: ModelConfig, num_classes: int) -> nn.Module:
 
 
 def run_system(system: nn.Module, batch: Batch) -> Output:
-    """What a system that `make_system` made gives for a batch.
-
-    Raises TrnetError naming the classes of somebody's own in it if one raises, or the result is no `Output`.
-    """
+    """What a system of `make_system` gives for a batch. Raises TrnetError naming somebody's own class that fails."""
     own = ", ".join(getattr(system, "own_classes", ()))
     try:
         output = system(batch)

@@ -107,10 +107,7 @@ FORMS: dict[str, Callable[[Any], bool]] = {
 
 
 def check_weights(model: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
-    """Make sure that weights fit a model.
-
-    Raises TrnetError naming the keys that are missing, extra, or of another shape or type.
-    """
+    """Make sure that weights fit a model. Raises TrnetError naming keys that are missing, extra, or misshapen."""
     if faults := misfits(model, weights):
         raise TrnetError(f"{path}: is a checkpoint of another model ({faults}); {way_out(path)}")
 
@@ -122,10 +119,7 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor], path: Path) ->
 
 
 def load_part(part: Any, state: Any, path: Path, name: str) -> None:
-    """Put the state of an optimizer or of a schedule back, as far as it can be seen to be one.
-
-    Raises TrnetError if it is of another network, or damaged.
-    """
+    """Put the state of an optimizer or a schedule back. Raises TrnetError if it is of another network, or damaged."""
     try:
         part.load_state_dict(state)
         if isinstance(part, torch.optim.Optimizer):

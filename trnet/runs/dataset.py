@@ -45,10 +45,7 @@ class Dataset:
         return folds_of(self.data, self.config.folds)
 
     def transcripts(self, fold: Fold) -> Transcripts:
-        """Transcripts of a fold's training utterances, normalised.
-
-        Raises TrnetError if there is none that can be used.
-        """
+        """Normalised transcripts of a fold's training utterances. Raises TrnetError if none can be used."""
         return transcripts_of(self.data, fold.train, self.config.features)
 
     def check_classes(self, fold: Fold) -> None:

@@ -118,10 +118,7 @@ class Experiment:
             return None
 
     def features_of(self, name: str, conditions: Collection[Condition]) -> dict[str, str]:
-        """Digests of the features that a system reads under some conditions, by folder below dump.
-
-        Raises TrnetError if they are missing or made from something else than this configuration says.
-        """
+        """Digests of the features that a system reads, by folder below dump. Raises TrnetError if they do not fit."""
         found, system = {}, self.config.system(name)
         readers = [(self.reader, self.config.features)]
         if self.gate_reader is not None and (mels := self.config.model(name).gate_features) is not None:
@@ -175,10 +172,7 @@ class Experiment:
         return run.stamp(made_from)
 
     def teacher(self, run: RunSpec) -> RunSpec:
-        """The teacher of a run: Baseline-c of the same fold and seed.
-
-        Raises TrnetError if it was not trained to its end under this configuration, or is damaged.
-        """
+        """The teacher of a run: Baseline-c of the same fold and seed. Raises TrnetError if it is not finished."""
         teacher = self.run(TEACHER, run.fold, run.seed)
         if not (teacher.best.is_file() and self.stamp(teacher).done()):
             which = f"fold {run.fold.number}, seed {run.seed}"

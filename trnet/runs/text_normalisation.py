@@ -41,10 +41,7 @@ class Transcripts:
 
 
 def transcripts_of(data: DataDir, utts: Sequence[str], features: Features) -> Transcripts:
-    """The transcripts of some utterances; no other line of `text` is looked at.
-
-    Raises TrnetError if there is no table `text`, or nothing in it that can be used.
-    """
+    """The transcripts of some utterances; no other line of `text` is read. Raises TrnetError if none can be used."""
     path = data.path / "text"
     if not data.has("text"):
         raise TrnetError(f"{path}: no such file; CTC needs it: run stage 1, or set training.ctc_weight: 0")

@@ -49,10 +49,7 @@ def check_tap(system: nn.Module, conf: CTC) -> None:
 def make_tokens(
     transcripts: Transcripts, tokenizer: SentencePieceProcessor, length: Mapping[str, int], encoder: Any, conf: CTC
 ) -> Tokens:
-    """The tokens of the utterances whose frames at the tap (of `length` frames each) are enough for them.
-
-    Raises TrnetError if there is no such utterance.
-    """
+    """The tokens of the utterances with enough frames at the tap. Raises TrnetError if there is no such utterance."""
     utts = list(transcripts.texts)
     frames = encoder.tap_lengths(conf.tap, torch.tensor([length[utt] for utt in utts])).tolist()
     tokens = {utt: torch.tensor(tokenizer.encode(transcripts.texts[utt])) + 1 for utt in utts}

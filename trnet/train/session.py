@@ -132,10 +132,7 @@ class Session:
             stamp.finish()
 
     def data(self, run: RunSpec) -> SERData:
-        """All that a run is trained from.
-
-        Raises TrnetError for a missing teacher, or transcripts that cannot be used.
-        """
+        """All that a run is trained from. Raises TrnetError for a missing teacher, or unusable transcripts."""
         experiment, name, fold = self.experiment, run.system, run.fold
         needs = experiment.config.needs(name)
         return SERData(

@@ -102,10 +102,7 @@ class TrainingJob(ABC):
 
     @abstractmethod
     def step(self, batch: Any) -> dict[str, Tensor]:
-        """One step of the optimizers: the losses, scalars by name; ``loss`` is the whole.
-
-        Raises TrnetError if it finds one that is not finite.
-        """
+        """One step of the optimizers: scalar losses by name; ``loss`` is the whole. TrnetError if one is not finite."""
 
     @abstractmethod
     def row(self, means: dict[str, float]) -> dict[str, Any]:
@@ -142,10 +139,7 @@ class LossMeans:
         self._waiting: list[tuple[Step, dict[str, Tensor]]] = []
 
     def add(self, step: Step, losses: dict[str, Tensor]) -> bool:
-        """Take up the losses of a step; True if all so far are in `sums`.
-
-        Raises TrnetError naming the utterances if a loss is not finite.
-        """
+        """Take up the losses of a step; True if all so far are in `sums`. Raises TrnetError if a loss is not finite."""
         self._waiting.append((step, losses))
         if len(self._waiting) < self.every:
             return False
@@ -210,10 +204,7 @@ class Trainer:
                 log.info("%s: %s", run.title, text)
 
     def begin(self) -> None:
-        """From the start, or from the last epoch that every run which is not finished has.
-
-        Raises TrnetError for a damaged checkpoint.
-        """
+        """From the start, or from the last epoch that every run which is not finished has."""
         self.job.begin()
         self.epoch = 0
         states = [run.resume() for run in self.runs]

@@ -12,10 +12,7 @@ _REPR = reprlib.Repr()  # looks into nothing deep or long
 
 
 def real(value: Any, low: float = -math.inf, high: float = math.inf) -> float:
-    """A finite float from `low` to `high` of a number, or of a text that is one in ASCII digits (no ``nan``, ``1_0``).
-
-    Raises ValueError for anything else; the message reads behind what the number is for.
-    """
+    """A finite float from `low` to `high` of a number, or of a text of ASCII digits; ValueError for anything else."""
     if isinstance(value, str) and (len(value) > MOST_DIGITS or not NUMBER.fullmatch(value)):
         raise ValueError(f"'{_short(value)}' is no number")
     if isinstance(value, bool) or not isinstance(value, str | int | float):

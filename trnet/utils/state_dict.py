@@ -42,10 +42,7 @@ def _same_type(mine: Tensor, wanted: Tensor, exact: bool) -> bool:
 
 
 def damage_of(stream: IO[bytes]) -> str:
-    """What is wrong with a file that ``torch.save`` wrote: `torch.load` itself does not look at its checksums.
-
-    Returns: A few words; empty if it is a whole zip, nothing in it packed, whose checksums are right.
-    """
+    """What is wrong with a file of ``torch.save`` (`torch.load` ignores its checksums); empty if it is a whole zip."""
     try:
         with zipfile.ZipFile(stream) as archive:
             if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):

@@ -121,10 +121,7 @@ class Method:
         return {kind: {name: each.state_dict() for name, each in part.items()} for kind, part in parts.items()}
 
     def load(self, state: dict[str, Any], path: Path) -> None:
-        """Resume from what :meth:`state` returned.
-
-        Raises TrnetError if it is of another network, or damaged; it names `path`.
-        """
+        """Resume from what :meth:`state` returned. Raises TrnetError naming `path` if it does not fit."""
         parts: dict[str, Mapping[str, Any]] = {"modules": self.modules(), "optimizers": self.optimizers}
         for kind, part in parts.items():
             if not isinstance(state.get(kind), dict) or state[kind].keys() != part.keys():

@@ -61,10 +61,7 @@ class RelativeAttention(nn.Module):
         return self.dropout(self.to_out(values.transpose(1, 2).flatten(2)))
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Scaled dot-product attention with relative positions, in blocks of queries: memory is linear in the steps.
-
-        q, k, v and the result are (batch, heads, steps, width).
-        """
+        """Attention in blocks of queries: memory is linear in the steps; all are (batch, heads, steps, width)."""
         batch, heads, steps, width = q.shape
         position = torch.arange(steps, device=q.device)
         rows = max(1, SCORES // (batch * heads * steps))

@@ -112,10 +112,7 @@ class CmganFrontEnd(TrainableFrontEnd):
         return out[:, : wav.shape[1]] * rms
 
     def _enhance(self, wav: Tensor) -> Tensor:
-        """(clips, whole hops) to the same shape, as many clips at a time as a window or ``gpu_seconds`` allow.
-
-        After a GPU runs out of memory, half as many.
-        """
+        """(clips, whole hops) to the same shape, as many at a time as a window, ``gpu_seconds`` or the memory allow."""
         samples = max(self.window, self.gpu_samples) if wav.is_cuda else self.window
         rows = min(len(wav), max(1, samples // wav.shape[1]))
         while True:

@@ -7,11 +7,7 @@ from torch import Tensor
 
 
 def window_starts(total: int, window: int, shared: int, grid: int) -> list[int]:
-    """First samples of the fewest windows that overlap by ``shared``, spread evenly over a clip of ``total`` samples.
-
-    All numbers are samples; ``total`` and ``window`` are multiples of ``grid``, and ``window - grid`` is at least
-    ``shared``.
-    """
+    """First samples of the fewest windows that overlap by ``shared`` or more, at multiples of ``grid``."""
     assert total % grid == window % grid == 0 and total > window >= shared + grid
     last = (total - window) // grid
     steps = -(-last // ((window - shared) // grid))
