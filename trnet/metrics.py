@@ -8,8 +8,7 @@ import numpy as np
 
 from trnet.utils.errors import TrnetError
 
-Classes = Sequence[Any] | np.ndarray
-"""Classes by name or number, one an utterance."""
+Classes = Sequence[Any] | np.ndarray  # classes by name or number, one an utterance
 
 
 def _check(labels: Classes, preds: Classes) -> None:

@@ -21,8 +21,7 @@ from trnet.frontend.dccrn import DccrnFrontEnd
 from trnet.frontend.dpt_fsnet import DptFsnetFrontEnd
 from trnet.frontend.gtcrn import GtcrnFrontEnd
 
-BANDS = spectral.BINS // 2 + 1
-"""Of CMGAN's feature maps."""
+BANDS = spectral.BINS // 2 + 1  # of CMGAN's feature maps
 BANDS_TOGETHER = 8
 
 

@@ -17,8 +17,7 @@ from trnet.utils.files import read_text
 from trnet.utils.numbers import real
 
 PathLike = str | os.PathLike[str]
-Field = Callable[[str], str | int | float]
-"""Value of a field's text; raises ValueError with the reason."""
+Field = Callable[[str], str | int | float]  # value of a field's text; raises ValueError with the reason
 Check = tuple[pd.Series, Callable[[pd.Series], str]]
 """Which rows of a frame are wrong (bool), and the reason for one of them."""
 

@@ -30,8 +30,7 @@ from trnet.eval.tables import ReportSection
 TEMPLATE = Path(__file__).with_name("page.html.j2")
 
 
-Picture = tuple[str, str]
-"""What it shows, and an SVG as a data URI."""
+Picture = tuple[str, str]  # what it shows, and an SVG as a data URI
 
 
 def data_uri(kind: str, content: bytes) -> str:

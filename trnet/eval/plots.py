@@ -26,10 +26,8 @@ from trnet.eval.report_data import Embedding, TrainingCurve
 from trnet.eval.statistics import Statistics
 from trnet.eval.summary import Results, coefficients, with_names
 
-Draw = Callable[[Axes], None]
-"""Draws one plot."""
-Colours = Mapping[Any, str]
-"""Colour of each value of a group: SNR or class."""
+Draw = Callable[[Axes], None]  # draws one plot
+Colours = Mapping[Any, str]  # colour of each value of a group: SNR or class
 DPI = 120
 MARKERS = "os^Dv<>Px*"
 INK = "#101112"  # stands for the page's text colour

@@ -37,8 +37,7 @@ FEWEST_POINTS = 8
 CLIPS = 12  # utterances to listen to
 MOST_AUDIO = 6_000_000  # bytes of audio in a report
 HISTORY = ("epoch", "lr", "loss", "task", "low", "high", "valid_uar")
-ExampleItem = tuple[str, str, float]
-"""Utterance, noise set, SNR in dB."""
+ExampleItem = tuple[str, str, float]  # utterance, noise set, SNR in dB
 _T = TypeVar("_T")
 
 

@@ -35,7 +35,7 @@ class ScoreMatrix:
 def make_score_matrix(
     predictions: pd.DataFrame, classes: Sequence[str], speakers: Mapping[str, str] | None
 ) -> ScoreMatrix:
-    """The matrix of one system; without `speakers` a fold is one. TrnetError if a seed or condition lacks utterances."""
+    """The matrix of one system; without `speakers` a fold is one. TrnetError if a seed or condition lacks some."""
     rows = with_conditions(predictions)
     rows = rows.assign(right=rows["pred"] == rows["label"])
     items = in_order(rows.drop_duplicates(["fold", "utt_id"]), ["fold", "utt_id"])

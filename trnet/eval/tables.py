@@ -13,10 +13,8 @@ from trnet.eval.predictions import natural_key, noise_key, score, system_key
 from trnet.eval.statistics import Statistics, explain, explain_tests
 from trnet.eval.summary import SYSTEM_NAMES, Results, arrange, coefficients, summarise, with_names
 
-Reference = Mapping[tuple[str, str], tuple[float, float]]
-"""Published figures: (system, noise) to (UAR, WAR) in percent."""
-Cell = tuple[str, float]
-"""Text of a number, and its value (NaN: none)."""
+Reference = Mapping[tuple[str, str], tuple[float, float]]  # published figures: (system, noise) to (UAR, WAR) in percent
+Cell = tuple[str, float]  # text of a number, and its value (NaN: none)
 NONE: Cell = ("-", float("nan"))
 ONCE = ("Front end", "Runs")  # columns that are left out where they are constant
 

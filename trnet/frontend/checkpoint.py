@@ -13,8 +13,7 @@ from trnet.utils.stamp import file_sha256
 from trnet.utils.state_dict import damage_of, misfits
 from trnet.utils.text import shorten
 
-FORMAT = "trnet-enh-1"
-"""The entry ``format`` of a checkpoint of a network trained with trnet."""
+FORMAT = "trnet-enh-1"  # the entry ``format`` of a checkpoint of a network trained with trnet
 
 
 def files_sha256(files: Mapping[str, Path]) -> str:

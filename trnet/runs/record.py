@@ -25,8 +25,7 @@ from trnet.utils.stamp import digest
 if TYPE_CHECKING:
     from trnet.runs.experiment import Experiment
 
-COMMAND = "TRNET_COMMAND"
-"""Environment variable in which a recipe names the command that was typed."""
+COMMAND = "TRNET_COMMAND"  # environment variable in which a recipe names the command that was typed
 
 
 def command_line() -> str:

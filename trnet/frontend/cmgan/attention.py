@@ -16,21 +16,15 @@ from trnet.frontend.cmgan.conformer import FARTHEST
 from trnet.utils.compiler import load
 
 SOURCE = Path(__file__).with_name("attention.cpp")
-WIDTH = 16
-"""Width of a head in ``attention.cpp``."""
+WIDTH = 16  # width of a head in ``attention.cpp``
 EDGE = 96
 """Extra distances at both ends of a table of positions, for blocks that are not full: at most ROWS - 1 here, in C++
 with the widest registers 11 at one end and 73 at the other."""
-ROWS = 64
-"""Largest number of queries in a block of scores."""
-SCORES = 2**18
-"""Scores in a block, 1 MiB: more miss the second-level cache, fewer cost more Python calls."""
-MOST_BITS = 100.0
-"""A softmax of scores within this bound, in bits, needs no subtraction of the largest one."""
-FUSED_ROWS, FUSED_SCORES = 256, 2**27
-"""ROWS and SCORES on a GPU: half a GiB of scores of positions."""
-ALIGNED = 16
-"""Rows of a bias begin at multiples of so many values; otherwise PyTorch's fused attention copies it."""
+ROWS = 64  # largest number of queries in a block of scores
+SCORES = 2**18  # scores in a block, 1 MiB: more miss the second-level cache, fewer cost more Python calls
+MOST_BITS = 100.0  # a softmax of scores within this bound, in bits, needs no subtraction of the largest one
+FUSED_ROWS, FUSED_SCORES = 256, 2**27  # ROWS and SCORES on a GPU: half a GiB of scores of positions
+ALIGNED = 16  # rows of a bias begin at multiples of so many values; otherwise PyTorch's fused attention copies it
 
 
 def position_table(embedding: Tensor, steps: int) -> Tensor:

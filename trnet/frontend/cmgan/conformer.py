@@ -11,8 +11,7 @@ import torch
 from torch import Tensor, nn
 
 HEADS = 4
-FARTHEST = 512
-"""Largest relative position with an embedding of its own, in steps; farther ones share it."""
+FARTHEST = 512  # largest relative position with an embedding of its own, in steps; farther ones share it
 DROPOUT = 0.2
 FEED_FORWARD_FACTOR = 4
 CONV_FACTOR = 2

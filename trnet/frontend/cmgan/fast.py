@@ -41,12 +41,9 @@ from trnet.frontend.cmgan.conformer import (
 )
 from trnet.frontend.cmgan.network import DEPTH, ComplexDecoder, DilatedDense, MaskDecoder, TscNet
 
-TOKENS = 1024
-"""Tokens in a conformer at a time, if one sequence is not longer."""
-CONV_TOKENS = 3072
-"""Output tokens of a convolution at a time."""
-MOST_CORES = 8
-"""Threads; more would wait for Python."""
+TOKENS = 1024  # tokens in a conformer at a time, if one sequence is not longer
+CONV_TOKENS = 3072  # output tokens of a convolution at a time
+MOST_CORES = 8  # threads; more would wait for Python
 
 M = TypeVar("M", bound=nn.Module)
 Each = Callable[[Callable[[int], None], Iterable[int]], None]

@@ -17,10 +17,8 @@ N_FFT = 400
 HOP = 100
 BINS = N_FFT // 2 + 1
 POWER = 0.3
-SHORTEST = 3 * HOP
-"""Samples; whole hops that are longer than the half window that the STFT mirrors."""
-LARGEST_GAIN = 1e10
-"""200 dB."""
+SHORTEST = 3 * HOP  # samples; whole hops that are longer than the half window that the STFT mirrors
+LARGEST_GAIN = 1e10  # 200 dB
 
 _TINY = torch.finfo(torch.float32).tiny
 
