@@ -47,14 +47,9 @@ def decode(
     channel: int | None = None,
     where: str | None = None,
 ) -> tuple[np.ndarray, int, int]:
-    """Mono samples (n,) float32, their rate in Hz, and the number of channels.
+    """Mono samples (n,) float32 of the span [start_s, end_s) seconds, their rate in Hz, and the number of channels.
 
-    Args:
-        file: a path, or a seekable stream.
-        start_s: where to begin, seconds.
-        end_s: where to end; None: at the end.
-        channel: which one, from 0; None: the mean of all. A recording of one channel has no other.
-        where: what to call it in messages; its path if not given.
+    `channel` counts from 0; None: the mean of all. A recording of one channel has no other. `where`: for messages.
 
     Raises TrnetError if it cannot be decoded, is empty, cut short or holds NaN, or its channels cancel.
     """

@@ -185,11 +185,7 @@ class Config(Section):
 
 
 def load_config(path: Path, overrides: dict[str, Any] | None = None, settings: list[str] | None = None) -> Config:
-    """Read an experiment's YAML.
-
-    Args:
-        overrides: Nested mappings that come on top, of command-line options such as ``--max-epochs``.
-        settings: Texts of ``--set``, ``key=value key=value``, which come on top of all.
+    """Read an experiment's YAML, under nested `overrides` and, on top of all, texts ``key=value`` of ``--set``.
 
     Raises TrnetError in one line for an unknown key (with the nearest one), a wrong type, or a wrong value.
     """

@@ -89,10 +89,7 @@ def source_digest(name: str) -> str:
 def own_options(name: str, base: type[Part], positional: int) -> type[Part]:
     """The section of options of somebody's own class: the keyword arguments of its constructor, as annotated.
 
-    Args:
-        name: ``package.module:Class``.
-        base: Section of the kind of part, whose fields are there too.
-        positional: Arguments of the constructor that trnet gives.
+    `base`: section of the kind of part, whose fields are there too. `positional`: arguments that trnet gives.
     """
     return _section_of(find_class(name), name, base, positional)
 

@@ -28,16 +28,12 @@ def push(
     """Put a model and its card into a folder, or into a repository on the hub, which is created where it is missing.
 
     Args:
-        model: A packed model.
         where: A folder, or ``hf://org/name`` (log in first: ``hf auth login``).
         license_id: The hub's name of the licence that training corpus and front-end allow, e.g. ``cc-by-4.0``.
         private: Make a new repository private.
-        overwrite: Replace files of a folder that this function did not write, or that were changed since. (A repository
-            keeps earlier files in its history.)
+        overwrite: Replace files of a folder that this function did not write, or that were changed since.
 
-    Returns: Where it is now.
-
-    Raises TrnetError if it cannot be written there, or another file would be lost.
+    Returns: Where it is now. Raises TrnetError if it cannot be written there, or another file would be lost.
     """
     to_hub = where.startswith(PREFIX)
     if not to_hub:

@@ -74,9 +74,7 @@ class ModelSettings(ModelConfig):
 def read_model_settings(path: Path, entries: Mapping[str, bytes], trust: bool = False) -> ModelSettings:
     """Read ``model.json`` of `entries`, and check that the others go with it; `path` is for errors.
 
-    Raises:
-        NeedsTrust: There are such classes, and no trust.
-        TrnetError: Something is damaged, or does not go together.
+    Raises NeedsTrust for classes that are not trnet's, without `trust`; TrnetError for damage.
     """
     where = f"{path}: {MODEL}"
     model = read_json(entries[MODEL], where)

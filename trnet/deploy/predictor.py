@@ -52,12 +52,7 @@ class Predictor(SlidingWindowPredictor):
     """A trained system with its front-end, by PyTorch."""
 
     def __init__(self, model: ModelFile, ngpu: int = 0, trust: bool = False) -> None:
-        """Build network and front-end.
-
-        Args:
-            model: As `read_model` returns it.
-            ngpu: 0: CPU; 1: GPU.
-            trust: Run code that is not trnet's.
+        """Build network and front-end, on the GPU if `ngpu` is 1; `trust`: run code that is not trnet's.
 
         Raises TrnetError if a part does not fit, or there is no GPU.
         """

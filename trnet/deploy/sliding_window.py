@@ -114,9 +114,7 @@ class SlidingWindowPredictor(ABC):
         """The prediction of each recording, in their order; an error of one does not stop the others.
 
         Args:
-            recordings: Read one after the other, a block at a time.
-            window: Seconds, as above.
-            hop: Seconds, as above.
+            window: Seconds of a window; as above, as is `hop`.
             batch_size: Windows that are computed together.
             on_read: Called with the seconds of each block that was read, and its share of the recording (0: unknown).
 

@@ -61,10 +61,7 @@ class EnhConfig(Section):
 
 
 def load_enh_config(path: Path, max_epochs: int | None = None, settings: Sequence[str] = ()) -> EnhConfig:
-    """Read the YAML of a front-end's training.
-
-    Args:
-        settings: texts of ``--set``, which override all.
+    """Read the YAML of a front-end's training; `settings`: texts of ``--set``, which override all.
 
     Raises TrnetError if a key is unknown, or a value is of another type or out of range.
     """

@@ -114,13 +114,8 @@ def epoch_batches(
 ) -> tuple[int, Iterator[SegmentBatch]]:
     """The number of batches of an epoch, and an iterator over them; an incomplete last one only if it is the only one.
 
-    Args:
-        pairs: to draw from.
-        samples: length of a segment.
-        batch_size: segments in a batch.
-        count: utterances of the epoch; 0: all.
-        workers: processes that read ahead; None: none. Batches do not depend on them.
-        key: seeds the draws.
+    `samples`: of a segment. `count`: utterances of the epoch; 0: all. `workers` read ahead, without an effect on
+    batches. `key` seeds the draws.
     """
     order = epoch_order(pairs.utts, count, *key)
     whole = len(order) // batch_size * batch_size

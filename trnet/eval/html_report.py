@@ -70,16 +70,7 @@ def render_page(
     notes: Notes,
     suffix: str = "",
 ) -> str:
-    """The whole of report.html; the same input always gives the same text.
-
-    Args:
-        header: Lines on how the results were made.
-        sections: The tables, see make_sections.
-        findings: Sentences, the headline first.
-        data: What else is shown; parts that it lacks are left out, and named.
-        notes: What the noise sets are.
-        suffix: Of the names of the files beside it.
-    """
+    """The whole of report.html; the same input always gives the same text; what `data` lacks is named there."""
     missing = list(data.missing)
     for name, part in (
         ("training curves", data.curves),

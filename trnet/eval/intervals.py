@@ -66,8 +66,6 @@ def bootstrap_interval(
             systems' shares). All seeds of a speaker (or utterance) are drawn together.
         labels: Class indices (U,).
         speakers: Speaker indices (U,), from 0 on.
-        resamples: Bootstrap samples.
-        seed: Seed of the draws.
     """
     number_of_speakers, classes = int(speakers.max()) + 1, int(labels.max()) + 1
     unit = resampled_unit(number_of_speakers)

@@ -63,7 +63,7 @@ def write_report(
     seed: int = 0,
     suffix: str = "",
 ) -> list[Path]:
-    """Write results.csv, statistics.csv, RESULTS.md, figures/*.png and report.html, each file whole.
+    """Write results.csv, statistics.csv, RESULTS.md, figures/*.png and report.html, each file whole; returns the files.
 
     Args:
         out_dir: Folder of them all. Figures of an earlier report that this one lacks are removed.
@@ -71,14 +71,9 @@ def write_report(
         reference: CSV of published figures, or what read_reference made of it.
         styles: Group of each utterance, to be reported apart.
         notes: Text of a recipe's notes, see parse_notes.
-        folds: Folds of a complete system, because no system may have some of them yet.
-        seeds: Seeds of a complete system.
+        folds: Folds of a complete system, because no system may have some of them yet; so are `seeds`.
         speakers: Test speaker of each utterance; without it a fold is taken for one.
-        data: What else report.html shows.
-        resamples, permutations, seed: See compute_statistics.
         suffix: Behind each name, see place_beside.
-
-    Returns: The files.
 
     Raises TrnetError if there are no predictions, or the folder cannot be written.
     """

@@ -157,14 +157,7 @@ def compute_statistics(
     """Intervals of every system and tests of `ours` against the other systems with the same front end.
 
     A system whose seeds or conditions differ in utterances, and a pair of systems with different utterances, are left
-    out, and ``refused`` names what is missing.
-
-    Args:
-        speakers: Test speaker of each utterance; without it a fold is taken for one speaker.
-        resamples: Bootstrap samples.
-        permutations: Random assignments of signs in a test.
-        seed: Seed of both.
-        ours: System that is compared with the others.
+    out, and ``refused`` names what is missing. Without `speakers` a fold is taken for one speaker.
 
     Raises TrnetError for too few resamples or permutations to give an interval or a p.
     """

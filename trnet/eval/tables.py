@@ -55,12 +55,9 @@ class Table:
 
 
 def make_table(header: Sequence[str], rows: Sequence[Sequence[str | Cell]], ranked: bool = False) -> Table:
-    """A table without the columns that say nothing: those of ONCE that are constant, and WAR where it equals UAR.
+    """Without the columns that say nothing: those of ONCE that are constant, and WAR where it equals UAR.
 
-    Args:
-        header: Names of the columns.
-        rows: Texts, then cells with numbers.
-        ranked: Whether the largest number of each column is marked.
+    `ranked`: the largest number of each column is marked.
     """
     columns = dict(zip(header, zip(*rows, strict=True), strict=True)) if rows else {}
     once = []

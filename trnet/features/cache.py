@@ -87,13 +87,7 @@ class FeatureCache:
     def __init__(
         self, reader: FeatureReader, length: Mapping[str, int], device: torch.device, room: Room | None = None
     ) -> None:
-        """A store that holds nothing yet.
-
-        Args:
-            length: Frames of each clean utterance id.
-            device: Where batches are wanted.
-            room: What may be taken; None: what `room_on` says.
-        """
+        """An empty cache; `length`: frames of each clean utterance id; `room` None: what `room_on` says."""
         self.reader, self.length, self.device = reader, length, device
         self.room = room_on(device) if room is None else room
         self._blocks: list[_Block] = []

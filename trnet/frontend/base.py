@@ -61,24 +61,16 @@ class FrontEnd(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} has to define enhance_equal(wav)")
 
     def enhance_padded(self, wav: Tensor, sizes: list[int]) -> Tensor:
-        """Enhance clips of unequal length; causal front-ends only.
+        """Enhance clips of unequal length, (clips, samples) float32 in [-1, 1]; causal front-ends only.
 
-        Args:
-            wav: (clips, samples) float32 in [-1, 1]; undefined past a clip's end.
-            sizes: valid samples of each clip.
-
-        Returns: (clips, samples) float32; ignored past a clip's end.
+        Past a clip's end, which ``sizes`` says, input is undefined and output ignored.
         """
         raise NotImplementedError(f"{type(self).__name__} is causal: it has to define enhance_padded(wav, sizes)")
 
     def enhance_utterance(self, utt: str, wav: Tensor) -> Tensor:
-        """Enhance an utterance by its id; front-ends with ``needs_ids`` only.
+        """Enhance an utterance by its id in the data dir; front-ends with ``needs_ids`` only.
 
-        Args:
-            utt: its id in the data dir.
-            wav: (samples,) float32 at ``sample_rate``, the whole utterance; a mixture may peak above 1.
-
-        Returns: (samples,) float32, aligned with the input to the sample.
+        ``wav`` is the whole utterance (samples,), which may peak above 1; the result is aligned to the sample.
         """
         raise NotImplementedError(f"{type(self).__name__} needs ids: it has to define enhance_utterance(utt, wav)")
 
@@ -132,11 +124,9 @@ class FrontEnd(nn.Module):
         return super().train(False)
 
     def describe(self) -> dict[str, Any]:
-        """Identify the front-end.
+        """Identify the front-end, for JSON.
 
-        Returns:
-            A JSON-serialisable dict: ``name``, ``class``, ``revision``, ``sample_rate``, ``conf``,
-            ``checkpoint_sha256``, ``weights_sha256`` (of the current state_dict; None if empty) and ``package``.
+        ``weights_sha256`` is of the current state_dict; None if that is empty.
         """
         return {
             "name": self.name,
@@ -214,12 +204,11 @@ def check_level(name: str, level_dbfs: float | None) -> float | None:
 
 
 def at_level(wav: Tensor, level_dbfs: float | None, sizes: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Scale each clip to a level, limited to a peak of full scale.
+    """Scale each clip of (clips, samples) to a level, limited to a peak of full scale.
 
     Args:
-        wav: (clips, samples), zeros past the end of a clip.
         level_dbfs: RMS, dB re full scale; None: no change.
-        sizes: (clips, 1) valid samples of each clip; None: all of them.
+        sizes: (clips, 1) valid samples of each clip, zeros behind; None: all of them.
 
     Returns: The scaled clips, and the gains, (clips, 1), to divide the result by; 1 for clips below -100 dB.
     """

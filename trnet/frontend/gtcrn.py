@@ -105,12 +105,7 @@ class GroupedTemporalConv(nn.Module):
     """Half of the channels through a causal dilated depthwise block, then shuffled with the rest."""
 
     def __init__(self, dilation: int, up: bool) -> None:
-        """Build it.
-
-        Args:
-            dilation: spacing of the kernel's three frames, in frames.
-            up: transposed convolutions, as in the decoder; shapes are the same.
-        """
+        """``dilation`` is in frames; ``up``: transposed convolutions, as in the decoder; shapes are the same."""
         super().__init__()
         kind = nn.ConvTranspose2d if up else nn.Conv2d
         half = CHANNELS // 2
@@ -229,13 +224,7 @@ class Gtcrn(nn.Module):
         self.decoder = GtcrnDecoder()
 
     def forward(self, spec: Tensor) -> Tensor:
-        """Enhance a spectrum.
-
-        Args:
-            spec: (batch, 257, frames) complex64.
-
-        Returns: (batch, 257, frames) complex64.
-        """
+        """Enhance a spectrum, (batch, 257, frames) complex64, to the same shape."""
         frames = spec.transpose(1, 2)
         mask = self.mask(frames.real, frames.imag)
         return (frames * torch.complex(mask[:, 0], mask[:, 1])).transpose(1, 2)

@@ -34,13 +34,10 @@ def position_table(embedding: Tensor, steps: int) -> Tensor:
 
 
 def attend(qkv: Tensor, table: Tensor) -> Tensor:
-    """Attention with relative positions.
+    """Attention with relative positions: (sequences, steps, heads, width) of queries, keys and values.
 
-    Args:
-        qkv: (sequences, steps, 3, heads, width): queries, scaled so that scores are in bits, keys and values.
-        table: (width, distances), see :func:`position_table`.
-
-    Returns: (sequences, steps, heads, width).
+    ``qkv`` is (sequences, steps, 3, heads, width), queries scaled so that scores are in bits; ``table`` (width,
+    distances), see :func:`position_table`.
     """
     library = load(SOURCE) if qkv.shape[-1] == WIDTH else None
     if library is None:

@@ -149,11 +149,7 @@ class TscNet(nn.Module):
             nn.init.zeros_(parameter)
 
     def forward(self, spec: Tensor) -> tuple[Tensor, Tensor]:
-        """Enhance spectra.
-
-        Args:
-            spec: (batch, 3, frames, bins): compressed magnitude, real and imaginary part, see
-                :func:`trnet.frontend.cmgan.spectral.compress`.
+        """Enhance spectra (batch, 3, frames, bins), see :func:`trnet.frontend.cmgan.spectral.compress`.
 
         Returns:
             Real and imaginary part of the enhanced compressed spectrum, each (batch, frames, bins): mask times

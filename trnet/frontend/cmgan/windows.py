@@ -17,20 +17,11 @@ def window_starts(total: int, window: int, shared: int, grid: int) -> list[int]:
 def over_windows(
     wav: Tensor, process: Callable[[Tensor], Tensor], window: int, overlap: int, context: int, grid: int
 ) -> Tensor:
-    """Process a long clip window by window and cross-fade the results.
+    """Process a long clip (clips, samples) window by window and cross-fade the results.
 
     Neighbouring windows overlap by ``overlap + 2 * context`` samples or more. The cross-fade (squared sines) lies in
-    the middle, so that no sample is from within ``context`` of a window's end, except at the ends of the clip.
-
-    Args:
-        wav: (clips, samples), samples a multiple of ``grid`` and more than ``window``.
-        process: (clips, window) to the same shape.
-        window: samples of each window.
-        overlap: samples of a cross-fade, at least 1.
-        context: samples at a window's ends that are processed but discarded.
-        grid: windows start at multiples of this many samples.
-
-    Returns: (clips, samples).
+    the middle, so that no sample is from within ``context`` of a window's end, except at the ends of the clip. All
+    numbers are samples; windows start at multiples of ``grid``.
     """
     starts = window_starts(wav.shape[1], window, overlap + 2 * context, grid)
     phase = (torch.arange(overlap, device=wav.device, dtype=wav.dtype) + 0.5) / overlap

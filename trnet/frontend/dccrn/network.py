@@ -103,13 +103,7 @@ class Masker(nn.Module):
         self.output_layer = nn.Sequential(transposed(*pairs[-1], bias=True))
 
     def forward(self, spec: Tensor) -> Tensor:
-        """Estimate the mask.
-
-        Args:
-            spec: (batch, bins, frames) complex64; more frames than encoders.
-
-        Returns: (batch, bins, frames) complex64.
-        """
+        """The mask of a spectrum, (batch, bins, frames) complex64; there are more frames than encoders."""
         return torch.complex(*self.parts(spec.real, spec.imag))
 
     def parts(self, real: Tensor, imag: Tensor) -> tuple[Tensor, Tensor]:
