@@ -176,5 +176,7 @@ def _check_mp3(stream: BinaryIO, place: int, size: int) -> int:
     if count < stated - 1 or (count < stated and cut):  # some encoders count the first frame, which says so
         raise Damaged(f"holds {count} of the {stated} frames that its header states", "fetch or copy it again")
     if count > stated + 1:
-        raise Damaged(f"holds {count} frames, its header states {stated}: two recordings, or a part", "re-encode it")
+        raise Damaged(
+            f"holds {count} frames, its header states {stated}: two recordings, or a part of one", "re-encode it"
+        )
     return 0

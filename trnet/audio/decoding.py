@@ -104,7 +104,9 @@ class Mix:
 
     def __init__(self, channels: int, channel: int | None, where: str) -> None:
         if channel is not None and not 0 <= channel < channels and channels > 1:
-            raise TrnetError(f"{where}: has no channel {channel}, it has 0 to {channels - 1}", "give one or mean")
+            raise TrnetError(
+                f"{where}: has no channel {channel}, it has 0 to {channels - 1}", "give one of these or mean"
+            )
         self.channels, self.where = channels, where
         self.channel = 0 if channels == 1 else channel
         self.power = self.left = 0.0

@@ -140,7 +140,9 @@ def _start(program: list[str], running: list[_Program], where: str) -> _Program:
         )
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise TrnetError(f"{where}: {program[0]} cannot be started ({reason}); install it or mend the line") from None
+        raise TrnetError(
+            f"{where}: {program[0]} cannot be started ({reason}); install it, or mend the command"
+        ) from None
     assert process.stdout is not None and process.stderr is not None
     return _Program(process, process.stdout, process.stderr)
 

@@ -86,7 +86,9 @@ class Split(Section):
         pairs = [pair for set_name in part.sets for pair in sets[set_name]]
         known = {pair.speaker for pair in pairs}
         if unknown := sorted(set(part.speakers) - known):
-            raise TrnetError(f"{name}: no speaker {unknown[0]} in {' '.join(part.sets)}, only {shorten(sorted(known))}")
+            raise TrnetError(
+                f"{name}: no speaker {unknown[0]} in {' '.join(part.sets)}; there are {shorten(sorted(known))}"
+            )
         kept = [p for p in pairs if (p.speaker in part.speakers if part.speakers else p.speaker not in others)]
         if not kept:
             raise TrnetError(f"{name}: all speakers of {' '.join(part.sets)} are in other parts; leave it one")

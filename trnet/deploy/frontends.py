@@ -43,7 +43,9 @@ def unpack_frontend(packed: PackedFrontEnd, weights: bytes | None, name: str, tr
     kind, conf, fingerprint = packed.name, packed.conf, packed.fingerprint
     if kind not in HARMLESS and not trust:
         what = "a model of another toolkit" if kind in FRONTENDS else "a Python class that is not trnet's own"
-        raise TrnetError(f"{name}: its front-end {kind} is {what}, whose code would run; --trust allows it")
+        raise TrnetError(
+            f"{name}: its front-end {kind} is {what}, whose code would run; give --trust if you trust the model"
+        )
     if strays := sorted({"checkpoint", "init"} & conf.keys()):
         raise TrnetError(f"{name}: frontend_conf.{strays[0]} is not for a packed model; pack it again")
     if weights is not None:

@@ -97,7 +97,7 @@ class ModelFile:
         rate = self.settings.features.sample_rate
         if frontend.sample_rate != rate:
             raise TrnetError(
-                f"{self.path}: front-end at {frontend.sample_rate} Hz, features at {rate} Hz; pack it again"
+                f"{self.path}: front-end at {frontend.sample_rate} Hz, features at {rate} Hz; pack the model again"
             )
         return frontend
 

@@ -177,7 +177,7 @@ class FeatureCache:
         matrix = self.reader.matrix(kind, utt, condition)
         if len(matrix) != self.length[utt]:
             raise TrnetError(
-                f"{utt}: {len(matrix)} {kind} frames for {self.length[utt]} clean ones; rerun stages 2 to 4"
+                f"{utt}: {len(matrix)} {kind} frames for {self.length[utt]} clean ones; run stages 2 to 4 again"
             )
         return matrix
 

@@ -111,7 +111,9 @@ def _content(loaded: Any) -> str:
 def load_strict(module: nn.Module, state: dict[str, Tensor], path: str | Path) -> None:
     """Load a state_dict of exactly the module's keys and shapes, finite; else TrnetError, the module is unchanged."""
     if faults := misfits(module, state, exact=False):
-        raise TrnetError(f"checkpoint {path} does not fit {type(module).__name__}: {faults}: give one of this model")
+        raise TrnetError(
+            f"checkpoint {path} does not fit {type(module).__name__}: {faults}: give a checkpoint of this model"
+        )
     module.load_state_dict(state, strict=True)
 
 

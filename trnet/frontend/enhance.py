@@ -187,7 +187,9 @@ def enhance_data_dirs(
             others = [lock for lock in locks if lock != lock_of(own) and is_locked(lock)]
             strangers = [] if alone else [lock for lock in others if not lock.name.endswith(f"of{parts}.lock")]
             if strangers:
-                raise TrnetError(f"{root}: {strangers[0].name} is locked: other shards of it run there; use one total")
+                raise TrnetError(
+                    f"{root}: {strangers[0].name} is locked: shards of another total run there; use one total"
+                )
             todo = _begin(sets, fingerprint, features, alone, bool(others))
         # one set after the other on a CPU; all together on a GPU, where clips of one length make full batches
         groups = [todo] if device != "cpu" else [[each] for each in todo]

@@ -22,7 +22,9 @@ def import_package(frontend: str, module: str, package: str = "", extra: str = "
         reason = f"it requires {error.name}"
     except ImportError as error:
         reason = " ".join(str(error).split())
-    raise TrnetError(f"front-end {frontend}: {package} cannot be imported ({reason}); {how_to_install(extra)}")
+    raise TrnetError(
+        f"front-end {frontend}: the package {package} cannot be imported ({reason}); {how_to_install(extra)}"
+    )
 
 
 def package_file(frontend: str, package: str, file: str, extra: str) -> Path:

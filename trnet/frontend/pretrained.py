@@ -49,7 +49,7 @@ class PretrainedFrontEnd(NativeRateFrontEnd):
             ) from error
         if not (native_rate or rate):
             raise TrnetError(
-                f"front-end {self.toolkit}: model {model!r} lacks its rate: set frontend_conf.native_rate, Hz"
+                f"front-end {self.toolkit}: model {model!r} has no sampling rate: set frontend_conf.native_rate, Hz"
             )
         self.native_rate = int(native_rate or rate)
         self.package = package_version(self.toolkit)

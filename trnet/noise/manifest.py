@@ -55,7 +55,9 @@ def build_manifest(
     for clip in tqdm(sorted(users), desc=f"noise starts ({name})", unit="clip"):
         samples = read_clip(noise.clip(clip), features.sample_rate)
         if is_silent(samples):
-            raise TrnetError(f"{noise.path}: noise clip {clip} is silent; remove it (stage 1 leaves such clips out)")
+            raise TrnetError(
+                f"{noise.path}: noise clip {clip} is silent; remove it there (stage 1 leaves such clips out)"
+            )
         for utt in users[clip]:
             length = cropped_length(float(speech["utt2dur"][utt]), features)
             utt2noise[utt] = f"{clip} {draw_start(samples, length, rng_for(seed, name, 'start', utt))}"

@@ -26,7 +26,7 @@ def safe_name(name: str, what: str) -> str:
     if name.startswith(".") or "/" in name or not name.isprintable() or name.split() != [name]:
         shown = printable(name[:LONGEST])
         raise TrnetError(
-            f"{what}: '{shown}' names no file; use letters, digits, '-', '_', '.', no '/', blank or '.' first"
+            f"{what}: '{shown}' cannot name a file; use letters, digits, '-', '_', '.', no '/' or blank, no '.' first"
         )
     if len(name.encode()) > LONGEST:
         raise TrnetError(f"{what}: '{name[:40]}...' has more than {LONGEST} bytes; shorten it")
