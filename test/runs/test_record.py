@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -94,7 +95,8 @@ def test_the_command_that_was_typed_is_the_recipes(monkeypatch):
     monkeypatch.setenv(record.COMMAND, "./run.sh --stage 5")
     assert record.command_line() == "./run.sh --stage 5"
     monkeypatch.delenv(record.COMMAND)
-    assert "pytest" in record.command_line()
+    monkeypatch.setattr(sys, "orig_argv", [sys.executable, "-m", "trnet.bin.train", "--config", "a b.yaml"])
+    assert record.command_line().endswith("-m trnet.bin.train --config 'a b.yaml'")
 
 
 def test_whether_git_knows_the_configuration_as_it_is(tmp_path):
