@@ -132,7 +132,7 @@ def balanced_groups(utt2unit: Mapping[str, str], utt2emo: Mapping[str, str], cou
     for utt, unit in utt2unit.items():
         units.setdefault(unit, Counter())[utt2emo[utt]] += 1
     if len(units) < count:
-        raise TrnetError(f"folds.count: {count} groups of {len(units)} distinguishable speakers; take fewer")
+        raise TrnetError(f"folds.count: {count} groups of {len(units)} speakers that differ in group; take fewer")
     total = Counter(utt2emo[utt] for utt in utt2unit)
     holders = Counter(c for own in units.values() for c in own)
 
