@@ -100,10 +100,14 @@ def own_options(name: str, base: type[Part], positional: int) -> type[Part]:
 @lru_cache(maxsize=256)  # so that sections of the same class are of one type, and equal if their values are
 def _section_of(made: type, name: str, base: type[Part], positional: int) -> type[Part]:
     parameters = _parameters(made, name)[positional:]
+    taken = {*base.not_options, *(set(dir(base)) - set(base.model_fields))}
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
     fields: dict[str, Any] = {}
     for parameter in parameters:
-        if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
+        named = parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
+        if named and (parameter.name.startswith("_") or parameter.name in taken):
+            raise ValueError(f"{name}: an option cannot be called '{parameter.name}'; rename it in the class")
+        if named:
             kind = Any if parameter.annotation is parameter.empty else parameter.annotation
             fields[parameter.name] = (kind, ... if parameter.default is parameter.empty else Field(parameter.default))
     more = ConfigDict(extra="allow" if takes_any else "forbid", arbitrary_types_allowed=True)

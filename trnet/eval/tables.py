@@ -277,8 +277,8 @@ def make_sections(
         Section(
             "Table 1: mean over folds",
             f"UAR and WAR in percent. A noise set is the average over its SNRs{_left_out(results)}. The test folds are "
-            "averaged first, then the seeds; +- is the standard deviation over seeds, given where two or more seeds cover "
-            "the same runs. "
+            "averaged first, then the seeds; +- is the standard deviation over seeds, given where two or more seeds "
+            "cover the same runs. "
             f"Bold: the largest of a column.{beside}",
             _table1(results, results, published),
             leads=True,
