@@ -22,18 +22,13 @@ from trnet.kaldi.validate import SPEECH_TABLES, validate_data_dir
 from trnet.model.frames import ValidFrames
 from trnet.model.snr_gate import cosine_similarity
 from trnet.noise.manifest import remix
-from trnet.noise.mix import energy
+from trnet.noise.mix import measured_snr
 
 pytestmark = pytest.mark.recipe
 
 SYSTEMS = ("baseline_c", "baseline_n", "baseline_e", "trnet")  # the ablations are trnet's with other weights
 SNRS = ("20", "10", "0")
 FEWER = ("--snrs", " ".join(SNRS), "--systems", " ".join(SYSTEMS))  # than the recipe's own, to be done sooner
-
-
-def measured_snr(speech: np.ndarray, mixture: np.ndarray) -> float:
-    """SNR in dB of a mixture (n,) whose speech (n,) is known."""
-    return 10 * np.log10(energy(speech) / energy(mixture.astype(np.float64) - speech))
 
 
 def interrupt_in_stage(recipe: Path, stage: int, seconds: float, *options: str) -> tuple[int, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -182,6 +182,12 @@ class OwnOptions(nn.Module):
     """Has an option with the name of a method of sections."""
 
     def __init__(self, dim: int, options: int = 1) -> None: ...
+
+
+class Activated(nn.Module):
+    """Has a tuple, and a function, which no YAML holds."""
+
+    def __init__(self, dim: int, kernels: tuple[int, ...] = (3,), activation: Callable = torch.relu) -> None: ...
 
 
 class Halving(nn.Module):

@@ -128,9 +128,9 @@ class Config(Section):
                 raise problem("training.ctc_weight", f"system {name} has a loss 'ctc'; leave one of the two out")
         if self.uses_ctc and self.features.pad == "repeat":
             raise problem(
-                "training.ctc_weight",
+                self._ctc_key,
                 "with 'features.pad: repeat' the speech is there several times and its transcript once; set "
-                "'features.pad: none' or 'training.ctc_weight: 0'",
+                "'features.pad: none' or leave CTC out",
             )
         if self.uses_ctc and not self.encoder.is_own:
             self._check_tap()
@@ -138,9 +138,17 @@ class Config(Section):
 
     def _check_tap(self) -> None:
         if not isinstance(self.encoder, Convolutional):
-            raise problem("training.ctc_weight", f"encoder {self.encoder.type} has no blocks for CTC; set it to 0")
+            reason = f"encoder {self.encoder.type} has no blocks for CTC; leave CTC out"
+            raise problem(self._ctc_key, reason)
         if self.ctc.tap > (blocks := len(self.encoder.channels)):
             raise problem("ctc.tap", f"{self.ctc.tap} is beyond the {blocks} blocks of encoder")
+
+    @property
+    def _ctc_key(self) -> str:
+        """The setting that asks for CTC."""
+        if self.training.ctc_weight:
+            return "training.ctc_weight"
+        return f"systems.{next(filter(self.has_ctc, self.systems))}.losses"
 
     @property
     def uses_ctc(self) -> bool:

@@ -16,6 +16,11 @@ def energy(samples: np.ndarray) -> float:
     return float(np.sum(np.square(samples, dtype=np.float64)))
 
 
+def measured_snr(speech: np.ndarray, mixture: np.ndarray) -> float:
+    """SNR in dB of a mixture (n,) whose speech (n,) is known."""
+    return 10 * np.log10(energy(speech) / energy(mixture.astype(np.float64) - speech))
+
+
 def is_silent(samples: np.ndarray) -> bool:
     """Whether the RMS lies below `SILENCE_RMS`."""
     return energy(samples) < len(samples) * SILENCE_RMS**2

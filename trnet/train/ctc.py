@@ -44,7 +44,7 @@ def encoder_of(system: nn.Module) -> Any:
     """
     encoder = ser_module(system).encoder
     if not getattr(encoder, "tapped", None):
-        raise TrnetError(f"training.ctc_weight: the encoder {type(encoder).__name__} has no blocks to tap; set it to 0")
+        raise TrnetError(f"CTC: the encoder {type(encoder).__name__} has no blocks to tap; leave CTC out")
     return encoder
 
 
