@@ -1,6 +1,7 @@
 """The mini recipe from audio to results, as a user runs it, interrupted once on the way."""
 
 import csv
+import json
 import os
 import shutil
 import signal
@@ -15,7 +16,7 @@ from recipes import copy_recipes, run, start
 
 from trnet.audio.crop import read_cropped
 from trnet.audio.reading import read_audio
-from trnet.config import Features
+from trnet.config import Fbank
 from trnet.features.archive import open_features
 from trnet.kaldi.data_dir import DataDir
 from trnet.kaldi.validate import SPEECH_TABLES, validate_data_dir
@@ -147,7 +148,7 @@ def test_data_dirs_keep_kaldis_rules(recipe, monkeypatch):
 
 def test_noisy_audio_is_mixed_again_to_the_sample_at_its_snr(recipe, monkeypatch):
     monkeypatch.chdir(recipe)
-    features, speech = Features(), DataDir("data/mini")
+    features, speech = Fbank(), DataDir("data/mini")
     for name in ("esc", "musan"):
         noise, noisy = DataDir(f"data/noise_{name}"), DataDir(f"data/mini_{name}_10db")
         for utt in noisy.utts[::40]:
@@ -180,7 +181,7 @@ def test_front_end_improves_si_sdr_on_mini(recipe, monkeypatch):
     for name in ("mini_esc_10db", "mini_musan_10db"):
         noisy, enhanced = DataDir(f"data/{name}"), DataDir(f"dump/nsnet2/{name}")
         for utt in noisy.utts[::20]:
-            clean = read_cropped(speech.clip(noisy["utt2clean"][utt]), Features())
+            clean = read_cropped(speech.clip(noisy["utt2clean"][utt]), Fbank())
             before, after = (read_audio(d.clip(utt).path, 16000) for d in (noisy, enhanced))
             gains.append(si_sdr(after, clean) - si_sdr(before, clean))
     assert np.mean(gains) > 1.0, np.mean(gains)
@@ -192,3 +193,30 @@ def test_a_second_call_does_nothing(recipe):
     output = run(recipe, *FEWER)
     assert {path: path.stat().st_mtime_ns for path in made} == before and len(made) > 4 * len(SYSTEMS)
     assert output.count("up to date") >= 2 * len(SYSTEMS) + 14 + 7 + 6 + 3
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        "encoder={type: light, channels: 16, layers: 1}",
+        "encoder={type: ecapa_tdnn, channels: 16, out_channels: 24, attention: 8} pooling.type=statistics",
+    ],
+)
+def test_other_encoders_are_trained_by_one_option(recipe, parts):
+    exp = f"exp_{parts[15:20]}"
+    options = ("--stop-stage", "6", "--folds", "1", "--max-epochs", "1", "--exp", exp, "--set", parts)
+    run(recipe, "--stage", "5", "--snrs", " ".join(SNRS), "--systems", "trnet", *options)
+    with open(recipe / exp / "nsnet2/trnet/fold1_seed1/history.csv", newline="") as stream:
+        (row,) = csv.DictReader(stream)
+    assert np.isfinite(float(row["loss"])) and float(row["high"]) > 0
+
+
+def test_a_run_is_repeated_from_the_settings_in_its_folder(recipe):
+    folder = "nsnet2/baseline_e/fold1_seed1"
+    options = ("--stage", "6", "--stop-stage", "6", "--folds", "1", "--systems", "baseline_e", "--exp", "exp_again")
+    run(recipe, "--config", f"exp/{folder}/config.yaml", *options)
+    first, again = (torch.load(recipe / exp / folder / "best.pt") for exp in ("exp", "exp_again"))
+    assert first["epoch"] == again["epoch"]
+    assert all(torch.equal(value, again["model"][key]) for key, value in first["model"].items())
+    record = json.loads((recipe / "exp_again" / folder / "run.json").read_text())
+    assert record["command"].startswith("./run.sh --config") and record["config"] == f"exp/{folder}/config.yaml"
