@@ -1,4 +1,4 @@
-"""Names of test and training conditions and of the folders that hold them, said in one place.
+"""Names of test and training conditions and of the folders that hold them.
 
 A condition is ``clean`` or a noise set at an SNR; its data dir is ``data/<corpus>`` or
 ``data/<corpus>_<noise>_<snr>db``, its utterances carry the suffix ``-<noise>_<snr>db``.
@@ -44,5 +44,5 @@ def noisy_conditions(noises: list[str], snrs: list[float]) -> list[Condition]:
 
 
 def training_conditions(train_noise: str, snrs: list[float]) -> list[Condition]:
-    """What training may hear (Section 4.3): clean speech and the matched noise at every SNR, nothing else."""
+    """The conditions of training (Section 4.3): clean speech and the matched noise at every SNR, nothing else."""
     return [CLEAN, *noisy_conditions([train_noise], snrs)]

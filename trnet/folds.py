@@ -17,7 +17,7 @@ class Fold:
 
     `test_speaker` and `valid_speaker` name a speaker, a group (``g01``), or a part of an official split.
     draws: test speaker of the first fold that trains on the same utterances; all of them make the same random draws,
-    so that they share one trajectory of weights where nothing else tells them apart.
+    so that they share one trajectory of weights where nothing else differs.
     """
 
     number: int
@@ -106,7 +106,7 @@ def make_folds(utt2spk: Mapping[str, str], utt2group: Mapping[str, str], valid: 
 def text_folds(utt2spk: Mapping[str, str], text: Mapping[str, str]) -> list[Fold]:
     """One fold a speaker, for corpora of two or three: validation is every tenth text of the other speakers.
 
-    It shares the speakers of training, but none of its texts; the test speaker is heard nowhere else.
+    It shares the speakers of training, but none of its texts; the test speaker is in no other part.
     Raises: TrnetError for a single speaker, or too few texts.
     """
     utts = sorted(utt2spk)
@@ -208,7 +208,7 @@ def official_folds(utt2spk: Mapping[str, str], utt2split: Mapping[str, str], sha
     if shared and not shared_speakers:
         raise TrnetError(
             f"utt2split: {len(shared)} speakers are in two parts or more ({' '.join(shared[:3])}): the test would be "
-            "of voices heard in training; 'folds.shared_speakers: true' says that this is meant"
+            "of voices that are in training, too; 'folds.shared_speakers: true' says that this is meant"
         )
     train, valid = tuple(parts["train"]), tuple(parts["dev"])
     return [

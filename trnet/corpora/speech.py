@@ -144,7 +144,7 @@ def write_speech(
     genders = {u.speaker: u.gender for u in utts.values() if u.gender is not None}
     unknown = {u.speaker for u in utts.values()} - genders.keys()
     if unknown:
-        logger.info("the corpus does not tell the gender of %d speakers: no spk2gender is written", len(unknown))
+        logger.info("the gender of %d speakers is unknown: no spk2gender is written", len(unknown))
     else:
         tables["spk2gender"] = genders
     if channel is not None:

@@ -1,4 +1,4 @@
-"""A page in the browser: record or upload speech; see emotion, c and spectrograms, hear the enhanced speech."""
+"""A page in the browser: record or upload speech; see emotion, c and spectrograms, play the enhanced speech."""
 
 import logging
 import os

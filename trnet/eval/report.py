@@ -65,6 +65,7 @@ def write_report(
     permutations: int = 9999,
     seed: int = 0,
     suffix: str = "",
+    test_snrs: Collection[float] = (),
 ) -> list[Path]:
     """Write results.csv, statistics.csv, RESULTS.md, figures/*.png and report.html, each file whole.
 
@@ -81,6 +82,7 @@ def write_report(
         data: What else report.html shows.
         resamples, permutations, seed: See compute_statistics.
         suffix: Behind each name, see place_beside.
+        test_snrs: SNRs in dB that are only tested: each has its own figures, and no part in means over SNRs.
 
     Returns: The files.
 
@@ -93,8 +95,10 @@ def write_report(
     if reference is not None and not isinstance(reference, Mapping):
         reference = read_reference(reference)
     scored, noted = score(predictions), parse_notes(notes)
-    results = arrange(scored, folds, seeds)
-    statistics = compute_statistics(predictions, speakers, resamples=resamples, permutations=permutations, seed=seed)
+    results = arrange(scored, folds, seeds, test_snrs)
+    statistics = compute_statistics(
+        predictions, speakers, resamples=resamples, permutations=permutations, seed=seed, test_snrs=test_snrs
+    )
     sections = make_sections(predictions, results, reference, styles, statistics)
     findings = make_findings(predictions, results, statistics, noted)
     figures = draw_figures(predictions, results, statistics)

@@ -155,6 +155,7 @@ class RunReport:
             permutations=self.permutations,
             seed=self.seed,
             suffix=suffix,
+            test_snrs=self.session.experiment.config.simulation.test_snrs,
         )
         stamp.finish(digests_of(self.out, [table, *written]))
         names = ", ".join(f"{name}{suffix}.csv" for name in ("results", "statistics", "predictions"))

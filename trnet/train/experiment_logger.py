@@ -1,6 +1,7 @@
 """Curves of a training run for TensorBoard, and for Weights & Biases where a project of it is named.
 
-Curves are not worth a training: where they cannot be written, on a full disk say, that is said once, and it goes on.
+Curves are not worth a training: where they cannot be written, on a full disk say, this is
+logged once, and training goes on.
 """
 
 from __future__ import annotations

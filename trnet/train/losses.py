@@ -109,13 +109,26 @@ def make_loss(options: Options, **given: Any) -> Any:
     except Exception as error:
         raise TrnetError(
             f"{options.type}: raised {type(error).__name__}: {first_line(error)}; mend the class"
-        ) from None
+        ) from error
 
 
 def balanced_weights(labels: Sequence[int], num_classes: int) -> list[float]:
     """Weights of classes inverse to their frequencies, one on average over the utterances."""
     counts = [labels.count(index) for index in range(num_classes)]
     return [len(labels) / (num_classes * count) if count else 0.0 for count in counts]
+
+
+def _computed(column: str, loss: Any, output: Output, batch: Batch) -> Any:
+    try:
+        return loss(output, batch)
+    except (TrnetError, OSError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        if type(loss).__module__.startswith("trnet."):
+            raise
+        raise TrnetError(
+            f"losses: '{column}' raised {type(error).__name__}: {first_line(error)}; mend its class"
+        ) from error
 
 
 class WeightedSum(nn.Module):
@@ -128,15 +141,17 @@ class WeightedSum(nn.Module):
 
     def __init__(self, losses: Mapping[str, Any], weights: Mapping[str, float]) -> None:
         super().__init__()
+        if taken := [column for column in losses if "." in column or hasattr(nn.ModuleDict, column)]:
+            raise TrnetError(f"losses: one cannot be called '{taken[0]}'; give it another 'name'")
         self.losses, self.weights = dict(losses), dict(weights)
         self.trained = nn.ModuleDict({k: v for k, v in losses.items() if isinstance(v, nn.Module)})
 
     def forward(self, output: Output, batch: Batch) -> dict[str, Tensor]:
         """The sum, ``loss``, and each loss by its column, scalars.
 
-        Raises: TrnetError if a loss gives no scalar.
+        Raises: TrnetError if a loss gives no scalar, or somebody's own raises.
         """
-        parts = {column: loss(output, batch) for column, loss in self.losses.items()}
+        parts = {column: _computed(column, loss, output, batch) for column, loss in self.losses.items()}
         for column, part in parts.items():
             if not isinstance(part, Tensor) or part.ndim:
                 raise TrnetError(f"losses: '{column}' gives no scalar tensor; mend its class")

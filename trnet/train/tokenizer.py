@@ -27,8 +27,8 @@ def train_tokenizer(texts: Mapping[str, str], conf: CTC) -> bytes:
     One thread (sums in one order), every sentence and every character, nothing drawn; <unk> is the only extra piece.
     Raises: TrnetError if the text has not enough in it for so many pieces, or more characters than pieces.
     """
-    model, told = io.BytesIO(), f"ctc.vocab: {conf.vocab} {conf.model} pieces"
-    few = f"{told} are too few for the characters of the text; set it to"
+    model, size = io.BytesIO(), f"ctc.vocab: {conf.vocab} {conf.model} pieces"
+    few = f"{size} are too few for the characters of the text; set it to"
     try:
         SentencePieceTrainer.train(
             sentence_iterator=iter(texts[utt] for utt in sorted(texts)),
@@ -46,7 +46,7 @@ def train_tokenizer(texts: Mapping[str, str], conf: CTC) -> bytes:
     except RuntimeError as error:
         why = printable(first_line(error))  # names the largest, or smallest, number that it takes
         raise TrnetError(
-            f"{told}: SentencePiece cannot make them of {len(texts)} transcripts ({why}); change ctc.vocab or ctc.model"
+            f"{size}: SentencePiece cannot make them of {len(texts)} transcripts ({why}); change ctc.vocab or ctc.model"
         ) from None
     pieces = SentencePieceProcessor(model_proto=model.getvalue())
     unknown = {sign for text in texts.values() for sign in text if sign != " " and pieces.piece_to_id(sign) == 0}
