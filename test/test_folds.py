@@ -11,7 +11,7 @@ from trnet.corpora.contract import read_contract
 from trnet.folds import (
     Fold,
     folds_of,
-    gathered,
+    group_by_balance,
     make_folds,
     noise_groups,
     official_folds,
@@ -158,7 +158,7 @@ def test_speakers_of_one_recording_situation_stay_in_one_group(tmp_path):
     data = data_dir(tmp_path, utt2spk=utt2spk, utt2emo=utt2emo, utt2group=utt2group)
     with pytest.raises(TrnetError, match="folds.count: 3 .* 2 speakers"):
         folds_of(data, Folds(kind="groups", count=3, valid="next"))
-    assert {s: g for s, g in zip(utt2spk.values(), gathered(data, 2).values(), strict=True)} == {
+    assert {s: g for s, g in zip(utt2spk.values(), group_by_balance(data, 2).values(), strict=True)} == {
         **dict.fromkeys("ABCD", "g01"),
         **dict.fromkeys("EF", "g02"),
     }

@@ -1,4 +1,4 @@
-"""Names of test and training conditions and of the folders that hold them.
+"""Names of test and training conditions and of the folders that they have, in one place.
 
 A condition is ``clean`` or a noise set at an SNR; its data dir is ``data/<corpus>`` or
 ``data/<corpus>_<noise>_<snr>db``, its utterances carry the suffix ``-<noise>_<snr>db``.
@@ -34,15 +34,12 @@ CLEAN = Condition()
 
 
 def noisy_conditions(noises: list[str], snrs: list[float]) -> list[Condition]:
-    """Every noise set at every SNR, in the order given.
-
-    Raises: TrnetError for a name that cannot be told apart in folder names.
-    """
+    """Every noise set at every SNR, in the order given. Raises TrnetError for a name that no folder can have."""
     for noise in noises:
         noise_name(noise, "--noises")
     return [Condition(noise, snr) for noise in noises for snr in snrs]
 
 
 def training_conditions(train_noise: str, snrs: list[float]) -> list[Condition]:
-    """The conditions of training (Section 4.3): clean speech and the matched noise at every SNR, nothing else."""
+    """Conditions of training (Section 4.3): clean speech and the matched noise at every SNR, nothing else."""
     return [CLEAN, *noisy_conditions([train_noise], snrs)]

@@ -17,7 +17,7 @@ class Fold:
 
     `test_speaker` and `valid_speaker` name a speaker, a group (``g01``), or a part of an official split.
     draws: test speaker of the first fold that trains on the same utterances; all of them make the same random draws,
-    so that they share one trajectory of weights where nothing else differs.
+    so they share one trajectory of weights where nothing else differs.
     """
 
     number: int
@@ -30,27 +30,21 @@ class Fold:
 
 
 def folds_of(data: DataDir, conf: Folds) -> list[Fold]:
-    """All folds of a corpus, by the rule `conf`.
-
-    Raises: TrnetError if the corpus does not allow them.
-    """
+    """All folds of a corpus, by the rule `conf`."""
     if conf.kind == "official":
         return official_folds(data["utt2spk"], _utt2split(data), conf.shared_speakers)
     if conf.kind == "groups":
-        return group_folds(gathered(data, conf.count))
+        return group_folds(group_by_balance(data, conf.count))
     if conf.valid == "texts":
         return text_folds(data["utt2spk"], data["text"])
     return make_folds(data["utt2spk"], data["utt2group"], conf.valid, conf.validators)
 
 
 def noise_groups(data: DataDir, conf: Folds) -> dict[str, str] | None:
-    """What takes the place of utt2group in noisy sets: groups that must not share a noise; None: utt2group itself.
-
-    Raises: TrnetError if the corpus does not allow the folds.
-    """
+    """What takes the place of utt2group in noisy sets: groups that must not share a noise; None: utt2group itself."""
     if conf.kind == "official":
         return dict(_utt2split(data))
-    return gathered(data, conf.count) if conf.kind == "groups" else None
+    return group_by_balance(data, conf.count) if conf.kind == "groups" else None
 
 
 def _utt2split(data: DataDir) -> Mapping[str, str]:
@@ -66,7 +60,7 @@ def make_folds(utt2spk: Mapping[str, str], utt2group: Mapping[str, str], valid: 
     `validators` speakers in C order (``next``). Training leaves out the whole groups of them all, so no recording
     situation is shared.
 
-    Raises: TrnetError if a group has not the one other speaker that ``same_group`` asks for, or nothing is left.
+    Raises TrnetError if a group has not the one other speaker that ``same_group`` asks for, or nothing is left.
     """
     utts = sorted(utt2spk)
     speakers = sorted(set(utt2spk.values()))
@@ -107,7 +101,8 @@ def text_folds(utt2spk: Mapping[str, str], text: Mapping[str, str]) -> list[Fold
     """One fold a speaker, for corpora of two or three: validation is every tenth text of the other speakers.
 
     It shares the speakers of training, but none of its texts; the test speaker is in no other part.
-    Raises: TrnetError for a single speaker, or too few texts.
+
+    Raises TrnetError for a single speaker, or too few texts.
     """
     utts = sorted(utt2spk)
     speakers = sorted(set(utt2spk.values()))
@@ -125,18 +120,19 @@ def text_folds(utt2spk: Mapping[str, str], text: Mapping[str, str]) -> list[Fold
     return folds
 
 
-def gather(utt2unit: Mapping[str, str], utt2emo: Mapping[str, str], count: int) -> dict[str, str]:
-    """Unit -> group (``g01`` ...): `count` groups that are as alike in class counts as can be had at once.
+def balanced_groups(utt2unit: Mapping[str, str], utt2emo: Mapping[str, str], count: int) -> dict[str, str]:
+    """Unit -> group (``g01`` ...): `count` groups with class counts that are about equal.
 
     Units with the class that fewest units have go first, and the larger before the smaller, each to the group that has
     least of what it brings. A function of the tables alone: no seed.
-    Raises: TrnetError if there are fewer units than groups.
+
+    Raises TrnetError if there are fewer units than groups.
     """
     units: dict[str, Counter[str]] = {}
     for utt, unit in utt2unit.items():
         units.setdefault(unit, Counter())[utt2emo[utt]] += 1
     if len(units) < count:
-        raise TrnetError(f"folds.count: {count} groups of {len(units)} speakers that can be told apart; take fewer")
+        raise TrnetError(f"folds.count: {count} groups of {len(units)} distinguishable speakers; take fewer")
     total = Counter(utt2emo[utt] for utt in utt2unit)
     holders = Counter(c for own in units.values() for c in own)
 
@@ -154,13 +150,10 @@ def gather(utt2unit: Mapping[str, str], utt2emo: Mapping[str, str], count: int) 
     return home
 
 
-def gathered(data: DataDir, count: int) -> dict[str, str]:
-    """Utterance -> group of `count`; speakers who share an utt2group stay together.
-
-    Raises: TrnetError if there are fewer such than groups.
-    """
+def group_by_balance(data: DataDir, count: int) -> dict[str, str]:
+    """Utterance -> group of `count`; speakers who share an utt2group stay together. TrnetError if they are too few."""
     unit = _units(data["utt2spk"], data["utt2group"])
-    home = gather(unit, data["utt2emo"], count)
+    home = balanced_groups(unit, data["utt2emo"], count)
     return {utt: home[unit[utt]] for utt in sorted(unit)}
 
 
@@ -191,7 +184,7 @@ def group_folds(utt2group: Mapping[str, str]) -> list[Fold]:
 def official_folds(utt2spk: Mapping[str, str], utt2split: Mapping[str, str], shared_speakers: bool) -> list[Fold]:
     """The corpus's own parts: ``train``, ``dev``, and one fold for each part ``test...``.
 
-    Raises: TrnetError for a part that is missing or unknown, or speakers in two parts, unless `shared_speakers`.
+    Raises TrnetError for a part that is missing or unknown, or speakers in two parts, unless `shared_speakers`.
     """
     parts: dict[str, list[str]] = {}
     for utt in sorted(utt2split):
@@ -208,7 +201,7 @@ def official_folds(utt2spk: Mapping[str, str], utt2split: Mapping[str, str], sha
     if shared and not shared_speakers:
         raise TrnetError(
             f"utt2split: {len(shared)} speakers are in two parts or more ({' '.join(shared[:3])}): the test would be "
-            "of voices that are in training, too; 'folds.shared_speakers: true' says that this is meant"
+            "of voices in training; 'folds.shared_speakers: true' says that this is meant"
         )
     train, valid = tuple(parts["train"]), tuple(parts["dev"])
     return [
@@ -217,10 +210,7 @@ def official_folds(utt2spk: Mapping[str, str], utt2split: Mapping[str, str], sha
 
 
 def pick_folds(folds: list[Fold], numbers: list[int]) -> list[Fold]:
-    """The folds of these numbers (all if none is given).
-
-    Raises: TrnetError for a number that is no fold.
-    """
+    """The folds of these numbers (all if none is given). Raises TrnetError for a number that is no fold."""
     for number in numbers:
         if not 1 <= number <= len(folds):
             raise TrnetError(f"--folds {number}: there are folds 1 to {len(folds)}; choose among them")

@@ -1,7 +1,5 @@
 """The two metrics of the paper (UAR, WAR), by scikit-learn."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -10,8 +8,7 @@ import numpy as np
 
 from trnet.utils.errors import TrnetError
 
-Classes = Sequence[Any] | np.ndarray
-"""Classes by name or number, one an utterance."""
+Classes = Sequence[Any] | np.ndarray  # classes by name or number, one an utterance
 
 
 def _check(labels: Classes, preds: Classes) -> None:
@@ -26,8 +23,7 @@ def uar(labels: Classes, preds: Classes) -> float:
 
     A class that is only predicted has no recall and does not enter the mean.
 
-    Raises:
-        TrnetError: The two lists are empty or differ in length.
+    Raises TrnetError if the two lists are empty or differ in length.
     """
     from sklearn.metrics import balanced_accuracy_score  # here, because it takes seconds to import
 
@@ -38,11 +34,7 @@ def uar(labels: Classes, preds: Classes) -> float:
 
 
 def war(labels: Classes, preds: Classes) -> float:
-    """Weighted average recall in percent, which is the accuracy.
-
-    Raises:
-        TrnetError: The two lists are empty or differ in length.
-    """
+    """Weighted average recall in percent, which is the accuracy. Raises TrnetError for empty lists or other lengths."""
     from sklearn.metrics import accuracy_score
 
     _check(labels, preds)

@@ -4,8 +4,8 @@ from typing import Literal
 
 import pytest
 
-from trnet.config import Config, Fbank, Gate, Section, System, Training, build, check_value, later, within
-from trnet.config.model import Attention, Residual
+from trnet.config import Config, Fbank, GateConf, Section, System, Training, build, check_value, later, within
+from trnet.config.model import AttentionConf, Residual
 from trnet.utils.errors import TrnetError
 
 
@@ -88,14 +88,14 @@ def test_what_was_added_later_is_part_of_a_stamp_only_where_it_is_used():
     assert Outer(sizes=[2]).record()["sizes"] == [2]
     assert "normalise" not in Residual().record() and "kernel" in Residual().record()
     assert Residual(normalise="mean").record()["normalise"] == "mean"
-    assert "resolution" not in Gate().record() and "features" not in Gate().record()
+    assert "resolution" not in GateConf().record() and "features" not in GateConf().record()
 
 
 STAMPED = {
     Residual: "type channels kernel dropout deltas input_norm",
-    Attention: "attention values clamp",
+    AttentionConf: "attention values clamp",
     Fbank: "sample_rate num_mel_bins frame_length frame_shift window low_freq high_freq max_frames pad compression",
-    Gate: "snr_features gradient init lr",
+    GateConf: "snr_features gradient init lr",
     System: "input conditions alpha beta bridge",
     Training: "batch_size lr max_epochs patience grad_clip plateau_patience plateau_factor train_conditions "
     "valid_conditions precision bucketing",

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mixtures import measured_snr, remix
 from recipes import copy_recipes, run, start
 
 from trnet.audio.crop import read_cropped
@@ -22,8 +23,6 @@ from trnet.kaldi.data_dir import DataDir
 from trnet.kaldi.validate import SPEECH_TABLES, validate_data_dir
 from trnet.model.frames import ValidFrames
 from trnet.model.snr_gate import cosine_similarity
-from trnet.noise.manifest import remix
-from trnet.noise.mix import measured_snr
 
 pytestmark = pytest.mark.recipe
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from trnet.enh.evaluate import read_scores
-from trnet.enh.report import NOISY, render, results_csv, write_report
+from trnet.enh.report import NOISY, render, results_csv, write_enh_report
 from trnet.utils.errors import TrnetError
 
 
@@ -40,19 +40,19 @@ def test_damaged_scores_are_named(tmp_path):
 
 def test_fewer_runs_are_written_beside(tmp_path):
     whole = runs(("cmgan", 1), ("dccrn", 1))
-    assert write_report(tmp_path, whole, {}) == ""
+    assert write_enh_report(tmp_path, whole, {}) == ""
     before = (tmp_path / "RESULTS.md").read_bytes()
-    assert write_report(tmp_path, runs(("dccrn", 1)), {}) == "_dccrn"
+    assert write_enh_report(tmp_path, runs(("dccrn", 1)), {}) == "_dccrn"
     assert (tmp_path / "RESULTS.md").read_bytes() == before and "cmgan" not in (
         tmp_path / "RESULTS_dccrn.md"
     ).read_text()
     assert (tmp_path / "results_dccrn.csv").is_file()
-    assert write_report(tmp_path, runs(("cmgan", 2), ("dccrn", 2)), {}) == "_seed2"
-    assert write_report(tmp_path, runs(("cmgan", 1), ("dccrn", 1), ("dccrn", 2)), {}) == ""
+    assert write_enh_report(tmp_path, runs(("cmgan", 2), ("dccrn", 2)), {}) == "_seed2"
+    assert write_enh_report(tmp_path, runs(("cmgan", 1), ("dccrn", 1), ("dccrn", 2)), {}) == ""
     assert "dccrn, seed 2" in (tmp_path / "RESULTS.md").read_text()
 
 
 def test_a_damaged_table_is_named(tmp_path):
     (tmp_path / "results.csv").write_text("frontend\n")
     with pytest.raises(TrnetError, match=r"results\.csv:1"):
-        write_report(tmp_path, runs(("dccrn", 1)), {})
+        write_enh_report(tmp_path, runs(("dccrn", 1)), {})

@@ -11,8 +11,8 @@ from trnet.eval.predictions import classes_of, read_predictions
 from trnet.eval.report_data import (
     choose_examples,
     embedded_items,
-    gather,
     gather_examples,
+    gather_report_data,
     read_curve,
     summarise_noise,
 )
@@ -81,7 +81,7 @@ def test_what_is_not_available_is_left_out_and_named(tiny, runs, predictions, tm
 
     monkeypatch.setattr("trnet.eval.report_data.make_embedding", no_embedding)
     specs = session.experiment.runs(SYSTEMS, session.experiment.dataset.folds[:1], [1])
-    found = gather(session, specs, predictions, noisy_conditions(["esc", "wind"], [10.0, 0.0]))
+    found = gather_report_data(session, specs, predictions, noisy_conditions(["esc", "wind"], [10.0, 0.0]))
     (curve,) = [line for line in found.missing if "history.csv" in line]
     assert "trnet fold 1 seed 1" in curve
     assert sum("dump: is gone" in line for line in found.missing) == 3

@@ -10,7 +10,7 @@ from trnet.bin import pack, score
 from trnet.eval import run_report
 from trnet.eval.predictions import read_results
 from trnet.eval.report_data import ReportData
-from trnet.eval.report_stamp import finished_report
+from trnet.eval.run_report import finished_report
 from trnet.utils.stamp import read_stamp
 
 pytestmark = pytest.mark.slow
@@ -24,7 +24,7 @@ def plain_pictures() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("trnet.eval.plots.png", lambda plots, title, *_, **__: "|".join([title, *plots]).encode())
         patch.setattr("trnet.eval.html_report.svg", lambda *_: "<svg/>")
-        patch.setattr(run_report, "gather", lambda *_: ReportData())
+        patch.setattr(run_report, "gather_report_data", lambda *_: ReportData())
         yield
 
 

@@ -52,7 +52,7 @@ def items(seed: int) -> list:
 def test_a_batch_is_padded_matrices_wherever_they_lie(in_memory, on_disk, tmp_path):
     store = FeatureCache(Archives(), LENGTH, CPU, Room(in_memory * SIZE, 0, on_disk * SIZE, tmp_path))
     store.hold(SETS, LENGTH)
-    assert len(store.held) == min(in_memory + on_disk, 6) and list(tmp_path.iterdir()) == []
+    assert len(store.in_memory) == min(in_memory + on_disk, 6) and list(tmp_path.iterdir()) == []
     wanted = min(on_disk, 6 - in_memory) * SIZE
     assert mapped_bytes(tmp_path) == -(-wanted // mmap.PAGESIZE) * mmap.PAGESIZE
     for seed in range(4):
@@ -106,7 +106,7 @@ def test_a_disk_that_gives_less_than_it_said_is_done_without(monkeypatch, tmp_pa
     store = FeatureCache(Archives(), LENGTH, CPU, Room(2 * SIZE, 0, 9 * SIZE, tmp_path))
     store.hold(SETS, LENGTH)
     said = capsys.readouterr().out.splitlines()
-    assert len(store.held) == 2 and len(said) == 3, "four archives are tried, two, one"
+    assert len(store.in_memory) == 2 and len(said) == 3, "four archives are tried, two, one"
     assert said[0].startswith(f"{tmp_path}: no room for ") and said[0].endswith("; fewer are tried")
     items = [(utt, condition) for utt in LENGTH for condition in CONDITIONS]
     plain = FeatureCache(Archives(), LENGTH, CPU, Room(0)).stack("noisy", items)
@@ -141,7 +141,7 @@ def test_half_the_room_is_given_back_until_there_is_none(disk, tmp_path):
     before = store.stack("noisy", items(1))
     counts = []
     while store.halve():
-        counts.append(len(store.held))
+        counts.append(len(store.in_memory))
         assert torch.equal(store.stack("noisy", items(1)), before)
     assert counts == ([6, 6, 6] if disk else [3, 1, 0]) and not store.halve()
 

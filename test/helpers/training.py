@@ -27,7 +27,7 @@ def run_of(session: Session, name: str, fold: int = 1, seed: int = 1) -> RunSpec
 def train(session: Session, name: str, fold: int = 1, seed: int = 1) -> RunSpec:
     """Train a run."""
     run = run_of(session, name, fold, seed)
-    session.train(run)
+    session.train_group((run,))
     return run
 
 

@@ -7,7 +7,7 @@ import kaldiio
 import numpy as np
 import pytest
 
-from trnet.kaldi.ark import ArkReader, decode, encode, write_ark
+from trnet.kaldi.ark import ArkReader, decode_matrix, encode, write_ark
 from trnet.kaldi.data_dir import read_table, write_table
 from trnet.utils.stamp import file_digest
 
@@ -105,14 +105,14 @@ def test_an_archive_runs_no_code(tmp_path, monkeypatch):
     """kaldiio takes what begins with PKL for a pickle."""
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match="matrix"):
-        decode(b"PKL" + pickle.dumps(Trap()))
+        decode_matrix(b"PKL" + pickle.dumps(Trap()))
     assert not (tmp_path / "RAN").exists()
 
 
 @pytest.mark.parametrize("compression", [0, 3])
 def test_a_cut_or_strange_matrix_is_refused(compression):
     stored = encode(MATRICES["B-1"], compression)
-    assert decode(stored).shape == SHAPES["B-1"]
+    assert decode_matrix(stored).shape == SHAPES["B-1"]
     for damaged in (
         stored[:-1],
         stored[:20],
@@ -122,7 +122,7 @@ def test_a_cut_or_strange_matrix_is_refused(compression):
         b"\0BFM \4\xff\xff\xff\x7f\4\xff\xff\xff\x7f",
     ):
         with pytest.raises(ValueError, match="matrix"):
-            decode(damaged)
+            decode_matrix(damaged)
 
 
 def test_kaldiio_reads_the_archive(folder):

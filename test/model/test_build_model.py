@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from trnet.config.model import Attention, Classifier, Gate, Residual
+from trnet.config.model import AttentionConf, ClassifierConf, GateConf, Residual
 from trnet.model import build_model
 from trnet.model.frames import ValidFrames
 from trnet.utils.errors import TrnetError
@@ -100,6 +100,6 @@ def test_what_is_wrong_in_a_model_config_is_one_line(config, said):
 
 
 def test_a_model_is_built_from_plain_values_as_they_are_saved():
-    conf = PAPER | {"encoder": Residual(channels=[2]).plain(), "pooling": Attention().plain()}
-    conf |= {"classifier": Classifier().plain(), "gate": Gate().plain(), "bridge": True}
+    conf = PAPER | {"encoder": Residual(channels=[2]).plain(), "pooling": AttentionConf().plain()}
+    conf |= {"classifier": ClassifierConf().plain(), "gate": GateConf().plain(), "bridge": True}
     assert build_model({"model": "trnet", "model_conf": conf}).ser.pooling.out_dim == 2

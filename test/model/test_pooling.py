@@ -7,7 +7,7 @@ import torch
 from near import assert_near
 
 from trnet.config import ModelConfig, build
-from trnet.config.model import Attention, Statistics
+from trnet.config.model import AttentionConf, StatisticsConf
 from trnet.model.frames import ValidFrames
 from trnet.model.pooling import AttentionPooling, StatisticsPooling, make_pooling
 from trnet.utils.errors import TrnetError
@@ -36,10 +36,10 @@ def test_pooling_clamps_its_logits():
 
 LENGTHS = (7, 1, 4)
 ALL = [
-    Attention(attention=3),
-    Attention(attention=0, values=5, clamp=1.0),
-    Statistics(),
-    Statistics(attention=3),
+    AttentionConf(attention=3),
+    AttentionConf(attention=0, values=5, clamp=1.0),
+    StatisticsConf(),
+    StatisticsConf(attention=3),
     build(ModelConfig, {"pooling": "own_parts:MaxPooling"}).pooling,
 ]
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from near import EPS, ROUNDINGS, assert_near
 
-from trnet.config import Gate
+from trnet.config import GateConf
 from trnet.model.frames import ValidFrames
 from trnet.model.snr_gate import ReturningHardtanh, SNRGate, cosine_similarity
 
@@ -58,7 +58,7 @@ def test_equation_1_by_hand():
 @pytest.mark.parametrize("gradient", ["hardtanh", "returning"])
 def test_equations_2_to_4_from_the_similarities(features, gradient):
     x, x_e, frames = batch()
-    gate = SNRGate(5, Gate(snr_features=features, gradient=gradient, init="random"))
+    gate = SNRGate(5, GateConf(snr_features=features, gradient=gradient, init="random"))
     with torch.no_grad():
         gate.fc.weight.copy_(torch.tensor([[0.9, -0.4, 0.3, 0.2, -0.1]]))
         gate.fc.bias.fill_(-0.2)
@@ -76,7 +76,7 @@ def test_equations_2_to_4_from_the_similarities(features, gradient):
 @pytest.mark.parametrize("gradient", ["hardtanh", "returning"])
 def test_equation_3_keeps_c_in_0_to_1_and_equation_4_mixes_by_it(bias, expected, gradient):
     x, x_e, frames = batch()
-    gate = SNRGate(5, Gate(gradient=gradient))
+    gate = SNRGate(5, GateConf(gradient=gradient))
     with torch.no_grad():
         gate.fc.weight.zero_()
         gate.fc.bias.fill_(bias)
@@ -91,16 +91,16 @@ def test_equation_3_keeps_c_in_0_to_1_and_equation_4_mixes_by_it(bias, expected,
 
 def test_c_starts_as_the_mean_of_d():
     x, x_e, frames = batch()
-    c, _ = SNRGate(5, Gate())(x, x_e, frames)
+    c, _ = SNRGate(5, GateConf())(x, x_e, frames)
     d = [naive_d(x[b], x_e[b], length, True) for b, length in enumerate((7, 4, 9))]
     assert c.tolist() == pytest.approx([sum(row) / 5 for row in d], abs=OF_ONE)
-    random = SNRGate(5, Gate(init="random"))
+    random = SNRGate(5, GateConf(init="random"))
     assert random.fc.weight.std() > 0
 
 
 def test_c_is_1_where_the_front_end_changed_nothing():
     x, _, frames = batch()
-    c, compensated = SNRGate(5, Gate())(x, x, frames)
+    c, compensated = SNRGate(5, GateConf())(x, x, frames)
     assert c.tolist() == pytest.approx([1, 1, 1], abs=OF_ONE)
     assert_near(compensated, x)
 
@@ -128,7 +128,7 @@ def test_the_level_of_the_whole_utterance_is_no_matter_when_centred():
 def test_padding_moves_neither_d_nor_c_nor_the_compensated_features(features):
     lengths = (7, 4, 9)
     x, x_e, frames = batch(lengths)
-    gate = SNRGate(5, Gate(snr_features=features)).eval()
+    gate = SNRGate(5, GateConf(snr_features=features)).eval()
     c, compensated = gate(x, x_e, frames)
     for b, length in enumerate(lengths):
         alone = ValidFrames(torch.tensor([length]), length)
@@ -143,7 +143,7 @@ def test_frames_of_silence_do_not_divide_by_zero():
     frames = ValidFrames(torch.tensor([3]), 3)
     for centred in (False, True):
         assert cosine_similarity(x, x, frames, centred).tolist() == [[0, 0]]
-    gate = SNRGate(2, Gate(snr_features="raw"))
+    gate = SNRGate(2, GateConf(snr_features="raw"))
     gate(x, x + torch.arange(2.0), frames)[0].sum().backward()
     assert gate.fc.weight.grad.tolist() == [[0, 0]] and gate.fc.bias.grad.item() == 1
 
@@ -172,7 +172,7 @@ def test_a_gate_that_left_the_interval_comes_back_or_is_dead(gradient, comes_bac
     """The target is half of X and half of X_e: c has to become 0.5."""
     x, x_e, frames = batch()
     target = (x + x_e) / 2
-    gate = SNRGate(5, Gate(gradient=gradient))
+    gate = SNRGate(5, GateConf(gradient=gradient))
     with torch.no_grad():
         gate.fc.weight.zero_()
         gate.fc.bias.fill_(bias)
@@ -192,7 +192,7 @@ def test_a_gate_that_left_the_interval_comes_back_or_is_dead(gradient, comes_bac
 def test_under_bf16_autocast_all_stays_float32(features):
     """bf16 has no value between 0.992 and 0.996: the gate would be blind."""
     x, x_e, frames = batch(shift=15)
-    gate = SNRGate(5, Gate(snr_features=features))
+    gate = SNRGate(5, GateConf(snr_features=features))
     c, compensated = gate(x, x_e, frames)
     with torch.autocast("cpu", torch.bfloat16):
         c_16, compensated_16 = gate(x, x_e, frames)
@@ -208,7 +208,7 @@ def log_mels(mels: int = 12) -> tuple[torch.Tensor, ValidFrames]:
 def test_a_gate_for_each_band_mixes_each_bin_by_its_own_c():
     x, frames = log_mels()
     x_e = x + torch.randn(x.shape, generator=torch.Generator().manual_seed(1)) - 2
-    gate = SNRGate(12, Gate(resolution="band"))
+    gate = SNRGate(12, GateConf(resolution="band"))
     with torch.no_grad():  # bin f hears nothing but a bias of f / 12
         gate.fc.weight.zero_()
         gate.fc.bias.copy_(torch.arange(12) / 12)
@@ -221,6 +221,6 @@ def test_a_gate_for_each_band_mixes_each_bin_by_its_own_c():
 def test_both_gates_start_alike():
     x, frames = log_mels()
     x_e = x + torch.randn(x.shape, generator=torch.Generator().manual_seed(1)) - 2
-    (one, mixed), (many, by_band) = (SNRGate(12, Gate(resolution=r))(x, x_e, frames) for r in ("utterance", "band"))
+    (one, mixed), (many, by_band) = (SNRGate(12, GateConf(resolution=r))(x, x_e, frames) for r in ("utterance", "band"))
     assert_near(many, one, of=1.0)
     assert_near(by_band, mixed)

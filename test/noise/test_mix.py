@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from mixtures import measured_snr
 
 from trnet.audio.crop import cropped_length
 from trnet.config import Fbank
 from trnet.noise.manifest import draw_start, mixture
-from trnet.noise.mix import is_silent, measured_snr, mix_at_snr, noise_segment
+from trnet.noise.mix import is_silent, mix_at_snr, noise_segment
 from trnet.utils.random import rng_for
 
 

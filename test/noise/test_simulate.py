@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from mixtures import remix
 from tiny import RATE, hiss, noise_dir, speech_dir, write_wav
 
 from trnet.conditions import CLEAN, Condition, noisy_conditions, training_conditions
@@ -15,7 +16,6 @@ from trnet.config import Fbank, Simulation
 from trnet.kaldi.data_dir import DataDir, read_table
 from trnet.kaldi.validate import SPEECH_TABLES, validate_data_dir
 from trnet.noise import simulate as module
-from trnet.noise.manifest import remix
 from trnet.noise.simulate import simulate
 from trnet.utils.errors import TrnetError
 
@@ -48,7 +48,7 @@ def wavs(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("pad", ["none", "repeat"])
-def test_files_have_the_snr_on_the_heard_span_and_are_remixed_to_the_sample(tmp_path, data, pad):
+def test_files_have_the_snr_on_the_cropped_span_and_are_remixed_to_the_sample(tmp_path, data, pad):
     features = Fbank(max_frames=20, pad=pad)
     folders = simulate(*data, "esc", tmp_path, features, CONF, nj=1)
     assert [folder.name for folder in folders] == ["clean_esc_20db", "clean_esc_0db", "clean_esc_-2.5db"]

@@ -226,7 +226,7 @@ def test_the_target_may_be_enhanced_clean_speech(tiny, tmp_path, monkeypatch):
     made_from = session.experiment.stamp(run).made_from
     assert made_from["target"] == made_from["features"]["none/tiny"]
     session.hold([run])
-    assert ("enhanced", CLEAN) in session.cache.held
+    assert ("enhanced", CLEAN) in session.cache.in_memory
     assert session.data(run).reader(training=True).target == "enhanced"
 
 

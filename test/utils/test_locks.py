@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from trnet.utils.errors import TrnetError
-from trnet.utils.locks import is_held, lock_of, only_one
+from trnet.utils.locks import is_locked, lock_of, only_one
 
 HOLD = """
 import sys
@@ -45,7 +45,7 @@ def test_a_file_system_without_locks_is_said_once_and_work_goes_on(tmp_path, mon
     monkeypatch.setattr(fcntl, "flock", no_locks)
     for run in ("run1", "run2"):
         with only_one(tmp_path / "exp" / run):
-            assert not is_held(lock_of(tmp_path / "exp" / run))
+            assert not is_locked(lock_of(tmp_path / "exp" / run))
     warnings = capsys.readouterr().err.splitlines()
     assert len(warnings) == 1 and f"{tmp_path}/exp: " in warnings[0]
 

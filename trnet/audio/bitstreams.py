@@ -44,7 +44,7 @@ def check(stream: BinaryIO, head: bytes, size: int) -> int:
 
     Returns: samples a channel that decoding must give at least; 0 where the decoder knows better.
 
-    Raises: Damaged if it holds less than is stated, or a second recording.
+    Raises Damaged if it holds less than is stated, or a second recording.
     """
     start = _behind_tags(stream, 0)
     if start:
@@ -136,10 +136,7 @@ def _mp3_frame(head: bytes) -> tuple[int, int, int] | None:
 
 
 def _stated_frames(buffer: bytes, at: int, mark: int) -> int | None:
-    """Frames that follow by an MP3's first one, at `at` (Xing, Info, VBRI); 0: not stated; None: it is audio itself.
-
-    `mark`: where the word would be, but for VBRI, which is always at 36.
-    """
+    """Frames behind an MP3's first one at `at` (Xing, Info at `mark`; VBRI); 0: not stated; None: it is audio."""
     if buffer[at + mark : at + mark + 4] in (b"Xing", b"Info") and buffer[at + mark + 4 : at + mark + 7] == b"\0\0\0":
         return int.from_bytes(buffer[at + mark + 8 : at + mark + 12], "big") if buffer[at + mark + 7] & 1 else 0
     if buffer[at + 36 : at + 42] == b"VBRI\0\1":

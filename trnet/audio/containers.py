@@ -37,14 +37,11 @@ IN_STREAM = {  # a header in the middle of audio whose length is not stated
 
 
 def check_container(stream: BinaryIO) -> int:
-    """Check that a file holds what its container states.
-
-    Args:
-        stream: the file, seekable; it is left at its beginning.
+    """Check that a seekable file holds what its container states; it is left at its beginning.
 
     Returns: samples a channel that decoding must give at least, where only the container's frames tell; 0 elsewhere.
 
-    Raises: Damaged if it holds less than is stated, or more.
+    Raises Damaged if it holds less than is stated, or more.
     """
     try:
         size = stream.seek(0, os.SEEK_END)
@@ -82,7 +79,7 @@ def _check_rest(stream: BinaryIO, end: int, size: int) -> None:
         raise Damaged(*SECOND)
     if size - end > STRAY and padding < len(rest) and not TAGS.match(rest, padding):
         raise Damaged(
-            f"holds {size - end} bytes behind the end that its header states, as if the recording had gone on",
+            f"holds {size - end} bytes behind the end that its header states, as if the recording went on",
             "re-encode it, or cut them off",
         )
 

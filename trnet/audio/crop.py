@@ -42,10 +42,7 @@ def crop(samples: np.ndarray, span: int, pad: str) -> np.ndarray:
 
 
 def read_clip(clip: Clip, sample_rate: int) -> np.ndarray:
-    """Samples (n,) of one utterance or noise clip, at `sample_rate` Hz.
-
-    Raises: TrnetError if it cannot be read, or does not last as long as the data dir's utt2dur says.
-    """
+    """Samples (n,) of a clip at `sample_rate` Hz. TrnetError if it cannot be read or is not as long as in utt2dur."""
     source = piped(clip.command, clip.name) if clip.command else clip.path
     where = clip.name if clip.command else str(clip.path)
     samples, rate, _ = decode(source, clip.start_s, clip.end_s, clip.channel, where)
@@ -55,10 +52,7 @@ def read_clip(clip: Clip, sample_rate: int) -> np.ndarray:
 
 
 def _check_length(clip: Clip, samples: int, rate: int) -> None:
-    """Compare a clip with utt2dur, to a sample and its last digit; the clip may be longer by two frames.
-
-    The two frames are for utt2dur made elsewhere, of counts of frames.
-    """
+    """Compare a clip with utt2dur to a sample; it may be two frames longer (utt2dur from counts of frames)."""
     try:
         stated = real(clip.lasts, 0)
     except ValueError as error:

@@ -52,12 +52,9 @@ class Sound:
     ) -> Iterator[np.ndarray]:
         """Blocks (n,) float32 of the span [start_s, end_s) seconds; the recording is closed behind the last.
 
-        Args:
-            channel: which one, from 0; None: the mean of all. A recording of one channel has no other.
-            start_s: where to begin.
-            end_s: where to end; None: at the end.
+        `channel` counts from 0; None: the mean of all. A recording of one channel has no other.
 
-        Raises: TrnetError if it is cut short, empty, not finite, without that channel, or its channels cancel.
+        Raises TrnetError if it is cut short, empty, not finite, without that channel, or its channels cancel.
         """
         with self._closing:
             mix = Mix(self.channels, channel, self.where)
@@ -84,7 +81,7 @@ class Sound:
                 yield block
         except (soundfile.LibsndfileError, RuntimeError, ValueError) as error:
             what = "cannot be decoded to its end" if not first else f"cannot be decoded from {start_s:g} s on"
-            raise TrnetError(f"{self.where}: {what} ({_said(error)})", "replace the file") from None
+            raise TrnetError(f"{self.where}: {what} ({_reason(error)})", "replace the file") from None
         if wanted is not None and done < wanted - 1 or done > stop:
             ends = min(done, stop) / self.rate
             raise TrnetError(f"{self.where}: ends after {ends:.2f} s, before what is asked for", "replace the file")
@@ -136,13 +133,9 @@ class Mix:
 
 
 def open_sound(file: Path | BinaryIO, where: str | None = None) -> Sound:
-    """Open a recording of any kind that libsndfile reads.
+    """Open a recording (a path, or a seekable stream called `where` in messages) of any kind that libsndfile reads.
 
-    Args:
-        file: its path, or a seekable stream.
-        where: what to call it in messages; its path if not given.
-
-    Raises: TrnetError if it is missing, no regular file, no audio, of an impossible rate, or not what it states.
+    Raises TrnetError if it is missing, no regular file, no audio, of an impossible rate, or not what it states.
     """
     where = str(file) if where is None else where
     with contextlib.ExitStack() as stack:
@@ -161,7 +154,7 @@ def open_sound(file: Path | BinaryIO, where: str | None = None) -> Sound:
         except Damaged as error:
             raise TrnetError(f"{where}: {error.reason}", error.mend) from None
         except (soundfile.LibsndfileError, RuntimeError, TypeError, ValueError, OSError) as error:
-            raise TrnetError(f"{where}: cannot be read as audio ({_said(error)})", _mend(file)) from None
+            raise TrnetError(f"{where}: cannot be read as audio ({_reason(error)})", _mend(file)) from None
         check_rate(sound.samplerate, where)
         return Sound(sound, where, least, stack.pop_all())
 
@@ -173,10 +166,7 @@ def check_rate(rate: int, where: str) -> None:
 
 
 def finite(blocks: Iterable[np.ndarray], rate: int, where: str) -> Iterator[np.ndarray]:
-    """The blocks (n,), which hold numbers, and one at least.
-
-    Raises: TrnetError if not.
-    """
+    """The blocks (n,), which hold numbers, and one at least."""
     place = 0
     for block in blocks:
         good = np.isfinite(block)
@@ -197,7 +187,7 @@ def _no_file(file: Path) -> str:
     return "is a folder; name a file in it" if file.is_dir() else "is a pipe or device; give a file"
 
 
-def _said(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     return " ".join(getattr(error, "error_string", str(error)).split()).rstrip(".")
 
 

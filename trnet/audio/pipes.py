@@ -45,12 +45,9 @@ def refusal(entry: str, allow_pipes: bool, option: str = OPTION) -> str:
 
 
 def parse(entry: str) -> list[list[str]]:
-    """The programs of a pipeline, each with its arguments.
+    """The programs of ``sph2pipe -f wav a.sph | sox -t wav - -t wav - |``, each with its arguments.
 
-    Args:
-        entry: ``sph2pipe -f wav a.sph | sox -t wav - -t wav - |``.
-
-    Raises: ValueError for what needs a shell, an open quotation mark, or no program between two ``|``.
+    Raises ValueError for what needs a shell, an open quotation mark, or no program between two ``|``.
     """
     programs, start, quote, skip = [], 0, "", False
     for place, sign in enumerate(entry):
@@ -77,13 +74,9 @@ def parse(entry: str) -> list[list[str]]:
 
 
 def piped(entry: str, where: str) -> BinaryIO:
-    """What the programs of an entry write, in a temporary file, at its beginning.
+    """What the programs of an entry write, in a temporary file, at its beginning; `where`: what to call it in messages.
 
-    Args:
-        entry: as for :func:`parse`.
-        where: what to call it in messages.
-
-    Raises: TrnetError if a program is missing, fails, does not end in time, or writes too much.
+    Raises TrnetError if a program is missing, fails, does not end in time, or writes too much.
     """
     check_allowed(entry, True, where)
     pipeline = parse(entry)

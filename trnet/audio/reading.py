@@ -47,16 +47,11 @@ def decode(
     channel: int | None = None,
     where: str | None = None,
 ) -> tuple[np.ndarray, int, int]:
-    """Mono samples (n,) float32, their rate in Hz, and the number of channels.
+    """Mono samples (n,) float32 of the span [start_s, end_s) seconds, their rate in Hz, and the number of channels.
 
-    Args:
-        file: a path, or a seekable stream.
-        start_s: where to begin, seconds.
-        end_s: where to end; None: at the end.
-        channel: which one, from 0; None: the mean of all. A recording of one channel has no other.
-        where: what to call it in messages; its path if not given.
+    `channel` counts from 0; None: the mean of all. A recording of one channel has no other. `where`: for messages.
 
-    Raises: TrnetError if it cannot be decoded, is empty, cut short or holds NaN, or its channels cancel.
+    Raises TrnetError if it cannot be decoded, is empty, cut short or holds NaN, or its channels cancel.
     """
     sound = open_sound(file, where)
     blocks = list(sound.mono(channel, start_s, end_s))
@@ -66,10 +61,7 @@ def decode(
 def inspect_audio(
     path: Path, start_s: float = 0.0, end_s: float | None = None, channel: int | None = None
 ) -> AudioInfo:
-    """Decode a recording to the end and say what it is.
-
-    Raises: TrnetError as :func:`decode`.
-    """
+    """Decode a recording to the end and say what it is."""
     samples, rate, channels = decode(path, start_s, end_s, channel)
     rms = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
     return AudioInfo(rate, channels, len(samples) / rate, rms)
@@ -83,10 +75,7 @@ def read_audio(
     channel: int | None = None,
     where: str | None = None,
 ) -> np.ndarray:
-    """Samples (n,) float32 at `rate` Hz, resampled where the file has another; the rest as for :func:`decode`.
-
-    Raises: TrnetError as :func:`decode`.
-    """
+    """Samples (n,) float32 at `rate` Hz, resampled where the file has another; the rest as for :func:`decode`."""
     samples, own_rate, _ = decode(file, start_s, end_s, channel, where)
     return resample(samples, own_rate, rate)
 

@@ -29,56 +29,32 @@ ALLOCATORS = ("default", "huge", "keep")
 
 @dataclass(frozen=True)
 class Case:
-    """What to measure.
+    """What to measure."""
 
-    Attributes:
-        frontend: argument of `build_frontend`.
-        seconds: length of a clip.
-        threads: of PyTorch.
-        passes: over the clips; the first one is not counted.
-        allocator: one of `ALLOCATORS`.
-        eager: compute CMGAN as its authors' code does.
-        clips: number of clips enhanced together.
-        gpu: on the GPU.
-        compiler: False: as without a C++ compiler.
-    """
-
-    frontend: dict[str, Any]
-    seconds: float
-    threads: int
-    passes: int = 2
-    allocator: str = "keep"
-    eager: bool = False
-    clips: int = 1
-    gpu: bool = False
-    compiler: bool = True
+    frontend: dict[str, Any]  # argument of `build_frontend`
+    seconds: float  # length of a clip
+    threads: int  # of PyTorch
+    passes: int = 2  # over the clips; the first one is not counted
+    allocator: str = "keep"  # one of `ALLOCATORS`
+    eager: bool = False  # compute CMGAN as its authors' code does
+    clips: int = 1  # number of clips enhanced together
+    gpu: bool = False  # on the GPU
+    compiler: bool = True  # False: as without a C++ compiler
 
 
 @dataclass(frozen=True)
 class Measured:
-    """The result.
+    """The result."""
 
-    Attributes:
-        wall_s: time of the fastest pass.
-        cpu_s: smallest processor time of a pass.
-        peak_mib: peak memory of the process, Python and libraries included; on a GPU, of PyTorch there.
-        base_mib: memory before the first pass.
-        check: some samples of the first clip's output, to compare.
-    """
-
-    wall_s: float
-    cpu_s: float
-    peak_mib: float
-    base_mib: float
-    check: list[float] = field(repr=False)
+    wall_s: float  # time of the fastest pass
+    cpu_s: float  # smallest processor time of a pass
+    peak_mib: float  # peak memory of the process, Python and libraries included; on a GPU, of PyTorch there
+    base_mib: float  # memory before the first pass
+    check: list[float] = field(repr=False)  # some samples of the first clip's output, to compare
 
 
 def measure(case: Case) -> Measured:
-    """Measure in a new process.
-
-    Raises:
-        TrnetError: when the front-end cannot be built or fails.
-    """
+    """Measure in a new process. Raises TrnetError if the front-end cannot be built or fails."""
     environment = {k: v for k, v in os.environ.items() if k != "THP_MEM_ALLOC_ENABLE"}
     environment["OMP_NUM_THREADS"] = str(case.threads)
     if case.allocator == "huge":

@@ -25,10 +25,7 @@ def write_features(folder: Path, utts: int) -> None:
 
 
 def load_seconds(folder: Path, rounds: int) -> tuple[float, float]:
-    """Processor seconds to load a folder into one tensor, as training does: with checksums, and without.
-
-    Medians over rounds, one way after the other in each, after one that is not counted.
-    """
+    """Median processor seconds to load a folder into one tensor, as training does: with checksums, and without."""
     frames = {utt: int(count) for utt, count in read_table(folder / "utt2num_frames").items()}
     flat = torch.empty(sum(frames.values()), DIM)
 

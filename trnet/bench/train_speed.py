@@ -37,7 +37,7 @@ FRONTEND = "enhanced"
 
 
 @dataclass(frozen=True)
-class Corpus:
+class BenchCorpus:
     """Utterances of noise of one length, as WAV files and as features, clean, noisy and enhanced."""
 
     root: Path
@@ -59,9 +59,9 @@ class Corpus:
         return FeatureReader(self.root / "dump", FRONTEND, CORPUS)
 
 
-def make_corpus(root: Path, config: Config, utterances: int, seconds: float, nj: int) -> Corpus:
+def make_corpus(root: Path, config: Config, utterances: int, seconds: float, nj: int) -> BenchCorpus:
     """Write such a corpus: as many samples as `seconds` says, 16 bits."""
-    corpus = Corpus(root, config, tuple(f"spk-{number:05}" for number in range(utterances)))
+    corpus = BenchCorpus(root, config, tuple(f"spk-{number:05}" for number in range(utterances)))
     rate, rng, sets = config.features.sample_rate, np.random.default_rng(0), []
     for kind, condition in sets_of(["noisy", "enhanced"], [CLEAN, NOISY]):
         tables: dict[str, dict[str, str]] = {"wav.scp": {}, "utt2spk": {}, "utt2dur": {}}
@@ -93,7 +93,7 @@ class TimedReader(BatchReader):
 class Engine:
     """A system in training on the corpus, features in memory or read from the archives."""
 
-    def __init__(self, corpus: Corpus, system: str, device: torch.device, resident: bool) -> None:
+    def __init__(self, corpus: BenchCorpus, system: str, device: torch.device, resident: bool) -> None:
         config, utts = corpus.config, corpus.utts
         length = corpus.reader.lengths(CLEAN)
         cache = FeatureCache(corpus.reader, length, device, None if resident else Room(0))
@@ -172,7 +172,7 @@ def gflop_per_utterance(engine: Engine) -> float:
 class _Obvious(Dataset):
     """Three waveforms read and three fbanks computed for an item."""
 
-    def __init__(self, corpus: Corpus, wanted: list[FeatureSet]) -> None:
+    def __init__(self, corpus: BenchCorpus, wanted: list[FeatureSet]) -> None:
         self.corpus, self.wanted = corpus, wanted
 
     def __len__(self) -> int:
@@ -192,7 +192,7 @@ def _collate(items: list[Any]) -> tuple[list[str], list[Tensor]]:
     return utts, [torch.stack(features) for features in zip(*(features for _, features in items), strict=True)]
 
 
-def _obvious_batches(engine: Engine, corpus: Corpus, workers: int) -> Iterator[Batch]:
+def _obvious_batches(engine: Engine, corpus: BenchCorpus, workers: int) -> Iterator[Batch]:
     reader, device = engine.reader, engine.job.device
     wanted = {kind: (kind, NOISY) for kind in reader.kinds}
     if reader.target is not None:
@@ -216,7 +216,7 @@ def _obvious_batches(engine: Engine, corpus: Corpus, workers: int) -> Iterator[B
         yield batch.to(device)
 
 
-def obvious_speed(engine: Engine, corpus: Corpus, workers: int) -> Speed:
+def obvious_speed(engine: Engine, corpus: BenchCorpus, workers: int) -> Speed:
     """An epoch fed by a DataLoader that reads waveforms and computes features, `workers` processes beside this one."""
     engine.job.model.train()
     batches = _obvious_batches(engine, corpus, workers)

@@ -9,10 +9,9 @@ from typing import Any
 
 import torch
 
-from trnet.bench.hand_out import hand_out
 from trnet.bench.measure import ALLOCATORS, Case, Measured, count_gflop, gpu_gflops, measure, peak_gflops
 from trnet.bin import option_types as types
-from trnet.bin.options import Parser, add_device_option, add_output_options, device_from, make_parser
+from trnet.bin.options import Parser, add_device_option, add_output_options, device_from, hand_out, make_parser
 from trnet.frontend import FRONTENDS
 from trnet.frontend.cmgan.frontend import PRECISIONS
 from trnet.utils.errors import TrnetError, nearest, one_line_errors
@@ -57,22 +56,14 @@ def get_parser() -> Parser:
     """Options."""
     parser = make_parser("bench_frontend", __doc__)
     parser.add_argument("--frontends", type=types.list_of(str), default=list(FRONTENDS), help="names (default: all)")
-    parser.add_argument(
-        "--checkpoints", type=types.list_of(str), default=[], help='"NAME=FILE ..."; others are untrained'
-    )
-    parser.add_argument(
-        "--seconds", type=types.list_of(types.amount(0.1, 3600)), default=[5.0], help="lengths of clips"
-    )
+    parser.add_argument("--checkpoints", type=types.list_of(str), default=[], help='"NAME=FILE ..."; else untrained')
+    parser.add_argument("--seconds", type=types.list_of(types.amount(0.1, 3600)), default=[5.0], help="clip lengths")
     parser.add_argument("--threads", type=types.processes, default=torch.get_num_threads(), help="of PyTorch")
-    parser.add_argument(
-        "--rounds", type=types.count(1, 1000), default=1, help="measure so often, each time in new processes"
-    )
+    parser.add_argument("--rounds", type=types.count(1, 1000), default=1, help="measurements, each in new processes")
     parser.add_argument(
         "--compare-cmgan", action="store_true", help="also CMGAN as its authors compute it, by allocator or on the GPU"
     )
-    parser.add_argument(
-        "--clips", type=types.count(1, 10_000), default=16, help="of each length, enhanced together, on a GPU"
-    )
+    parser.add_argument("--clips", type=types.count(1, 10_000), default=16, help="enhanced together, on a GPU")
     add_device_option(parser)
     add_output_options(parser)
     return parser

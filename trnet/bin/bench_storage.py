@@ -7,10 +7,9 @@ from typing import Any
 
 import torch
 
-from trnet.bench.hand_out import hand_out
 from trnet.bench.storage import load_seconds, write_features, write_seconds
 from trnet.bin import option_types as types
-from trnet.bin.options import Parser, add_output_options, make_parser
+from trnet.bin.options import Parser, add_output_options, hand_out, make_parser
 from trnet.utils.errors import one_line_errors
 from trnet.utils.provenance import commit, machine, versions
 
@@ -32,18 +31,18 @@ def main(args: list[str] | None = None) -> None:
     """Measure in a temporary folder, and print a table."""
     opts = get_parser().parse_args(args)
     torch.set_num_threads(1)
-    said: dict[str, Any] = {"machine": machine(torch.device("cpu")), "commit": commit(), "versions": versions()}
+    found: dict[str, Any] = {"machine": machine(torch.device("cpu")), "commit": commit(), "versions": versions()}
     with tempfile.TemporaryDirectory(dir=opts.folder) as temporary:
         folder = Path(temporary)
         write_features(folder / "features", opts.utts)
-        said["load"] = load_seconds(folder / "features", opts.rounds)
-        said["write"] = {name: write_seconds(folder, size, opts.rounds) for name, size in FILES.items()}
-    hand_out(said, _markdown(said, opts.utts), opts)
+        found["load"] = load_seconds(folder / "features", opts.rounds)
+        found["write"] = {name: write_seconds(folder, size, opts.rounds) for name, size in FILES.items()}
+    hand_out(found, _markdown(found, opts.utts), opts)
 
 
-def _markdown(said: dict[str, Any], utts: int) -> str:
-    checked, unchecked = (1e6 * seconds / utts for seconds in said["load"])
-    lines = [f"{said['machine']}; commit {said['commit']}; {said['versions']}.", ""]
+def _markdown(found: dict[str, Any], utts: int) -> str:
+    checked, unchecked = (1e6 * seconds / utts for seconds in found["load"])
+    lines = [f"{found['machine']}; commit {found['commit']}; {found['versions']}.", ""]
     lines += [
         f"Loading features, processor time an utterance: {checked:.1f} us with checksums, {unchecked:.1f} us without, "
         f"{100 * (checked / unchecked - 1):+.1f} %.",
@@ -51,7 +50,7 @@ def _markdown(said: dict[str, Any], utts: int) -> str:
         "| file | bytes | flushed to the disk, ms | left to the system, ms |",
         "|---|--:|--:|--:|",
     ]
-    for name, (flushed, left) in said["write"].items():
+    for name, (flushed, left) in found["write"].items():
         lines.append(f"| {name} | {FILES[name]} | {1000 * flushed:.1f} | {1000 * left:.1f} |")
     return "\n".join(lines) + "\n"
 

@@ -9,10 +9,9 @@ from typing import Any
 
 import torch
 
-from trnet.bench.hand_out import hand_out
 from trnet.bench.measure import gpu_gflops, peak_gflops
 from trnet.bench.train_speed import (
-    Corpus,
+    BenchCorpus,
     Engine,
     Speed,
     bare_speed,
@@ -29,6 +28,7 @@ from trnet.bin.options import (
     add_output_options,
     config_from,
     device_from,
+    hand_out,
     make_parser,
 )
 from trnet.utils.allocator import keep_freed_memory
@@ -42,19 +42,13 @@ def get_parser() -> Parser:
     parser = make_parser("bench_train", __doc__)
     add_config_options(parser)
     parser.add_argument("--system", default="trnet", help="system of the YAML")
-    parser.add_argument(
-        "--utterances", type=types.count(1, 1_000_000), default=256, help="utterances of an epoch, made of noise"
-    )
-    parser.add_argument(
-        "--seconds", type=types.amount(0.1, 600), default=5.015, help="length of each; 5.015 s are 500 frames"
-    )
+    parser.add_argument("--utterances", type=types.count(1, 1_000_000), default=256, help="of an epoch, made of noise")
+    parser.add_argument("--seconds", type=types.amount(0.1, 600), default=5.015, help="of each; 5.015 s: 500 frames")
     parser.add_argument("--epochs", type=types.count(1, 1000), default=1, help="epochs counted, after one that is not")
-    parser.add_argument(
-        "--runs", type=types.processes, default=os.cpu_count() or 1, help="runs at a time, beside one alone"
-    )
+    parser.add_argument("--runs", type=types.processes, default=os.cpu_count() or 1, help="at a time, beside one alone")
     parser.add_argument("--threads", type=types.processes, default=1, help="CPU threads of a run")
     parser.add_argument(
-        "--workers", type=types.processes, default=min(4, os.cpu_count() or 1), help="of the obvious way"
+        "--workers", type=types.processes, default=min(4, os.cpu_count() or 1), help="of the DataLoader"
     )
     parser.add_argument("--precision", choices=("float32", "bf16"), help="the YAML's if none is named")
     add_output_options(parser)
@@ -85,7 +79,7 @@ def _prepare(threads: int) -> None:
 
 
 def _measure(
-    corpus: Corpus, system: str, device: torch.device, epochs: int, runs: int, threads: int, workers: int
+    corpus: BenchCorpus, system: str, device: torch.device, epochs: int, runs: int, threads: int, workers: int
 ) -> dict[str, Any]:
     size = corpus.config.training.batch_size
     peak = _peak(device, threads, corpus.config.training.precision)
@@ -97,10 +91,7 @@ def _measure(
     rows["the bare step, one batch again and again"] = bare_speed(engine, steps), 1
     rows["engine, features in memory"] = engine_speed(engine, epochs), 1
     rows["engine, features from the archives"] = engine_speed(from_archives, epochs), 1
-    rows[f"waveforms and fbanks by a DataLoader, {workers} workers"] = (
-        obvious_speed(engine, corpus, workers),
-        1,
-    )
+    rows[f"waveforms and fbanks by a DataLoader, {workers} workers"] = (obvious_speed(engine, corpus, workers), 1)
     if runs > 1:
         rows[f"engine, {runs} runs at a time"] = _together(corpus, system, device, epochs, runs, threads), runs
     bare = next(iter(rows.values()))[0].utts_per_s
@@ -122,7 +113,7 @@ def _measure(
     }
 
 
-def _together(corpus: Corpus, system: str, device: torch.device, epochs: int, runs: int, threads: int) -> Speed:
+def _together(corpus: BenchCorpus, system: str, device: torch.device, epochs: int, runs: int, threads: int) -> Speed:
     """All the runs' utterances per second, in processes that begin to be timed at the same time."""
     barrier = get_context("spawn").Barrier(runs)
     jobs = [(corpus, system, device, epochs)] * runs
@@ -139,7 +130,7 @@ def _start(barrier: Any, threads: int) -> None:
     _prepare(threads)
 
 
-def _one_of_many(job: tuple[Corpus, str, torch.device, int]) -> Speed:
+def _one_of_many(job: tuple[BenchCorpus, str, torch.device, int]) -> Speed:
     corpus, system, device, epochs = job
     engine = Engine(corpus, system, device, resident=True)
     _barrier.wait()

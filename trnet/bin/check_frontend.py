@@ -14,7 +14,7 @@ from trnet.bin.options import (
     frontend_from,
     make_parser,
 )
-from trnet.frontend.check import Utterance, try_frontend
+from trnet.frontend.check import TrialUtterance, try_frontend
 from trnet.kaldi.data_dir import DataDir
 from trnet.utils.errors import TrnetError, one_line_errors
 
@@ -25,24 +25,19 @@ def get_parser() -> Parser:
     add_config_options(parser)
     add_device_option(parser)
     add_pipes_option(parser)
-    parser.add_argument(
-        "--sets", type=types.list_of(types.path), required=True, help="data dirs to take utterances from"
-    )
+    parser.add_argument("--sets", type=types.list_of(types.path), required=True, help="data dirs with the utterances")
     parser.add_argument("--num", type=types.count(), default=4, help="utterances of each, the first ones")
     return parser
 
 
 @one_line_errors
 def main(args: list[str] | None = None) -> None:
-    """Print each rule and whether it is kept.
-
-    Raises: TrnetError if one is not.
-    """
+    """Print each rule and whether it is kept. Raises TrnetError if one is not."""
     opts = get_parser().parse_args(args)
     config, device = config_from(opts), device_from(opts)
     sets = [DataDir(folder, opts.allow_pipes) for folder in opts.sets]
     utterances = [
-        Utterance(utt, f"{data.path}: utterance {utt}", read_clip(data.clip(utt), config.features.sample_rate))
+        TrialUtterance(utt, f"{data.path}: utterance {utt}", read_clip(data.clip(utt), config.features.sample_rate))
         for data in sets
         for utt in data.utts[: opts.num]
     ]

@@ -31,9 +31,7 @@ def get_parser() -> Parser:
         "--folders", type=corpus_folder, nargs="+", required=True, metavar="NAME=FOLDER", help="corpora"
     )
     parser.add_argument("--systems", type=types.list_of(str), default=[], help="systems that will be trained")
-    parser.add_argument(
-        "--download", choices=("true", "false"), default="false", help="fetch what is missing and free to fetch"
-    )
+    parser.add_argument("--download", choices=("true", "false"), default="false", help="fetch what is free")
     return parser
 
 
@@ -63,10 +61,7 @@ def main(args: list[str] | None = None) -> None:
 
 
 def find_corpus(name: str, folder: Path, download: bool) -> Path:
-    """Where a corpus lies: recognised by its layout, fetched first if that is wanted and possible.
-
-    Raises: TrnetError if it is not there.
-    """
+    """Where a corpus lies, fetched first if that is wanted and possible. Raises TrnetError if it is not there."""
     if name not in CORPORA:
         raise TrnetError(f"--folders {name}: no such corpus{nearest(name, list(CORPORA))}")
     corpus = CORPORA[name]

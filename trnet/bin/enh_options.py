@@ -19,18 +19,12 @@ def add_run_options(parser: Parser) -> None:
     parser.add_argument("--seeds", type=types.list_of(types.seed), default=[1], help="seeds")
     parser.add_argument("--max-epochs", type=types.count(1, MOST_EPOCHS), help="largest number of epochs")
     add_set_option(parser)
-    parser.add_argument(
-        "--nj", type=types.processes, default=1, help="processes that read segments and compute metrics"
-    )
+    parser.add_argument("--nj", type=types.processes, default=1, help="processes that read and compute metrics")
     add_device_option(parser)
 
 
 def runs_from(args: Namespace) -> list[FrontEndRun]:
-    """The runs that the options choose.
-
-    Raises:
-        TrnetError: when a YAML is wrong, or two are of one front-end.
-    """
+    """The runs that the options choose. Raises TrnetError if a YAML is wrong, or two are of one front-end."""
     configs = {}
     for path in args.configs:
         config = load_enh_config(path, args.max_epochs, args.set)

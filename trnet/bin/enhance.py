@@ -30,9 +30,7 @@ def get_parser() -> Parser:
     parser.add_argument("--sets", type=types.list_of(types.path), required=True, help="data dirs to enhance")
     parser.add_argument("--dump", type=types.path, default=Path("dump"), help="folder of enhanced sets and features")
     parser.add_argument("--nj", type=types.processes, default=1, help="processes (one on a GPU)")
-    parser.add_argument(
-        "--shard", type=shard_of, default=(1, 1), help="k/n: do part k of n, the others being done elsewhere"
-    )
+    parser.add_argument("--shard", type=shard_of, default=(1, 1), help="k/n: do part k of n; others run elsewhere")
     return parser
 
 

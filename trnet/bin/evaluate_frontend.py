@@ -9,7 +9,7 @@ from trnet.enh.dataset import drawn
 from trnet.enh.evaluate import score_test_set
 from trnet.enh.job import describe_score
 from trnet.enh.metrics import check_packages
-from trnet.enh.report import NOISY, RunScores, write_report
+from trnet.enh.report import NOISY, RunScores, write_enh_report
 from trnet.enh.runs import FrontEndRun
 from trnet.frontend.checkpoint import read_state
 from trnet.kaldi.validate import PAIR_TABLES, valid_data_dir
@@ -22,9 +22,7 @@ def get_parser() -> Parser:
     """Options of stage 3."""
     parser = make_parser("evaluate_frontend", __doc__)
     add_run_options(parser)
-    parser.add_argument(
-        "--test-utts", type=types.count(0), default=0, help="score so many utterances, drawn once; 0: all"
-    )
+    parser.add_argument("--test-utts", type=types.count(0), default=0, help="utterances to score, drawn once; 0: all")
     return parser
 
 
@@ -53,7 +51,7 @@ def main(args: list[str] | None = None) -> None:
         "Scored with": f"commit {commit()} on {machine(device)}",
         "Versions": versions(),
     }
-    suffix = write_report(opts.exp, found, header)
+    suffix = write_enh_report(opts.exp, found, header)
     print(f"{opts.exp.absolute()}/RESULTS{suffix}.md, results{suffix}.csv")
 
 

@@ -4,13 +4,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from trnet.bin import option_types as types
-from trnet.bin.options import (
-    Parser,
-    add_config_options,
-    add_device_option,
-    check_systems,
-    config_from,
-)
+from trnet.bin.options import Parser, add_config_options, add_device_option, check_systems, config_from
 from trnet.kaldi.validate import valid_data_dir
 from trnet.runs.experiment import Experiment
 
@@ -21,11 +15,9 @@ def add_experiment_options(parser: Parser) -> None:
     parser.add_argument("--corpus-data", type=types.path, required=True, help="clean data dir, e.g. data/nemo")
     parser.add_argument("--dump", type=types.path, default=Path("dump"), help="folder of features")
     parser.add_argument("--exp", type=types.path, default=Path("exp"), help="folder of runs")
+    parser.add_argument("--systems", type=types.list_of(str), default=[], help="systems (default: all in the YAML)")
     parser.add_argument(
-        "--systems", type=types.list_of(str), default=[], help="systems (all in the YAML if none is named)"
-    )
-    parser.add_argument(
-        "--folds", type=types.list_of(types.fold), default=[], help="folds, counted from 1 (all if none is named)"
+        "--folds", type=types.list_of(types.fold), default=[], help="folds, counted from 1 (default: all)"
     )
     parser.add_argument("--seeds", type=types.list_of(types.seed), default=[1], help="seeds")
     add_device_option(parser)
@@ -37,9 +29,7 @@ RUNS_A_GPU = 4  # more would each hold a copy of the features and a context of i
 def add_share_options(parser: Parser) -> None:
     """How many runs share the machine."""
     parser.add_argument("--nj", type=types.processes, default=1, help=f"runs at a time; on a GPU at most {RUNS_A_GPU}")
-    parser.add_argument(
-        "--threads", type=types.processes, default=1, help="CPU threads of a run; its last bits depend on it"
-    )
+    parser.add_argument("--threads", type=types.processes, default=1, help="threads a run; last bits depend on it")
 
 
 def at_once(args: Namespace) -> int:
@@ -48,10 +38,7 @@ def at_once(args: Namespace) -> int:
 
 
 def experiment_from(args: Namespace) -> Experiment:
-    """The experiment that the options name; every system is checked to exist.
-
-    Raises: TrnetError for an unknown system, anything wrong in the YAML, or a missing data dir.
-    """
+    """The experiment that the options name. TrnetError for an unknown system, a wrong YAML, or a missing data dir."""
     config = config_from(args)
     check_systems(config, args)
     data = valid_data_dir(args.corpus_data, ("utt2emo", "utt2group", "utt2dur"), audio=False)

@@ -16,9 +16,7 @@ def get_parser() -> Parser:
     """Options of the export."""
     parser = make_parser("export", __doc__)
     parser.add_argument("model", help="a model file (the zip of stage 7 or trnet.bin.pack), or hf://org/name")
-    parser.add_argument(
-        "--out", type=types.path, required=True, help="folder for ser.onnx, frontend.onnx and config.json"
-    )
+    parser.add_argument("--out", type=types.path, required=True, help="folder of ser.onnx, frontend.onnx, config.json")
     parser.add_argument("--trust", action="store_true", help="run code that is not trnet's: a front-end, a network")
     return parser
 

@@ -1,6 +1,7 @@
 """Options that several entry points share."""
 
 import io
+import json
 import os
 import sys
 from argparse import Namespace
@@ -14,6 +15,7 @@ from trnet.config import MOST_EPOCHS, Config, load_config, with_settings
 from trnet.config.yaml_files import read_mapping
 from trnet.kaldi.data_dir import MEAN
 from trnet.utils.errors import TrnetError, nearest, printable
+from trnet.utils.files import write_text
 
 if TYPE_CHECKING:
     import torch
@@ -124,16 +126,22 @@ def add_output_options(parser: Parser) -> None:
     parser.add_argument("--markdown", type=types.path, help="write the tables there")
 
 
+def hand_out(numbers: dict[str, Any], text: str, args: Namespace) -> None:
+    """Print a benchmark's tables `text`, and write them and its `numbers` as ``--json`` and ``--markdown`` ask."""
+    print(text)
+    if args.json:
+        write_text(args.json, json.dumps(numbers, indent=1) + "\n")
+    if args.markdown:
+        write_text(args.markdown, text)
+
+
 def add_wandb_option(parser: Parser) -> None:
     """Where curves go beside TensorBoard."""
     parser.add_argument("--wandb", metavar="PROJECT", help="project of Weights & Biases that gets the curves too")
 
 
 def config_from(args: Namespace) -> Config:
-    """The configuration with the command line's changes.
-
-    Raises: TrnetError for anything wrong in the YAML.
-    """
+    """The configuration with the command line's changes. Raises TrnetError for anything wrong in the YAML."""
     overrides: dict[str, Any] = {}
     if args.snrs:
         overrides["simulation"] = {"snrs": args.snrs}
@@ -161,10 +169,7 @@ def with_frontend(config: Config, name: str | None, checkpoint: str | None) -> C
 
 
 def device_from(args: Namespace) -> "torch.device":
-    """The device to compute on.
-
-    Raises: TrnetError if a GPU is asked for and there is none.
-    """
+    """The device to compute on. Raises TrnetError if a GPU is asked for and there is none."""
     import torch  # here, because it takes seconds and not every stage needs it
 
     from trnet.utils.device import gpu
@@ -182,10 +187,7 @@ def check_gpus(args: Namespace) -> None:
 
 
 def frontend_from(config: Config, args: Namespace) -> "FrontEnd":
-    """The front-end of the configuration.
-
-    Raises: TrnetError if it cannot be built, or works at another rate than the features.
-    """
+    """The front-end of the configuration. TrnetError if it cannot be built, or has another rate than the features."""
     from trnet.frontend import build_frontend  # here, as it brings PyTorch
 
     frontend = build_frontend(config.frontend_settings)

@@ -21,9 +21,7 @@ def get_parser() -> Parser:
     parser = make_parser("pack", __doc__)
     add_experiment_options(parser)
     parser.set_defaults(systems=["trnet"])
-    parser.add_argument(
-        "--out", type=types.path, help="the file; exp/<frontend>/<system>_fold<k>_seed<s>.zip if not given"
-    )
+    parser.add_argument("--out", type=types.path, help="default: exp/<frontend>/<system>_fold<k>_seed<s>.zip")
     parser.add_argument("--if-possible", action="store_true", help="what cannot be packed is reported, and no error")
     return parser
 

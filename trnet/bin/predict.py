@@ -39,14 +39,10 @@ def get_parser() -> Parser:
     parser.add_argument("--format", choices=tuple(FORMATS), default="table", help="format of the output")
     parser.add_argument("--windows", action="store_true", help="list the prediction of each window, too")
     parser.add_argument("--window", type=types.amount(0, 1e9), help="seconds of a window (default: the longest)")
-    parser.add_argument(
-        "--hop", type=types.amount(0, 1e9), help="seconds from one window to the next (default: --window)"
-    )
+    parser.add_argument("--hop", type=types.amount(0, 1e9), help="seconds between windows (default: --window)")
     add_channel_option(parser)
     add_pipes_option(parser)
-    parser.add_argument(
-        "--batch-size", type=types.count(1, 10_000), default=8, help="windows that are computed together"
-    )
+    parser.add_argument("--batch-size", type=types.count(1, 10_000), default=8, help="windows computed together")
     parser.add_argument("--engine", choices=("auto", "torch", "onnx"), default="auto", help=ENGINE_HELP)
     parser.add_argument("--trust", action="store_true", help="run code that is not trnet's: a front-end, a network")
     add_device_option(parser)
@@ -77,10 +73,7 @@ def _predictor(model: str, engine: str, ngpu: int, trust: bool) -> SlidingWindow
 
 @one_line_errors
 def main(args: list[str] | None = None) -> int:
-    """Write the prediction of each recording to stdout; what fails is one line on stderr, and the rest goes on.
-
-    Returns: 0 if all went well, 1 if something failed.
-    """
+    """Write predictions to stdout; what fails is one line on stderr, the rest goes on, and the status is 1."""
     opts = get_parser().parse_args(args)
     if sys.stdout is None:
         raise TrnetError("standard output: is closed")

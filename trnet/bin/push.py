@@ -15,9 +15,7 @@ def get_parser() -> Parser:
     parser.add_argument("where", type=types.path_text, help="hf://org/name (log in first: hf auth login), or a folder")
     parser.add_argument("--license", help="the hub's word for the model's licence, e.g. cc-by-4.0")
     parser.add_argument("--private", action="store_true", help="make a new repository private")
-    parser.add_argument(
-        "--overwrite", action="store_true", help="replace a README.md or trnet.zip that push did not write"
-    )
+    parser.add_argument("--overwrite", action="store_true", help="replace a README.md or trnet.zip not by push")
     parser.add_argument("--trust", action="store_true", help="run code that is not trnet's: a front-end, a network")
     return parser
 

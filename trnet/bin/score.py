@@ -28,12 +28,8 @@ def get_parser() -> Parser:
     parser = make_parser("score", __doc__)
     add_experiment_options(parser)
     add_share_options(parser)
-    parser.add_argument(
-        "--noises", type=types.list_of(types.noise), required=True, help='noise sets to test on, e.g. "esc musan"'
-    )
-    parser.add_argument(
-        "--test-corpus", type=types.path, help="another recipe's data dir, e.g. ../../emodb/ser1/data/emodb"
-    )
+    parser.add_argument("--noises", type=types.list_of(types.noise), required=True, help='noise sets, e.g. "esc musan"')
+    parser.add_argument("--test-corpus", type=types.path, help="another data dir, e.g. ../../emodb/ser1/data/emodb")
     parser.add_argument("--reference", type=types.path, help="CSV of published figures to print beside")
     parser.add_argument(
         "--notes",
@@ -46,9 +42,7 @@ def get_parser() -> Parser:
         default=0,
         help="seed of resampling, t-SNE, choice of audio",
     )
-    parser.add_argument(
-        "--resamples", type=types.count(FEWEST, 1_000_000), default=2000, help="bootstrap samples of an interval"
-    )
+    parser.add_argument("--resamples", type=types.count(FEWEST, 1_000_000), default=2000, help="of an interval")
     parser.add_argument(
         "--permutations",
         type=types.count(FEWEST, 10_000_000),
@@ -58,12 +52,8 @@ def get_parser() -> Parser:
     return parser
 
 
-def predict(
-    session: Session,
-    conditions: list[Condition],
-    other: OtherCorpus | None,
-    run: RunSpec,
-    _position: int | None,
+def score_run(
+    session: Session, conditions: list[Condition], other: OtherCorpus | None, run: RunSpec, _position: int | None
 ) -> None:
     """Predict with one run."""
     predict_run(session, run, conditions, other)
@@ -104,8 +94,8 @@ def main(args: list[str] | None = None) -> None:
     )
     if report.up_to_date():
         return
-    run_all(partial(predict, session, conditions, other), runs, nj, session.device, opts.threads, "score")
-    torch.set_num_threads(opts.threads)  # as each run had: representations are the same, whoever computes them
+    run_all(partial(score_run, session, conditions, other), runs, nj, session.device, opts.threads, "score")
+    torch.set_num_threads(opts.threads)  # as in each run: representations are the same, whoever computes them
     report.write()
 
 

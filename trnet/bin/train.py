@@ -28,9 +28,7 @@ def get_parser() -> Parser:
     add_experiment_options(parser)
     add_share_options(parser)
     add_wandb_option(parser)
-    parser.add_argument(
-        "--part", choices=("teacher", "others"), default="others", help="teacher: Baseline-c; others: all but it"
-    )
+    parser.add_argument("--part", choices=("teacher", "others"), default="others", help="Baseline-c, or all but it")
     return parser
 
 

@@ -3,10 +3,10 @@
 from trnet.config.experiment import Config, Folds, ModelConfig, Simulation, load_config, with_settings
 from trnet.config.features import FEATURES, Fbank, Features
 from trnet.config.files import merge, read_settings
-from trnet.config.model import ENCODERS, POOLINGS, Classifier, Encoder, Gate, Pooling
-from trnet.config.parts import Part, load_class, source_digest
+from trnet.config.model import ENCODERS, POOLINGS, ClassifierConf, EncoderConf, GateConf, PoolingConf
+from trnet.config.parts import Part, load_class, own_code, source_digest
 from trnet.config.section import Section, build, check_value, later, problem, within
-from trnet.config.system import CTC, LOSSES, Loss, System
+from trnet.config.system import CTC, LOSSES, LossConf, System
 from trnet.config.training import MOST_EPOCHS, Optimizer, Schedule, Training
 
 __all__ = [
@@ -16,18 +16,18 @@ __all__ = [
     "LOSSES",
     "MOST_EPOCHS",
     "POOLINGS",
-    "Classifier",
+    "ClassifierConf",
     "Config",
-    "Encoder",
+    "EncoderConf",
     "Fbank",
     "Features",
     "Folds",
-    "Gate",
-    "Loss",
+    "GateConf",
+    "LossConf",
     "ModelConfig",
     "Optimizer",
     "Part",
-    "Pooling",
+    "PoolingConf",
     "Schedule",
     "Section",
     "Simulation",
@@ -39,6 +39,7 @@ __all__ = [
     "load_class",
     "load_config",
     "merge",
+    "own_code",
     "problem",
     "read_settings",
     "source_digest",

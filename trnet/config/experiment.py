@@ -7,7 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from trnet.config.features import AnyFeatures, Fbank
 from trnet.config.files import merge, read_settings
-from trnet.config.model import AnyEncoder, AnyPooling, Attention, Classifier, Convolutional, Gate, Residual
+from trnet.config.model import AnyEncoder, AnyPooling, AttentionConf, ClassifierConf, Convolutional, GateConf, Residual
 from trnet.config.overrides import parse_settings
 from trnet.config.section import Section, build, later, problem, within
 from trnet.config.system import CTC, System
@@ -84,9 +84,9 @@ class ModelConfig(Section):
     system: System = Field(default_factory=System)
     features: AnyFeatures = Field(default_factory=Fbank)
     encoder: AnyEncoder = Field(default_factory=Residual)
-    pooling: AnyPooling = Field(default_factory=Attention)
-    classifier: Classifier = Field(default_factory=Classifier)
-    gate: Gate = Field(default_factory=Gate)
+    pooling: AnyPooling = Field(default_factory=AttentionConf)
+    classifier: ClassifierConf = Field(default_factory=ClassifierConf)
+    gate: GateConf = Field(default_factory=GateConf)
 
     @property
     def own_classes(self) -> list[str]:
@@ -109,9 +109,9 @@ class Config(Section):
     simulation: Simulation = Field(default_factory=Simulation)
     folds: Folds = Field(default_factory=Folds)
     encoder: AnyEncoder = Field(default_factory=Residual)
-    pooling: AnyPooling = Field(default_factory=Attention)
-    classifier: Classifier = Field(default_factory=Classifier)
-    gate: Gate = Field(default_factory=Gate)
+    pooling: AnyPooling = Field(default_factory=AttentionConf)
+    classifier: ClassifierConf = Field(default_factory=ClassifierConf)
+    gate: GateConf = Field(default_factory=GateConf)
     training: Training = Field(default_factory=Training)
     ctc: CTC = Field(default_factory=CTC)
     systems: dict[str, System] = Field(default_factory=dict)
@@ -170,10 +170,7 @@ class Config(Section):
         return {"frontend": self.frontend, "frontend_conf": self.frontend_conf}
 
     def system(self, name: str) -> System:
-        """One system by name.
-
-        Raises: TrnetError listing the names if there is no such system.
-        """
+        """One system by name. Raises TrnetError listing the names if there is no such system."""
         if name not in self.systems:
             raise TrnetError(f"--systems {name}: no such system{nearest(name, list(self.systems))}")
         return self.systems[name]
@@ -205,14 +202,9 @@ class Config(Section):
 
 
 def load_config(path: Path, overrides: dict[str, Any] | None = None, settings: list[str] | None = None) -> Config:
-    """Read an experiment's YAML.
+    """Read an experiment's YAML, under nested `overrides` and, on top of all, texts ``key=value`` of ``--set``.
 
-    Args:
-        path: The file.
-        overrides: Nested mappings that come on top, of command-line options such as ``--max-epochs``.
-        settings: Texts of ``--set``, ``key=value key=value``, which come on top of all.
-
-    Raises: TrnetError in one line for an unknown key (with the nearest one), a wrong type, or a wrong value.
+    Raises TrnetError in one line for an unknown key (with the nearest one), a wrong type, or a wrong value.
     """
     raw = read_settings(path)
     try:

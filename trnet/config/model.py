@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from trnet.config.features import Fbank
 from trnet.config.parts import Part, chosen
@@ -10,14 +10,22 @@ from trnet.config.section import Section, later, problem, within
 
 BELOW_1 = 0.999999  # largest rate of dropout, and decay of an average
 
+
+def _odd(kernel: int) -> int:
+    if kernel % 2 == 0:
+        raise problem("", f"{kernel} must be odd")
+    return kernel
+
+
 Channels = Annotated[int, Field(ge=1, le=4096)]
+Kernel = Annotated[int, AfterValidator(_odd)]
 
 
-class Encoder(Part):
+class EncoderConf(Part):
     """What all kinds of encoders have: nothing but a type."""
 
 
-class SpecAugmented(Encoder):
+class SpecAugmented(EncoderConf):
     """Encoders that normalise and mask their input (SpecAugment, Park et al. 2019; in training only)."""
 
     normalise: Literal["none", "mean", "mean_std"] = later("none")  # each bin over the utterance
@@ -31,7 +39,7 @@ class Convolutional(SpecAugmented):
     """Section 3.3 and 4.2: a stack of convolutional blocks over time and frequency."""
 
     channels: list[Channels] = Field(default_factory=lambda: [32, 64, 128, 256])
-    kernel: int = within(5, 1, 99)
+    kernel: Kernel = within(5, 1, 99)
     dropout: float = within(0.0, 0, BELOW_1)  # after each block
     deltas: bool = False  # feed delta and delta-delta as channels 2 and 3
     input_norm: bool = False  # BatchNorm over mel bins at the input
@@ -42,12 +50,6 @@ class Convolutional(SpecAugmented):
         if not 0 < len(channels) <= 16:
             raise problem("", "name one number of channels a block, 1 to 16 of them")
         return channels
-
-    @model_validator(mode="after")
-    def _check_kernel(self) -> Self:
-        if self.kernel % 2 == 0:
-            raise problem("kernel", f"{self.kernel} must be odd")
-        return self
 
 
 class Residual(Convolutional):
@@ -62,20 +64,14 @@ class Plain(Convolutional):
     type: Literal["plain"] = "plain"
 
 
-class Light(Encoder):
+class Light(EncoderConf):
     """Projection, layer norm and a few 1-d convolutions, for pretrained features."""
 
     type: Literal["light"] = "light"
     channels: int = within(128, 1, 4096)
     layers: int = within(2, 0, 16)
-    kernel: int = within(3, 1, 99)
+    kernel: Kernel = within(3, 1, 99)
     dropout: float = within(0.1, 0, BELOW_1)
-
-    @model_validator(mode="after")
-    def _check_kernel(self) -> Self:
-        if self.kernel % 2 == 0:
-            raise problem("kernel", f"{self.kernel} must be odd")
-        return self
 
 
 class EcapaTdnn(SpecAugmented):
@@ -96,14 +92,14 @@ class EcapaTdnn(SpecAugmented):
 
 ENCODERS: dict[str, type[Part]] = {"residual": Residual, "plain": Plain, "light": Light, "ecapa_tdnn": EcapaTdnn}
 
-AnyEncoder = Annotated[Encoder, chosen(ENCODERS, Encoder, positional=1)]
+AnyEncoder = Annotated[EncoderConf, chosen(ENCODERS, EncoderConf, positional=1)]
 
 
-class Pooling(Part):
+class PoolingConf(Part):
     """What all kinds of pooling have: nothing but a type."""
 
 
-class Attention(Pooling):
+class AttentionConf(PoolingConf):
     """Section 3.3: softmax attention over time."""
 
     type: Literal["attention"] = later("attention")
@@ -112,26 +108,26 @@ class Attention(Pooling):
     clamp: float = within(0.0, 0, 1e6)  # clamp attention logits to +-clamp; 0: not at all
 
 
-class Statistics(Pooling):
+class StatisticsConf(PoolingConf):
     """Mean and standard deviation over time; with attention those of ECAPA-TDNN, weighted for each channel."""
 
     type: Literal["statistics"] = "statistics"
     attention: int = within(0, 0, 16_384)  # hidden units of the attention; 0: every frame has the same weight
 
 
-POOLINGS: dict[str, type[Part]] = {"attention": Attention, "statistics": Statistics}
+POOLINGS: dict[str, type[Part]] = {"attention": AttentionConf, "statistics": StatisticsConf}
 
-AnyPooling = Annotated[Pooling, chosen(POOLINGS, Pooling, positional=1)]
+AnyPooling = Annotated[PoolingConf, chosen(POOLINGS, PoolingConf, positional=1)]
 
 
-class Classifier(Section):
+class ClassifierConf(Section):
     """The projection of h into emotion logits."""
 
     hidden: int = within(0, 0, 16_384)  # a hidden layer of so many units with BatchNorm and ReLU; 0: none
     dropout: float = within(0.0, 0, BELOW_1)
 
 
-class Gate(Section):
+class GateConf(Section):
     """Section 3.2: the SNR-aware module."""
 
     snr_features: Literal["centred", "raw"] = "centred"  # centred: X's mean is taken from X and X_e | raw: Eq. 1

@@ -7,7 +7,8 @@ the keyword arguments of its constructor.
 
 import importlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -40,25 +41,28 @@ class Part(Section):
 
 
 def load_class(name: str, what: str) -> type:
-    """The class ``package.module:Class``.
-
-    Args:
-        name: The module and the class in it.
-        what: What it is for; the message begins with it.
-
-    Raises: TrnetError if it does not import, or there is no such class.
-    """
+    """The class ``package.module:Class``; `what` it is for begins the message of the TrnetError if there is none."""
     try:
         return find_class(name)
     except ValueError as error:
         raise TrnetError(f"{what}: {error}") from None
 
 
-def find_class(name: str) -> type:
-    """The class ``package.module:Class``.
+@contextmanager
+def own_code(name: str) -> Iterator[None]:
+    """Turn what code of somebody's own class raises into a TrnetError that names the class."""
+    try:
+        yield
+    except (TrnetError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        if type(error).__name__ == "OutOfMemoryError":  # torch's, which is not imported for it
+            raise
+        raise TrnetError(f"{name}: raised {type(error).__name__}: {first_line(error)}; mend the class") from error
 
-    Raises: ValueError if it does not import, or there is no such class.
-    """
+
+def find_class(name: str) -> type:
+    """The class ``package.module:Class``. Raises ValueError if it does not import, or there is no such class."""
     if not is_class_name(name):
         raise ValueError(f"'{printable(name)}' is no class; write package.module:Class")
     module_name, _, attribute = name.partition(":")
@@ -136,12 +140,9 @@ def _parameters(made: type, name: str) -> list[inspect.Parameter]:
 
 
 def chosen(known: Mapping[str, type[Part]], base: type[Part], positional: int = 0) -> Any:
-    """The validator of a part: which section its `type` chooses.
+    """The validator of a part: which section of `known` its `type` chooses; the first is that of a part without `type`.
 
-    Args:
-        known: Sections by name; the first is that of a part without `type`.
-        base: What the sections derive from.
-        positional: See `own_options`.
+    `base`: what the sections derive from. `positional`: see `own_options`.
     """
 
     def read(value: Any) -> Any:

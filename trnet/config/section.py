@@ -36,11 +36,7 @@ WANTED = {
 def within(default: Any, low: float, high: float, later: bool = False) -> Any:
     """A field for a number from `low` to `high`.
 
-    Args:
-        default: Its value where none is given.
-        low: Smallest value.
-        high: Largest value.
-        later: The field came after runs had been trained: with its default it is not part of `Section.record`.
+    `later`: the field came after runs had been trained: with its default it is not part of `Section.record`.
     """
     return Field(default, ge=low, le=high, json_schema_extra={"later": later})
 
@@ -72,10 +68,7 @@ class Section(BaseModel):
         }
 
     def replace(self, **changes: Any) -> Self:
-        """A copy with other values, checked like any other.
-
-        Raises: TrnetError in one line.
-        """
+        """A copy with other values, checked like any other."""
         return build(type(self), {name: getattr(self, name) for name in self.model_fields_set} | changes)
 
     def record(self) -> dict[str, Any]:
@@ -106,14 +99,9 @@ def _plain(value: Any, method: str) -> Any:
 
 
 def build(kind: type[S], value: Any, key: str = "") -> S:
-    """A section from plain values.
+    """A section of a class from a mapping of plain values that stands under `key`.
 
-    Args:
-        kind: Class of the section.
-        value: A mapping.
-        key: Where it stands, for messages.
-
-    Raises: TrnetError in one line for an unknown key (with the nearest one), a wrong type or a wrong value.
+    Raises TrnetError in one line for an unknown key (with the nearest one), a wrong type or a wrong value.
     """
     try:
         return kind.model_validate(value)
@@ -128,7 +116,7 @@ def build(kind: type[S], value: Any, key: str = "") -> S:
 def check_value(kind: Any, value: Any, key: str) -> Any:
     """A value of a type that is no section, such as `int` or `list[str] | None`; numbers may be in quotes.
 
-    Raises: ValueError naming `key`.
+    Raises ValueError naming `key`.
     """
     try:
         adapter = TypeAdapter(kind, config=ConfigDict(strict=True, allow_inf_nan=False))

@@ -18,7 +18,7 @@ FIELDS = ("clean", "h_s", "noisy", "enhanced", "text")
 NEEDS: dict[str, tuple[str, ...]] = {"cross_entropy": (), "low": ("clean",), "high": ("h_s",), "ctc": ("text",)}
 
 
-class Loss(Part):
+class LossConf(Part):
     """What all losses have; `name` is its column in history.csv, its type if empty."""
 
     not_options = ("type", "weight", "name")
@@ -40,10 +40,7 @@ class Loss(Part):
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """The fields of a batch that it reads beside the output and the labels.
-
-        Raises: TrnetError if a class of somebody's own does not name them.
-        """
+        """The fields of a batch that it reads beside the output and the labels."""
         if not self.is_own:
             return NEEDS[self.type]
         found = getattr(load_class(self.type, "losses.type"), "needs", None)
@@ -52,7 +49,7 @@ class Loss(Part):
         return found
 
 
-class CrossEntropy(Loss):
+class CrossEntropyConf(LossConf):
     """The first term of Eq. 8."""
 
     type: Literal["cross_entropy"] = "cross_entropy"
@@ -61,13 +58,13 @@ class CrossEntropy(Loss):
     # balanced: inverse to the classes' frequencies in training | one a class, in C order of their names
 
 
-class Low(Loss):
+class LowConf(LossConf):
     """Eq. 5."""
 
     type: Literal["low"] = "low"
 
 
-class High(Loss):
+class HighConf(LossConf):
     """Eq. 7."""
 
     type: Literal["high"] = "high"
@@ -91,19 +88,24 @@ class CTC(Section):
         return self
 
 
-class CTCLoss(Loss):
+class CTCLossConf(LossConf):
     """Graves et al. 2006, on the transcripts; its settings are the section `ctc`."""
 
     type: Literal["ctc"] = "ctc"
 
 
-LOSSES: dict[str, type[Part]] = {"cross_entropy": CrossEntropy, "low": Low, "high": High, "ctc": CTCLoss}
+LOSSES: dict[str, type[Part]] = {
+    "cross_entropy": CrossEntropyConf,
+    "low": LowConf,
+    "high": HighConf,
+    "ctc": CTCLossConf,
+}
 
-AnyLoss = Annotated[Loss, chosen(LOSSES, Loss)]
+AnyLoss = Annotated[LossConf, chosen(LOSSES, LossConf)]
 
 
 class System(Section):
-    """What tells one system of Table 1 from another."""
+    """Settings of one system of Table 1."""
 
     input: Literal["both", "noisy", "enhanced"] = "both"  # both: TRNet, a gated mixture of the two
     conditions: Literal["all", "clean"] = "all"  # clean: trained on clean speech alone | all: on matched noise too
@@ -146,10 +148,7 @@ class System(Section):
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """The features that it reads: `noisy`, `enhanced` or both.
-
-        Raises: TrnetError if a class of somebody's own does not name them.
-        """
+        """The features that it reads: `noisy`, `enhanced` or both."""
         if not self.is_own:
             return INPUTS if self.input == "both" else (self.input,)
         found = getattr(load_class(self.model, "model"), "inputs", None)
@@ -162,11 +161,11 @@ class System(Section):
         """Whether a change of front-end changes this system."""
         return "enhanced" in self.inputs
 
-    def training_losses(self, ctc_weight: float = 0.0) -> list[Loss]:
+    def training_losses(self, ctc_weight: float = 0.0) -> list[LossConf]:
         """Its losses, those that `alpha`, `beta` and `training.ctc_weight` stand for among them."""
         losses = list(self.losses)
         if not losses:
-            losses = [CrossEntropy(name="task")]
-            losses += [Low(weight=self.alpha)] if self.alpha else []
-            losses += [High(weight=self.beta)] if self.beta else []
-        return losses + ([CTCLoss(weight=ctc_weight)] if ctc_weight else [])
+            losses = [CrossEntropyConf(name="task")]
+            losses += [LowConf(weight=self.alpha)] if self.alpha else []
+            losses += [HighConf(weight=self.beta)] if self.beta else []
+        return losses + ([CTCLossConf(weight=ctc_weight)] if ctc_weight else [])

@@ -69,10 +69,7 @@ def _seconds(infos: Mapping[str, AudioInfo]) -> dict[str, str]:
 
 
 def check_speech(clips: Mapping[str, Clip], nj: int) -> dict[str, str]:
-    """Decode all speech in `nj` processes; utt2dur in seconds.
-
-    Raises: TrnetError naming what is corrupt, empty, NaN, silent, or shorter than one frame.
-    """
+    """Decode all speech; utt2dur in seconds. TrnetError naming what is unreadable, silent, or shorter than a frame."""
     infos, bad = _inspect_all(clips, nj, "speech")
     for utt, info in infos.items():
         if info.seconds < FRAME_SECONDS:
@@ -89,7 +86,8 @@ def check_noise(clips: Mapping[str, Clip], nj: int) -> dict[str, str]:
     """Decode all noise clips in `nj` processes; utt2dur in seconds, of those that are not silent.
 
     Silent clips cannot be mixed at an SNR: they are left out, with a warning.
-    Raises: TrnetError naming what is corrupt, empty or NaN.
+
+    Raises TrnetError naming what is corrupt, empty or NaN.
     """
     infos, bad = _inspect_all(clips, nj, "noise")
     refuse(sorted(set(bad)), len(clips), "noise clips")
@@ -101,10 +99,7 @@ def check_noise(clips: Mapping[str, Clip], nj: int) -> dict[str, str]:
 
 
 def lengths_in_samples(paths: list[Path]) -> dict[Path, tuple[int, int]]:
-    """Samples and rate in Hz of each recording, by its header.
-
-    Raises: TrnetError naming the files that have none.
-    """
+    """Samples and rate in Hz of each recording, by its header. Raises TrnetError naming the files that have none."""
     lengths, bad = {}, []
     for path in paths:
         try:

@@ -20,10 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 def _clear(out: Path, stamp: Path) -> None:
-    """Remove an older data directory; a folder that stage 1 did not make is not touched.
-
-    Raises: TrnetError for a file, or a folder with other things in it.
-    """
+    """Remove an older data directory; a folder that stage 1 did not make is not touched."""
     if out.is_dir() and (stamp.is_file() or not any(out.iterdir())):
         shutil.rmtree(out)
     elif os.path.lexists(out):
@@ -36,7 +33,8 @@ def build_data_dir(
     """Let `prepare` write a data directory, validate it, and move it to `out` only when it is whole.
 
     Nothing is done if `out` was made from the same (`made_from`), has all its `tables`, and they keep Kaldi's rules.
-    Raises: TrnetError if the preparation fails, its result breaks Kaldi's rules, or another process is preparing it.
+
+    Raises TrnetError if the preparation fails, its result breaks Kaldi's rules, or another process is preparing it.
     """
     out = Path(os.path.realpath(out)) if out.is_symlink() else out  # the folder on another disk, not the link
     with only_one(out):

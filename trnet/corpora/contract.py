@@ -27,10 +27,7 @@ class Contract:
     by: str = "speaker"
 
     def check(self, found: Mapping[str, int], root: Path) -> None:
-        """Compare what was found in `root` with the contract.
-
-        Raises: TrnetError with the cells that differ, expected and found.
-        """
+        """Compare what was found in `root` with the contract. Raises TrnetError with the cells that differ."""
         cells = list(self.counts) + sorted(set(found) - set(self.counts))
         differing = [
             f"{cell}: expected {self.counts.get(cell, 0)}, found {found.get(cell, 0)}"
@@ -49,7 +46,8 @@ def read_contract(option: str | Path) -> Contract | None:
     """Read a contract: YAML lines ``speaker: {class: count}`` or ``cell: count``; None for ``none``.
 
     A line ``by: split``, ``by: corpus`` or ``by: listed`` names what is counted instead of speakers.
-    Raises: TrnetError for a missing or malformed file, or a count that is no number.
+
+    Raises TrnetError for a missing or malformed file, or a count that is no number.
     """
     if str(option) == NO_CONTRACT:
         return None

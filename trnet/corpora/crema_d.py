@@ -1,7 +1,7 @@
 """CREMA-D (Cao et al., IEEE Trans. Affective Computing 2014): 91 actors, 12 sentences, 7442 recordings at 16 kHz.
 
 ``AudioWAV/1001_DFA_ANG_XX.wav``: actor, sentence, the emotion that was acted, intensity; ``VideoDemographics.csv``
-tells the actors' sex.
+has the actors' sex.
 """
 
 from collections.abc import Iterator
@@ -42,10 +42,7 @@ def _genders(folder: Path) -> dict[str, str]:
 
 
 def read_crema_d(folder: Path) -> Iterator[Utterance]:
-    """The utterances of CREMA-D, labelled ANG, DIS, FEA, HAP, NEU or SAD, but for one recording that holds no speech.
-
-    Raises: TrnetError for a recording with another name.
-    """
+    """The utterances of CREMA-D, labelled ANG, DIS, FEA, HAP, NEU or SAD; without the one that has no speech."""
     genders = _genders(folder)
     pattern = rf"(\d{{4}})_({'|'.join(SENTENCES)})_(ANG|DIS|FEA|HAP|NEU|SAD)_(?:LO|MD|HI|XX?)"
     for path, match in named(recordings("AudioWAV")(folder), pattern, "1001_DFA_ANG_XX.wav"):

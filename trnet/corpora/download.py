@@ -20,13 +20,7 @@ pooch.get_logger().setLevel(logging.WARNING)
 
 @dataclass(frozen=True)
 class Download:
-    """A file, or an archive that is unpacked.
-
-    Attributes:
-        url: where it lies.
-        licence: under which it may be used; shown before it is fetched.
-        sha256: of the file, where its authors keep it as it is.
-    """
+    """A file, or an archive that is unpacked; `licence` is shown first, `sha256` is of a file that stays as it is."""
 
     url: str
     licence: str
@@ -53,7 +47,7 @@ WEIGHTS = {
 def fetch(item: Download, target: Path) -> None:
     """Fetch a file to `target`, or unpack an archive (.zip, .tar.gz) into the folder `target`; whole or not at all.
 
-    Raises: TrnetError if it cannot be fetched, has another SHA-256, or is no archive; if `target` holds something.
+    Raises TrnetError if it cannot be fetched, has another SHA-256, or is no archive; if `target` holds something.
     """
     name = item.url.rpartition("/")[2]
     unpack = name.endswith((".zip", ".tar.gz"))

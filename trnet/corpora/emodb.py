@@ -24,10 +24,7 @@ SENTENCES = {
 
 
 def read_emodb(folder: Path) -> Iterator[Utterance]:
-    """The utterances of EmoDB, labelled W, L, E, A, F, T or N.
-
-    Raises: TrnetError for a recording with another name.
-    """
+    """The utterances of EmoDB, labelled W, L, E, A, F, T or N."""
     pattern = rf"(\d\d)({'|'.join(SENTENCES)})([WLEAFTN])[a-z]"
     for path, match in named(EMODB.files(folder), pattern, "03a01Fa.wav"):
         speaker, sentence, emotion = match.groups()

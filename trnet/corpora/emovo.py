@@ -27,10 +27,7 @@ SENTENCES = {
 
 
 def read_emovo(folder: Path) -> Iterator[Utterance]:
-    """The utterances of EMOVO, labelled dis, gio, neu, pau, rab, sor or tri.
-
-    Raises: TrnetError for a recording with another name.
-    """
+    """The utterances of EMOVO, labelled dis, gio, neu, pau, rab, sor or tri."""
     pattern = rf"(dis|gio|neu|pau|rab|sor|tri)-([fm][1-3])-({'|'.join(SENTENCES)})"
     for path, match in named(EMOVO.files(folder), pattern, "gio-f1-b1.wav"):
         emotion, actor, sentence = match.groups()

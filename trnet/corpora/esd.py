@@ -51,10 +51,7 @@ def _texts(path: Path) -> dict[str, str]:
 
 
 def read_esd(folder: Path) -> Iterator[Utterance]:
-    """The utterances of ESD, labelled Angry, Happy, Neutral, Sad or Surprise by their folder.
-
-    Raises: TrnetError for a recording with another name.
-    """
+    """The utterances of ESD, labelled Angry, Happy, Neutral, Sad or Surprise by their folder."""
     for speaker in _speakers(folder):
         script, gender = speaker / f"{speaker.name}.txt", "m" if speaker.name in MEN else "f"
         texts = _texts(script) if script.is_file() else {}

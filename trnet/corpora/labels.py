@@ -18,10 +18,7 @@ class LabelMap:
     classes: Mapping[str, str | None]
 
     def class_of(self, label: str, utt: str, where: str | Path) -> str | None:
-        """The class of an utterance labelled `label`; None if it is left out.
-
-        Raises: TrnetError naming utterance, label and file if the map does not know the label.
-        """
+        """The class of an utterance; None if it is left out. TrnetError for a label that the map does not have."""
         if label not in self.classes:
             raise TrnetError(
                 f"{where}: utterance {utt} has the label '{label}', which {self.path} does not map; add "
@@ -31,10 +28,7 @@ class LabelMap:
 
 
 def read_label_map(path: Path) -> LabelMap:
-    """Read a label map: YAML lines ``label: class`` or ``label: null``.
-
-    Raises: TrnetError for a missing or malformed file, or a map that keeps fewer than two classes.
-    """
+    """Read YAML lines ``label: class`` or ``label: null``. TrnetError if it keeps fewer than two classes."""
     classes: dict[str, str | None] = {}
     for label, name in read_mapping(path, "label map", words=True).items():
         if not isinstance(name, str) or len(name.split()) > 1:

@@ -34,7 +34,8 @@ def read_meld(folder: Path) -> Iterator[Utterance]:
     """The utterances of MELD, but for the two whose clips are broken; `split` is the part.
 
     Speakers are the names of the table, which are the series' parts: six of them speak in every part.
-    Raises: TrnetError for a missing table, or clips of which there is the film alone.
+
+    Raises TrnetError for a missing table, or clips of which there is the film alone.
     """
     for part, name in PARTS.items():
         clips = by_stem(_clips(folder, part))

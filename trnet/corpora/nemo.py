@@ -17,10 +17,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def read_nemo(folder: Path) -> Iterator[Utterance]:
-    """The utterances of nEMO, labelled anger, fear, happiness, neutral, sadness or surprised.
-
-    Raises: TrnetError for a table that is missing or broken.
-    """
+    """The utterances of nEMO, labelled anger, fear, happiness, neutral, sadness or surprised."""
     table = folder / TABLE
     samples = by_stem(audio_files(folder / "samples"))
     for row in read_csv(table, COLUMNS, separator="\t", quotes=False):

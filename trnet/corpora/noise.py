@@ -29,20 +29,14 @@ def safe_id(name: str) -> str:
 
 
 def add_clip(clips: dict[str, NoiseClip], name: str, clip: NoiseClip) -> None:
-    """Add a clip under its id.
-
-    Raises: TrnetError if the id is taken.
-    """
+    """Add a clip under its id. Raises TrnetError if the id is taken."""
     if name in clips:
         raise TrnetError(f"{clip.clip.path}: has the same name as {clips[name].clip.path}; keep one, or rename it")
     clips[name] = clip
 
 
 def cut(recordings: Mapping[str, Path]) -> dict[str, NoiseClip]:
-    """The five-second segments of recordings by name: ``<name>-0003``, counted from 0; the name is their source.
-
-    Raises: TrnetError for recordings without a readable header, or names that are alike.
-    """
+    """The five-second segments of recordings by name: ``<name>-0003``, counted from 0; the name is their source."""
     lengths = lengths_in_samples(list(recordings.values()))
     clips: dict[str, NoiseClip] = {}
     for name, path in recordings.items():
@@ -65,14 +59,9 @@ class NoiseCorpus(Corpus):
     ) -> DataDir:
         """Write the data directory `out` of the corpus in `root`; silent clips are counted but left out.
 
-        Args:
-            root: folder of the corpus, or the one above it.
-            out: folder to write.
-            contract: counts of a whole copy (``clips``, ``sources``); None: a part of it will do.
-            nj: processes that decode the recordings.
-            channel: which one is taken of recordings with several; None: their mean.
+        Without a `contract` (``clips``, ``sources``) a part of the corpus will do; `channel` None: the mean of all.
 
-        Raises: TrnetError for a missing or incomplete corpus, counts that are not the contract's, unusable audio.
+        Raises TrnetError for a missing or incomplete corpus, counts that are not the contract's, unusable audio.
         """
         return _write_noise(root, out, self.clips(self.locate(root)), contract, nj, channel)
 

@@ -1,7 +1,5 @@
 """Pairs out of noisy sets that stage 2 of an ser1 recipe made."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from trnet.corpora.pairs import NoisyPair
@@ -10,10 +8,7 @@ from trnet.utils.errors import TrnetError
 
 
 def _folders(recipe: Path, name: str) -> tuple[DataDir, DataDir]:
-    """The noisy set ``<corpus>_<noise>_<snr>db`` of a recipe, and its corpus.
-
-    Raises: TrnetError if one of them is not there.
-    """
+    """The noisy set ``<corpus>_<noise>_<snr>db`` of a recipe, and its corpus."""
     corpus = name.rsplit("_", 2)[0]
     if corpus == name or not name.endswith("db"):
         raise TrnetError(f"sets: '{name}' is no noisy set; give names like mini_esc_5db, folders of {recipe}/data")
@@ -26,14 +21,7 @@ def noisy_set_folders(recipe: Path, name: str) -> list[Path]:
 
 
 def read_noisy_set(recipe: Path, name: str) -> list[NoisyPair]:
-    """The pairs of a noisy set: what was mixed, and the speech before it.
-
-    Args:
-        recipe: folder of the recipe.
-        name: of the set, a folder of ``<recipe>/data``.
-
-    Raises: TrnetError for a missing set, or speech that is a span of a recording.
-    """
+    """The pairs of a noisy set, a folder of ``<recipe>/data``: what was mixed, and the speech before it."""
     noisy, speech = _folders(recipe, name)
     pairs = []
     for utt in noisy.utts:

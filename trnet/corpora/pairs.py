@@ -1,7 +1,5 @@
 """From pairs of noisy and clean recordings to data directories for training, validation and test."""
 
-from __future__ import annotations
-
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -39,7 +37,7 @@ class NoisyPair:
     snr_db: float | None = None
 
 
-class Part(Section):
+class SplitPart(Section):
     """Which pairs a part has: of some sets, those of some speakers; [] is all whom no other part names."""
 
     sets: list[str] = []
@@ -57,9 +55,9 @@ class Part(Section):
 class Split(Section):
     """The three parts."""
 
-    train: Part
-    valid: Part
-    test: Part
+    train: SplitPart
+    valid: SplitPart
+    test: SplitPart
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -73,8 +71,8 @@ class Split(Section):
                 raise problem("", f"{name} and {shared[0]} have a set in common; name the speakers of one of them")
         return self
 
-    def __getitem__(self, name: str) -> Part:
-        part: Part = getattr(self, name)
+    def __getitem__(self, name: str) -> SplitPart:
+        part: SplitPart = getattr(self, name)
         return part
 
     @property
@@ -83,14 +81,7 @@ class Split(Section):
         return list(dict.fromkeys(name for part in PARTS for name in self[part].sets))
 
     def pairs_of(self, name: str, sets: Mapping[str, Sequence[NoisyPair]]) -> list[NoisyPair]:
-        """The pairs of a part.
-
-        Args:
-            name: of the part.
-            sets: all pairs of each set.
-
-        Raises: TrnetError for a speaker that its sets do not have, or a part without pairs.
-        """
+        """The pairs of a part. Raises TrnetError for a speaker that its sets do not have, or a part without pairs."""
         part, others = self[name], {s for other in PARTS if other != name for s in self[other].speakers}
         pairs = [pair for set_name in part.sets for pair in sets[set_name]]
         known = {pair.speaker for pair in pairs}
@@ -105,10 +96,7 @@ class Split(Section):
 
 
 def read_split(path: Path) -> Split:
-    """Read the parts from YAML: ``valid: {sets: [trainset_28spk], speakers: [p226, p287]}``.
-
-    Raises: TrnetError in one line for an unknown key or part, a wrong type, or a speaker in two parts.
-    """
+    """Read the parts from YAML: ``valid: {sets: [trainset_28spk], speakers: [p226, p287]}``."""
     raw = read_settings(path)
     if missing := [name for name in PARTS if name not in raw]:
         raise TrnetError(f"{path}: no part '{missing[0]}'; name train, valid and test")
@@ -139,7 +127,7 @@ def _inspect(pair: NoisyPair) -> tuple[str, float | str, int]:
 def write_pairs(out: Path, pairs: Iterable[NoisyPair], nj: int) -> DataDir:
     """Decode all pairs in `nj` processes and write the tables: wav.scp is noisy, clean.scp its partner.
 
-    Raises: TrnetError naming pairs that cannot be decoded, are silent, or differ in length or sampling rate.
+    Raises TrnetError naming pairs that cannot be decoded, are silent, or differ in length or sampling rate.
     """
     by_utt = {pair.utt: pair for pair in pairs}
     utt2dur: dict[str, str] = {}

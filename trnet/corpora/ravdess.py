@@ -13,10 +13,7 @@ STATEMENTS = {"01": "Kids are talking by the door", "02": "Dogs are sitting by t
 
 
 def read_ravdess(folder: Path) -> Iterator[Utterance]:
-    """The spoken utterances of RAVDESS, labelled 01 to 08; songs, which some unpack beside them, are passed over.
-
-    Raises: TrnetError for a recording with another name.
-    """
+    """The spoken utterances of RAVDESS, labelled 01 to 08; songs, which some unpack beside them, are passed over."""
     pattern = r"03-(0[12])-(0[1-8])-0[12]-(0[12])-0[12]-(\d\d)"
     for path, match in named(RAVDESS.files(folder), pattern, "03-01-06-01-02-01-12.wav"):
         channel, emotion, statement, actor = match.groups()

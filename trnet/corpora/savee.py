@@ -13,10 +13,7 @@ SPEAKERS = "DC|JE|JK|KL"
 
 
 def read_savee(folder: Path) -> Iterator[Utterance]:
-    """The utterances of SAVEE, labelled a, d, f, h, n, sa or su.
-
-    Raises: TrnetError for a recording with another name.
-    """
+    """The utterances of SAVEE, labelled a, d, f, h, n, sa or su."""
     pattern = rf"(?:({SPEAKERS})_)?(a|d|f|h|n|sa|su)(\d\d)"
     for path, match in named(SAVEE.files(folder), pattern, "DC/sa01.wav or DC_sa01.wav"):
         speaker = match[1] or path.parent.name

@@ -29,10 +29,7 @@ def _texts(path: Path) -> dict[str, str]:
 
 
 def read_shemo(folder: Path) -> Iterator[Utterance]:
-    """The utterances of ShEMO, labelled A, F, H, N, S or W by their names.
-
-    Raises: TrnetError for a recording with another name, or a broken shemo.json.
-    """
+    """The utterances of ShEMO, labelled A, F, H, N, S or W by their names."""
     texts = _texts(folder / TABLE)
     for path, match in named(recordings("*male")(folder), r"([FM])(\d\d)([AFHNSW])\d+", "F03S02.wav"):
         speaker = match[1] + match[2]

@@ -20,7 +20,7 @@ def matching(folder: Path, pattern: str) -> list[Path]:
 
     Returns: paths in C order; [] if there are none; `folder` itself for ``.``.
 
-    Raises: OSError for a folder that may not be read: what is in it would be missed in silence.
+    Raises OSError for a folder that may not be read: what is in it would be missed in silence.
     """
     found = [folder]
     for part in pattern.split("/") if pattern != "." else ():
@@ -35,7 +35,7 @@ def matching(folder: Path, pattern: str) -> list[Path]:
 def audio_files(folder: Path, recursive: bool = False) -> list[Path]:
     """The recordings of a folder in C order of their paths; nothing below hidden folders. [] for no such folder.
 
-    Raises: OSError for a folder that may not be read: what is in it would be missed in silence.
+    Raises OSError for a folder that may not be read: what is in it would be missed in silence.
     """
 
     def fail(error: OSError) -> None:
@@ -51,36 +51,21 @@ def audio_files(folder: Path, recursive: bool = False) -> list[Path]:
 
 @dataclass(frozen=True, kw_only=True)
 class Corpus:
-    """A corpus as its authors give it out.
-
-    Attributes:
-        title: its name.
-        layout: a pattern (see `matching`) relative to its folder, by which it is recognised.
-        origin: where to get it.
-        folders: names of its own folder, looked for when the folder above it is given.
-        option: the recipe's option that names the folder.
-        files: its folder -> every file that the preparation reads: recordings and tables.
-    """
+    """A corpus as its authors give it out."""
 
     title: str
-    layout: str
+    layout: str  # a pattern (see `matching`) relative to its folder, by which it is recognised
     origin: str
-    folders: tuple[str, ...] = ()
-    option: str = "--corpus-dir"
-    files: Callable[[Path], list[Path]] = audio_files
+    folders: tuple[str, ...] = ()  # names of its own folder, looked for when the folder above it is given
+    option: str = "--corpus-dir"  # the recipe's option that names the folder
+    files: Callable[[Path], list[Path]] = audio_files  # all that are read
 
     def all_files(self, root: Path) -> list[Path]:
-        """Every file that the preparation of the corpus in `root` reads.
-
-        Raises: TrnetError if the corpus is not there.
-        """
+        """Every file that the preparation of the corpus in `root` reads."""
         return self.files(self.locate(root))
 
     def locate(self, root: Path) -> Path:
-        """The corpus folder: `root`, or one of `folders` inside it.
-
-        Raises: TrnetError saying what was looked for, where, and where to get it.
-        """
+        """The corpus folder: `root`, or one of `folders` inside it. TrnetError saying where to get the corpus."""
         for folder in (Path(root), *(Path(root) / name for name in self.folders)):
             if folder.is_dir() and matching(folder, self.layout):
                 return folder
@@ -92,10 +77,7 @@ class Corpus:
 
 
 def by_stem(paths: Iterable[Path]) -> dict[str, Path]:
-    """Recordings by file name without suffix.
-
-    Raises: TrnetError if two recordings share one (a .wav beside an .ogg).
-    """
+    """Recordings by file name without suffix. Raises TrnetError if two recordings share one (a .wav beside an .ogg)."""
     stems: dict[str, Path] = {}
     for path in paths:
         if path.stem in stems:
@@ -105,10 +87,7 @@ def by_stem(paths: Iterable[Path]) -> dict[str, Path]:
 
 
 def read_lines(path: Path) -> list[str]:
-    """Lines of a text file: UTF-8 with or without BOM, else Windows-1252; any line ends.
-
-    Raises: TrnetError if there is no such file, or it is UTF-16 or no text.
-    """
+    """Lines of a text file, UTF-8 (BOM or not) or Windows-1252; any line ends. TrnetError if missing or no text."""
     try:
         data = read_bytes(path)
     except FileNotFoundError:
@@ -125,13 +104,9 @@ def read_lines(path: Path) -> list[str]:
 def read_csv(path: Path, columns: Sequence[str], separator: str = ",", quotes: bool = True) -> list[dict[str, str]]:
     """Rows of a table with a header line, blanks around cells removed, empty lines left out.
 
-    Args:
-        path: the table.
-        columns: those that it must have.
-        separator: between cells.
-        quotes: whether cells in ``"`` may hold separators; False: quotes mean nothing.
+    `quotes`: whether cells in ``"`` may hold separators; False: quotes mean nothing.
 
-    Raises: TrnetError for a missing file or column, a row with another number of cells than the header, or no rows.
+    Raises TrnetError for a missing file or column, a row with another number of cells than the header, or no rows.
     """
     text = io.StringIO("\n".join(read_lines(path)))
     lines = csv.reader(text, delimiter=separator, quoting=csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE)
@@ -156,10 +131,7 @@ def read_csv(path: Path, columns: Sequence[str], separator: str = ",", quotes: b
 
 
 def listing_digest(files: Iterable[Path], root: Path) -> str:
-    """Digest of what the corpus in `root` holds: each file's path below it and content (about 1 GB a second).
-
-    Raises: TrnetError for a name that is no UTF-8.
-    """
+    """Digest of the files of the corpus in `root`: paths below it and contents (about 1 GB a second)."""
     files = list(files)
     for path in files:
         check_text(path)

@@ -21,31 +21,18 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Utterance:
-    """One utterance as its corpus has it.
+    """One utterance as its corpus has it."""
 
-    Attributes:
-        utt: id: the speaker's, then a hyphen (or underscore, if all ids of speakers are of one length), then the rest.
-        speaker: who speaks.
-        label: emotion, in the corpus's own word; after the label map: its class.
-        audio: the recording; None if it is missing.
-        gender: f or m; None if unknown.
-        text: transcription; may be empty.
-        split: train, dev or test..., where the corpus has parts of its own.
-        group: what a fold holds out together; None: the speaker.
-        style: improvised or scripted, where the corpus has it.
-        where: ``file:line`` of the label, for messages; None: the recording.
-    """
-
-    utt: str
-    speaker: str
-    label: str
-    audio: Path | None
-    gender: str | None = None
-    text: str = ""
-    split: str | None = None
-    group: str | None = None
-    style: str | None = None
-    where: str | None = None
+    utt: str  # the speaker's id, a hyphen (or underscore, if all these are of one length), the rest
+    speaker: str  # who speaks
+    label: str  # emotion, in the corpus's own word; after the label map: its class
+    audio: Path | None  # the recording; None if it is missing
+    gender: str | None = None  # f or m; None if unknown
+    text: str = ""  # transcription; may be empty
+    split: str | None = None  # train, dev or test..., where the corpus has parts of its own
+    group: str | None = None  # what a fold holds out together; None: the speaker
+    style: str | None = None  # improvised or scripted, where the corpus has it
+    where: str | None = None  # ``file:line`` of the label, for messages; None: the recording
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,17 +50,11 @@ class SpeechCorpus(Corpus):
         nj: int = 1,
         channel: int | None = None,
     ) -> DataDir:
-        """Write the data directory `out` of the corpus in `root`.
+        """Write the data directory `out` of the corpus in `root` (or in a folder of it).
 
-        Args:
-            root: folder of the corpus, or the one above it.
-            out: folder to write.
-            label_map: which labels are kept, as which classes.
-            contract: counts of a whole copy; None: a part of it will do.
-            nj: processes that decode the recordings.
-            channel: which one is taken of recordings with several; None: their mean.
+        Without a `contract` a part of the corpus will do; `channel` None: the mean of all.
 
-        Raises: TrnetError for a missing or incomplete corpus, an unmapped label, unusable audio.
+        Raises TrnetError for a missing or incomplete corpus, an unmapped label, unusable audio.
         """
         folder = self.locate(root)
         kept: dict[str, Utterance] = {}
@@ -113,16 +94,9 @@ def write_speech(
 ) -> DataDir:
     """Count the utterances, decode them all, write the tables.
 
-    Args:
-        root: folder of the corpus, for messages.
-        out: folder to write.
-        utterances: those that are kept, with recordings, labelled by class.
-        contract: counts of a whole copy, or None.
-        nj: processes that decode.
-        listed: how many utterances the corpus lists in each of its parts, whatever their labels.
-        channel: see `SpeechCorpus.prepare`.
+    `listed`: how many utterances the corpus lists in each of its parts, whatever their labels.
 
-    Raises: TrnetError if the counts are not the contract's, nothing is left, or recordings cannot be used.
+    Raises TrnetError if the counts are not the contract's, nothing is left, or recordings cannot be used.
     """
     utts = {u.utt: u for u in sorted(utterances, key=lambda u: u.utt)}
     if contract is not None:
@@ -144,7 +118,7 @@ def write_speech(
     genders = {u.speaker: u.gender for u in utts.values() if u.gender is not None}
     unknown = {u.speaker for u in utts.values()} - genders.keys()
     if unknown:
-        logger.info("the gender of %d speakers is unknown: no spk2gender is written", len(unknown))
+        logger.info("the corpus does not have the gender of %d speakers: no spk2gender is written", len(unknown))
     else:
         tables["spk2gender"] = genders
     if channel is not None:
@@ -172,10 +146,7 @@ def recordings(pattern: str) -> Callable[[Path], list[Path]]:
 
 
 def named(paths: Iterable[Path], pattern: str, example: str) -> Iterator[tuple[Path, re.Match[str]]]:
-    """Each recording with the parts of its name (without suffix) by the regular expression `pattern`.
-
-    Raises: TrnetError for another name; `example` is a good one.
-    """
+    """Each recording with the parts of its name by a regular expression. Raises TrnetError for another name."""
     for path in paths:
         match = re.fullmatch(pattern, path.stem)
         if match is None:

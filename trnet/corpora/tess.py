@@ -19,10 +19,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def read_tess(folder: Path) -> Iterator[Utterance]:
-    """The utterances of TESS, labelled angry, disgust, fear, happy, neutral, ps (pleasant surprise) or sad.
-
-    Raises: TrnetError for a recording with another name.
-    """
+    """The utterances of TESS, labelled angry, disgust, fear, happy, neutral, ps (pleasant surprise) or sad."""
     for path, match in named(_files(folder), r"(OAF?|YAF)_([a-z]+)_([a-z]+)", "OAF_back_angry.wav"):
         speaker, word, emotion = SPEAKERS[match[1]], match[2], match[3].lower()
         yield Utterance(f"{speaker}_{word}_{emotion}", speaker, emotion, path, "f", f"Say the word {word}")

@@ -14,10 +14,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def read_urdu(folder: Path) -> Iterator[Utterance]:
-    """The utterances of URDU, labelled A, H, N or S by their names.
-
-    Raises: TrnetError for a recording with another name.
-    """
+    """The utterances of URDU, labelled A, H, N or S by their names."""
     for path, match in named(_files(folder), r"(S([MF])\d+)_F\d+_([AHNS])\d+", "SM1_F10_A010.wav"):
         yield Utterance(f"{match[1]}-{path.stem}", match[1], match[3], path, match[2].lower())
 

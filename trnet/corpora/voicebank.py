@@ -4,8 +4,6 @@ Edinburgh DataShare 10283/2791: ``clean_<set>_wav/p226_001.wav`` and ``noisy_<se
 ``trainset_28spk`` and ``testset``. The noise and the SNR of each file stand in ``log_<set>.txt``, where that is there.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from trnet.corpora.pairs import NoisyPair
@@ -22,10 +20,7 @@ VOICEBANK = Corpus(
 
 
 def _folder(root: Path, kind: str, name: str) -> Path:
-    """``<kind>_<name>_wav``, which some unpack into a folder of the same name.
-
-    Raises: TrnetError if it is not there.
-    """
+    """``<kind>_<name>_wav``, which some unpack into a folder of the same name."""
     outer = VOICEBANK.locate(root) / f"{kind}_{name}_wav"
     for folder in (outer / outer.name, outer):
         if folder.is_dir():
@@ -34,10 +29,7 @@ def _folder(root: Path, kind: str, name: str) -> Path:
 
 
 def voicebank_files(root: Path, name: str) -> list[Path]:
-    """Every file of a set that the preparation reads.
-
-    Raises: TrnetError if the corpus or the set is not there.
-    """
+    """Every file of a set that the preparation reads. Raises TrnetError if the corpus or the set is not there."""
     files = [path for kind in ("clean", "noisy") for path in audio_files(_folder(root, kind, name))]
     return [*files, *_logs(root, name)]
 
@@ -50,10 +42,7 @@ def _logs(root: Path, name: str) -> list[Path]:
 
 
 def _read_log(path: Path) -> dict[str, tuple[str, float]]:
-    """Noise and SNR in dB by utterance: lines ``p232_001 bus 17.5``.
-
-    Raises: TrnetError for any other line.
-    """
+    """Noise and SNR in dB by utterance: lines ``p232_001 bus 17.5``."""
     noises = {}
     for number, line in enumerate(read_lines(path), 1):
         cells = line.split()
@@ -68,10 +57,7 @@ def _read_log(path: Path) -> dict[str, tuple[str, float]]:
 
 
 def read_voicebank(root: Path, name: str) -> list[NoisyPair]:
-    """The pairs of a set, by file name without suffix; the speaker is what stands before the underscore.
-
-    Raises: TrnetError for a missing set, an empty one, or recordings without a partner.
-    """
+    """The pairs of a set; the speaker is what stands before the underscore. TrnetError if one lacks its partner."""
     folders = {kind: _folder(root, kind, name) for kind in ("noisy", "clean")}
     noisy, clean = (by_stem(audio_files(folder)) for folder in folders.values())
     for kind, lacking in (

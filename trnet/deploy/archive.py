@@ -48,9 +48,8 @@ def write_archive(path: Path, entries: Mapping[str, bytes]) -> None:
 def read_entries(path: Path) -> dict[str, bytes]:
     """The entries of a model file by name, without the manifest.
 
-    Raises:
-        TrnetError: The file is missing, cut short, of another format or version, or an entry is missing, unknown,
-            duplicated, compressed, too large, or differs from the manifest.
+    Raises TrnetError if the file is missing, cut short, of another format or version, or an entry is missing, unknown,
+    duplicated, compressed, too large, or differs from the manifest.
     """
     path = Path(path)
     if not path.is_file():
@@ -92,11 +91,7 @@ def json_bytes(value: Any) -> bytes:
 
 
 def read_json(content: bytes, name: str) -> dict[str, Any]:
-    """A JSON mapping of finite numbers, in which no key is duplicated.
-
-    Raises:
-        TrnetError: It is something else; `name` is the file's.
-    """
+    """A JSON mapping of finite numbers, no key twice; `name` is the file's. Raises TrnetError for anything else."""
     if len(content) > MAX_JSON_BYTES:
         raise TrnetError(f"{name}: has {len(content)} bytes; pack the model again")
     try:

@@ -1,4 +1,4 @@
-"""A page in the browser: record or upload speech; see emotion, c and spectrograms, play the enhanced speech."""
+"""A page in the browser: record or upload speech; emotion, c, spectrograms and the enhanced speech are shown."""
 
 import logging
 import os
@@ -42,11 +42,7 @@ class _Recorder(SlidingWindowPredictor):
 
 
 def make_demo(predictor: Predictor, name: str) -> Any:
-    """The page, a gradio Blocks, to be launched.
-
-    Raises:
-        TrnetError: gradio is not installed, or the model's ``about.json`` is damaged.
-    """
+    """The page, a gradio Blocks, to be launched."""
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # nothing leaves the machine
     try:
         import gradio
@@ -102,10 +98,9 @@ def predict_file(predictor: Predictor, path: Path) -> tuple[Prediction, dict[str
     """The prediction of a file, and what leads to it.
 
     Returns: The prediction; pictures (height, width, 3) uint8 of the features of the first window that is not silent;
-        enhanced samples (n,) in [-1, 1] of the first `MAX_WINDOWS` windows, None without a front-end.
+    enhanced samples (n,) in [-1, 1] of the first `MAX_WINDOWS` windows, None without a front-end.
 
-    Raises:
-        TrnetError: It cannot be predicted; the message names the file without its folder.
+    Raises TrnetError if it cannot be predicted; the message names the file without its folder.
     """
     recorder = _Recorder(predictor)
     (prediction,) = recorder.predict([from_file(path, path.name)], batch_size=1)

@@ -32,7 +32,7 @@ class Format(ABC):
         """The lines of one recording."""
 
 
-class Table(Format):
+class TableFormat(Format):
     """Columns to read: file, seconds, emotion, its probability, c, all probabilities."""
 
     def header(self) -> Iterator[str]:
@@ -59,7 +59,7 @@ class Table(Format):
         return printable(text).rstrip()
 
 
-class JsonLines(Format):
+class JsonLinesFormat(Format):
     """One JSON object a recording, with the list ``windows`` in it."""
 
     def lines(self, prediction: Prediction) -> Iterator[str]:
@@ -79,7 +79,7 @@ class JsonLines(Format):
         return {"emotion": found.emotion, "probabilities": rounded, "c": _rounded(found.c)}
 
 
-class Csv(Format):
+class CsvFormat(Format):
     """A row a recording, or a row a window; a column of probability for each class; a silent window has no emotion."""
 
     def header(self) -> Iterator[str]:
@@ -104,4 +104,4 @@ class Csv(Format):
         return text.getvalue().removesuffix("\r\n")
 
 
-FORMATS: dict[str, type[Format]] = {"table": Table, "jsonl": JsonLines, "csv": Csv}
+FORMATS: dict[str, type[Format]] = {"table": TableFormat, "jsonl": JsonLinesFormat, "csv": CsvFormat}

@@ -19,8 +19,7 @@ HARMLESS = ("none", "gtcrn", "cmgan", "dccrn", "dpt_fsnet", "nsnet2", "deepfilte
 def pack_frontend(frontend: FrontEnd) -> tuple[PackedFrontEnd, bytes | None]:
     """The section of a front-end in a model file, and its weights (safetensors) where they go into the file.
 
-    Raises:
-        TrnetError: The front-end reads audio from disk, or is one of another toolkit with a local model.
+    Raises TrnetError if the front-end reads audio from disk, or is one of another toolkit with a local model.
     """
     if frontend.needs_ids:
         raise TrnetError(f"front-end {frontend.name}: knows listed utterances only; a packed model takes any audio")
@@ -40,11 +39,7 @@ def pack_frontend(frontend: FrontEnd) -> tuple[PackedFrontEnd, bytes | None]:
 
 
 def unpack_frontend(packed: PackedFrontEnd, weights: bytes | None, name: str, trust: bool = False) -> FrontEnd:
-    """The front-end that `pack_frontend` packed, proven to be that one; `name` is the model file's, for errors.
-
-    Raises:
-        TrnetError: It cannot be built, needs trust, or is another than was packed.
-    """
+    """The front-end that `pack_frontend` packed. TrnetError if it cannot be built, needs trust, or is another."""
     kind, conf, fingerprint = packed.name, packed.conf, packed.fingerprint
     if kind not in HARMLESS and not trust:
         what = "a model of another toolkit" if kind in FRONTENDS else "a Python class that is not trnet's own"

@@ -28,17 +28,12 @@ def push(
     """Put a model and its card into a folder, or into a repository on the hub, which is created where it is missing.
 
     Args:
-        model: A packed model.
         where: A folder, or ``hf://org/name`` (log in first: ``hf auth login``).
         license_id: The hub's name of the licence that training corpus and front-end allow, e.g. ``cc-by-4.0``.
         private: Make a new repository private.
-        overwrite: Replace files of a folder that this function did not write, or that were changed since. (A repository
-            keeps earlier files in its history.)
+        overwrite: Replace files of a folder that this function did not write, or that were changed since.
 
-    Returns: Where it is now.
-
-    Raises:
-        TrnetError: It cannot be written there, or another file would be lost.
+    Returns: Where it is now. Raises TrnetError if it cannot be written there, or another file would be lost.
     """
     to_hub = where.startswith(PREFIX)
     if not to_hub:
@@ -61,11 +56,7 @@ def push(
 
 
 def card(model: ModelFile, where: str, license_id: str | None = None) -> str:
-    """The model card: what it is, its training data, its scores, how to use it.
-
-    Raises:
-        TrnetError: ``about.json`` is damaged.
-    """
+    """The model card: what it is, its training data, its scores, how to use it."""
     about = model.about
     head: dict[str, object] = {"library_name": "trnet", "pipeline_tag": "audio-classification"}
     head |= {"tags": ["speech-emotion-recognition", "trnet"]} | ({"license": license_id} if license_id else {})
@@ -98,11 +89,7 @@ def card(model: ModelFile, where: str, license_id: str | None = None) -> str:
 
 
 def caveat(model: ModelFile) -> str:
-    """The limits of a model, in two sentences.
-
-    Raises:
-        TrnetError: ``about.json`` is damaged.
-    """
+    """The limits of a model, in two sentences."""
     with _damage_named(model):
         return (
             f"Limits: trained on one corpus ({model.about.get('corpus')}) and its {len(model.classes)} classes; mean "

@@ -1,6 +1,6 @@
 """A packed model, one zip: configuration, weights, front-end, origin.
 
-``model.json`` decides the predictions, ``about.json`` tells the origin, ``model.safetensors`` and
+``model.json`` decides the predictions, ``about.json`` names the origin, ``model.safetensors`` and
 ``frontend.safetensors`` hold the weights (the latter where the front-end's weights are not part of a package). The same
 networks as graphs may lie in ``onnx/``, for prediction without PyTorch.
 """
@@ -28,7 +28,7 @@ from trnet.deploy.archive import (
     write_archive,
 )
 from trnet.deploy.frontends import unpack_frontend
-from trnet.deploy.metadata import ModelSettings, PackedFrontEnd, read_settings
+from trnet.deploy.metadata import ModelSettings, PackedFrontEnd, read_model_settings
 from trnet.deploy.tensors import read_tensors, write_tensors
 from trnet.features import Extractor, fingerprint, make_extractor
 from trnet.frontend import FrontEnd
@@ -75,11 +75,7 @@ class ModelFile:
         return entries | {GRAPHS + name: body for name, body in sorted(self.graphs.items())}
 
     def make_network(self) -> nn.Module:
-        """The network with its weights, in eval mode on the CPU.
-
-        Raises:
-            TrnetError: The weights are not this network's.
-        """
+        """The network with its weights, in eval mode on the CPU. Raises TrnetError if they do not fit."""
         try:
             with torch.device(
                 "cpu" if self.settings.own_classes else "meta"
@@ -94,11 +90,7 @@ class ModelFile:
         return network.requires_grad_(False).eval()
 
     def make_frontend(self, trust: bool = False) -> FrontEnd | None:
-        """The front-end with its weights; None for a system without.
-
-        Raises:
-            TrnetError: See `unpack_frontend`; or its sampling rate is not that of the features.
-        """
+        """The front-end with its weights; None for a system without."""
         if self.settings.frontend is None:
             return None
         frontend = unpack_frontend(self.settings.frontend, self.frontend_weights, str(self.path), trust)
@@ -110,11 +102,7 @@ class ModelFile:
         return frontend
 
     def make_extractor(self) -> Extractor:
-        """What computes the features.
-
-        Raises:
-            TrnetError: It is another than was packed.
-        """
+        """What computes the features. Raises TrnetError if it is another than was packed."""
         extractor = make_extractor(self.settings.features)
         if self.settings.extractor not in (None, json.loads(json.dumps(extractor.fingerprint()))):
             kind = self.settings.features.type
@@ -138,15 +126,11 @@ def write_model(model: ModelFile) -> None:
 
 
 def read_model(path: Path, trust: bool = False) -> ModelFile:
-    """Read a zip that `write_model` wrote; `trust`: import classes of its network that are not trnet's own.
-
-    Raises:
-        TrnetError: It is anything else, or not whole, or asks for trust.
-    """
+    """Read a zip that `write_model` wrote. TrnetError if it is no whole one, or needs `trust` for its classes."""
     entries = read_entries(path)
     return ModelFile(
         path=Path(path),
-        settings=read_settings(path, entries, trust),
+        settings=read_model_settings(path, entries, trust),
         weights=read_tensors(entries[WEIGHTS], f"{path}: {WEIGHTS}"),
         frontend_weights=entries.get(FRONTEND),
         about=read_json(entries[ABOUT], f"{path}: {ABOUT}"),

@@ -17,9 +17,6 @@ def locate(where: str | Path) -> Path:
     Args:
         where: A zip; a folder that holds ``trnet.zip``; or ``hf://org/name[@revision]``, a repository on the hub and
             a branch, tag or commit of it (default: the newest).
-
-    Raises:
-        TrnetError: There is none, it cannot be downloaded, or the package huggingface_hub is not installed.
     """
     if str(where).startswith(PREFIX):
         repo, revision = parse_repo(str(where))
@@ -35,11 +32,7 @@ def locate(where: str | Path) -> Path:
 
 
 def parse_repo(where: str) -> tuple[str, str | None]:
-    """Repository and revision (None: the newest) of ``hf://org/name[@revision]``.
-
-    Raises:
-        TrnetError: It is written otherwise.
-    """
+    """Repository and revision (None: the newest) of ``hf://org/name[@revision]``. TrnetError for anything else."""
     repo, _, revision = where.removeprefix(PREFIX).partition("@")
     if repo.count("/") != 1 or not all(repo.split("/")):
         raise TrnetError(f"{where}: is not {PREFIX}org/name[@revision]; write it so")
@@ -47,11 +40,7 @@ def parse_repo(where: str) -> tuple[str, str | None]:
 
 
 def load_hub() -> ModuleType:
-    """The package huggingface_hub.
-
-    Raises:
-        TrnetError: It is not installed.
-    """
+    """The package huggingface_hub. Raises TrnetError if it is not installed."""
     try:
         return importlib.import_module("huggingface_hub")
     except ImportError:

@@ -101,9 +101,7 @@ class NoGraph(TrnetError):
 def graphs_of(model: ModelFile, trust: bool = False) -> dict[str, bytes]:
     """``ser.onnx``, ``config.json`` and, where there is a graph of the front-end, ``frontend.onnx``.
 
-    Raises:
-        NoGraph: ONNX cannot express one of the two, or the features are not log-mels.
-        TrnetError: A package is missing, or the model does not fit together.
+    Raises NoGraph if ONNX cannot express one of them, TrnetError if a package is missing, or parts do not fit.
     """
     if find_spec("onnx") is None:
         raise missing_package("onnx", "export")
@@ -134,8 +132,7 @@ def frontend_graph(frontend: FrontEnd | None, longest: int) -> bytes | None:
 
     `longest`: samples of the longest clip that it is to enhance.
 
-    Raises:
-        NoGraph: ONNX cannot express it.
+    Raises NoGraph if ONNX cannot express it.
     """
     module = graph_of(frontend, longest)
     if frontend is None or module is None:

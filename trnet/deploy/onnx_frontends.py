@@ -5,8 +5,6 @@ ONNX has no complex numbers and no inverse short-time Fourier transform. Here sp
 a list of sample indices that grows with the clip. The clips of a batch are of one length.
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable
 from functools import partial
@@ -23,12 +21,11 @@ from trnet.frontend.dccrn import DccrnFrontEnd
 from trnet.frontend.dpt_fsnet import DptFsnetFrontEnd
 from trnet.frontend.gtcrn import GtcrnFrontEnd
 
-BANDS = spectral.BINS // 2 + 1
-"""Of CMGAN's feature maps."""
+BANDS = spectral.BINS // 2 + 1  # of CMGAN's feature maps
 BANDS_TOGETHER = 8
 
 
-class Transform(nn.Module):
+class GraphTransform(nn.Module):
     """The short-time Fourier transform under a window, and its inverse, which divides by the windows' squares."""
 
     waves: Tensor
@@ -97,7 +94,7 @@ class GtcrnGraph(nn.Module):
     def __init__(self, frontend: GtcrnFrontEnd) -> None:
         super().__init__()
         self.network, self.level_dbfs = frontend.network, frontend.level_dbfs
-        self.transform = Transform(frontend.window, gtcrn.HOP)
+        self.transform = GraphTransform(frontend.window, gtcrn.HOP)
 
     def forward(self, wav: Tensor) -> Tensor:
         """(batch, samples) to the same shape."""
@@ -115,7 +112,7 @@ class DptFsnetGraph(nn.Module):
     def __init__(self, frontend: DptFsnetFrontEnd) -> None:
         super().__init__()
         self.network, self.level_dbfs = frontend.network, frontend.level_dbfs
-        self.transform = Transform(frontend.network.window, frontend.network_config.hop)
+        self.transform = GraphTransform(frontend.network.window, frontend.network_config.hop)
 
     def forward(self, wav: Tensor) -> Tensor:
         """(batch, samples) to the same shape."""
@@ -155,10 +152,10 @@ class CmganGraph(nn.Module):
     def __init__(self, frontend: CmganFrontEnd) -> None:
         super().__init__()
         self.network = frontend.network
-        self.transform = Transform(torch.hamming_window(spectral.N_FFT), spectral.HOP)
+        self.transform = GraphTransform(torch.hamming_window(spectral.N_FFT), spectral.HOP)
         for name, layer in self.network.named_modules():
             if isinstance(layer, RelativeAttention):
-                mix = attend_by_bands if "time_conformer" in name else attend
+                mix = attend_by_bands if "time_conformer" in name else attend_in_graph
                 layer.attend = partial(mix, layer.rel_pos_emb.weight)  # type: ignore[method-assign]
 
     def forward(self, wav: Tensor) -> Tensor:
@@ -173,7 +170,7 @@ class CmganGraph(nn.Module):
         return out[:, half : half + samples] * rms
 
 
-def attend(embedding: Tensor, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+def attend_in_graph(embedding: Tensor, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """:meth:`RelativeAttention.attend` in one piece, without a choice that the exporter could not follow.
 
     `embedding` (distances, width) is of -512..512 steps; q, k, v and the result are (..., steps, width).
@@ -191,7 +188,8 @@ def attend_by_bands(embedding: Tensor, q: Tensor, k: Tensor, v: Tensor) -> Tenso
     """The same for (batch * bands, heads, steps, width), the scores of a few bands at a time."""
     q, k, v = (x.reshape(-1, BANDS, *x.shape[1:]) for x in (q, k, v))
     few = (slice(first, first + BANDS_TOGETHER) for first in range(0, BANDS, BANDS_TOGETHER))
-    return torch.cat([attend(embedding, q[:, some], k[:, some], v[:, some]) for some in few], dim=1).flatten(0, 1)
+    mixed = [attend_in_graph(embedding, q[:, some], k[:, some], v[:, some]) for some in few]
+    return torch.cat(mixed, dim=1).flatten(0, 1)
 
 
 GRAPHS: dict[type[FrontEnd], Callable[..., nn.Module]] = {

@@ -10,7 +10,7 @@ import numpy as np
 
 from trnet.config import Fbank, build
 from trnet.deploy.archive import DAMAGED, GRAPHS, SER_GRAPH, read_entries
-from trnet.deploy.metadata import NeedsTrust, read_settings
+from trnet.deploy.metadata import NeedsTrust, read_model_settings
 from trnet.deploy.sliding_window import SlidingWindowPredictor, WindowScores
 from trnet.utils.errors import TrnetError
 from trnet.utils.files import is_regular
@@ -38,12 +38,6 @@ class OnnxPredictor(SlidingWindowPredictor):
     """The networks of an exported folder, or the graphs of a model file; predictions are a `Predictor`'s to 3e-4."""
 
     def __init__(self, path: str | Path) -> None:
-        """Load them.
-
-        Raises:
-            TrnetError: ONNX Runtime is missing, `path` is of another version or damaged, or the model file has no
-                graphs.
-        """
         try:
             from trnet.deploy import onnx_numpy  # here, as ONNX Runtime may be missing
         except ModuleNotFoundError:
@@ -55,7 +49,7 @@ class OnnxPredictor(SlidingWindowPredictor):
             else:
                 entries = read_entries(path)
                 with contextlib.suppress(NeedsTrust):  # graphs run no code of the parts
-                    read_settings(path, entries)
+                    read_model_settings(path, entries)
                 if GRAPHS + SER_GRAPH not in entries:
                     raise TrnetError(f"{path}: was packed without graphs; give --engine torch, or export it")
                 self.model = onnx_numpy.Model(lambda name: entries[GRAPHS + name], f"{path}: {GRAPHS}", ADVICE)

@@ -25,20 +25,12 @@ FAST_GRAPHS = ("none", "gtcrn", "dccrn")
 
 
 def best_run(experiment: Experiment, runs: Sequence[RunSpec]) -> RunSpec:
-    """The run with the best validation UAR (the first of equals); no test score is looked at.
-
-    Raises:
-        TrnetError: A run is not trained to its end under this configuration.
-    """
+    """The run with the best validation UAR (the first of equals). TrnetError if one is not trained to its end."""
     return max(runs, key=lambda run: _chosen(experiment, run)["valid_uar"])
 
 
 def pack_inputs(experiment: Experiment, run: RunSpec) -> dict[str, Any]:
-    """All that decides what the model file of a run holds, for a stamp.
-
-    Raises:
-        TrnetError: Features are missing, or the front-end cannot be built.
-    """
+    """All that decides what the model file of a run holds, for a stamp. Raises TrnetError if features are missing."""
     config, frontend = experiment.config, None
     if config.system(run.system).uses_frontend:
         frontend = build_frontend(config.frontend_settings).fingerprint()
@@ -56,9 +48,8 @@ def pack_inputs(experiment: Experiment, run: RunSpec) -> dict[str, Any]:
 def pack_run(experiment: Experiment, run: RunSpec, path: Path) -> ModelFile:
     """The model file of a run, to be written to `path`; with graphs where onnx is installed and can express it.
 
-    Raises:
-        TrnetError: The run is not trained to its end under this configuration, its features are missing or of another
-            front-end, its scores are of another checkpoint, or the front-end cannot be packed.
+    Raises TrnetError if the run is not trained to its end under this configuration, its features are missing or of
+    another front-end, its scores are of another checkpoint, or the front-end cannot be packed.
     """
     chosen, config, fold = _chosen(experiment, run), experiment.config, run.fold
     best, system = run.read_best("classes", "trained_with", "versions"), config.system(run.system)

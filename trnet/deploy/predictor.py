@@ -52,15 +52,9 @@ class Predictor(SlidingWindowPredictor):
     """A trained system with its front-end, by PyTorch."""
 
     def __init__(self, model: ModelFile, ngpu: int = 0, trust: bool = False) -> None:
-        """Build network and front-end.
+        """Build network and front-end, on the GPU if `ngpu` is 1; `trust`: run code that is not trnet's.
 
-        Args:
-            model: As `read_model` returns it.
-            ngpu: 0: CPU; 1: GPU.
-            trust: Run code that is not trnet's.
-
-        Raises:
-            TrnetError: A part does not fit, or there is no GPU.
+        Raises TrnetError if a part does not fit, or there is no GPU.
         """
         if ngpu not in (0, 1):
             raise TrnetError(f"--ngpu {ngpu}: give 0 for the CPU, 1 for a GPU")
@@ -80,11 +74,7 @@ class Predictor(SlidingWindowPredictor):
 
     @classmethod
     def from_pretrained(cls, path: str | Path, ngpu: int = 0, trust: bool = False) -> "Predictor":
-        """The predictor of a model at a place that `trnet.deploy.model_path.locate` knows; the rest as above.
-
-        Raises:
-            TrnetError: There is no such model, or it cannot be used.
-        """
+        """The predictor of a model at a place that `trnet.deploy.model_path.locate` knows; the rest as above."""
         return cls(read_pretrained(path, trust), ngpu, trust)
 
     def score_windows(self, clips: list[np.ndarray], names: list[str]) -> list[WindowScores]:
@@ -92,11 +82,7 @@ class Predictor(SlidingWindowPredictor):
         return self.infer(clips, names).scores()
 
     def infer(self, clips: list[np.ndarray], names: list[str]) -> Inference:
-        """Enhance and recognise clips (n_i,) at the features' rate, none longer than a window, as stages 3, 4, 7 do.
-
-        Raises:
-            TrnetError: The front-end or a class that is not trnet's own fails, or a score is not finite.
-        """
+        """Enhance and recognise clips (n_i,) at the features' rate, none longer than a window, as stages 3, 4, 7 do."""
         clips = [crop(clip, self.features.span, self.features.pad) for clip in clips]
         enhanced = [] if self.frontend is None else enhance_clips(self.frontend, clips, names)
         given = {"noisy": clips, "enhanced": enhanced}

@@ -76,11 +76,7 @@ class SlidingWindowPredictor(ABC):
 
     @abstractmethod
     def score_windows(self, clips: list[np.ndarray], names: list[str]) -> list[WindowScores]:
-        """The scores of windows (n_i,) at the features' rate, none longer than `longest`.
-
-        Raises:
-            TrnetError: The front-end fails on one, or a score is not finite.
-        """
+        """The scores of windows (n_i,) at the features' rate, none longer than `longest`; TrnetError if one fails."""
 
     @property
     def longest(self) -> float:
@@ -99,8 +95,8 @@ class SlidingWindowPredictor(ABC):
             hop: Seconds from one window to the next; None: `window`.
             channel: From 0; None: the mean of all.
 
-        Raises:
-            TrnetError: Audio that is empty, silent, shorter than a frame, or not finite, or whose channels cancel.
+        Raises TrnetError for audio that is empty, silent, shorter than a frame, or not finite, or whose channels
+        cancel.
         """
         (prediction,) = self.predict([from_samples(wav, rate, channel=channel)], window, hop)
         if isinstance(prediction, TrnetError):
@@ -118,14 +114,11 @@ class SlidingWindowPredictor(ABC):
         """The prediction of each recording, in their order; an error of one does not stop the others.
 
         Args:
-            recordings: Read one after the other, a block at a time.
-            window: Seconds, as above.
-            hop: Seconds, as above.
+            window: Seconds of a window; as above, as is `hop`.
             batch_size: Windows that are computed together.
             on_read: Called with the seconds of each block that was read, and its share of the recording (0: unknown).
 
-        Raises:
-            TrnetError: Before anything is read, for an impossible window, hop or batch size.
+        Raises TrnetError before anything is read, for an impossible window, hop or batch size.
         """
         try:
             whole(batch_size, 1)

@@ -14,13 +14,7 @@ from trnet.utils.state_dict import damage_of
 
 
 def save_frontend(path: Path, name: str, method: Method) -> None:
-    """Write a network with its configuration in the format ``trnet-enh-1``, whole or not at all.
-
-    Args:
-        path: the file.
-        name: registered name of the front-end.
-        method: holds the network.
-    """
+    """Write a network with its configuration in the format ``trnet-enh-1``, whole or not at all."""
     state = {key: tensor.detach().cpu().clone() for key, tensor in method.network.state_dict().items()}
     content = {"format": FORMAT, "frontend": name, "conf": method.frontend.network_config.plain(), "state_dict": state}
     encoded = io.BytesIO()
@@ -29,11 +23,7 @@ def save_frontend(path: Path, name: str, method: Method) -> None:
 
 
 def check_frontend_file(path: Path) -> None:
-    """Check that the file exists and is whole.
-
-    Raises:
-        TrnetError: when it does not, or is damaged.
-    """
+    """Check that the file exists and is whole. Raises TrnetError if it does not, or is damaged."""
     try:
         with open(path, "rb") as stream:
             damage = damage_of(stream)

@@ -38,11 +38,7 @@ class PairFiles:
     clean: Path
 
     def read(self) -> Pair:
-        """Both signals, resampled to 16 kHz.
-
-        Raises:
-            TrnetError: when audio cannot be read, or the lengths differ.
-        """
+        """Both signals, resampled to 16 kHz. Raises TrnetError if audio cannot be read, or the lengths differ."""
         pair = Pair(read_clip(self.noisy, RATE), read_audio(self.clean, RATE))
         if len(pair.noisy) != len(pair.clean):
             raise TrnetError(f"{self.name}: has {len(pair.noisy)} noisy samples for {len(pair.clean)} clean ones")
@@ -57,11 +53,7 @@ class Pairs:
         self.utts = data.utts
 
     def files(self, utt: str) -> PairFiles:
-        """Where a pair is.
-
-        Raises:
-            TrnetError: when the clean one is not listed.
-        """
+        """Where a pair is. Raises TrnetError if the clean one is not listed."""
         scp = self.data.path / "clean.scp"
         if utt not in self.data["clean.scp"]:
             raise TrnetError(f"{scp}: does not list {utt}; prepare the data anew")
@@ -74,12 +66,9 @@ class Pairs:
 
 
 def segment_of(pair: Pair, samples: int, place: float) -> Pair:
-    """A segment; shorter speech is repeated, as CMGAN's authors do.
+    """A segment of so many samples; shorter speech is repeated, as CMGAN's authors do.
 
-    Args:
-        pair: both signals.
-        samples: length of the segment.
-        place: its position, from 0, the earliest, to 1 (excluded), the latest.
+    `place` is its position, from 0, the earliest, to 1 (excluded), the latest.
     """
     start = int(place * (len(pair.clean) - samples + 1)) if len(pair.clean) > samples else 0
     return Pair(*(np.resize(wav[start : start + samples], samples) for wav in pair))  # np.resize repeats
@@ -123,18 +112,10 @@ def read_segment(segment: Segment) -> Pair:
 def epoch_batches(
     pairs: Pairs, samples: int, batch_size: int, count: int, workers: Workers | None, *key: object
 ) -> tuple[int, Iterator[SegmentBatch]]:
-    """Batches of one epoch; an incomplete last batch is left out, unless it is the only one.
+    """The number of batches of an epoch, and an iterator over them; an incomplete last one only if it is the only one.
 
-    Args:
-        pairs: to draw from.
-        samples: length of a segment.
-        batch_size: segments in a batch.
-        count: utterances of the epoch; 0: all.
-        workers: processes that read ahead; None: none. Batches do not depend on them.
-        key: seeds the draws.
-
-    Returns:
-        The number of batches, and an iterator over them.
+    `samples`: of a segment. `count`: utterances of the epoch; 0: all. `workers` read ahead, without an effect on
+    batches. `key` seeds the draws.
     """
     order = epoch_order(pairs.utts, count, *key)
     whole = len(order) // batch_size * batch_size

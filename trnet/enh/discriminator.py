@@ -31,11 +31,6 @@ class MetricDiscriminator(nn.Module):
     """
 
     def __init__(self, channels: int = 16) -> None:
-        """Build it untrained.
-
-        Args:
-            channels: of the first convolution; each further one has twice as many.
-        """
         super().__init__()
         widths = [2, *(channels * 2**i for i in range(4))]
         layers: list[nn.Module] = []
@@ -53,15 +48,7 @@ class MetricDiscriminator(nn.Module):
         )
 
     def forward(self, clean: Tensor, estimate: Tensor) -> Tensor:
-        """Estimate the normalised PESQ.
-
-        Args:
-            clean: compressed magnitudes, (batch, frames, bins), 32 of each at least.
-            estimate: those of the speech to score, the same shape.
-
-        Returns:
-            (batch,), each in (0, 1).
-        """
+        """The estimated PESQ (batch,) in (0, 1) of compressed magnitudes (batch, frames, bins), 32 of each at least."""
         assert clean.shape == estimate.shape and clean.ndim == 3, (clean.shape, estimate.shape)
         x = self.convolutions(torch.stack([clean, estimate], dim=1))
         return self.score(x.amax(dim=(2, 3)))[:, 0]

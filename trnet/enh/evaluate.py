@@ -9,7 +9,8 @@ import pandas as pd
 
 from trnet.enh.dataset import Pairs
 from trnet.enh.metrics import METRICS, Scores, scores_of
-from trnet.eval.csv_files import Field, optional, read_csv
+from trnet.eval.csv_files import Field, optional, read_checked_csv
+from trnet.eval.predictions import snr_text
 from trnet.frontend import build_frontend
 from trnet.frontend.base import FrontEnd
 from trnet.frontend.clips import enhance_clips
@@ -40,20 +41,11 @@ def _score(utt: str) -> Scores:
 def score_test_set(
     data: DataDir, utts: list[str], folder: Path, config: dict[str, Any] | None, nj: int, device: str
 ) -> pd.DataFrame:
-    """Score utterances and write ``<folder>/scores.csv``, or read it if it is up to date.
-
-    Args:
-        data: pairs.
-        utts: ids to score.
-        folder: of the run.
-        config: argument of `build_frontend`; None: the noisy speech.
-        nj: processes.
-        device: ``cpu`` or ``cuda``.
+    """Score utterances and write ``<folder>/scores.csv``, or read it if up to date; no `config`: the noisy speech.
 
     Returns: One row an utterance: ``utt_id``, ``snr_db`` (NaN if unknown) and `METRICS`.
 
-    Raises:
-        TrnetError: when a checkpoint does not load, or the front-end fails on an utterance.
+    Raises TrnetError if a checkpoint does not load, or the front-end fails on an utterance.
     """
     path = folder / "scores.csv"
     frontend = build_frontend(config).fingerprint() if config else None
@@ -73,17 +65,8 @@ def score_test_set(
     return frame
 
 
-def snr_text(snr_db: float) -> str:
-    """An SNR for a table; empty if unknown."""
-    return "" if math.isnan(snr_db) else f"{snr_db:g}"
-
-
 def read_scores(path: Path) -> pd.DataFrame:
-    """Read the output of `score_test_set`.
-
-    Raises:
-        TrnetError: when it is malformed; it names file and line.
-    """
+    """Read the output of `score_test_set`. Raises TrnetError naming file and line if it is malformed."""
 
     def finite(text: str) -> float:
         if math.isinf(value := float(text)):
@@ -91,4 +74,4 @@ def read_scores(path: Path) -> pd.DataFrame:
         return value
 
     fields: dict[str, Field] = {"utt_id": str, "snr_db": optional, "si_sdr": float, "pesq": finite, "stoi": finite}
-    return read_csv(path, fields)
+    return read_checked_csv(path, fields)

@@ -26,14 +26,7 @@ WORTH = 1000  # utterances of an epoch from which on worker processes read them
 
 @dataclass(frozen=True)
 class EnhData:
-    """All that a front-end is trained from.
-
-    Attributes:
-        config: settings.
-        train: pairs to train on.
-        valid: pairs to validate on.
-        seed: of initial weights, segments and dropout.
-    """
+    """Configuration, pairs to train and to validate on, and the seed of initial weights, segments and dropout."""
 
     config: EnhConfig
     train: Pairs

@@ -8,17 +8,10 @@ EPS = 1e-8
 
 
 def si_snr_loss(estimate: Tensor, clean: Tensor) -> Tensor:
-    """Negative scale-invariant signal-to-noise ratio in dB, the loss of DCCRN.
+    """Negative scale-invariant signal-to-noise ratio in dB, the loss of DCCRN, of (batch, samples); a scalar.
 
     Luo and Mesgarani, "Conv-TasNet", 2019, Section II: both signals without their means; the projection of the estimate
     on the clean speech against the rest.
-
-    Args:
-        estimate: (batch, samples).
-        clean: (batch, samples).
-
-    Returns:
-        A scalar.
     """
     assert estimate.shape == clean.shape and estimate.ndim == 2, (estimate.shape, clean.shape)
     estimate = estimate - estimate.mean(dim=1, keepdim=True)

@@ -26,14 +26,9 @@ class Scores(NamedTuple):
 
 
 def si_sdr(estimate: np.ndarray, clean: np.ndarray) -> float:
-    """Scale-invariant signal-to-distortion ratio in dB (Le Roux et al., ICASSP 2019, Eq. 3).
+    """Scale-invariant signal-to-distortion ratio in dB (Le Roux et al., ICASSP 2019, Eq. 3) of two signals (samples,).
 
-    Args:
-        estimate: (samples,).
-        clean: (samples,), of the same length.
-
-    Returns:
-        dB; NaN if one of them is silent, inf if they differ in level only.
+    NaN if one of them is silent, inf if they differ in level only.
     """
     assert estimate.shape == clean.shape and estimate.ndim == 1, (estimate.shape, clean.shape)
     estimate, clean = estimate.astype(np.float64), clean.astype(np.float64)
@@ -46,11 +41,7 @@ def si_sdr(estimate: np.ndarray, clean: np.ndarray) -> float:
 
 
 def pesq_wb(estimate: np.ndarray, clean: np.ndarray) -> float:
-    """Wide-band PESQ (ITU-T P.862.2) of two signals (samples,) at 16 kHz; NaN without speech.
-
-    Raises:
-        TrnetError: when the package pesq is not installed.
-    """
+    """Wide-band PESQ (ITU-T P.862.2) of two signals (samples,) at 16 kHz; NaN without speech."""
     pesq = _package("pesq")
     if not estimate.any() or not clean.any():  # it divides by their peaks
         return math.nan
@@ -61,11 +52,7 @@ def pesq_wb(estimate: np.ndarray, clean: np.ndarray) -> float:
 
 
 def stoi(estimate: np.ndarray, clean: np.ndarray) -> float:
-    """STOI (Taal et al. 2011) of two signals (samples,) at 16 kHz; NaN for too little speech.
-
-    Raises:
-        TrnetError: when the package pystoi is not installed.
-    """
+    """STOI (Taal et al. 2011) of two signals (samples,) at 16 kHz; NaN for too little speech."""
     pystoi = _package("pystoi")
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)  # for fewer than 30 frames of speech
@@ -98,11 +85,7 @@ def mean_scores(scores: Iterable[Sequence[float]]) -> Scores:
 
 
 def check_packages() -> None:
-    """Check that the packages for scores are installed, before hours of training.
-
-    Raises:
-        TrnetError: when one is not.
-    """
+    """Check that the packages for scores are installed, before hours of training."""
     for name, more in (("pesq", PESQ_IS_COMPILED), ("pystoi", "")):
         if find_spec(name) is None:
             raise TrnetError(f"{missing_package(name, 'enh')}{more}")

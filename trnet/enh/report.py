@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from trnet.enh.evaluate import snr_text
 from trnet.enh.metrics import METRICS, Scores, mean_scores
 from trnet.eval.coverage import Score, lacking, suffix_beside
-from trnet.eval.csv_files import read_csv
+from trnet.eval.csv_files import read_checked_csv
+from trnet.eval.predictions import snr_text
 from trnet.utils.files import write_text
 from trnet.utils.numbers import whole
 
@@ -68,12 +68,7 @@ def _table(head: list[str], lines: list[list[str]]) -> list[str]:
 
 
 def render(runs: RunScores, header: Mapping[str, str]) -> str:
-    """RESULTS.md.
-
-    Args:
-        runs: scores of the noisy speech and of every run.
-        header: lines on how they were made.
-    """
+    """RESULTS.md of the scores of the noisy speech and of every run; `header` says how they were made."""
     noisy = runs[(NOISY, None)]
     lines = ["# Results", "", *(f"- {key}: {value}" for key, value in header.items()), ""]
     lines += ["## Test set", "", "Means over the utterances; in brackets the difference from the noisy speech.", ""]
@@ -97,13 +92,12 @@ def render(runs: RunScores, header: Mapping[str, str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_report(out: Path, runs: RunScores, header: Mapping[str, str]) -> str:
+def write_enh_report(out: Path, runs: RunScores, header: Mapping[str, str]) -> str:
     """Write results.csv and RESULTS.md into `out`, under names with a suffix if those there have more runs.
 
     Returns: The suffix, or an empty text.
 
-    Raises:
-        TrnetError: when an existing results.csv is damaged.
+    Raises TrnetError if an existing results.csv is damaged.
     """
     suffix, existing = "", out / "results.csv"
     if existing.is_file():
@@ -124,5 +118,5 @@ def _runs_in(path: Path) -> set[Score]:
     def seed(text: str) -> int:
         return whole(text) if text else -1  # of the noisy speech
 
-    rows = read_csv(path, dict.fromkeys(COLUMNS, str) | {"seed": seed})
+    rows = read_checked_csv(path, dict.fromkeys(COLUMNS, str) | {"seed": seed})
     return {_as_score(name, seed) for name, seed in zip(rows["frontend"], rows["seed"], strict=True) if seed >= 0}

@@ -71,11 +71,7 @@ class FrontEndRun:
         return Stamp(self.folder, "train", made_from)
 
     def trained(self) -> bool:
-        """Whether it is finished with this configuration.
-
-        Raises:
-            TrnetError: when one of its checkpoints is damaged.
-        """
+        """Whether it is finished with this configuration. Raises TrnetError if one of its checkpoints is damaged."""
         stamp, files = self.stamp(), self.files
         if not (files.best.is_file() and files.last.is_file() and stamp.done()):
             return False
@@ -89,17 +85,9 @@ class FrontEndRun:
     def train(
         self, device: torch.device, nj: int, wandb: str | None = None, about: Mapping[str, Any] | None = None
     ) -> None:
-        """Train it, unless it is up to date.
+        """Train it, unless it is up to date; `wandb` is a project of Weights & Biases, `about` is for ``run.json``.
 
-        Args:
-            device: to train on.
-            nj: processes that read segments and compute metrics.
-            wandb: project of Weights & Biases that gets the curves too.
-            about: more for ``run.json``.
-
-        Raises:
-            TrnetError: when data are missing, a loss is not finite, a checkpoint is damaged, or another process trains
-                the run.
+        Raises TrnetError if data are missing, a loss is not finite, a checkpoint is damaged, or the run is in training.
         """
         with only_one(self.folder):
             stamp = self.stamp()

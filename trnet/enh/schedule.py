@@ -20,13 +20,7 @@ def plateaus(scores: Iterable[float], patience: int) -> int:
 
 
 def lr_at(step: int, scores: list[float], conf: EnhTraining) -> float:
-    """Learning rate of a step.
-
-    Args:
-        step: counted from 1 over all epochs.
-        scores: validation scores of the epochs before.
-        conf: settings.
-    """
+    """Learning rate of a step, counted from 1 over all epochs, after epochs with these validation scores."""
     lr = conf.lr
     if conf.warmup_steps:
         lr *= min(1.0, step / conf.warmup_steps)

@@ -1,7 +1,5 @@
 """Which scores a table holds, so that a narrower table never takes the place of a wider one."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Collection
@@ -10,8 +8,7 @@ import pandas as pd
 
 from trnet.eval.predictions import natural_key, noise_key, system_key
 
-Score = tuple[str, str, int, str, float | None]
-"""System, fold, seed, noise set, SNR in dB (None: clean speech)."""
+Score = tuple[str, str, int, str, float | None]  # system, fold, seed, noise set, SNR in dB (None: clean speech)
 LONGEST = 100  # characters of a suffix
 
 

@@ -3,8 +3,6 @@
 The csv module splits the lines, because pandas fills rows that are too short and cuts those that are too long.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import os
@@ -19,8 +17,7 @@ from trnet.utils.files import read_text
 from trnet.utils.numbers import real
 
 PathLike = str | os.PathLike[str]
-Field = Callable[[str], str | int | float]
-"""Value of a field's text; raises ValueError with the reason."""
+Field = Callable[[str], str | int | float]  # value of a field's text; raises ValueError with the reason
 Check = tuple[pd.Series, Callable[[pd.Series], str]]
 """Which rows of a frame are wrong (bool), and the reason for one of them."""
 
@@ -35,16 +32,14 @@ def percent(text: str) -> float:
     return real(text, 0, 100)
 
 
-def read_csv(path: PathLike, columns: Mapping[str, Field], more: Field | None = None) -> pd.DataFrame:
+def read_checked_csv(path: PathLike, columns: Mapping[str, Field], more: Field | None = None) -> pd.DataFrame:
     """A CSV file with a row for each line, indexed by the line's number.
 
     Args:
-        path: The file.
         columns: The columns that the header begins with, and what their fields hold; see `real`, `whole`, `optional`.
         more: What the fields of further columns hold; None: as text.
 
-    Raises:
-        TrnetError: The file cannot be read, its header is another, it has no rows, or a field is malformed.
+    Raises TrnetError if the file cannot be read, its header is another, it has no rows, or a field is malformed.
     """
     path = Path(path)
     rows: dict[int, list[str]] = {}

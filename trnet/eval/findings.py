@@ -1,7 +1,5 @@
 """What a report finds, in sentences: who is best, whether by more than chance, and what the recipe notes."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +7,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from trnet.eval.statistics import OURS, Statistics
-from trnet.eval.summary import SYSTEM_NAMES, Results, coefficients, count, summarise
+from trnet.eval.summary import SYSTEM_NAMES, Results, coefficients, counted, summarise
 
 LEVEL = 0.05
 NOISE_LINE = re.compile(r"^noise (\S+): *(.+)$", re.MULTILINE)
@@ -78,7 +76,7 @@ def headline(results: Results, statistics: Statistics) -> str:
     parts = [f"more than chance above {_listed(sure + partly)}"] if sure or partly else []
     parts += [f"not more than chance above {_listed(level)}"] if level else []
     parts += [f"not tested against {_listed(untested) if len(untested) < 3 else 'the others'}"] if untested else []
-    over = f"the utterances of {count(int(tests['speakers'].iloc[0]), 'test speaker')}, Holm's p < {LEVEL}"
+    over = f"the utterances of {counted(int(tests['speakers'].iloc[0]), 'test speaker')}, Holm's p < {LEVEL}"
     if sure or partly:
         wider = {rival: _where_above(tests, winner, rival, "p_speakers_holm") for rival in rivals}
         same = all(wider[rival] == where for rival, where in found.items() if where)
@@ -97,9 +95,8 @@ def make_findings(predictions: pd.DataFrame, results: Results, statistics: Stati
         best = _listed([name for name in results.names if clean.get(name) == clean.max()])
         found.append(f"Largest UAR on clean speech: {best} ({clean.max():.2f} %).")
     c = coefficients(predictions)["mean"]
-    name = (
-        SYSTEM_NAMES[OURS] if SYSTEM_NAMES[OURS] in c.index.unique("name") else next(iter(c.index.unique("name")), "")
-    )
+    names = c.index.unique("name")
+    name = SYSTEM_NAMES[OURS] if SYSTEM_NAMES[OURS] in names else next(iter(names), "")
     if name and results.snrs and (name, "clean", "clean") in c.index:
         lowest = f"{results.snrs[0]:g} dB"
         values = [(noise, c.get((name, noise, f"{noise} {lowest}"))) for noise in results.noises]

@@ -1,7 +1,5 @@
 """report.html: one file that needs nothing else, from the same numbers as RESULTS.md."""
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,13 +25,12 @@ from trnet.eval.predictions import classes_of
 from trnet.eval.report_data import ReportData
 from trnet.eval.statistics import Statistics
 from trnet.eval.summary import Results, in_means
-from trnet.eval.tables import Section
+from trnet.eval.tables import ReportSection
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
 
 
-Picture = tuple[str, str]
-"""What it shows, and an SVG as a data URI."""
+Picture = tuple[str, str]  # what it shows, and an SVG as a data URI
 
 
 def data_uri(kind: str, content: bytes) -> str:
@@ -64,7 +61,7 @@ def _embeddings(data: ReportData, names: Mapping[str, str], snrs: Colours, emoti
 
 def render_page(
     header: Mapping[str, object],
-    sections: Sequence[Section],
+    sections: Sequence[ReportSection],
     findings: Sequence[str],
     predictions: pd.DataFrame,
     results: Results,
@@ -73,19 +70,7 @@ def render_page(
     notes: Notes,
     suffix: str = "",
 ) -> str:
-    """The whole of report.html; the same input always gives the same text.
-
-    Args:
-        header: Lines on how the results were made.
-        sections: The tables, see make_sections.
-        findings: Sentences, the headline first.
-        predictions: Predictions of the systems.
-        results: Their scores.
-        statistics: Intervals and tests.
-        data: What else is shown; parts that it lacks are left out, and named.
-        notes: What the noise sets are.
-        suffix: Of the names of the files beside it.
-    """
+    """The whole of report.html; the same input always gives the same text; what `data` lacks is named there."""
     missing = list(data.missing)
     for name, part in (
         ("training curves", data.curves),

@@ -10,8 +10,6 @@ sign-flip test over speakers is 2^(1-S). Both pass 95 % with six speakers. From 
 to five, utterances within each speaker, which says nothing of other speakers; with one, there is no interval.
 """
 
-from __future__ import annotations
-
 import warnings
 
 import numpy as np
@@ -68,8 +66,6 @@ def bootstrap_interval(
             systems' shares). All seeds of a speaker (or utterance) are drawn together.
         labels: Class indices (U,).
         speakers: Speaker indices (U,), from 0 on.
-        resamples: Bootstrap samples.
-        seed: Seed of the draws.
     """
     number_of_speakers, classes = int(speakers.max()) + 1, int(labels.max()) + 1
     unit = resampled_unit(number_of_speakers)
@@ -115,10 +111,7 @@ def _times_drawn(drawn: np.ndarray, size: int) -> np.ndarray:
 def difference_parts(difference: np.ndarray, labels: np.ndarray, speakers: np.ndarray) -> np.ndarray:
     """Parts (2, 2, K, U) of each utterance in the difference of two systems' `scores`, in percent; they add up to it.
 
-    Args:
-        difference: Right answers of the one system less those of the other, (U, K).
-        labels: Class indices (U,).
-        speakers: Speaker indices (U,), from 0 on.
+    `difference` (U, K): right answers of the one less those of the other. `labels`, `speakers` (U,): indices.
     """
     _, number = counts(difference, labels, speakers, int(labels.max()) + 1)
     total = number.sum(axis=0)

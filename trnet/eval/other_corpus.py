@@ -1,7 +1,5 @@
 """Testing on another corpus than the one trained on: its data dir and features, made by a recipe of its own."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,9 +20,7 @@ class OtherCorpus(Experiment):
 def other_corpus(trained: Experiment, data: Path) -> OtherCorpus:
     """The corpus of a data dir, whose features lie in the ``dump`` folder beside its ``data`` (with the same tag).
 
-    Raises:
-        TrnetError: There is no such data dir, it is the corpus that was trained on, or it has classes that the models
-            do not know.
+    Raises TrnetError if it is missing, is the corpus that was trained on, or has classes that the models do not know.
     """
     data = Path(data)
     dump = data.parent.parent / data.parent.name.replace("data", "dump", 1)

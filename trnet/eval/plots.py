@@ -3,8 +3,6 @@
 The same input always gives the same bytes. The text of an SVG is light on dark pages and dark on light ones.
 """
 
-from __future__ import annotations
-
 import io
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,10 +26,8 @@ from trnet.eval.report_data import Embedding, TrainingCurve
 from trnet.eval.statistics import Statistics
 from trnet.eval.summary import Results, coefficients, in_means, with_names
 
-Draw = Callable[[Axes], None]
-"""Draws one plot."""
-Colours = Mapping[Any, str]
-"""Colour of each value of a group: SNR or class."""
+Draw = Callable[[Axes], None]  # draws one plot
+Colours = Mapping[Any, str]  # colour of each value of a group: SNR or class
 DPI = 120
 MARKERS = "os^Dv<>Px*"
 INK = "#101112"  # stands for the page's text colour

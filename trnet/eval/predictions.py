@@ -5,8 +5,6 @@ SNR coefficient ``c`` is in [0, 1], NaN where a system has none. The columns beh
 probabilities. ``uar`` and ``war`` are in percent.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -15,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from trnet.eval.csv_files import Check, Field, PathLike, check_rows, optional, percent, read_csv
+from trnet.eval.csv_files import Check, Field, PathLike, check_rows, optional, percent, read_checked_csv
 from trnet.metrics import uar, war
 from trnet.utils.errors import TrnetError
 from trnet.utils.files import write_text
@@ -126,12 +124,11 @@ def _check_predictions(path: PathLike, frame: pd.DataFrame) -> None:
 def read_predictions(paths: PathLike | Iterable[PathLike]) -> pd.DataFrame:
     """One or more predictions.csv files as one frame.
 
-    Raises:
-        TrnetError: A malformed row or header, files with different classes, an utterance twice in one system, fold,
-            seed and condition (whatever the front end), or an utterance with two labels.
+    Raises TrnetError for a malformed row or header, files with different classes, an utterance twice in one system,
+    fold, seed and condition (whatever the front end), or an utterance with two labels.
     """
     files = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
-    frames = [read_csv(path, PREDICTION, more=real) for path in files]
+    frames = [read_checked_csv(path, PREDICTION, more=real) for path in files]
     if not frames:
         raise TrnetError("no predictions files given: name at least one predictions.csv")
     expected = classes_of(frames[0])
@@ -163,11 +160,7 @@ def _relabelled(row: pd.Series) -> str:
 
 
 def write_predictions(path: PathLike, predictions: pd.DataFrame) -> None:
-    """Write predictions.csv, whole or not at all, in the order given; numbers to six decimals.
-
-    Raises:
-        TrnetError: A row that read_predictions would refuse.
-    """
+    """Write predictions.csv, whole or not at all, in the order given; numbers to six decimals."""
     _check_predictions(path, predictions.set_axis(range(2, len(predictions) + 2), axis=0))
     _write(path, predictions, "%.6f")
 
@@ -182,7 +175,7 @@ def read_results(paths: PathLike | Iterable[PathLike]) -> pd.DataFrame:
     files = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     found = pd.DataFrame(columns=list(RESULT))
     for path in files:
-        frame = read_csv(path, RESULT)
+        frame = read_checked_csv(path, RESULT)
         both = pd.concat([found, frame]) if len(found) else frame
         again = both.duplicated(list(CONDITION)).iloc[len(found) :]
         check_rows(path, frame, [*_check_condition(frame), (again, lambda row: "this condition appears a second time")])

@@ -1,7 +1,5 @@
 """The report of an experiment in one folder: results.csv, statistics.csv, RESULTS.md with figures, report.html."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -29,8 +27,7 @@ def place_beside(out: Path, predictions: pd.DataFrame) -> str:
 
     The table that is there is that of results.csv; without this file there is none.
 
-    Raises:
-        TrnetError: That file is damaged.
+    Raises TrnetError if that file is damaged.
     """
     there = out / "results.csv"
     if not there.is_file():
@@ -67,27 +64,20 @@ def write_report(
     suffix: str = "",
     test_snrs: Collection[float] = (),
 ) -> list[Path]:
-    """Write results.csv, statistics.csv, RESULTS.md, figures/*.png and report.html, each file whole.
+    """Write results.csv, statistics.csv, RESULTS.md, figures/*.png and report.html, each file whole; returns the files.
 
     Args:
         out_dir: Folder of them all. Figures of an earlier report that this one lacks are removed.
-        predictions: Predictions of the systems.
         header: Lines on how the results were made.
         reference: CSV of published figures, or what read_reference made of it.
         styles: Group of each utterance, to be reported apart.
         notes: Text of a recipe's notes, see parse_notes.
-        folds: Folds of a complete system, because no system may have some of them yet.
-        seeds: Seeds of a complete system.
+        folds: Folds of a complete system, because no system may have some of them yet; so are `seeds`.
         speakers: Test speaker of each utterance; without it a fold is taken for one.
-        data: What else report.html shows.
-        resamples, permutations, seed: See compute_statistics.
         suffix: Behind each name, see place_beside.
         test_snrs: SNRs in dB that are only tested: each has its own figures, and no part in means over SNRs.
 
-    Returns: The files.
-
-    Raises:
-        TrnetError: There are no predictions, or the folder cannot be written.
+    Raises TrnetError if there are no predictions, or the folder cannot be written.
     """
     if predictions.empty:
         raise TrnetError("no predictions to report: decode at least one system first")

@@ -3,8 +3,6 @@
 Each part that is not available is left out, and named with the reason.
 """
 
-from __future__ import annotations
-
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +19,7 @@ from tqdm import tqdm
 from trnet.audio.crop import read_cropped
 from trnet.audio.reading import read_audio
 from trnet.conditions import CLEAN, Condition
-from trnet.eval.csv_files import read_csv
+from trnet.eval.csv_files import read_checked_csv
 from trnet.eval.predictions import classes_of, natural_key
 from trnet.eval.run_predictions import predict
 from trnet.folds import Fold
@@ -39,8 +37,7 @@ FEWEST_POINTS = 8
 CLIPS = 12  # utterances to listen to
 MOST_AUDIO = 6_000_000  # bytes of audio in a report
 HISTORY = ("epoch", "lr", "loss", "task", "low", "high", "valid_uar")
-Item = tuple[str, str, float]
-"""Utterance, noise set, SNR in dB."""
+ExampleItem = tuple[str, str, float]  # utterance, noise set, SNR in dB
 _T = TypeVar("_T")
 
 
@@ -111,7 +108,7 @@ class ReportData:
 
 def read_curve(folder: Path, system: str) -> TrainingCurve:
     """The history.csv of a run's folder; TrnetError if it is missing or malformed."""
-    rows = read_csv(folder / "history.csv", dict.fromkeys(HISTORY, str) | {"loss": real, "valid_uar": real})
+    rows = read_checked_csv(folder / "history.csv", dict.fromkeys(HISTORY, str) | {"loss": real, "valid_uar": real})
     return TrainingCurve(system, tuple(rows["loss"]), tuple(rows["valid_uar"]))
 
 
@@ -140,11 +137,7 @@ def embedded_items(fold: Fold, conditions: Sequence[Condition], seed: int) -> li
 
 
 def make_embedding(session: Session, run: RunSpec, conditions: Sequence[Condition], seed: int) -> Embedding:
-    """The representations of one run's test speaker in the plane.
-
-    Raises:
-        TrnetError: The run or features are missing, or there are fewer than 8 items.
-    """
+    """The representations of one run's test speaker in the plane. Raises TrnetError for fewer than 8 items."""
     items = embedded_items(run.fold, conditions, seed)
     if len(items) < FEWEST_POINTS:
         raise TrnetError(f"{len(items)} test items, at least {FEWEST_POINTS} are needed; score more utterances")
@@ -161,11 +154,7 @@ def make_embedding(session: Session, run: RunSpec, conditions: Sequence[Conditio
 
 
 def summarise_noise(corpus: DataDir, noise: str, snrs: Sequence[float], train_noise: str) -> NoiseUse:
-    """Sources, clips and groups of a noise set, from its data dir and those of the noisy speech.
-
-    Raises:
-        TrnetError: One of them is missing.
-    """
+    """Sources, clips and groups of a noise set, from its data dir and those of the noisy speech; else TrnetError."""
     clips = DataDir(corpus.path.parent / f"noise_{noise}")
     source = clips["utt2src"]
     sets = [DataDir(corpus.path.parent / Condition(noise, snr).data_name(corpus.path.name)) for snr in snrs]
@@ -189,22 +178,22 @@ def summarise_noise(corpus: DataDir, noise: str, snrs: Sequence[float], train_no
     )
 
 
-def choose_examples(predictions: pd.DataFrame, seed: int, most: int = CLIPS) -> list[Item]:
+def choose_examples(predictions: pd.DataFrame, seed: int, most: int = CLIPS) -> list[ExampleItem]:
     """Utterances to listen to, spread over classes, SNRs and noise sets; drawn by `seed`."""
     noisy = predictions[predictions["noise"] != "clean"]
     systems = noisy.groupby(["utt_id", "noise", "snr_db"])["system"].nunique()
     label: dict[str, str] = dict(zip(noisy["utt_id"], noisy["label"], strict=True))
-    items: list[Item] = sorted(systems.index[systems == systems.max()])
+    items: list[ExampleItem] = sorted(systems.index[systems == systems.max()])
     rng_for(seed, "listening").shuffle(items)
     noises, snrs = sorted({noise for _, noise, _ in items}), sorted({snr for *_, snr in items})
     classes = [c for c in classes_of(predictions) if any(label[utt] == c for utt, *_ in items)]
-    chosen: list[Item] = []
+    chosen: list[ExampleItem] = []
     for i in range(min(most, len(items))):
         lap, step = divmod(i, len(classes))
         wanted = (classes[step], noises[lap % len(noises)], snrs[(step + lap) % len(snrs)])
         new = {utt for utt, *_ in chosen}
 
-        def distance(item: Item, wanted: Item = wanted, new: set[str] = new) -> tuple[bool, ...]:
+        def distance(item: ExampleItem, wanted: ExampleItem = wanted, new: set[str] = new) -> tuple[bool, ...]:
             utt, noise, snr = item
             return (label[utt] != wanted[0], utt in new, snr != wanted[2], noise != wanted[1])
 
@@ -267,22 +256,10 @@ def gather_examples(experiment: Experiment, predictions: pd.DataFrame, seed: int
     return examples, ""
 
 
-def gather(
-    session: Session,
-    runs: Sequence[RunSpec],
-    predictions: pd.DataFrame,
-    conditions: Sequence[Condition],
-    seed: int = 0,
+def gather_report_data(
+    session: Session, runs: Sequence[RunSpec], predictions: pd.DataFrame, conditions: Sequence[Condition], seed: int = 0
 ) -> ReportData:
-    """All that the report of an experiment shows besides scores.
-
-    Args:
-        session: The experiment on its device.
-        runs: The runs that were scored.
-        predictions: Their predictions.
-        conditions: The noisy conditions.
-        seed: Seed of the embeddings and of the choice of utterances.
-    """
+    """All that the report of an experiment shows besides scores; `seed` chooses utterances and is for embeddings."""
     data, experiment = ReportData(), session.experiment
 
     def attempt(what: str, make: Callable[[], _T], into: list[_T]) -> None:

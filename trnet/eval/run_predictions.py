@@ -1,7 +1,5 @@
 """A trained run's predictions.csv: its test speaker, or all of another corpus, under every test condition."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
@@ -36,9 +34,6 @@ def predict_run(session: Session, run: RunSpec, noisy: list[Condition], other: O
     """Write the predictions of one run, on clean test speech and under the conditions `noisy`.
 
     Predictions that are there stay if they have these conditions, and others too.
-
-    Raises:
-        TrnetError: The run is not trained under this configuration, or features are missing.
     """
     folder, experiment = run.folder, session.experiment
     if experiment.finished(run) is None:
@@ -65,7 +60,7 @@ def _step(other: OtherCorpus | None) -> str:
 
 
 def are_whole(folder: Path, other: OtherCorpus | None = None) -> bool:
-    """Whether a run's predictions are there as they were written; older versions kept no digest to tell that by."""
+    """Whether a run's predictions are there as they were written; older versions kept no digest of them."""
     path = predictions_path(folder, other)
     known = read_stamp(folder / f".{_step(other)}.json").get("results", {}).get(path.name)
     return path.is_file() and known in (None, file_digest(path))
@@ -82,11 +77,7 @@ def _covers(old: dict[str, Any], wanted: dict[str, Any]) -> bool:
 def predict(
     session: Session, run: RunSpec, items: Sequence[Item], with_h: bool = False, other: OtherCorpus | None = None
 ) -> dict[Item, UtterancePrediction]:
-    """Predictions of a run's chosen epoch for items of its own corpus or of another.
-
-    Raises:
-        TrnetError: The checkpoint does not fit, or features are missing.
-    """
+    """Predictions of a run's chosen epoch for items of its own corpus or of another."""
     model = session.experiment.config.model(run.system)
     system = make_system(model, len(session.experiment.dataset.classes))
     load_weights(system, run.read_best()["model"], run.best)

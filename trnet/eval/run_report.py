@@ -1,7 +1,5 @@
 """The report of an experiment's runs, which have their predictions: what it says of them, and whether it is there."""
 
-from __future__ import annotations
-
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,8 +14,7 @@ from trnet.conditions import CLEAN, Condition
 from trnet.eval.other_corpus import OtherCorpus, tested_classes
 from trnet.eval.predictions import read_predictions, write_predictions
 from trnet.eval.report import place_beside, write_report
-from trnet.eval.report_data import ReportData, gather
-from trnet.eval.report_stamp import digests_of, finished_report, report_stamp
+from trnet.eval.report_data import ReportData, gather_report_data
 from trnet.eval.run_predictions import are_whole, predictions_path
 from trnet.eval.tables import Reference
 from trnet.runs.spec import RunSpec
@@ -25,12 +22,32 @@ from trnet.train.session import Session
 from trnet.utils.errors import TrnetError
 from trnet.utils.locks import only_one
 from trnet.utils.provenance import commit, machine, versions
-from trnet.utils.stamp import digest, dir_digest, file_digest
+from trnet.utils.stamp import Stamp, digest, dir_digest, file_digest, read_stamp
 
 REVISION = 1  # raised when the numbers change; a report of another layout is not made again
 RUN_FILES = ("best.pt", "last.pt", "history.csv")
+STEP = "report"
 WAIT_S = 600  # for another process that writes a report in the same folder
 log = logging.getLogger(__name__)
+
+
+def report_stamp(out: Path, made_from: dict[str, Any], suffix: str = "") -> Stamp:
+    """The stamp of the report with this suffix (see trnet.eval.coverage) in a folder."""
+    return Stamp(out, f"{STEP}{suffix}", made_from)
+
+
+def finished_report(out: Path, made_from: dict[str, Any]) -> tuple[str | None, list[str]]:
+    """Suffix of the finished report made from this (None: there is none), and its files that are gone or changed."""
+    for path in sorted(out.glob(f".{STEP}*.json")):
+        suffix = path.name.removeprefix(f".{STEP}").removesuffix(".json")
+        if report_stamp(out, made_from, suffix).done():
+            files = read_stamp(path).get("results", {})
+            return suffix, [name for name, known in files.items() if not _is(out / name, known)]
+    return None, []
+
+
+def _is(path: Path, known: object) -> bool:
+    return path.is_file() and file_digest(path) == known
 
 
 @dataclass(frozen=True)
@@ -112,11 +129,7 @@ class RunReport:
         return True
 
     def write(self) -> None:
-        """Write the report; beside a table of more runs its files get names of their own.
-
-        Raises:
-            TrnetError: Predictions are missing or damaged, or another process writes for too long.
-        """
+        """Write the report; beside a table of more runs its files get names of their own."""
         with only_one(self.out / "report", WAIT_S):
             self._write()
 
@@ -157,14 +170,14 @@ class RunReport:
             suffix=suffix,
             test_snrs=self.session.experiment.config.simulation.test_snrs,
         )
-        stamp.finish(digests_of(self.out, [table, *written]))
+        stamp.finish({str(path.relative_to(self.out)): file_digest(path) for path in (table, *written)})
         names = ", ".join(f"{name}{suffix}.csv" for name in ("results", "statistics", "predictions"))
         where = f"{self.out.absolute()}/report{suffix}.html"
         log.info("%s, RESULTS%s.md, %s, figures%s/", where, suffix, names, suffix)
 
     def _data(self, predictions: pd.DataFrame) -> ReportData:
         if self.other is None:
-            return gather(self.session, self.runs, predictions, self.conditions, self.seed)
+            return gather_report_data(self.session, self.runs, predictions, self.conditions, self.seed)
         recipe = self.other.data.path.parent.parent
         return ReportData(missing=[f"audio and noise sets: see {recipe}; training: see {self.out.parent}"])
 

@@ -1,7 +1,5 @@
 """What one system predicted right, as an array: utterances x seeds x conditions, each utterance with its speaker."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -37,11 +35,7 @@ class ScoreMatrix:
 def make_score_matrix(
     predictions: pd.DataFrame, classes: Sequence[str], speakers: Mapping[str, str] | None
 ) -> ScoreMatrix:
-    """Arrange the predictions of one system; without `speakers` a fold is taken for one speaker.
-
-    Raises:
-        TrnetError: A seed or condition lacks utterances that another one has, or an utterance has no speaker.
-    """
+    """The matrix of one system; without `speakers` a fold is one. TrnetError if a seed or condition lacks some."""
     rows = with_conditions(predictions)
     rows = rows.assign(right=rows["pred"] == rows["label"])
     items = in_order(rows.drop_duplicates(["fold", "utt_id"]), ["fold", "utt_id"])
@@ -80,11 +74,7 @@ def describe(items: pd.MultiIndex) -> str:
 
 
 def check_paired(one: ScoreMatrix, other: ScoreMatrix) -> None:
-    """Check that two systems were scored on the same utterances, with the same seeds, under the same conditions.
-
-    Raises:
-        TrnetError: They were not; the message names what either of them lacks.
-    """
+    """TrnetError unless two systems were scored on the same utterances, seeds and conditions, saying which."""
     lacks = []
     for who, mine, theirs in (("the first", one, other), ("the second", other, one)):
         if len(items := theirs.items.difference(mine.items)):

@@ -1,7 +1,5 @@
 """How sure the scores are: intervals of each system, paired tests of one system against the others, statistics.csv."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -28,7 +26,7 @@ from trnet.eval.intervals import (
 )
 from trnet.eval.predictions import classes_of, snr_text
 from trnet.eval.score_matrix import ScoreMatrix, check_paired, make_score_matrix
-from trnet.eval.summary import SYSTEM_NAMES, count, with_names
+from trnet.eval.summary import SYSTEM_NAMES, counted, with_names
 from trnet.utils.errors import TrnetError
 from trnet.utils.files import write_text
 
@@ -168,7 +166,7 @@ def compute_statistics(
     """Intervals of every system and tests of `ours` against the other systems with the same front end.
 
     A system whose seeds or conditions differ in utterances, and a pair of systems with different utterances, are left
-    out, and ``refused`` names what is missing.
+    out, and ``refused`` names what is missing. Without `speakers` a fold is taken for one speaker.
 
     Args:
         predictions: Predictions of the systems.
@@ -233,7 +231,7 @@ def explain(statistics: Statistics) -> str:
     )
     unit = {None: "no interval", SPEAKERS: "speakers resampled", UTTERANCES: "utterances resampled"}
     for number in sorted(statistics.rows["speakers"].unique()):
-        text += f" Here: {count(number, 'test speaker')}, {unit[resampled_unit(number)]}."
+        text += f" Here: {counted(number, 'test speaker')}, {unit[resampled_unit(number)]}."
     return text
 
 

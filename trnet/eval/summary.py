@@ -1,7 +1,5 @@
 """Scores of several systems: averages over SNRs, folds and seeds, and which runs are missing."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -19,7 +17,7 @@ SYSTEM_NAMES = {
 }
 
 
-def count(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
     """``1 fold`` or ``2 folds``."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
@@ -86,7 +84,7 @@ class Results:
         every = self.rows
         rows = every[every["name"] == name]
         if rows.empty:
-            return f"0 of {count(len(self.folds), 'fold')}"
+            return f"0 of {counted(len(self.folds), 'fold')}"
         folds, seeds, runs = (
             rows["fold"].nunique(),
             rows["seed"].nunique(),
@@ -95,7 +93,7 @@ class Results:
         most = every.groupby(["fold", "condition"])["n_utts"].transform("max")
         short = int((every["n_utts"] < most)[rows.index].sum())
         notes = [
-            f"{have} of {count(expected, noun)}"
+            f"{have} of {counted(expected, noun)}"
             for have, expected, noun in (
                 (folds, len(self.folds), "fold"),
                 (seeds, len(self.seeds), "seed"),
@@ -104,11 +102,11 @@ class Results:
             )
             if have < expected
         ]
-        return ", ".join(notes + ([f"utterances missing in {count(short, 'condition')}"] if short else []))
+        return ", ".join(notes + ([f"utterances missing in {counted(short, 'condition')}"] if short else []))
 
     def runs(self, name: str) -> str:
         """The folds and seeds of a complete system (``2 folds x 3 seeds``), else its gaps."""
-        return self.gaps(name) or f"{count(len(self.folds), 'fold')} x {count(len(self.seeds), 'seed')}"
+        return self.gaps(name) or f"{counted(len(self.folds), 'fold')} x {counted(len(self.seeds), 'seed')}"
 
     def title(self, name: str) -> str:
         """The name of a system, with its gaps in brackets where it is not complete."""
@@ -141,9 +139,6 @@ def arrange(
 
 
 def coefficients(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Columns mean and std of c over the utterances of all folds and seeds, by name, noise set and condition.
-
-    Systems without c are left out.
-    """
+    """Mean and std of c over the utterances of all folds and seeds, by name, noise set and condition."""
     rows = with_names(with_conditions(predictions.dropna(subset="c")))
     return rows.groupby(["name", "noise", "condition"], sort=False)["c"].agg(["mean", "std"])

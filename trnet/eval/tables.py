@@ -1,7 +1,5 @@
 """The tables of a report, and RESULTS.md made of them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,23 +7,21 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from trnet.eval.csv_files import PathLike, check_rows, percent, read_csv
+from trnet.eval.csv_files import PathLike, check_rows, percent, read_checked_csv
 from trnet.eval.intervals import METRICS
 from trnet.eval.predictions import natural_key, noise_key, score, system_key
 from trnet.eval.statistics import Statistics, explain, explain_tests
 from trnet.eval.summary import SYSTEM_NAMES, Results, arrange, coefficients, summarise, with_names
 
-Reference = Mapping[tuple[str, str], tuple[float, float]]
-"""Published figures: (system, noise) to (UAR, WAR) in percent."""
-Cell = tuple[str, float]
-"""Text of a number, and its value (NaN: none)."""
+Reference = Mapping[tuple[str, str], tuple[float, float]]  # published figures: (system, noise) to (UAR, WAR) in percent
+Cell = tuple[str, float]  # text of a number, and its value (NaN: none)
 NONE: Cell = ("-", float("nan"))
 ONCE = ("Front end", "Runs")  # columns that are left out where they are constant
 
 
 def read_reference(path: PathLike) -> dict[tuple[str, str], tuple[float, float]]:
     """Published figures from a CSV file with the columns system,noise,uar,war; TrnetError for a malformed one."""
-    rows = read_csv(path, {"system": str, "noise": str, "uar": percent, "war": percent})
+    rows = read_checked_csv(path, {"system": str, "noise": str, "uar": percent, "war": percent})
     again = rows.duplicated(["system", "noise"])
     check_rows(path, rows, [(again, lambda row: f"{row['system']} {row['noise']} appears a second time")])
     return {(system, noise): (uar, war) for system, noise, uar, war in rows.values.tolist()}
@@ -59,12 +55,9 @@ class Table:
 
 
 def make_table(header: Sequence[str], rows: Sequence[Sequence[str | Cell]], ranked: bool = False) -> Table:
-    """A table without the columns that say nothing: those of ONCE that are constant, and WAR where it equals UAR.
+    """Without the columns that say nothing: those of ONCE that are constant, and WAR where it equals UAR.
 
-    Args:
-        header: Names of the columns.
-        rows: Texts, then cells with numbers.
-        ranked: Whether the largest number of each column is marked.
+    `ranked`: the largest number of each column is marked.
     """
     columns = dict(zip(header, zip(*rows, strict=True), strict=True)) if rows else {}
     once = []
@@ -90,7 +83,7 @@ def _texts(cells: Sequence[str | Cell]) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class Section:
+class ReportSection:
     """A heading, what the numbers are, and the numbers; ``leads``: before all pictures on a page."""
 
     title: str
@@ -225,7 +218,7 @@ def _tests(statistics: Statistics, average: str) -> Table:
     return make_table(["Difference", "On", "UAR", "p utterances", "Holm", "p speakers", "Holm (speakers)"], rows)
 
 
-def _with_pooled(mean: Section, pooled: Section) -> list[Section]:
+def _with_pooled(mean: ReportSection, pooled: ReportSection) -> list[ReportSection]:
     """Two sections, or one that says that the pooled numbers are the same."""
     assert mean.table is not None and pooled.table is not None
     if not mean.table.rows:
@@ -235,22 +228,21 @@ def _with_pooled(mean: Section, pooled: Section) -> list[Section]:
     return [mean, pooled]
 
 
-def statistics_sections(statistics: Statistics, results: Results) -> list[Section]:
+def statistics_sections(statistics: Statistics, results: Results) -> list[ReportSection]:
     """Intervals and paired tests, over speakers and pooled, and what could not be computed."""
     text = "As above, but UAR and WAR over the utterances of all speakers at once."
-    intervals, tests = "95 % intervals", "Paired tests"
+    intervals, tests, own = "95 % intervals", "Paired tests", _intervals(statistics, results, "speakers")
     found = _with_pooled(
-        Section(
-            f"{intervals}: mean over speakers", explain(statistics), _intervals(statistics, results, "speakers"), True
-        ),
-        Section(f"{intervals}, pooled over speakers", text, _intervals(statistics, results, "pooled")),
+        ReportSection(f"{intervals}: mean over speakers", explain(statistics), own, True),
+        ReportSection(f"{intervals}, pooled over speakers", text, _intervals(statistics, results, "pooled")),
     )
     found += _with_pooled(
-        Section(f"{tests}: mean over speakers", explain_tests(statistics), _tests(statistics, "speakers"), True),
-        Section(f"{tests}, pooled over speakers", text, _tests(statistics, "pooled")),
+        ReportSection(f"{tests}: mean over speakers", explain_tests(statistics), _tests(statistics, "speakers"), True),
+        ReportSection(f"{tests}, pooled over speakers", text, _tests(statistics, "pooled")),
     )
     if statistics.refused:
-        found.append(Section("Statistics that could not be computed", ". ".join(statistics.refused) + ".", leads=True))
+        refused = ". ".join(statistics.refused) + "."
+        found.append(ReportSection("Statistics that could not be computed", refused, leads=True))
     return found
 
 
@@ -260,7 +252,7 @@ def make_sections(
     reference: Reference | None = None,
     styles: Mapping[str, str] | None = None,
     statistics: Statistics | None = None,
-) -> list[Section]:
+) -> list[ReportSection]:
     """The numbers of a report, Table 1 first.
 
     Args:
@@ -274,7 +266,7 @@ def make_sections(
     published = reference or {}
     beside = " In brackets: the paper's figure." if published else ""
     sections = _with_pooled(
-        Section(
+        ReportSection(
             "Table 1: mean over folds",
             f"UAR and WAR in percent. A noise set is the average over its SNRs{_left_out(results)}. The test folds are "
             "averaged first, then the seeds; +- is the standard deviation over seeds, given where two or more seeds "
@@ -283,7 +275,7 @@ def make_sections(
             _table1(results, results, published),
             leads=True,
         ),
-        Section(
+        ReportSection(
             "Table 1, pooled over folds",
             "As above, but each seed is scored once over the test items of all its folds, so that a recall is counted "
             f"over all speakers (another number than the mean of folds).{beside}",
@@ -294,28 +286,28 @@ def make_sections(
         sections += statistics_sections(statistics, results)
     for noise in results.noises:
         text = "UAR in percent, mean over folds and then seeds."
-        sections.append(Section(f"UAR per SNR: {noise}", text, _per_snr(results, noise)))
+        sections.append(ReportSection(f"UAR per SNR: {noise}", text, _per_snr(results, noise)))
     text = "UAR in percent, clean / average over all noisy conditions"
     text += f"{_left_out(results)}, mean over the seeds run."
-    sections.append(Section("UAR per fold", text, _per_fold(results)))
+    sections.append(ReportSection("UAR per fold", text, _per_fold(results)))
     if table := _coefficient_table(predictions, results):
         text = "Mean +- standard deviation over the utterances of all folds and seeds."
-        sections.append(Section("SNR coefficient c per SNR", text, table))
+        sections.append(ReportSection("SNR coefficient c per SNR", text, table))
     if styles is not None:
         text = "UAR and WAR in percent, pooled over folds, mean +- standard deviation over seeds."
-        sections.append(Section("By group of utterances", text, _style_table(predictions, styles, results)))
+        sections.append(ReportSection("By group of utterances", text, _style_table(predictions, styles, results)))
     return sections
 
 
 def render_markdown(
     header: Mapping[str, object],
-    sections: Sequence[Section],
+    sections: Sequence[ReportSection],
     findings: Sequence[str] = (),
     figures: Sequence[str] = (),
 ) -> str:
     """RESULTS.md: the first table, what is found, how it came about, the other tables, the paths of pictures."""
 
-    def blocks(some: Sequence[Section]) -> list[str]:
+    def blocks(some: Sequence[ReportSection]) -> list[str]:
         parts = [(f"## {one.title}", one.words, one.table.markdown() if one.table else "") for one in some]
         return [part for section in parts for part in section if part]
 

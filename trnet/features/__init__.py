@@ -8,21 +8,16 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from trnet.config import Fbank, Features, load_class
+from trnet.config import Fbank, Features, load_class, own_code
 from trnet.features.fbank import FbankExtractor
-from trnet.utils.errors import TrnetError, first_line
+from trnet.utils.errors import TrnetError
 
 
 class Extractor(Protocol):
-    """What computes features; made as ``Class(**options)``.
+    """What computes features; made as ``Class(**options)``."""
 
-    Attributes:
-        sample_rate: of the audio, Hz.
-        dim: values of a frame.
-    """
-
-    sample_rate: int
-    dim: int
+    sample_rate: int  # of the audio, Hz
+    dim: int  # values of a frame
 
     def num_frames(self, samples: int) -> int:
         """Frames of a clip of so many samples; 0 if it is too short for one."""
@@ -38,21 +33,12 @@ EXTRACTORS: dict[str, type] = {"fbank": FbankExtractor}
 
 
 def make_extractor(options: Features) -> Extractor:
-    """The extractor that a section names.
-
-    Raises: TrnetError if a class of somebody's own raises, or works at another sampling rate than the section says.
-    """
+    """The extractor that a section names."""
     if not options.is_own:
         return EXTRACTORS[options.type](**options.options())
-    try:
+    with own_code(options.type):
         extractor = load_class(options.type, "features.type")(**options.options())
         rate, _ = extractor.sample_rate, int(extractor.dim)
-    except TrnetError:
-        raise
-    except Exception as error:
-        raise TrnetError(
-            f"{options.type}: raised {type(error).__name__}: {first_line(error)}; mend the class"
-        ) from None
     if rate != options.sample_rate:
         raise TrnetError(f"features.sample_rate: {options.type} works at {rate} Hz; set it to that")
     return extractor

@@ -12,7 +12,7 @@ import torch
 from trnet.audio.crop import read_cropped
 from trnet.config import Config, Features
 from trnet.features import Extractor, fingerprint, make_extractor
-from trnet.kaldi.ark import FILES, ArkReader, decode, encode, write_ark
+from trnet.kaldi.ark import FILES, ArkReader, decode_matrix, encode, write_ark
 from trnet.kaldi.data_dir import Clip, DataDir
 from trnet.utils.errors import TrnetError, first_line
 from trnet.utils.stamp import Stamp, dir_digest, file_digest, read_stamp
@@ -63,15 +63,7 @@ def made_from(options: Features) -> dict[str, Any]:
 
 
 def make_all_archives(sets: list[tuple[DataDir, Path]], config: Config, nj: int) -> None:
-    """Write the features of data dirs to folders, and where the gate reads others than the networks these below them.
-
-    Args:
-        sets: Data dirs with the folder for the features of each.
-        config: Settings.
-        nj: Processes.
-
-    Raises: TrnetError for audio that cannot be read or is shorter than one frame.
-    """
+    """Write the features of data dirs to the folders named with them; below these what only the gate reads."""
     make_archives(sets, config.features, nj)
     if (mels := config.gate_features) is not None:
         make_archives([(data, Path(out) / GATE) for data, out in sets], mels, nj)
@@ -80,12 +72,7 @@ def make_all_archives(sets: list[tuple[DataDir, Path]], config: Config, nj: int)
 def make_archives(sets: list[tuple[DataDir, Path]], features: Features, nj: int) -> None:
     """Write ``feats.ark``, ``feats.scp`` and ``utt2num_frames`` of data dirs to folders, each whole or not at all.
 
-    Args:
-        sets: Data dirs with the folder for the features of each.
-        features: Settings.
-        nj: Processes.
-
-    Raises: TrnetError for audio that cannot be read or is shorter than one frame.
+    Raises TrnetError for audio that cannot be read or is shorter than one frame.
     """
     todo, settings = [], made_from(features)
     for data, out in sets:
@@ -107,19 +94,13 @@ def make_archives(sets: list[tuple[DataDir, Path]], features: Features, nj: int)
 
 def as_archived(matrix: np.ndarray, features: Features) -> np.ndarray:
     """What an archive gives back of features (frames, dim): compression rounds what networks are trained on."""
-    return decode(encode(matrix, features.compression))
+    return decode_matrix(encode(matrix, features.compression))
 
 
 def check_archive(out: Path, data: Path, features: Features, frontend: dict[str, Any] | None = None) -> None:
     """Make sure that a folder's features are whole, of these settings, and of what the data dir now holds.
 
-    Args:
-        out: Folder of the features.
-        data: Data dir of the audio that was noisy or clean, before any enhancement.
-        features: Settings.
-        frontend: Fingerprint of the front-end that enhanced the audio; None: not compared.
-
-    Raises: TrnetError if not.
+    `data` is of the audio before any enhancement; `frontend` the fingerprint of what enhanced it (None: not compared).
     """
     enhanced_in = out.parent if out.name == GATE else out
     stamps = [read_stamp(out / STAMP), read_stamp(enhanced_in / ".enhance.json")]
@@ -142,10 +123,7 @@ def check_archive(out: Path, data: Path, features: Features, frontend: dict[str,
 
 
 def features_digest(out: Path) -> str:
-    """Digest of a folder's features: of their numbers and utterance ids, wherever the audio they are of may lie.
-
-    Raises: TrnetError if there are none.
-    """
+    """Digest of a folder's features: of their numbers and utterance ids, wherever the audio they are of may lie."""
     found = read_stamp(out / STAMP).get("results", {}).get("feats")
     if not isinstance(found, str):
         raise TrnetError(f"{out}: has no features; run stages 2 to 4 with this noise, SNR and front-end")
@@ -153,10 +131,7 @@ def features_digest(out: Path) -> str:
 
 
 def open_features(out: Path) -> ArkReader:
-    """The features of a folder, checked when they are read.
-
-    Raises: TrnetError if there are none.
-    """
+    """The features of a folder, checked when they are read. Raises TrnetError if there are none."""
     if not (out / "feats.scp").is_file():
         raise TrnetError(f"{out}/feats.scp: no such file; run stages 2 to 4 for this condition and front-end")
     digest = read_stamp(out / STAMP).get("results", {}).get("feats")

@@ -30,10 +30,7 @@ FeatureSet = tuple[str, Condition]  # kind (noisy or enhanced) and condition: on
 
 @dataclass(frozen=True)
 class Room:
-    """Bytes that features may take on the device, beside a GPU in pinned memory of its host, and on a disk.
-
-    folder: where on the disk; None: nowhere.
-    """
+    """Bytes that features may take on the device, beside a GPU in pinned memory of its host, and in a disk's folder."""
 
     device: int
     host: int = 0
@@ -42,12 +39,9 @@ class Room:
 
 
 def room_on(device: torch.device, runs: int = 1, folder: Path | None = None) -> Room:
-    """What one of `runs` processes that share the device may take: half of what is free (a quarter of the host's).
+    """What one of `runs` processes that share the device may take: half of what is free (the host: a quarter).
 
-    Args:
-        device: where batches are wanted.
-        runs: processes.
-        folder: on a disk of which features may take half of what is free; None: no disk.
+    `folder`: on a disk of which features may take half of what is free; None: no disk.
     """
     here = runs * int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # processes of torchrun share the host, not a GPU
     host = psutil.virtual_memory().available // here
@@ -93,14 +87,7 @@ class FeatureCache:
     def __init__(
         self, reader: FeatureReader, length: Mapping[str, int], device: torch.device, room: Room | None = None
     ) -> None:
-        """A store that holds nothing yet.
-
-        Args:
-            reader: Reads the dumped features.
-            length: Frames of each clean utterance id.
-            device: Where batches are wanted.
-            room: What may be taken; None: what `room_on` says.
-        """
+        """An empty cache; `length`: frames of each clean utterance id; `room` None: what `room_on` says."""
         self.reader, self.length, self.device = reader, length, device
         self.room = room_on(device) if room is None else room
         self._blocks: list[_Block] = []
@@ -108,22 +95,19 @@ class FeatureCache:
         self._wanted: tuple[frozenset[FeatureSet], frozenset[str]] = (frozenset(), frozenset())
 
     @property
-    def held(self) -> set[FeatureSet]:
+    def in_memory(self) -> set[FeatureSet]:
         """The archives that are in memory."""
         return {each for block in self._blocks for each in block.first}
 
     def hold(self, sets: Collection[FeatureSet], utts: Collection[str]) -> None:
-        """Read these utterances of these archives into memory, beside what is there, as far as there is room.
-
-        Raises: TrnetError if features are missing, damaged, or of another length than `length` says.
-        """
+        """Read these utterances of these archives into memory, beside what is there, as far as there is room."""
         wanted = (self._wanted[0] | set(sets), self._wanted[1] | set(utts))
         if wanted != self._wanted:
             self._wanted = wanted
             self._fill()
 
     def halve(self) -> bool:
-        """Give half of what is held on the device back, after an out-of-memory error; False if nothing is."""
+        """Give half of what is in memory on the device back, after an out-of-memory error; False if nothing is."""
         there = next((block.flat for block in self._blocks if block.home == self.device.type), None)
         if there is None:
             return False
@@ -198,10 +182,7 @@ class FeatureCache:
         return matrix
 
     def stack(self, kind: str, items: Sequence[Item]) -> Tensor:
-        """Features (B, T, F) float32 on the device of a kind (noisy or enhanced), zeros behind each end.
-
-        Raises: TrnetError if features are missing, damaged, or of another length than `length` says.
-        """
+        """Features (B, T, F) float32 on the device of a kind (noisy or enhanced), zeros behind each end."""
         lengths = torch.tensor([self.length[utt] for utt, _ in items])
         homes = [self._home((kind, condition), utt) for utt, condition in items]
         parts = []

@@ -21,14 +21,9 @@ class FbankExtractor:
         return min(self.options.num_frames(samples), self.options.max_frames)
 
     def __call__(self, wav: Tensor) -> Tensor:
-        """Features of one clip.
+        """Clip (samples,) float32 in [-1, 1] -> (frames, mels) float32, at most `max_frames`.
 
-        Args:
-            wav: (samples,) float32 in [-1, 1].
-
-        Returns: (frames, mels) float32, natural logarithm of the mel energies of wav x 32768, at most `max_frames`.
-
-        Raises: ValueError if the clip is shorter than one frame.
+        Natural logarithm of the mel energies of wav x 32768. Raises ValueError if the clip is shorter than one frame.
         """
         from torchaudio.compliance import kaldi  # here, because it takes a second to import
 

@@ -18,15 +18,7 @@ class FeatureReader:
     """The dumped features of one corpus: unprocessed under ``<dump>/raw``, enhanced under ``<dump>/<frontend>``."""
 
     def __init__(self, dump: Path, frontend: str, corpus: str, dim: int | None = None, part: str = "") -> None:
-        """Name the folders.
-
-        Args:
-            dump: Folder of all features.
-            frontend: Name of the front-end as a folder name.
-            corpus: Name of the corpus.
-            dim: Values that each frame must have; None: not looked at.
-            part: Folder below each, for what the gate reads beside other features.
-        """
+        """`part` is a folder below each, for what the gate reads beside other features; `dim` None: not looked at."""
         self.dump, self.frontend, self.corpus, self.dim, self.part = Path(dump), frontend, corpus, dim, part
         self._readers: dict[Path, ArkReader] = {}
 
@@ -35,10 +27,7 @@ class FeatureReader:
         return self.dump / ("raw" if kind == "noisy" else self.frontend) / condition.data_name(self.corpus) / self.part
 
     def matrix(self, kind: str, utt: str, condition: Condition) -> np.ndarray:
-        """Features (frames, dim) float32 of a clean utterance id under a condition.
-
-        Raises: TrnetError if they were not dumped, or the archive is damaged.
-        """
+        """Features (frames, dim) float32 of a clean utterance id under a condition. TrnetError if there are none."""
         folder = self.folder(kind, condition)
         if folder not in self._readers:
             self._readers[folder] = open_features(folder)
@@ -54,10 +43,7 @@ class FeatureReader:
         return matrix
 
     def lengths(self, condition: Condition) -> dict[str, int]:
-        """Frames of each utterance, by its id under the condition.
-
-        Raises: TrnetError if the table is missing or malformed.
-        """
+        """Frames of each utterance, by its id under the condition. Raises TrnetError without a good table."""
         path = self.folder("noisy", condition) / "utt2num_frames"
         try:
             return {utt: whole(count, low=1) for utt, count in read_table(path).items()}

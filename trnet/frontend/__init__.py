@@ -55,11 +55,9 @@ def build_frontend(config: dict[str, Any]) -> FrontEnd:
         config: ``frontend`` (a name of ``FRONTENDS`` or ``package.module:Class``) and ``frontend_conf`` (its options;
             may be absent or None). Keys that do not begin with ``frontend`` are ignored.
 
-    Returns:
-        The front-end, with ``name`` and ``conf`` set.
+    Returns: The front-end, with ``name`` and ``conf`` set.
 
-    Raises:
-        TrnetError: when the name is missing or unknown, an option is unknown or wrong, or the front-end raises it.
+    Raises TrnetError if the name is missing or unknown, an option is unknown or wrong, or the front-end raises it.
     """
     if unknown := [k for k in config if str(k).startswith("frontend") and k not in ("frontend", "frontend_conf")]:
         raise TrnetError(f"config key {unknown[0]!r} is unknown: a front-end is set by 'frontend' and 'frontend_conf'")

@@ -41,11 +41,7 @@ class FrontEnd(nn.Module):
     path_options: tuple[str, ...] = ("checkpoint",)
 
     def __init__(self, conf: dict[str, Any] | None = None) -> None:
-        """Initialise.
-
-        Args:
-            conf: constructor options; set by :func:`trnet.frontend.build_frontend` for classes that pass none.
-        """
+        """``conf``: constructor options; set by :func:`trnet.frontend.build_frontend` for classes that pass none."""
         super().__init__()
         self.name = f"{type(self).__module__}:{type(self).__qualname__}"
         self.conf: dict[str, Any] = dict(conf or {})
@@ -56,37 +52,25 @@ class FrontEnd(nn.Module):
     def enhance_equal(self, wav: Tensor) -> Tensor:
         """Enhance clips of one length.
 
-        Args:
-            wav: (clips, samples) float32 in [-1, 1], samples >= 1, no padding.
+        ``wav`` (clips, samples) is float32 in [-1, 1], samples >= 1, without padding.
 
-        Returns:
-            (clips, samples) float32, aligned with the input to the sample.
+        Returns: (clips, samples) float32, aligned with the input to the sample.
         """
         if self.causal:
             return self.enhance_padded(wav, [wav.shape[1]] * len(wav))
         raise NotImplementedError(f"{type(self).__name__} has to define enhance_equal(wav)")
 
     def enhance_padded(self, wav: Tensor, sizes: list[int]) -> Tensor:
-        """Enhance clips of unequal length; causal front-ends only.
+        """Enhance clips of unequal length, (clips, samples) float32 in [-1, 1]; causal front-ends only.
 
-        Args:
-            wav: (clips, samples) float32 in [-1, 1]; undefined past a clip's end.
-            sizes: valid samples of each clip.
-
-        Returns:
-            (clips, samples) float32; ignored past a clip's end.
+        Past a clip's end, which ``sizes`` says, input is undefined and output ignored.
         """
         raise NotImplementedError(f"{type(self).__name__} is causal: it has to define enhance_padded(wav, sizes)")
 
     def enhance_utterance(self, utt: str, wav: Tensor) -> Tensor:
-        """Enhance an utterance by its id; front-ends with ``needs_ids`` only.
+        """Enhance an utterance by its id in the data dir; front-ends with ``needs_ids`` only.
 
-        Args:
-            utt: its id in the data dir.
-            wav: (samples,) float32 at ``sample_rate``, the whole utterance; a mixture may peak above 1.
-
-        Returns:
-            (samples,) float32, aligned with the input to the sample.
+        ``wav`` is the whole utterance (samples,), which may peak above 1; the result is aligned to the sample.
         """
         raise NotImplementedError(f"{type(self).__name__} needs ids: it has to define enhance_utterance(utt, wav)")
 
@@ -98,12 +82,10 @@ class FrontEnd(nn.Module):
             wav: (batch, samples) float32 in [-1, 1] at ``sample_rate``.
             lengths: (batch,) valid samples of each clip; None: all of them.
 
-        Returns:
-            (batch, samples) float32 on the device of ``wav``; 0 past each clip's length.
+        Returns: (batch, samples) float32 on the device of ``wav``; 0 past each clip's length.
 
-        Raises:
-            TrnetError: when the shape or type is wrong, a length lies outside 0..samples, a sample is not finite, or
-                the front-end needs ids.
+        Raises TrnetError if the shape or type is wrong, a length lies outside 0..samples, a sample is not finite, or
+        the front-end needs ids.
         """
         if self.needs_ids:
             raise TrnetError(f"front-end {self.name}: enhances utterances of data dirs, by their ids: use stage 3")
@@ -142,11 +124,9 @@ class FrontEnd(nn.Module):
         return super().train(False)
 
     def describe(self) -> dict[str, Any]:
-        """Identify the front-end.
+        """Identify the front-end, for JSON.
 
-        Returns:
-            A JSON-serialisable dict: ``name``, ``class``, ``revision``, ``sample_rate``, ``conf``,
-            ``checkpoint_sha256``, ``weights_sha256`` (of the current state_dict; None if empty) and ``package``.
+        ``weights_sha256`` is of the current state_dict; None if that is empty.
         """
         return {
             "name": self.name,
@@ -160,22 +140,14 @@ class FrontEnd(nn.Module):
         }
 
     def fingerprint(self) -> dict[str, Any]:
-        """What dumps record of this front-end: :meth:`describe` without paths, as only the contents of files count.
-
-        Returns:
-            A JSON-serialisable dict, to be compared with ``==``.
-        """
+        """What dumps record of this front-end, to be compared with ``==``: :meth:`describe` without paths."""
         identity = self.describe()
         if self.checkpoint_sha256:
             identity["conf"] = {k: v for k, v in identity["conf"].items() if k not in self.path_options}
         return identity
 
     def untrained_conf(self) -> dict[str, Any] | None:
-        """Options that build the same network without its checkpoint, to load a state_dict into.
-
-        Returns:
-            The options; None if the weights do not come from ``checkpoint``.
-        """
+        """Options of the same network without its checkpoint, to load a state_dict into; None without one."""
         if not {"checkpoint", "init"} <= self.conf.keys():
             return None
         return self.conf | {"checkpoint": None, "init": "random"}
@@ -219,18 +191,7 @@ def _weights_sha256(state: dict[str, Tensor]) -> str | None:
 
 
 def check_option(name: str, key: str, value: float, low: float, high: float) -> float:
-    """A number among a front-end's options.
-
-    Args:
-        name: of the front-end, for the message.
-        key: of the option, for the message.
-        value: of the option.
-        low: smallest value.
-        high: largest value.
-
-    Raises:
-        TrnetError: when it is no number from ``low`` to ``high``.
-    """
+    """A number among a front-end's options. Raises TrnetError if it is no number from ``low`` to ``high``."""
     try:
         return real(value, low, high)
     except ValueError as error:
@@ -238,24 +199,18 @@ def check_option(name: str, key: str, value: float, low: float, high: float) -> 
 
 
 def check_level(name: str, level_dbfs: float | None) -> float | None:
-    """The option ``level_dbfs``: None, or -60..0 dB.
-
-    Raises:
-        TrnetError: when it is anything else.
-    """
+    """The option ``level_dbfs``: None, or -60..0 dB. Raises TrnetError if it is anything else."""
     return None if level_dbfs is None else check_option(name, "level_dbfs", level_dbfs, -60, 0)
 
 
 def at_level(wav: Tensor, level_dbfs: float | None, sizes: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Scale each clip to a level, limited to a peak of full scale.
+    """Scale each clip of (clips, samples) to a level, limited to a peak of full scale.
 
     Args:
-        wav: (clips, samples), zeros past the end of a clip.
         level_dbfs: RMS, dB re full scale; None: no change.
-        sizes: (clips, 1) valid samples of each clip; None: all of them.
+        sizes: (clips, 1) valid samples of each clip, zeros behind; None: all of them.
 
-    Returns:
-        The scaled clips, and the gains, (clips, 1), to divide the result by; 1 for clips below -100 dB.
+    Returns: The scaled clips, and the gains, (clips, 1), to divide the result by; 1 for clips below -100 dB.
     """
     if level_dbfs is None:
         return wav, wav.new_ones(wav.shape[0], 1)

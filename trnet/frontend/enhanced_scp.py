@@ -40,8 +40,7 @@ class EnhancedScpFrontEnd(FrontEnd):
             allow_pipes: run the programs of entries ``command |``, without a shell; otherwise these are errors. The
                 fingerprint includes their names and arguments, not their output.
 
-        Raises:
-            TrnetError: when a list is missing, malformed, has an id twice or a pipe that is not allowed.
+        Raises TrnetError if a list is missing, malformed, has an id twice or a pipe that is not allowed.
         """
         super().__init__()
         self.lists = [scp] if isinstance(scp, str) else scp
@@ -62,11 +61,7 @@ class EnhancedScpFrontEnd(FrontEnd):
                     self.files[utt] = resolve(entry, Path(name))
 
     def enhance_utterance(self, utt: str, wav: Tensor) -> Tensor:
-        """The listed audio of ``utt``, of the length of ``wav``, (samples,).
-
-        Raises:
-            TrnetError: when it is not listed, unreadable, NaN, silent (below -100 dB), or of another length.
-        """
+        """The listed audio (samples,) of ``utt``. TrnetError if unlisted, unreadable, silent, or of another length."""
         command = self.commands.get(utt)
         path = command or str(self._file(utt))
         try:

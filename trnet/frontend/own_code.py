@@ -12,14 +12,9 @@ PASSED_ON = (TrnetError, OSError, MemoryError, torch.OutOfMemoryError)  # report
 
 @contextmanager
 def named_in_errors(name: str, doing: str) -> Iterator[None]:
-    """Turn an exception of a user's class into one line that names the class.
+    """Turn an exception of a user's class into a TrnetError that names the class.
 
-    Args:
-        name: Of the front-end; exceptions of trnet's own are bugs and pass through.
-        doing: What it was about to do, for the message.
-
-    Raises:
-        TrnetError: instead of an exception of a user's class.
+    ``name`` is the front-end's; exceptions of trnet's own are bugs and pass through. ``doing``: what was to be done.
     """
     try:
         yield

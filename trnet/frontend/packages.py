@@ -9,16 +9,9 @@ from trnet.utils.errors import TrnetError, how_to_install, missing_package
 
 
 def import_package(frontend: str, module: str, package: str = "", extra: str = "") -> ModuleType:
-    """Import a module of an optional package.
+    """Import a module of an optional package; TrnetError if that fails.
 
-    Args:
-        frontend: name of the front-end, for the message.
-        module: dotted name.
-        package: name of the distribution; empty: that of the front-end.
-        extra: extra of trnet that installs it; empty: that of the front-end.
-
-    Raises:
-        TrnetError: when it does not import.
+    ``package`` (the distribution) and ``extra`` (of trnet, installs it) are by default named as the front-end.
     """
     package, extra = package or frontend, extra or frontend
     try:
@@ -35,16 +28,9 @@ def import_package(frontend: str, module: str, package: str = "", extra: str = "
 
 
 def package_file(frontend: str, package: str, file: str, extra: str) -> Path:
-    """A file of an installed distribution, found without importing it.
+    """A file of an installed distribution, found without importing it; ``file`` is its path inside site-packages.
 
-    Args:
-        frontend: name of the front-end, for the message.
-        package: name of the distribution.
-        file: path inside site-packages.
-        extra: extra of trnet that installs it.
-
-    Raises:
-        TrnetError: when the distribution or the file is missing.
+    Raises TrnetError if the distribution or the file is missing.
     """
     try:
         path = Path(str(importlib.metadata.distribution(package).locate_file(file)))

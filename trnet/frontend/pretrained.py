@@ -11,28 +11,18 @@ from trnet.frontend.native_rate import NativeRateFrontEnd
 from trnet.frontend.packages import package_version
 from trnet.utils.errors import TrnetError
 
-SHORTEST_S = 0.1
-"""Shorter clips are zero-padded for the model, whose windows and strides have to fit in."""
+SHORTEST_S = 0.1  # shorter clips are zero-padded for the model, whose windows and strides have to fit in
 
 
 class PretrainedFrontEnd(NativeRateFrontEnd):
-    """A one-source model of another toolkit; a subclass sets ``toolkit`` and defines :meth:`load` and :meth:`separate`.
+    """A one-source model of another toolkit; a subclass sets ``toolkit``, defines :meth:`load` and :meth:`separate`."""
 
-    Attributes:
-        toolkit: name of the front-end and of the distribution.
-        network: the toolkit's model, a module.
-    """
-
-    toolkit: str
-    network: Any
+    toolkit: str  # name of the front-end and of the distribution
+    network: Any  # the toolkit's model, a module
     path_options = ("model",)
 
     def __init__(
-        self,
-        model: str,
-        native_rate: int | None = None,
-        level_dbfs: float | None = None,
-        fit_scale: bool = True,
+        self, model: str, native_rate: int | None = None, level_dbfs: float | None = None, fit_scale: bool = True
     ) -> None:
         """Load the model.
 
@@ -43,8 +33,7 @@ class PretrainedFrontEnd(NativeRateFrontEnd):
             fit_scale: scale the output to the input by least squares: models trained with SI-SDR have an arbitrary
                 scale. False: leave the scale to the model.
 
-        Raises:
-            TrnetError: when the toolkit is missing, the model does not load, or its sampling rate is unknown.
+        Raises TrnetError if the toolkit is missing, the model does not load, or its sampling rate is unknown.
         """
         super().__init__(self.toolkit, level_dbfs)
         self.fit_scale = fit_scale
@@ -68,22 +57,11 @@ class PretrainedFrontEnd(NativeRateFrontEnd):
             self.checkpoint_sha256 = files_sha256(self.files(Path(model)))
 
     def load(self, model: str) -> tuple[Any, Any]:
-        """Load a model onto the CPU.
-
-        Returns:
-            The network, and its sampling rate, Hz (None if unknown).
-        """
+        """Load a model onto the CPU; the network, and its sampling rate in Hz (None if unknown)."""
         raise NotImplementedError(f"{type(self).__name__} has to define load(model)")
 
     def separate(self, clips: Tensor) -> Tensor:
-        """Run the model.
-
-        Args:
-            clips: (1, samples) float32 at ``native_rate``.
-
-        Returns:
-            (sources, samples).
-        """
+        """Run the model: (1, samples) float32 at ``native_rate`` to (sources, samples)."""
         raise NotImplementedError(f"{type(self).__name__} has to define separate(clips)")
 
     def files(self, model: Path) -> dict[str, Path]:

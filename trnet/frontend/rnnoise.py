@@ -18,12 +18,9 @@ from trnet.frontend.packages import package_file, package_version
 from trnet.utils.errors import TrnetError, how_to_install
 from trnet.utils.stamp import file_sha256
 
-FRAME = 480
-"""Samples of a frame at 48 kHz."""
-DELAY = 960
-"""Samples at 48 kHz by which the output lags: overlap of the synthesis window and one frame of look-ahead."""
-FULL_SCALE = 32768
-"""Of the library's float samples."""
+FRAME = 480  # samples of a frame at 48 kHz
+DELAY = 960  # samples at 48 kHz by which the output lags: overlap of the synthesis window and one frame of look-ahead
+FULL_SCALE = 32768  # of the library's float samples
 PACKAGE = "pyrnnoise"
 LIBRARY = f"pyrnnoise/librnnoise.{'dylib' if sys.platform == 'darwin' else 'so'}"
 
@@ -60,11 +57,6 @@ class RnnoiseFrontEnd(NativeRateFrontEnd):
     native_rate = 48000
 
     def __init__(self) -> None:
-        """Find the wheel.
-
-        Raises:
-            TrnetError: when the wheel is missing, or its library does not load or has other frames.
-        """
         super().__init__("rnnoise")
         self.library = str(package_file("rnnoise", PACKAGE, LIBRARY, "rnnoise"))
         self.checkpoint_sha256 = file_sha256(self.library)

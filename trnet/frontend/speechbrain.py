@@ -30,17 +30,11 @@ class SpeechbrainFrontEnd(PretrainedFrontEnd):
         level_dbfs: float | None = None,
         fit_scale: bool = True,
     ) -> None:
-        """Load the model.
+        """Load the model; the other options as for :class:`PretrainedFrontEnd`.
 
         Args:
             model: a folder, or the id of a model on the Hugging Face hub.
             interface: class of ``speechbrain.inference`` for the model, as on its page on the hub.
-            native_rate: see :class:`PretrainedFrontEnd`, as for the options below.
-            level_dbfs: RMS of the model's input, dB re full scale.
-            fit_scale: scale the output to the input by least squares.
-
-        Raises:
-            TrnetError: as :class:`PretrainedFrontEnd`.
         """
         self._interface = interface
         super().__init__(model, native_rate, level_dbfs, fit_scale)

@@ -12,19 +12,12 @@ from trnet.utils.stamp import file_sha256
 
 
 class TrainableFrontEnd(FrontEnd):
-    """A network built from its configuration, untrained or with the weights of a checkpoint; 16 kHz.
+    """A network built from its configuration, untrained or with the weights of a checkpoint; 16 kHz."""
 
-    Attributes:
-        kind: registered name, for checkpoints and messages.
-        config_type: section of the network's configuration.
-        network_config: configuration of this network.
-        network: (clips, samples) to the same shape, unless the class has another interface.
-    """
-
-    kind: ClassVar[str]
-    config_type: ClassVar[type[Section]]
-    network_config: Any
-    network: nn.Module
+    kind: ClassVar[str]  # registered name, for checkpoints and messages
+    config_type: ClassVar[type[Section]]  # section of the network's configuration
+    network_config: Any  # configuration of this network
+    network: nn.Module  # (clips, samples) to the same shape, unless the class has another interface
     sample_rate = 16000
 
     def __init__(self, checkpoint: str | None, init: str | None, config: dict[str, Any], **others: Any) -> None:
@@ -37,9 +30,8 @@ class TrainableFrontEnd(FrontEnd):
             others: further options of the class; ``level_dbfs`` among them: RMS of the network's input, dB re full
                 scale; None: unchanged.
 
-        Raises:
-            TrnetError: when no weights are named, an option is out of range or differs from the checkpoint, or the
-                checkpoint is of another network.
+        Raises TrnetError if no weights are named, an option is out of range or differs from the checkpoint, or the
+        checkpoint is of another network.
         """
         super().__init__({"checkpoint": checkpoint, "init": init, **config, **others})
         self.level_dbfs = check_level(self.kind, others.get("level_dbfs"))

@@ -31,7 +31,6 @@ def write_ark(folder: Path, matrices: Iterable[tuple[str, np.ndarray]], compress
     """Write the four files of a folder, each whole or not at all.
 
     Args:
-        folder: Where they go.
         matrices: Utterance id and features (frames, dim) float32, in the order of the archive.
         compression: kaldiio's compression_method; 0: none.
     """
@@ -56,12 +55,12 @@ def encode(matrix: np.ndarray, compression: int) -> bytes:
     return stream.getvalue().removeprefix(KEY_END)
 
 
-def decode(stored: bytes) -> np.ndarray:
+def decode_matrix(stored: bytes) -> np.ndarray:
     """Features (frames, dim) float32 from what an archive holds behind the key.
 
     Only Kaldi's binary matrices are read: kaldiio would also unpickle, that is run code, where an archive says so.
 
-    Raises: ValueError if it is no such matrix, or cut.
+    Raises ValueError if it is no such matrix, or cut.
     """
     try:
         if stored[:2] == b"\0B" and stored[2:3] != b"\4":
@@ -89,7 +88,7 @@ class ArkReader:
             ark_digest: Digest (`trnet.utils.stamp.file_digest`) of the archive, for a folder without ``utt2checksum``;
                 None: nothing is known, and damage is found only where it breaks the format.
 
-        Raises: TrnetError for tables that are missing or malformed.
+        Raises TrnetError for tables that are missing or malformed.
         """
         self.folder = Path(folder)
         self._entries = read_table(self.folder / "feats.scp")
@@ -122,7 +121,7 @@ class ArkReader:
         stored = read[len(key) :]
         if checksum is not None and (len(stored) != size or xxhash.xxh3_64_hexdigest(stored) != checksum):
             raise ValueError("the features are not what was written")
-        return decode(stored)
+        return decode_matrix(stored)
 
     def _ark(self, name: str) -> Path:
         ark = resolve(name, self.folder / "feats.scp")
@@ -153,10 +152,7 @@ class ArkReader:
 
 
 def ark_entry(entry: str) -> tuple[str, int]:
-    """Archive and offset of an entry of feats.scp.
-
-    Raises: ValueError for anything else, a command among it.
-    """
+    """Archive and offset of an entry of feats.scp. Raises ValueError for anything else, a command among it."""
     name, _, offset = entry.rpartition(":")
     if not (name and offset.isascii() and offset.isdecimal() and len(offset) < 19):
         raise ValueError(f"feats.scp has '{entry}', which is not ARCHIVE:OFFSET; commands are not run")

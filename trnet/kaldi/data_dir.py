@@ -19,27 +19,24 @@ from trnet.utils.files import read_text, write_text
 from trnet.utils.numbers import real, whole
 
 MEAN = "mean"  # of all channels
-Table = dict[str, str]
+KaldiTable = dict[str, str]
 
 
 def channel_of(value: str) -> int | None:
-    """A channel as tables and options name it: its number from 0; None for ``mean``.
-
-    Raises: ValueError for anything else.
-    """
+    """A channel as tables and options name it: its number from 0; None for ``mean``; ValueError for anything else."""
     try:
         return None if value == MEAN else whole(value, 0, 1023)
     except ValueError:
         raise ValueError(f"'{value}' is no channel: 0, 1, ... or {MEAN}") from None
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path) -> KaldiTable:
     """Read a ``key value...`` file; blanks or tabs stand between key and value.
 
-    Raises: TrnetError naming file and line for a missing file, a line without a value (but in `text`), a duplicate key,
-        a NUL byte.
+    Raises TrnetError naming file and line for a missing file, a line without a value (but in `text`), a duplicate key,
+    a NUL byte.
     """
-    table: Table = {}
+    table: KaldiTable = {}
     try:
         text = read_text(path)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
@@ -67,7 +64,7 @@ def write_table(path: Path, table: Mapping[str, str]) -> None:
     write_text(path, "".join(f"{key} {table[key]}".rstrip() + "\n" for key in sorted(table)))
 
 
-def invert(utt2spk: Mapping[str, str]) -> Table:
+def invert(utt2spk: Mapping[str, str]) -> KaldiTable:
     """spk2utt of a utt2spk: each speaker with its utterances in C order."""
     spk2utt: dict[str, list[str]] = {}
     for utt in sorted(utt2spk):
@@ -77,22 +74,15 @@ def invert(utt2spk: Mapping[str, str]) -> Table:
 
 @dataclass(frozen=True)
 class Clip:
-    """Where an utterance's audio lies: a file, or the span [start_s, end_s) seconds of it.
-
-    Attributes:
-        channel: which one, from 0, where there are several; None: the mean of all.
-        lasts: its seconds as utt2dur has them; "": unknown.
-        command: a Kaldi pipe ``programs |`` that writes the audio; `path` then only names it.
-        name: of the utterance, for messages.
-    """
+    """Where an utterance's audio lies: a file, or the span [start_s, end_s) seconds of it."""
 
     path: Path
     start_s: float = 0.0
     end_s: float | None = None
-    channel: int | None = None
-    lasts: str = ""
-    command: str = ""
-    name: str = ""
+    channel: int | None = None  # which one, from 0, where there are several; None: the mean of all
+    lasts: str = ""  # its seconds as utt2dur has them; "": unknown
+    command: str = ""  # a Kaldi pipe ``programs |`` that writes the audio; `path` then only names it
+    name: str = ""  # of the utterance, for messages
 
 
 class DataDir:
@@ -106,10 +96,10 @@ class DataDir:
         self.path, self.allow_pipes = Path(path), allow_pipes
         if not self.path.is_dir():
             raise TrnetError(f"{self.path}: no such data directory; run the stage that makes it")
-        self._tables: dict[str, Table] = {}
+        self._tables: dict[str, KaldiTable] = {}
         self._absent: set[str] = set()
 
-    def __getitem__(self, name: str) -> Table:
+    def __getitem__(self, name: str) -> KaldiTable:
         if name not in self._tables:
             self._tables[name] = read_table(self.path / name)
         return self._tables[name]
@@ -123,17 +113,14 @@ class DataDir:
         """Utterance ids in C order."""
         return sorted(self["segments"] if self.has("segments") else self["wav.scp"])
 
-    def _known(self, name: str) -> Table:
+    def _known(self, name: str) -> KaldiTable:
         """A table that need not be there; {} if it is not."""
         if name not in self._tables and name not in self._absent and not self.has(name):
             self._absent.add(name)
         return {} if name in self._absent else self[name]
 
     def clip(self, utt: str) -> Clip:
-        """Where the audio of `utt` lies.
-
-        Raises: TrnetError for an unknown utterance, a bad segment or channel, or a pipe that may not run.
-        """
+        """Where the audio of `utt` lies. Raises TrnetError if there is none, or its segment, channel or pipe is bad."""
         start_s, end_s, recording = 0.0, None, utt
         try:
             if self._known("segments"):

@@ -29,10 +29,7 @@ def resolve(entry: str | Path, scp: Path) -> Path:
 
 
 def entry_for(path: Path, scp: Path) -> str:
-    """How an scp file names a file: relative to its own folder, but for absolute paths, which stay so.
-
-    Raises: TrnetError for a path that no line can hold.
-    """
+    """How an scp file names a file: relative to its own folder; absolute paths stay. TrnetError for a line break."""
     check_text(path)
     name = str(path)
     if not path.is_absolute():

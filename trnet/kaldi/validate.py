@@ -10,7 +10,7 @@ from trnet.utils.errors import TrnetError
 from trnet.utils.names import safe_name
 from trnet.utils.text import shorten
 
-# what directories of speech (spk2gender too, where the corpus tells), of noise, and of pairs of speech must hold
+# what directories of speech (spk2gender too, where the corpus has it), of noise, and of pairs of speech must hold
 SPEECH_TABLES = ("wav.scp", "utt2spk", "spk2utt", "text", "utt2dur", "utt2emo", "utt2group")
 NOISE_TABLES = ("wav.scp", "utt2spk", "spk2utt", "utt2dur", "utt2src")
 
@@ -26,10 +26,7 @@ ALL = ("utt2spk", "spk2utt", "spk2gender", "segments", *BY_UTTERANCE, *BY_RECORD
 
 
 def valid_data_dir(path: Path, need: Collection[str] = (), audio: bool = True, allow_pipes: bool = False) -> DataDir:
-    """A data directory that keeps Kaldi's rules; arguments as in `validate_data_dir`.
-
-    Raises: TrnetError with the first problems.
-    """
+    """A data directory that keeps Kaldi's rules, else TrnetError with the first problems; see `validate_data_dir`."""
     data = DataDir(path, allow_pipes)
     if problems := validate_data_dir(path, need, audio, allow_pipes):
         raise TrnetError(shorten(problems, 3, "; "))
@@ -42,7 +39,6 @@ def validate_data_dir(
     """All problems of a data directory, each ``file:line: what; mend``; [] if there are none.
 
     Args:
-        path: The directory.
         need: Tables that must be there beside utt2spk, spk2utt, and wav.scp or feats.scp.
         audio: Whether the recordings must be there; features alone do without.
         allow_pipes: Whether a wav.scp may name commands.

@@ -17,7 +17,7 @@ from trnet.utils.numbers import real, whole
 LONGEST_S = 1e6  # of a recording, twelve days
 SHOWN = 5  # problems of a table
 
-Rule = Callable[[str, Path], str]  # value, its table -> what is wrong, with its mend; "" if nothing is
+ValueRule = Callable[[str, Path], str]  # value, its table -> what is wrong, with its mend; "" if nothing is
 
 
 def number_of(value: str) -> float:
@@ -28,7 +28,7 @@ def number_of(value: str) -> float:
         return math.nan
 
 
-def _read_by(read: Callable[[str], object], mend: str) -> Rule:
+def _read_by(read: Callable[[str], object], mend: str) -> ValueRule:
     """A rule for what a function reads; the text of its ValueError is the problem."""
 
     def rule(value: str, _table: Path) -> str:
@@ -41,7 +41,7 @@ def _read_by(read: Callable[[str], object], mend: str) -> Rule:
     return rule
 
 
-def _like(pattern: str, what: str) -> Rule:
+def _like(pattern: str, what: str) -> ValueRule:
     """A rule for what a regular expression describes."""
     return lambda value, _table: "" if re.fullmatch(pattern, value) else f"'{value}' {what}"
 
@@ -72,7 +72,7 @@ def _audio(value: str, scp: Path, allow_pipes: bool) -> str:
 
 
 WORDS = ("utt2spk", "utt2emo", "utt2group", "utt2style", "utt2split", "utt2src", "utt2clean")
-RULES: dict[str, Rule] = {
+RULES: dict[str, ValueRule] = {
     **dict.fromkeys(WORDS, _like("[^ ]*", "must be one word; mend the line")),
     "utt2dur": _seconds,
     "reco2dur": _seconds,
@@ -87,10 +87,7 @@ RULES: dict[str, Rule] = {
 
 
 def check_values(name: str, rows: Rows, allow_pipes: bool = False) -> list[str]:
-    """Problems of a table's values, the first five in full and the others counted.
-
-    `allow_pipes`: entries ``command |`` of a wav.scp are no problem.
-    """
+    """Problems of a table's values, the first five in full and the others counted."""
     rule = partial(_audio, allow_pipes=allow_pipes) if name in ("wav.scp", "clean.scp") else RULES.get(name)
     if rule is None:
         return []

@@ -5,7 +5,7 @@ from typing import Any
 from torch import nn
 
 from trnet.config import Section, build, within
-from trnet.config.model import AnyEncoder, AnyPooling, Attention, Classifier, Gate, Residual
+from trnet.config.model import AnyEncoder, AnyPooling, AttentionConf, ClassifierConf, GateConf, Residual
 from trnet.model.ser import SER
 from trnet.model.trnet import TRNet
 from trnet.utils.errors import TrnetError, nearest
@@ -17,9 +17,9 @@ class _ModelConf(Section):
     num_mels: int = within(..., 1, 100_000)
     num_classes: int = within(..., 1, 100_000)
     encoder: AnyEncoder = Residual()
-    pooling: AnyPooling = Attention()
-    classifier: Classifier = Classifier()
-    gate: Gate = Gate()
+    pooling: AnyPooling = AttentionConf()
+    classifier: ClassifierConf = ClassifierConf()
+    gate: GateConf = GateConf()
     bridge: bool = True
 
 
@@ -30,7 +30,7 @@ def build_model(config: dict[str, Any]) -> nn.Module:
         config: ``{"model": "ser" | "trnet", "model_conf": {...}}`` with the keys num_mels and num_classes, the sections
             encoder, pooling and classifier of `trnet.config`, and for trnet also gate (a section) and bridge (bool).
 
-    Raises: TrnetError for an unknown model or key.
+    Raises TrnetError for an unknown model or key.
     """
     name = config.get("model")
     if name not in MODELS:

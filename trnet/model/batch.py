@@ -35,10 +35,10 @@ class Batch:
         items: B of (utterance, condition).
         lengths: (B,) frames, on the host.
         labels: (B,) class indices.
-        noisy: (B, T, F) float32 or None where no one asked for it; so are `enhanced` and `clean`, the target X_s.
+        noisy: (B, T, F) float32 where wanted; so are `enhanced` and `clean`, the target X_s.
         h_s: (B, D), the teacher's representation, or None.
-        text: B of (n,) int64 tokens of the transcripts counted from 1, None for an utterance without; or None.
-        noisy_mels: (B, T", mels) log-mels for the gate, where the features are others; so are `enhanced_mels`.
+        text: B of (n,) int64 tokens, from 1; None without a transcript.
+        noisy_mels: (B, T", mels) for the gate, where the features are others; so are `enhanced_mels`.
         mel_lengths: (B,) frames of these, on the host.
     """
 

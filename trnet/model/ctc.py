@@ -47,14 +47,14 @@ def ctc_loss(log_probs: Tensor, lengths: Tensor, targets: Sequence[Tensor | None
     Returns: A scalar on the device of `log_probs`.
     """
     assert log_probs.ndim == 3 and lengths.shape == log_probs.shape[:1] and len(targets) == len(lengths)
-    spoken = [(row, target) for row, target in enumerate(targets) if target is not None]
-    if not spoken:
+    with_text = [(row, target) for row, target in enumerate(targets) if target is not None]
+    if not with_text:
         return log_probs.new_zeros(())
-    on_cpu, rows = log_probs.cpu(), [row for row, _ in spoken]
-    counts = torch.tensor([len(target) for _, target in spoken])
+    on_cpu, rows = log_probs.cpu(), [row for row, _ in with_text]
+    counts = torch.tensor([len(target) for _, target in with_text])
     loss = functional.ctc_loss(
         torch.stack([on_cpu[row] for row in rows], dim=1),  # (T', N, 1 + pieces)
-        torch.cat([target for _, target in spoken]),
+        torch.cat([target for _, target in with_text]),
         lengths[rows],
         counts,
         blank=BLANK,

@@ -5,32 +5,22 @@ from typing import Any
 
 from torch import nn
 
-from trnet.config.parts import Part, load_class
-from trnet.utils.errors import TrnetError, first_line
+from trnet.config.parts import Part, load_class, own_code
+from trnet.utils.errors import TrnetError
 
 
 def make_part(known: Mapping[str, type[nn.Module]], options: Part, key: str, *arguments: Any) -> nn.Module:
-    """The part that a section of options names.
+    """The part that a section of options under `key` names; `arguments` come before its options.
 
-    Args:
-        known: trnet's own classes by name.
-        options: Its options.
-        key: Of the section, for messages.
-        arguments: What the class is made with before its options.
-
-    Raises: TrnetError if a class of somebody's own is no `nn.Module`, or raises.
+    Raises TrnetError if a class of somebody's own is no `nn.Module`, or raises.
     """
     if not options.is_own:
         return known[options.type](*arguments, **options.options())
-    part = make_own(load_class(options.type, f"{key}.type"), options.type, *arguments, **options.options())
-    return part
+    return make_own(load_class(options.type, f"{key}.type"), options.type, *arguments, **options.options())
 
 
 def out_dim(part: nn.Module) -> int:
-    """The values that an encoder or a pooling gives.
-
-    Raises: TrnetError if a class of somebody's own does not name them.
-    """
+    """The values that an encoder or a pooling gives."""
     found = getattr(part, "out_dim", None)
     if not isinstance(found, int):
         raise TrnetError(f"{type(part).__name__}: has no whole number 'out_dim', the values it gives; set it")
@@ -38,16 +28,9 @@ def out_dim(part: nn.Module) -> int:
 
 
 def make_own(made: type, name: str, *arguments: Any, **options: Any) -> nn.Module:
-    """An instance of somebody's own class.
-
-    Raises: TrnetError if it is no `nn.Module`, or raises.
-    """
-    try:
+    """An instance of somebody's own class. Raises TrnetError if it is no `nn.Module`, or raises."""
+    with own_code(name):
         part = made(*arguments, **options)
-    except TrnetError:
-        raise
-    except Exception as error:
-        raise TrnetError(f"{name}: raised {type(error).__name__}: {first_line(error)}; mend the class") from error
     if not isinstance(part, nn.Module):
         raise TrnetError(f"{name}: is no torch.nn.Module; derive the class from it")
     return part

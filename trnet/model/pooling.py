@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trnet.config.model import Attention, Pooling, Statistics
+from trnet.config.model import AttentionConf, PoolingConf, StatisticsConf
 from trnet.model.frames import ValidFrames
 from trnet.model.parts import make_part
 
@@ -21,7 +21,7 @@ class AttentionPooling(nn.Module):
 
     def __init__(self, dim: int, **options: Any) -> None:
         super().__init__()
-        conf = Attention(**options)
+        conf = AttentionConf(**options)
         self.values = nn.Linear(dim, conf.values) if conf.values else None
         self.out_dim = conf.values or dim
         if conf.attention:
@@ -49,7 +49,7 @@ class StatisticsPooling(nn.Module):
 
     def __init__(self, dim: int, **options: Any) -> None:
         super().__init__()
-        conf = Statistics(**options)
+        conf = StatisticsConf(**options)
         self.out_dim = 2 * dim
         self.score = None
         if conf.attention:
@@ -77,9 +77,6 @@ def _statistics(y: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
 POOLINGS: dict[str, type[nn.Module]] = {"attention": AttentionPooling, "statistics": StatisticsPooling}
 
 
-def make_pooling(dim: int, options: Pooling) -> nn.Module:
-    """The pooling that a section names, of frames of `dim` values.
-
-    Raises: TrnetError if a class of somebody's own raises.
-    """
+def make_pooling(dim: int, options: PoolingConf) -> nn.Module:
+    """The pooling that a section names, of frames of `dim` values."""
     return make_part(POOLINGS, options, "pooling", dim)

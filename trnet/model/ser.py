@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from trnet.config.model import Classifier, Encoder, Pooling
+from trnet.config.model import ClassifierConf, EncoderConf, PoolingConf
 from trnet.model.encoders import encoded_frames, make_encoder
 from trnet.model.frames import ValidFrames
 from trnet.model.parts import out_dim
@@ -18,7 +18,7 @@ class SEROutput(NamedTuple):
     h: Tensor
 
 
-def make_classifier(dim: int, num_classes: int, conf: Classifier) -> nn.Module:
+def make_classifier(dim: int, num_classes: int, conf: ClassifierConf) -> nn.Module:
     """The projection from h (B, D) to logits (B, classes)."""
     if not conf.hidden:
         return nn.Sequential(nn.Dropout(conf.dropout), nn.Linear(dim, num_classes))
@@ -34,7 +34,9 @@ def make_classifier(dim: int, num_classes: int, conf: Classifier) -> nn.Module:
 class SER(nn.Module):
     """Features to emotion."""
 
-    def __init__(self, dim: int, num_classes: int, encoder: Encoder, pooling: Pooling, classifier: Classifier) -> None:
+    def __init__(
+        self, dim: int, num_classes: int, encoder: EncoderConf, pooling: PoolingConf, classifier: ClassifierConf
+    ) -> None:
         super().__init__()
         self.encoder = make_encoder(dim, encoder)
         self.pooling = make_pooling(out_dim(self.encoder), pooling)

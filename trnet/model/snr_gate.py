@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trnet.config.model import Gate
+from trnet.config.model import GateConf
 from trnet.model.frames import ValidFrames
 
 
@@ -51,7 +51,7 @@ def cosine_similarity(x: Tensor, x_e: Tensor, frames: ValidFrames, centred: bool
 class SNRGate(nn.Module):
     """Estimates c from how much the front-end changed the spectrogram, and mixes X and X_e by it."""
 
-    def __init__(self, num_mels: int, conf: Gate) -> None:
+    def __init__(self, num_mels: int, conf: GateConf) -> None:
         super().__init__()
         self.centred = conf.snr_features == "centred"
         self.returning = conf.gradient == "returning"

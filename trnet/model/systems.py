@@ -1,6 +1,6 @@
 """Systems: a network together with what it reads of a batch.
 
-Somebody's own is named in YAML as ``systems: {mine: {model: package.module:Class}}``; see `System`.
+Somebody's own is named in YAML as ``systems: {mine: {model: package.module:Class}}``; see `SystemModule`.
 """
 
 from typing import Protocol
@@ -17,7 +17,7 @@ from trnet.model.trnet import Mels, TRNet
 from trnet.utils.errors import TrnetError, first_line
 
 
-class System(Protocol):
+class SystemModule(Protocol):
     """What a system has; it is an `nn.Module` made as ``Class(config: ModelConfig, num_classes: int)``.
 
     `inputs` are the fields of a batch that it reads, of `noisy` and `enhanced`. Parameters named ``gate.*`` are trained
@@ -78,10 +78,7 @@ SYSTEMS: dict[str, type[nn.Module]] = {"ser": SERSystem, "trnet": TRNetSystem}
 
 
 def make_system(config: ModelConfig, num_classes: int) -> nn.Module:
-    """A system, untrained, in channels_last memory (1.5 to 2 times faster on CPU and GPU).
-
-    Raises: TrnetError if a class of somebody's own raises.
-    """
+    """A system, untrained, in channels_last memory (1.5 to 2 times faster on CPU and GPU)."""
     kind = config.system.kind
     if config.system.is_own:
         system = make_own(load_class(kind, "model"), kind, config, num_classes)
@@ -92,11 +89,8 @@ def make_system(config: ModelConfig, num_classes: int) -> nn.Module:
     return system.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-def forward(system: nn.Module, batch: Batch) -> Output:
-    """What a system that `make_system` made gives for a batch.
-
-    Raises: TrnetError naming the classes of somebody's own in it if one raises, or what comes out is no `Output`.
-    """
+def run_system(system: nn.Module, batch: Batch) -> Output:
+    """What a system of `make_system` gives for a batch. Raises TrnetError naming somebody's own class that fails."""
     own = ", ".join(getattr(system, "own_classes", ()))
     try:
         output = system(batch)
@@ -125,10 +119,7 @@ def _check_shapes(own: str, output: Output, size: int, classes: int) -> None:
 
 
 def ser_module(system: nn.Module) -> SER:
-    """The SER module within a system.
-
-    Raises: TrnetError if it has none.
-    """
+    """The SER module within a system. Raises TrnetError if it has none."""
     found = system if isinstance(system, SER) else getattr(system, "ser", None)
     if not isinstance(found, SER):
         raise TrnetError(f"{type(system).__name__}: has no SER module 'ser'; leave out 'init: teacher' and CTC")

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from trnet.config.model import Gate
+from trnet.config.model import GateConf
 from trnet.model.bridge import Bridge
 from trnet.model.frames import ValidFrames
 from trnet.model.ser import SER
@@ -35,7 +35,7 @@ class Mels(NamedTuple):
 class TRNet(nn.Module):
     """Figure 1 from the spectrograms on, without the teacher."""
 
-    def __init__(self, num_mels: int, ser: SER, gate: Gate, bridge: bool) -> None:
+    def __init__(self, num_mels: int, ser: SER, gate: GateConf, bridge: bool) -> None:
         super().__init__()
         self.gate = SNRGate(num_mels, gate)
         self.ser = ser

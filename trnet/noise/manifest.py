@@ -1,11 +1,11 @@
-"""The noise manifest: clip and first sample for each utterance, and the same mixture made again from it."""
+"""The noise manifest: clip and first sample for each utterance."""
 
 from collections.abc import Mapping
 
 import numpy as np
 from tqdm import tqdm
 
-from trnet.audio.crop import cropped_length, read_clip, read_cropped
+from trnet.audio.crop import cropped_length, read_clip
 from trnet.config import Features
 from trnet.kaldi.data_dir import DataDir
 from trnet.noise.assign import assign_clips
@@ -43,10 +43,9 @@ def build_manifest(
         noise: Noise data dir with utt2src.
         name: Name of the noise set, part of the seed.
         features: How utterances are cropped.
-        seed: Seed.
         groups: Group of each utterance where it is not that of utt2group.
 
-    Raises: TrnetError if there are too few noise sources, or a clip cannot be read or is silent.
+    Raises TrnetError if there are too few noise sources, or a clip cannot be read or is silent.
     """
     assigned = assign_clips(groups or speech["utt2group"], noise["utt2src"], seed, name)
     users: dict[str, list[str]] = {}
@@ -68,11 +67,3 @@ def build_manifest(
 def mixture(speech: np.ndarray, noise: np.ndarray, start: int, snr_db: float) -> np.ndarray:
     """The noisy samples (n,) of cropped speech (n,) and a whole noise clip, as the manifest says."""
     return mix_at_snr(speech, noise_segment(noise, start, len(speech)), snr_db)
-
-
-def remix(noisy: DataDir, speech: DataDir, noise: DataDir, utt: str, features: Features) -> np.ndarray:
-    """Make the audio (n,) of a noisy utterance again, to the sample, from its manifest."""
-    clip, start = noisy["utt2noise"][utt].split()
-    cropped = read_cropped(speech.clip(noisy["utt2clean"][utt]), features)
-    samples = read_clip(noise.clip(clip), features.sample_rate)
-    return mixture(cropped, samples, int(start), float(noisy["utt2snr"][utt]))

@@ -16,11 +16,6 @@ def energy(samples: np.ndarray) -> float:
     return float(np.sum(np.square(samples, dtype=np.float64)))
 
 
-def measured_snr(speech: np.ndarray, mixture: np.ndarray) -> float:
-    """SNR in dB of a mixture (n,) whose speech (n,) is known."""
-    return 10 * np.log10(energy(speech) / energy(mixture.astype(np.float64) - speech))
-
-
 def is_silent(samples: np.ndarray) -> bool:
     """Whether the RMS lies below `SILENCE_RMS`."""
     return energy(samples) < len(samples) * SILENCE_RMS**2
@@ -32,7 +27,7 @@ def mix_at_snr(speech: np.ndarray, noise: np.ndarray, snr_db: float) -> np.ndarr
     The speech keeps its level, so clean, noisy and target features share one scale; nothing is clipped (a peak above
     1 is stored as it is, in float).
 
-    Raises: ValueError if speech or noise is silent: no gain gives that SNR.
+    Raises ValueError if speech or noise is silent: no gain gives that SNR.
     """
     assert speech.shape == noise.shape and speech.ndim == 1, (speech.shape, noise.shape)
     for name, samples in (("speech", speech), ("noise", noise)):

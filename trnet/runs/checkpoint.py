@@ -32,14 +32,9 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 def load_checkpoint(path: Path, *needed: str, columns: Collection[str] = ()) -> dict[str, Any]:
     """Read a checkpoint that `save_checkpoint` wrote, tensors on the CPU.
 
-    Args:
-        path: The file.
-        needed: Entries that have to be there. Every entry of a name in `FORMS` has to be of that form.
-        columns: What each row of the entry ``history`` has to have as a number.
+    `needed`: entries that must be there. `columns`: numbers that each row of the entry ``history`` must have.
 
-    Raises:
-        TrnetError: It is missing, damaged (every byte is under a checksum), something else, or an entry is.
-        OSError: It cannot be read.
+    Raises TrnetError if it is missing, damaged (every byte is under a checksum), something else, or an entry is.
     """
     try:
         content = io.BytesIO(read_bytes(path, LARGEST))
@@ -112,10 +107,7 @@ FORMS: dict[str, Callable[[Any], bool]] = {
 
 
 def check_weights(model: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
-    """Make sure that weights fit a model.
-
-    Raises: TrnetError naming the keys that are missing, extra, or of another shape or type.
-    """
+    """Make sure that weights fit a model. Raises TrnetError naming keys that are missing, extra, or misshapen."""
     if faults := misfits(model, weights):
         raise TrnetError(f"{path}: is a checkpoint of another model ({faults}); {way_out(path)}")
 
@@ -127,10 +119,7 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor], path: Path) ->
 
 
 def load_part(part: Any, state: Any, path: Path, name: str) -> None:
-    """Put the state of an optimizer or of a schedule back, as far as it can be seen to be one.
-
-    Raises: TrnetError if it is of another network, or damaged.
-    """
+    """Put the state of an optimizer or a schedule back. Raises TrnetError if it is of another network, or damaged."""
     try:
         part.load_state_dict(state)
         if isinstance(part, torch.optim.Optimizer):
@@ -147,7 +136,7 @@ def _check_moments(optimizer: torch.optim.Optimizer) -> None:
         for parameter in group["params"]:
             moments = optimizer.state.get(parameter)
             if not moments:
-                continue  # it had no gradient yet
+                continue  # without a gradient so far
             if any(moments[key].shape != parameter.shape for key in ("exp_avg", "exp_avg_sq")):
                 raise ValueError("moments of other shapes than the weights")
             if moments["step"].numel() != 1:

@@ -41,27 +41,18 @@ class Dataset:
 
     @cached_property
     def folds(self) -> list[Fold]:
-        """All folds.
-
-        Raises: TrnetError if the corpus does not allow them.
-        """
+        """All folds."""
         return folds_of(self.data, self.config.folds)
 
     def transcripts(self, fold: Fold) -> Transcripts:
-        """Transcripts of a fold's training utterances, normalised.
-
-        Raises: TrnetError if there is none that can be used.
-        """
+        """Normalised transcripts of a fold's training utterances. Raises TrnetError if none can be used."""
         return transcripts_of(self.data, fold.train, self.config.features)
 
     def check_classes(self, fold: Fold) -> None:
-        """Make sure that a fold trains on every class.
-
-        Raises: TrnetError naming those that it does not.
-        """
+        """Make sure that a fold trains on every class. Raises TrnetError naming those that it does not."""
         there = {self.labels[utt] for utt in fold.train}
         if missing := [name for index, name in enumerate(self.classes) if index not in there]:
             raise TrnetError(
                 f"fold {fold.number}: nothing to train on of class {', '.join(missing)} once {fold.test_speaker} and "
-                f"{fold.valid_speaker} are held out; map it to another class or to null in conf/labels.yaml"
+                f"{fold.valid_speaker} are left out; map it to another class or to null in conf/labels.yaml"
             )

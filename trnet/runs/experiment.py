@@ -118,10 +118,7 @@ class Experiment:
             return None
 
     def features_of(self, name: str, conditions: Collection[Condition]) -> dict[str, str]:
-        """Digests of the features that a system reads under some conditions, by folder below dump.
-
-        Raises: TrnetError if they are missing or made from something else than this configuration says.
-        """
+        """Digests of the features that a system reads, by folder below dump. Raises TrnetError if they do not fit."""
         found, system = {}, self.config.system(name)
         readers = [(self.reader, self.config.features)]
         if self.gate_reader is not None and (mels := self.config.model(name).gate_features) is not None:
@@ -137,10 +134,7 @@ class Experiment:
         return found
 
     def check_features(self, names: Iterable[str]) -> None:
-        """Make sure that all features that systems train on are there, before the first hour is spent.
-
-        Raises: TrnetError as `features_of` does.
-        """
+        """Make sure that all features that systems train on are there, before the first hour is spent."""
         for name in names:
             self.features_of(name, self.conditions(name))
 
@@ -178,10 +172,7 @@ class Experiment:
         return run.stamp(made_from)
 
     def teacher(self, run: RunSpec) -> RunSpec:
-        """The teacher of a run: Baseline-c of the same fold and seed.
-
-        Raises: TrnetError if it was not trained to its end under this configuration, or is damaged.
-        """
+        """The teacher of a run: Baseline-c of the same fold and seed. Raises TrnetError if it is not finished."""
         teacher = self.run(TEACHER, run.fold, run.seed)
         if not (teacher.best.is_file() and self.stamp(teacher).done()):
             which = f"fold {run.fold.number}, seed {run.seed}"
@@ -190,10 +181,7 @@ class Experiment:
         return teacher
 
     def finished(self, run: RunSpec) -> History | None:
-        """The history of a run that is finished under this very configuration, None for any other.
-
-        Raises: TrnetError if one of its checkpoints is damaged.
-        """
+        """The history of a run that is finished under this very configuration, None for any other."""
         if not (run.best.is_file() and run.last.is_file() and self.stamp(run).done()):
             return None
         history = run.read_last()["history"]

@@ -20,21 +20,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The files of a run.
+    """The files of a run."""
 
-    Attributes:
-        path: Of the folder.
-        best_name: File of the chosen epoch.
-        needed: Entries of ``last.pt``.
-        scores: Columns of the history that have to be numbers.
-        columns: First columns of ``history.csv``.
-    """
-
-    path: Path
-    best_name: str = "best.pt"
-    needed: Sequence[str] = ("model", "optimizer", "history", "trained_with")
-    scores: Collection[str] = ("valid_uar",)
-    columns: Sequence[str] = COLUMNS
+    path: Path  # of the folder
+    best_name: str = "best.pt"  # file of the chosen epoch
+    needed: Sequence[str] = ("model", "optimizer", "history", "trained_with")  # entries of ``last.pt``
+    scores: Collection[str] = ("valid_uar",)  # columns of the history that have to be numbers
+    columns: Sequence[str] = COLUMNS  # first columns of ``history.csv``
 
     @property
     def last(self) -> Path:
@@ -47,17 +39,11 @@ class RunFolder:
         return self.path / self.best_name
 
     def read_last(self) -> dict[str, Any]:
-        """The state of the last epoch.
-
-        Raises: TrnetError if it is missing or damaged.
-        """
+        """The state of the last epoch."""
         return load_checkpoint(self.last, *self.needed, columns=self.scores)
 
     def history(self) -> History:
-        """The history so far; empty before the first epoch.
-
-        Raises: TrnetError if ``last.pt`` is damaged.
-        """
+        """The history so far; empty before the first epoch."""
         if not self.last.exists():
             return []
         return load_checkpoint(self.last, "history", columns=self.scores)["history"]
@@ -82,8 +68,6 @@ class RunFolder:
         """Move aside a run of another configuration, bring back one of this that was, move aside one of more epochs.
 
         A run whose stamp is gone or damaged is moved aside, too, and so is what is left of one without ``last.pt``.
-
-        Raises: TrnetError if ``last.pt`` is damaged.
         """
         there = self.last.exists() or self.best.exists()
         if changed := stamp.changed():
@@ -106,7 +90,7 @@ class RunFolder:
             epochs: That the history has.
             stopped: The run may have been stopped after the file of the next epoch was written, before ``last.pt`` was.
 
-        Raises: TrnetError if it is not.
+        Raises TrnetError if it is not.
         """
         if epoch != chosen and not (stopped and epoch == epochs + 1):
             raise TrnetError(f"{self.best}: is of epoch {epoch}, but last.pt chooses {chosen}; {way_out(self.best)}")

@@ -15,17 +15,11 @@ COLUMNS = ("epoch", "lr", "loss", "task", "low", "high", "valid_uar", "c_clean",
 
 @dataclass(frozen=True)
 class Rule:
-    """Which epoch of a history is chosen, and where a run ends.
+    """Which epoch of a history is chosen, and where a run ends."""
 
-    Attributes:
-        score: Column whose largest value chooses the epoch, the first of equals.
-        max_epochs: Epochs at most.
-        patience: Ends after so many epochs without a better score; 0: never.
-    """
-
-    score: str
-    max_epochs: int
-    patience: int = 0
+    score: str  # column whose largest value chooses the epoch, the first of equals
+    max_epochs: int  # epochs at most
+    patience: int = 0  # ends after so many epochs without a better score; 0: never
 
     def best(self, history: History) -> int:
         """The chosen epoch, from 1 (0 before the first)."""

@@ -25,8 +25,7 @@ from trnet.utils.stamp import digest
 if TYPE_CHECKING:
     from trnet.runs.experiment import Experiment
 
-COMMAND = "TRNET_COMMAND"
-"""Environment variable in which a recipe names the command that was typed."""
+COMMAND = "TRNET_COMMAND"  # environment variable in which a recipe names the command that was typed
 
 
 def command_line() -> str:
@@ -40,15 +39,7 @@ def configuration_file(path: Path) -> dict[str, Any]:
 
 
 def write_record(folder: Path, title: str, config: Section, device: torch.device, record: Mapping[str, Any]) -> None:
-    """Write ``config.yaml``, all settings as they were used, and ``run.json``, where a run comes from.
-
-    Args:
-        folder: Of the run.
-        title: Of the run.
-        config: Its settings.
-        device: Where it is trained.
-        record: More for ``run.json``.
-    """
+    """Write a run's ``config.yaml``, all settings as they were used, and ``run.json``, where it comes from."""
     text = yaml.safe_dump(config.plain(), sort_keys=False, allow_unicode=True, width=120)
     write_text(folder / "config.yaml", f"# all settings of {title}\n{text}")
     made_with = commit()

@@ -50,17 +50,11 @@ class RunSpec:
         return Stamp(self.folder, "train", made_from)
 
     def read_best(self, *more: str) -> dict[str, Any]:
-        """The chosen epoch: its weights, its number, and further entries that are needed.
-
-        Raises: TrnetError if it is missing or damaged.
-        """
+        """The chosen epoch: its weights, its number, and further entries that are needed."""
         return load_checkpoint(self.best, "model", "epoch", *more)
 
     def read_last(self) -> dict[str, Any]:
-        """The state of the last epoch.
-
-        Raises: TrnetError if it is missing or damaged.
-        """
+        """The state of the last epoch."""
         return self.files.read_last()
 
     def check_best(self, history: History, stopped: bool = False) -> None:

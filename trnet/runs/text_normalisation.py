@@ -32,10 +32,7 @@ def normalise(text: str) -> str:
 class Transcripts:
     """Normalised transcripts by utterance id, and how many utterances have none that can be used.
 
-    Attributes:
-        texts: of the utterances that have one and are not cropped.
-        silent: how many have no transcript.
-        cut: how many are cropped, so that the transcript says more.
+    `silent` have no transcript; `cut` are cropped, so that the transcript says more.
     """
 
     texts: dict[str, str]
@@ -44,10 +41,7 @@ class Transcripts:
 
 
 def transcripts_of(data: DataDir, utts: Sequence[str], features: Features) -> Transcripts:
-    """The transcripts of some utterances; no other line of `text` is looked at.
-
-    Raises: TrnetError if there is no table `text`, or nothing in it that can be used.
-    """
+    """The transcripts of some utterances; no other line of `text` is read. Raises TrnetError if none can be used."""
     path = data.path / "text"
     if not data.has("text"):
         raise TrnetError(f"{path}: no such file; CTC needs it: run stage 1, or set training.ctc_weight: 0")

@@ -27,7 +27,6 @@ class BatchReader:
         """Take what batches are made of.
 
         Args:
-            cache: The features.
             labels: Class index of each utterance.
             kinds: Of `noisy` and `enhanced`.
             target: The kind that X_s is of clean speech, where it is wanted.
@@ -39,10 +38,7 @@ class BatchReader:
         self.h_s, self.tokens, self.gate = h_s, tokens, gate
 
     def read(self, items: Sequence[Item]) -> Batch:
-        """One batch, on the cache's device.
-
-        Raises: TrnetError if features are missing, or of another length than the clean ones.
-        """
+        """One batch, on the cache's device. Raises TrnetError if features are missing, or of a wrong length."""
         stacks: dict[str, Tensor] = {kind: self.cache.stack(kind, items) for kind in self.kinds}
         if self.target is not None:
             stacks["clean"] = self.cache.stack(self.target, [(utt, CLEAN) for utt, _ in items])
@@ -71,10 +67,7 @@ def draw_conditions(utts: Sequence[str], conditions: Sequence[Condition], how: s
 def training_batches(
     items: list[Item], length: Mapping[str, int], batch_size: int, bucketing: int, *key: object
 ) -> Iterator[list[Item]]:
-    """Items in random batches: shuffled, pools of `bucketing` batches sorted by length, batches shuffled.
-
-    The last batch of one item is left out (BatchNorm cannot take it).
-    """
+    """Random batches, `bucketing` of them sorted by length at a time; no last batch of one (BatchNorm needs two)."""
     rng = rng_for(*key, "batches")
     shuffled = [items[i] for i in rng.permutation(len(items))]
     pool = max(1, bucketing) * batch_size

@@ -24,24 +24,15 @@ from trnet.utils.errors import TrnetError
 
 @dataclass(frozen=True)
 class Tokens:
-    """The transcripts of a fold's training utterances in tokens.
+    """The transcripts of a fold's training utterances in tokens."""
 
-    Attributes:
-        by_utt: (n,) int64 by utterance id, counted from 1 because 0 is CTC's blank; only what can be aligned.
-        vocab_size: How many tokens there are.
-        summary: How many utterances have tokens, and why the others have none.
-    """
-
-    by_utt: Mapping[str, Tensor]
-    vocab_size: int
-    summary: str
+    by_utt: Mapping[str, Tensor]  # (n,) int64, from 1 (0: blank); only what can be aligned
+    vocab_size: int  # how many tokens there are
+    summary: str  # how many utterances have tokens, and why the others have none
 
 
 def encoder_of(system: nn.Module) -> Any:
-    """The encoder that CTC taps.
-
-    Raises: TrnetError if it cannot be tapped.
-    """
+    """The encoder that CTC taps. Raises TrnetError if it cannot be tapped."""
     encoder = ser_module(system).encoder
     if not getattr(encoder, "tapped", None):
         raise TrnetError(f"CTC: the encoder {type(encoder).__name__} has no blocks to tap; leave CTC out")

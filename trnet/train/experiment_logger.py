@@ -1,7 +1,6 @@
 """Curves of a training run for TensorBoard, and for Weights & Biases where a project of it is named.
 
-Curves are not worth a training: where they cannot be written, on a full disk say, this is
-logged once, and training goes on.
+Training goes on where curves cannot be written, on a full disk for example; that is logged once.
 """
 
 from __future__ import annotations
@@ -37,12 +36,11 @@ class ExperimentLogger:
         """Open it.
 
         Args:
-            folder: of the run.
             done: epochs that were trained before; what an earlier call wrote after them is taken back.
             title: of the run, for Weights & Biases.
             wandb: project there; None: nothing is sent.
 
-        Raises: TrnetError if a project is named and the package is not there, or does not begin a run.
+        Raises TrnetError if a project is named and the package is not there, or does not begin a run.
         """
         self.folder = Path(folder) / "tensorboard"
         self._stream: IO[bytes] | None = None

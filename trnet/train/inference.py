@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from trnet.features.cache import Item
-from trnet.model.systems import forward
+from trnet.model.systems import run_system
 from trnet.train.batches import BatchReader, scoring_batches
 from trnet.utils.errors import TrnetError
 
@@ -39,19 +39,18 @@ def infer(
     """What a trained system predicts for every item; it is left in eval mode. Always float32.
 
     Args:
-        model: The system.
         reader: Reads the kinds of features that the system reads.
         items: Clean utterance ids with their conditions.
         batch_size: Items a batch.
         with_h: Whether the predictions hold the representation h.
 
-    Raises: TrnetError for features that are missing, or probabilities that are not finite.
+    Raises TrnetError for features that are missing, or probabilities that are not finite.
     """
     model.eval()
     found: dict[Item, UtterancePrediction] = {}
     waiting: list[_Computed] = []
     for chunk in scoring_batches(items, reader.cache.length, batch_size):
-        out = forward(model, reader.read(chunk))
+        out = run_system(model, reader.read(chunk))
         probs = torch.softmax(out.logits.float(), dim=1)
         waiting.append(_Computed(chunk, probs, out.c, out.h.float() if with_h else None))
         if len(waiting) == LOOK_EVERY:

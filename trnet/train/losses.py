@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trnet.config import Loss as Options
-from trnet.config import load_class
+from trnet.config import LossConf as Options
+from trnet.config import load_class, own_code
 from trnet.model.batch import Batch, Output
 from trnet.model.frames import ValidFrames
 from trnet.train.ctc import CTCLoss
-from trnet.utils.errors import TrnetError, first_line
+from trnet.utils.errors import TrnetError
 
 
 class Loss(Protocol):
@@ -96,20 +96,12 @@ LOSSES: dict[str, type[nn.Module]] = {"cross_entropy": CrossEntropy, "low": Low,
 
 
 def make_loss(options: Options, **given: Any) -> Any:
-    """The loss that a section of options names; `given` are options that training computed.
-
-    Raises: TrnetError if a class of somebody's own raises.
-    """
+    """The loss that a section of options names; `given` are options that training computed."""
     if not options.is_own:
         return LOSSES[options.type](**options.options() | given)
-    try:
-        return load_class(options.type, "losses.type")(**options.options())
-    except TrnetError:
-        raise
-    except Exception as error:
-        raise TrnetError(
-            f"{options.type}: raised {type(error).__name__}: {first_line(error)}; mend the class"
-        ) from error
+    with own_code(options.type):
+        loss = load_class(options.type, "losses.type")(**options.options())
+    return loss
 
 
 def balanced_weights(labels: Sequence[int], num_classes: int) -> list[float]:
@@ -119,25 +111,15 @@ def balanced_weights(labels: Sequence[int], num_classes: int) -> list[float]:
 
 
 def _computed(column: str, loss: Any, output: Output, batch: Batch) -> Any:
-    try:
+    if type(loss).__module__.startswith("trnet."):
         return loss(output, batch)
-    except (TrnetError, OSError, MemoryError, torch.OutOfMemoryError):
-        raise
-    except Exception as error:
-        if type(loss).__module__.startswith("trnet."):
-            raise
-        raise TrnetError(
-            f"losses: '{column}' raised {type(error).__name__}: {first_line(error)}; mend its class"
-        ) from error
+    with own_code(f"losses: '{column}'"):
+        found = loss(output, batch)
+    return found
 
 
 class WeightedSum(nn.Module):
-    """Eq. 8: the losses of a system and their weights.
-
-    Attributes:
-        losses: By column of the history.
-        weights: Likewise.
-    """
+    """Eq. 8: the losses of a system and their weights, by column of the history."""
 
     def __init__(self, losses: Mapping[str, Any], weights: Mapping[str, float]) -> None:
         super().__init__()

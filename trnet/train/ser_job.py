@@ -13,7 +13,7 @@ from trnet.config import Config
 from trnet.features.cache import FeatureCache, Item
 from trnet.metrics import uar
 from trnet.model.batch import Batch
-from trnet.model.systems import forward, make_system, ser_module
+from trnet.model.systems import make_system, run_system, ser_module
 from trnet.runs.checkpoint import check_weights, load_part, load_weights, save_checkpoint
 from trnet.runs.history import History
 from trnet.train.average import MovingAverage
@@ -31,32 +31,21 @@ BATCH = 64  # utterances a batch in validation
 
 @dataclass(frozen=True)
 class SERData:
-    """All that one trajectory of weights is trained from.
+    """All that one trajectory of weights is trained from."""
 
-    Attributes:
-        name: Of the system.
-        utts: What is trained on.
-        draws: Names the draws of initial weights, conditions, batches and dropout, beside the seed.
-        labels: Class index of each utterance.
-        conditions: Of training and validation.
-        h_s: (D,) of the teacher by utterance, where a loss needs it.
-        start: Weights that the SER module begins with, where they are the teacher's.
-        tokens: Of the transcripts, where a loss needs them.
-    """
-
-    name: str
+    name: str  # of the system
     config: Config
     seed: int
-    draws: str
-    utts: Sequence[str]
-    labels: Mapping[str, int]
+    draws: str  # names the draws of initial weights, conditions, batches and dropout, beside the seed
+    utts: Sequence[str]  # what is trained on
+    labels: Mapping[str, int]  # class index of each utterance
     classes: Sequence[str]
-    conditions: Sequence[Condition]
+    conditions: Sequence[Condition]  # of training and validation
     cache: FeatureCache
     gate_cache: FeatureCache | None = None
-    h_s: Mapping[str, Tensor] | None = None
-    start: Mapping[str, Tensor] | None = None
-    tokens: Tokens | None = None
+    h_s: Mapping[str, Tensor] | None = None  # (D,) of the teacher by utterance, where a loss needs it
+    start: Mapping[str, Tensor] | None = None  # weights that the SER module begins with, where they are the teacher's
+    tokens: Tokens | None = None  # of the transcripts, where a loss needs them
 
     def reader(self, training: bool) -> BatchReader:
         """Reads what the system reads, and in training also what its losses do."""
@@ -175,7 +164,7 @@ class SERJob(TrainingJob):
             self.learning_rate.set(*self._place)
             self._place = (self._place[0], self._place[1] + 1, self._place[2])
         with torch.autocast(self.device.type, torch.bfloat16, enabled=conf.precision == "bf16"):
-            output = forward(self.model, batch)
+            output = run_system(self.model, batch)
         losses = self.losses(output, batch)
         self.optimizer.zero_grad()
         losses["loss"].backward()

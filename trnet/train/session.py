@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from trnet.conditions import CLEAN
 from trnet.features.cache import FeatureCache, FeatureSet, room_on, sets_of
-from trnet.model.systems import forward, make_system, ser_module
+from trnet.model.systems import make_system, run_system, ser_module
 from trnet.runs.checkpoint import check_weights, load_weights
 from trnet.runs.experiment import TEACHER, Experiment
 from trnet.runs.record import record_run
@@ -33,21 +33,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Session:
-    """An experiment on a device, with its features in memory.
+    """An experiment on a device, with its features in memory."""
 
-    Attributes:
-        experiment: Whose runs are trained or scored.
-        device: Where.
-        at_once: Processes that share the device, of which this is one.
-        wandb: Project of Weights & Biases that gets the curves, too.
-        about: What ``run.json`` says beside what the experiment knows (command, file of the configuration).
-    """
-
-    experiment: Experiment
-    device: torch.device
-    at_once: int = 1
-    wandb: str | None = None
-    about: dict[str, Any] = field(default_factory=dict)
+    experiment: Experiment  # whose runs are trained or scored
+    device: torch.device  # where
+    at_once: int = 1  # processes that share the device, of which this is one
+    wandb: str | None = None  # project of Weights & Biases that gets the curves, too
+    about: dict[str, Any] = field(default_factory=dict)  # more for ``run.json``
 
     @cached_property
     def lengths(self) -> dict[str, int]:
@@ -70,10 +62,7 @@ class Session:
         return FeatureCache(reader, reader.lengths(CLEAN), self.device, room)
 
     def hold(self, runs: Iterable[RunSpec]) -> None:
-        """Read all features that runs train on into memory, as far as they fit.
-
-        Raises: TrnetError if features are missing or damaged.
-        """
+        """Read all features that runs train on into memory, as far as they fit."""
         sets: set[FeatureSet] = set()
         utts: set[str] = set()
         for run in runs:
@@ -90,19 +79,13 @@ class Session:
         kinds = {*config.system(name).inputs, *(needs & {"noisy", "enhanced"})}
         return sets_of(kinds, conditions) | sets_of(filter(None, clean), [CLEAN])
 
-    def train(self, run: RunSpec) -> None:
-        """Train one run, or log that it is up to date; see `train_group`."""
-        self.train_group((run,))
-
     def train_group(self, group: Sequence[RunSpec], position: int | None = None) -> None:
-        """Train those runs of a group on one trajectory of weights that are not up to date.
+        """Train those runs of a group (see `Experiment.groups`) on one trajectory of weights that are not up to date.
 
-        Args:
-            group: As `Experiment.groups` gives them.
-            position: Line of the progress bar.
+        `position`: line of the progress bar.
 
-        Raises: TrnetError for missing features or teacher, a class that a fold does not train on, a loss that is not
-            finite, or a run that another process trains; after the others were trained, for one that is damaged.
+        Raises TrnetError for missing features or teacher, a class that a fold does not train on, a loss that is not
+        finite, or a run that another process trains; after the others were trained, for one that is damaged.
         """
         with contextlib.ExitStack() as locks:
             for run in group:
@@ -118,10 +101,7 @@ class Session:
                 raise damaged[0]
 
     def _prepare(self, run: RunSpec) -> Stamp | None:
-        """The stamp of a run that is to be trained, conflicting files moved aside; None if it is finished.
-
-        Raises: TrnetError if it cannot be resumed.
-        """
+        """The stamp of a run that is to be trained, conflicting files moved aside; None if it is finished."""
         experiment, stamp = self.experiment, self.experiment.stamp(run)
         run.files.move_conflicting_aside(stamp, experiment.rule)
         history = experiment.finished(run)
@@ -152,10 +132,7 @@ class Session:
             stamp.finish()
 
     def data(self, run: RunSpec) -> SERData:
-        """All that a run is trained from.
-
-        Raises: TrnetError for a missing teacher, or transcripts that cannot be used.
-        """
+        """All that a run is trained from. Raises TrnetError for a missing teacher, or unusable transcripts."""
         experiment, name, fold = self.experiment, run.system, run.fold
         needs = experiment.config.needs(name)
         return SERData(
@@ -191,7 +168,7 @@ class Session:
         batches = list(scoring_batches([(utt, CLEAN) for utt in run.fold.train], self.lengths, batch_size=32))
         with torch.inference_mode():
             for items in tqdm(batches, desc="h_s of the teacher", unit="batch", leave=False):
-                h = forward(network, reader.read(items)).h
+                h = run_system(network, reader.read(items)).h
                 h_s.update((utt, row) for (utt, _), row in zip(items, h.float().clone(), strict=True))
         return h_s
 

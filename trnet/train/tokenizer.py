@@ -25,10 +25,11 @@ def train_tokenizer(texts: Mapping[str, str], conf: CTC) -> bytes:
     """A SentencePiece model of normalised transcripts; the same bytes for the same texts and settings.
 
     One thread (sums in one order), every sentence and every character, nothing drawn; <unk> is the only extra piece.
-    Raises: TrnetError if the text has not enough in it for so many pieces, or more characters than pieces.
+
+    Raises TrnetError if the text has not enough in it for so many pieces, or more characters than pieces.
     """
-    model, size = io.BytesIO(), f"ctc.vocab: {conf.vocab} {conf.model} pieces"
-    few = f"{size} are too few for the characters of the text; set it to"
+    model, asked = io.BytesIO(), f"ctc.vocab: {conf.vocab} {conf.model} pieces"
+    few = f"{asked} are too few for the characters of the text; set it to"
     try:
         SentencePieceTrainer.train(
             sentence_iterator=iter(texts[utt] for utt in sorted(texts)),
@@ -45,9 +46,8 @@ def train_tokenizer(texts: Mapping[str, str], conf: CTC) -> bytes:
         )
     except RuntimeError as error:
         why = printable(first_line(error))  # names the largest, or smallest, number that it takes
-        raise TrnetError(
-            f"{size}: SentencePiece cannot make them of {len(texts)} transcripts ({why}); change ctc.vocab or ctc.model"
-        ) from None
+        reason = f"{asked}: SentencePiece cannot make them of {len(texts)} transcripts ({why})"
+        raise TrnetError(reason, "change ctc.vocab or ctc.model") from None
     pieces = SentencePieceProcessor(model_proto=model.getvalue())
     unknown = {sign for text in texts.values() for sign in text if sign != " " and pieces.piece_to_id(sign) == 0}
     if unknown:  # where characters are the pieces, SentencePiece takes the most frequent ones without a word
@@ -56,10 +56,7 @@ def train_tokenizer(texts: Mapping[str, str], conf: CTC) -> bytes:
 
 
 def fold_tokenizer(folder: Path, texts: Mapping[str, str], conf: CTC) -> SentencePieceProcessor:
-    """The tokenizer of a fold: read from `folder`, or trained there first; one process at a time.
-
-    Raises: TrnetError as `train_tokenizer` does, or if another process holds the folder for too long.
-    """
+    """The tokenizer of a fold: read from `folder`, or trained there first; one process at a time."""
     path = folder / "pieces.model"
     stamp = Stamp(folder, "pieces", {"texts": digest(texts), "vocab": conf.vocab, "model": conf.model})
     with only_one(folder, WAIT_S):

@@ -34,19 +34,12 @@ LOOK_EVERY = {"cpu": 1, "cuda": 50}  # steps between two looks at the losses, fo
 
 @dataclass(frozen=True)
 class Step:
-    """A batch on its way to the optimizer.
+    """A batch on its way to the optimizer."""
 
-    Attributes:
-        batch: What `TrainingJob.step` takes.
-        names: Of what is in it, for messages.
-        weight: Of its losses in the means of the epoch.
-        amount: For the speed in the progress bar, in the job's `unit`.
-    """
-
-    batch: Any
-    names: Sequence[str]
-    weight: float
-    amount: float
+    batch: Any  # what `TrainingJob.step` takes
+    names: Sequence[str]  # of what is in it, for messages
+    weight: float  # of its losses in the means of the epoch
+    amount: float  # for the speed in the progress bar, in the job's `unit`
 
 
 class Progress:
@@ -70,10 +63,7 @@ class Progress:
         return self.rule.is_finished(self.history)
 
     def resume(self) -> dict[str, Any] | None:
-        """Take up the last epoch's state and return it, if there is one.
-
-        Raises: TrnetError if it is damaged.
-        """
+        """Take up the last epoch's state and return it, if there is one."""
         self.history = []
         if not self.folder.last.exists():
             return None
@@ -84,17 +74,11 @@ class Progress:
 
 
 class TrainingJob(ABC):
-    """What one kind of training does in the loop.
+    """What one kind of training does in the loop."""
 
-    Attributes:
-        title: For messages and the progress bar.
-        device: Where it computes.
-        unit: What the speed in the progress bar is counted in.
-    """
-
-    title: str
-    device: torch.device
-    unit: str
+    title: str  # for messages and the progress bar
+    device: torch.device  # where it computes
+    unit: str  # what the speed in the progress bar is counted in
 
     @abstractmethod
     def begin(self) -> None:
@@ -106,17 +90,11 @@ class TrainingJob(ABC):
 
     @abstractmethod
     def load(self, state: dict[str, Any], path: Path) -> None:
-        """Take up what `state` gave.
-
-        Raises: TrnetError naming `path` if it is of another network, or damaged.
-        """
+        """Take up what `state` gave. Raises TrnetError naming `path` if it is of another network, or damaged."""
 
     @abstractmethod
     def check(self, run: Progress, state: dict[str, Any]) -> None:
-        """Make sure that what a run keeps is whole and of this network.
-
-        Raises: TrnetError if it is not.
-        """
+        """Make sure that what a run keeps is whole and of this network. Raises TrnetError if it is not."""
 
     @abstractmethod
     def steps(self, epoch: int, history: History) -> tuple[int, Iterator[Step]]:
@@ -124,10 +102,7 @@ class TrainingJob(ABC):
 
     @abstractmethod
     def step(self, batch: Any) -> dict[str, Tensor]:
-        """One step of the optimizers: the losses, scalars by name; ``loss`` is the whole.
-
-        Raises: TrnetError if it finds one that is not finite.
-        """
+        """One step of the optimizers: scalar losses by name; ``loss`` is the whole. TrnetError if one is not finite."""
 
     @abstractmethod
     def row(self, means: dict[str, float]) -> dict[str, Any]:
@@ -164,10 +139,7 @@ class LossMeans:
         self._waiting: list[tuple[Step, dict[str, Tensor]]] = []
 
     def add(self, step: Step, losses: dict[str, Tensor]) -> bool:
-        """Take up the losses of a step; True if all so far are in `sums`.
-
-        Raises: TrnetError naming the utterances if a loss is not finite.
-        """
+        """Take up the losses of a step; True if all so far are in `sums`. Raises TrnetError if a loss is not finite."""
         self._waiting.append((step, losses))
         if len(self._waiting) < self.every:
             return False
@@ -206,7 +178,7 @@ class Trainer:
     def train(self, position: int | None = None) -> None:
         """Train until every run has its end; `position`: line of the progress bar.
 
-        Raises: TrnetError for a damaged checkpoint, a loss that is not finite, or too little memory.
+        Raises TrnetError for a damaged checkpoint, a loss that is not finite, or too little memory.
         """
         self.begin()
         total = max(run.rule.max_epochs for run in self.runs)
@@ -232,10 +204,7 @@ class Trainer:
                 log.info("%s: %s", run.title, text)
 
     def begin(self) -> None:
-        """From the start, or from the last epoch that every run which is not finished has.
-
-        Raises: TrnetError for a damaged checkpoint.
-        """
+        """From the start, or from the last epoch that every run which is not finished has."""
         self.job.begin()
         self.epoch = 0
         states = [run.resume() for run in self.runs]

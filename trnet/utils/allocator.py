@@ -11,11 +11,7 @@ _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 
 
 def keep_freed_memory(top_pad: int = 64 << 20) -> bool:
-    """Keep freed memory in this process; False where the C library has no such switch.
-
-    Args:
-        top_pad: bytes that the heap grows by at least.
-    """
+    """Keep freed memory in this process (`top_pad`: least growth in bytes); False where the C library cannot."""
     if not sys.platform.startswith("linux"):
         return False
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)

@@ -27,13 +27,10 @@ _one_at_a_time = threading.Lock()
 
 
 def load(source: Path) -> ctypes.CDLL | None:
-    """The functions of a C++ file that are ``extern "C"``.
+    """The ``extern "C"`` functions of a C++ file; None without a compiler, or (logged) where it fails.
 
     ``CXX`` names the compiler, otherwise ``c++`` is it. What was compiled is found again by the source, the compiler
     and the processor, so homes that several machines share do no harm.
-
-    Returns:
-        None without a compiler, which is silent, or where it fails, which is logged.
     """
     with _one_at_a_time:
         return _load(source, os.environ.get("CXX", "c++"))

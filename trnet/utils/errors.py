@@ -104,10 +104,7 @@ def _disk_line(error: OSError) -> str | None:
 
 
 def log_folder() -> Path:
-    """The folder for the logs of unexpected errors, this user's alone: ``$TMPDIR/trnet-<user>``.
-
-    Raises: OSError if it is somebody else's, or cannot be made.
-    """
+    """This user's own folder for logs of unexpected errors, ``$TMPDIR/trnet-<user>``. Raises OSError if it is not."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a user without a name, as in some containers

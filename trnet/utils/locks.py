@@ -19,15 +19,13 @@ _warned: set[Path] = set()
 def only_one(folder: Path, wait_s: float = 0) -> Iterator[None]:
     """Hold the lock of `folder`, the empty file ``.<name>.lock`` beside it, during the block; the file stays.
 
-    On a file system without locks a warning is logged once, and nothing is held.
+    On a file system without locks a warning is logged once, and the block runs without one.
 
     Args:
         folder: what is locked; it need not exist.
         wait_s: seconds to wait for another process to release it.
 
-    Raises:
-        TrnetError: another process holds it.
-        OSError: the lock file cannot be made, or is a symbolic link (which is not followed).
+    Raises TrnetError if another process has it, OSError if the file cannot be made or is a symbolic link.
     """
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -61,10 +59,10 @@ def lock_of(folder: Path) -> Path:
     return folder.parent / f".{folder.name}.lock"
 
 
-def is_held(lock: Path) -> bool:
+def is_locked(lock: Path) -> bool:
     """Whether another process, or another call of this one, holds a lock file."""
-    held = FileLock(lock, fallback_to_soft=False)
+    file_lock = FileLock(lock, fallback_to_soft=False)
     try:
-        return not _acquired(held, lock)
+        return not _acquired(file_lock, lock)
     finally:
-        held.release()
+        file_lock.release()

@@ -24,11 +24,7 @@ class Console(logging.Handler):
 
 
 def configure(level: int = logging.INFO) -> None:
-    """Show the messages of trnet's modules from `level` on; commands and worker processes call this, libraries do not.
-
-    Args:
-        level: lowest level that is shown.
-    """
+    """Show messages of trnet's modules from `level` on; called by commands and worker processes, not by libraries."""
     logger = logging.getLogger(LOGGER)
     logger.setLevel(level)
     if not any(isinstance(handler, Console) for handler in logger.handlers):

@@ -17,10 +17,9 @@ def safe_name(name: str, what: str) -> str:
     """`name`, which may be the name of a file: an utterance id, a set, a class.
 
     Args:
-        name: Any text.
         what: What it names, and where it stands; the message begins with it.
 
-    Raises: TrnetError if it is empty, too long, begins with a dot, or holds a slash, a blank or what is no text.
+    Raises TrnetError if it is empty, too long, begins with a dot, or holds a slash, a blank or what is no text.
     """
     if not isinstance(name, str) or not name:
         raise TrnetError(f"{what}: {name!r} is no name; give one")

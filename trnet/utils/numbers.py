@@ -12,16 +12,7 @@ _REPR = reprlib.Repr()  # looks into nothing deep or long
 
 
 def real(value: Any, low: float = -math.inf, high: float = math.inf) -> float:
-    """A finite float of a number, or of a text that is one.
-
-    Args:
-        value: int, float or text; a text holds ASCII digits (no ``nan``, ``inf``, ``1_0``, digits of other scripts).
-        low: Smallest that is accepted.
-        high: Largest that is accepted.
-
-    Raises:
-        ValueError: Anything else; the message reads behind what the number is for.
-    """
+    """A finite float from `low` to `high` of a number, or of a text of ASCII digits; ValueError for anything else."""
     if isinstance(value, str) and (len(value) > MOST_DIGITS or not NUMBER.fullmatch(value)):
         raise ValueError(f"'{_short(value)}' is no number")
     if isinstance(value, bool) or not isinstance(value, str | int | float):

@@ -34,10 +34,7 @@ def commit() -> str:
 
 
 def _git(*words: str, folder: Path | None = None) -> str:
-    """What git says of the checkout, or of another folder.
-
-    Raises: OSError or SubprocessError if it is not there, refuses, or takes too long.
-    """
+    """What git says of the checkout, or of another folder."""
     command = ["git", "-C", str(folder or CHECKOUT), *words]
     environment = {key: value for key, value in os.environ.items() if key not in ELSEWHERE}
     environment["GIT_OPTIONAL_LOCKS"] = "0"

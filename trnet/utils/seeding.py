@@ -1,4 +1,4 @@
-"""One way to seed PyTorch, so that what is trained twice comes out the same."""
+"""One way to seed PyTorch, so that training twice gives the same."""
 
 import torch
 

@@ -11,16 +11,10 @@ from trnet.utils.text import shorten
 
 
 def misfits(module: nn.Module, state: Mapping[str, Any], exact: bool = True) -> str:
-    """What keeps a state_dict from being this network's.
+    """What keeps a state_dict from being this network's, in one line; empty if all is well.
 
     That is missing, extra or misshapen keys, what is no tensor or of another type, and weights that are not finite.
-
-    Args:
-        module: The network; it may lie on the meta device.
-        state: What should be its state_dict.
-        exact: Whether float64 or float16 for float32 is a fault, too, not only whole numbers for real ones.
-
-    Returns: One line; empty if all is well.
+    `exact`: whether float64 or float16 for float32 is a fault, too, not only whole numbers for real ones.
     """
     wanted = module.state_dict()
     faults = []
@@ -48,10 +42,7 @@ def _same_type(mine: Tensor, wanted: Tensor, exact: bool) -> bool:
 
 
 def damage_of(stream: IO[bytes]) -> str:
-    """What is wrong with a file that ``torch.save`` wrote: `torch.load` itself does not look at its checksums.
-
-    Returns: A few words; empty if it is a whole zip, nothing in it packed, whose checksums are right.
-    """
+    """What is wrong with a file of ``torch.save`` (`torch.load` ignores its checksums); empty if it is a whole zip."""
     try:
         with zipfile.ZipFile(stream) as archive:
             if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):

@@ -135,14 +135,7 @@ class Workers:
         initializer: Callable[..., object] | None = None,
         initargs: tuple[Any, ...] = (),
     ) -> None:
-        """Prepare the workers; processes start with the first items.
-
-        Args:
-            nj: number of processes; 1: this one does the work.
-            desc: of the work, for messages.
-            initializer: called once in each process before its first item.
-            initargs: arguments of `initializer`.
-        """
+        """Prepare `nj` workers (1: this process does the work); `initializer` is called in each before its first."""
         self._nj, self._desc, self._start = nj, desc, (initializer, initargs)
         self._pool: concurrent.futures.ProcessPoolExecutor | None = None
         self._processes: set[BaseProcess] = set()
@@ -203,16 +196,13 @@ def imap(
 
     Args:
         function: of a module, as are `items` and results: sent between processes.
-        items: what to work on.
         nj: largest number of processes; 1: this one.
         desc: of the bar and of messages.
-        unit: of the bar.
         initializer: called once in each process before its first item.
-        initargs: arguments of `initializer`.
         worth: items for which it pays to start a process, which takes seconds.
         chunk: largest number of items that a process gets at a time.
 
-    Raises: whatever `function` raises first, after all workers have ended; TrnetError if one was killed.
+    Raises whatever `function` raises first, after all workers have ended; TrnetError if one was killed.
     """
     nj = max(1, min(nj, len(items) // worth, os.cpu_count() or 1))
     bar = tqdm(total=len(items), desc=desc, unit=unit, disable=not items)
@@ -244,13 +234,11 @@ def run_all(
     Args:
         work: called with a job and the line of its progress bar (None: the only one); of a module, or a
             `functools.partial` of such a function, which may hold what all jobs have in common.
-        jobs: one call of `work` each.
         nj: largest number of processes; 1: this one.
         device: that the jobs compute on.
-        threads: of each job.
         desc: of the progress bar over all jobs.
 
-    Raises: TrnetError at the end if jobs failed: how many, and what was wrong with the first.
+    Raises TrnetError at the end if jobs failed: how many, and what was wrong with the first.
     """
     nj = max(1, min(nj, len(jobs)))
     if nj == 1:

@@ -37,14 +37,9 @@ class Method:
     loss: Section
 
     def __init__(self, config: EnhConfig, pesq_map: PesqMap) -> None:
-        """Build everything untrained.
+        """Build everything untrained; losses take PESQ from `pesq_map`.
 
-        Args:
-            config: settings.
-            pesq_map: computes PESQ for losses.
-
-        Raises:
-            TrnetError: when sizes or loss settings are unknown, out of range or do not fit together.
+        Raises TrnetError if sizes or loss settings are unknown, out of range or do not fit together.
         """
         if reserved := {"checkpoint", "init"} & config.sizes.keys():
             raise TrnetError(f"sizes.{reserved.pop()}: networks are trained from scratch; delete the line")
@@ -84,17 +79,11 @@ class Method:
         return {"network": self.network}
 
     def step(self, noisy: Tensor, clean: Tensor) -> dict[str, Tensor]:
-        """Train on one batch.
+        """Train on one batch of aligned noisy and clean segments, (batch, samples) float32 at 16 kHz.
 
-        Args:
-            noisy: (batch, samples) float32 at 16 kHz.
-            clean: the same, aligned to the sample.
+        Returns: The losses by name, scalars; ``loss`` is the network's total.
 
-        Returns:
-            The losses by name, scalars; ``loss`` is the network's total.
-
-        Raises:
-            TrnetError: when a loss is not finite.
+        Raises TrnetError if a loss is not finite.
         """
         losses = self.losses(noisy, clean)
         self.update("network", self.network, losses["loss"])
@@ -105,11 +94,7 @@ class Method:
         raise NotImplementedError(f"{type(self).__name__} has to define losses(noisy, clean)")
 
     def update(self, name: str, module: nn.Module, loss: Tensor) -> None:
-        """One step of an optimizer.
-
-        Raises:
-            TrnetError: when the loss is not finite.
-        """
+        """One step of an optimizer. Raises TrnetError if the loss is not finite."""
         if not bool(torch.isfinite(loss)):
             raise TrnetError(f"loss of the {name} is {loss.item()}; lower training.lr, or set training.grad_clip")
         optimizer = self.optimizers[name]
@@ -136,11 +121,7 @@ class Method:
         return {kind: {name: each.state_dict() for name, each in part.items()} for kind, part in parts.items()}
 
     def load(self, state: dict[str, Any], path: Path) -> None:
-        """Resume from what :meth:`state` returned.
-
-        Raises:
-            TrnetError: when it is of another network, or damaged; it names `path`.
-        """
+        """Resume from what :meth:`state` returned. Raises TrnetError naming `path` if it does not fit."""
         parts: dict[str, Mapping[str, Any]] = {"modules": self.modules(), "optimizers": self.optimizers}
         for kind, part in parts.items():
             if not isinstance(state.get(kind), dict) or state[kind].keys() != part.keys():

@@ -77,10 +77,7 @@ class CmganMethod(Method):
         return {name: loss.detach() for name, loss in losses.items()}
 
     def _train_discriminator(self, theirs: Tensor, ours: Tensor, clean: Tensor, estimate: Tensor) -> Tensor:
-        """Towards 1 for clean speech and the normalised PESQ for the generator's; the loss.
-
-        Segments without a PESQ are left out.
-        """
+        """The loss, towards 1 for clean speech and the generator's PESQ; segments without one are left out."""
         pairs = list(zip(estimate.cpu().numpy(), clean.cpu().numpy(), strict=True))
         pesq = torch.from_numpy(np.array(self.pesq_map(pairs), dtype=np.float32)).to(ours.device)  # (batch,)
         known = pesq.isfinite()

@@ -16,21 +16,15 @@ from trnet.frontend.cmgan.conformer import FARTHEST
 from trnet.utils.compiler import load
 
 SOURCE = Path(__file__).with_name("attention.cpp")
-WIDTH = 16
-"""Width of a head in ``attention.cpp``."""
+WIDTH = 16  # width of a head in ``attention.cpp``
 EDGE = 96
 """Extra distances at both ends of a table of positions, for blocks that are not full: at most ROWS - 1 here, in C++
 with the widest registers 11 at one end and 73 at the other."""
-ROWS = 64
-"""Largest number of queries in a block of scores."""
-SCORES = 2**18
-"""Scores in a block, 1 MiB: more miss the second-level cache, fewer cost more Python calls."""
-MOST_BITS = 100.0
-"""A softmax of scores within this bound, in bits, needs no subtraction of the largest one."""
-FUSED_ROWS, FUSED_SCORES = 256, 2**27
-"""ROWS and SCORES on a GPU: half a GiB of scores of positions."""
-ALIGNED = 16
-"""Rows of a bias begin at multiples of so many values; otherwise PyTorch's fused attention copies it."""
+ROWS = 64  # largest number of queries in a block of scores
+SCORES = 2**18  # scores in a block, 1 MiB: more miss the second-level cache, fewer cost more Python calls
+MOST_BITS = 100.0  # a softmax of scores within this bound, in bits, needs no subtraction of the largest one
+FUSED_ROWS, FUSED_SCORES = 256, 2**27  # ROWS and SCORES on a GPU: half a GiB of scores of positions
+ALIGNED = 16  # rows of a bias begin at multiples of so many values; otherwise PyTorch's fused attention copies it
 
 
 def position_table(embedding: Tensor, steps: int) -> Tensor:
@@ -40,14 +34,10 @@ def position_table(embedding: Tensor, steps: int) -> Tensor:
 
 
 def attend(qkv: Tensor, table: Tensor) -> Tensor:
-    """Attention with relative positions.
+    """Attention with relative positions: (sequences, steps, heads, width) of queries, keys and values.
 
-    Args:
-        qkv: (sequences, steps, 3, heads, width): queries, scaled so that scores are in bits, keys and values.
-        table: (width, distances), see :func:`position_table`.
-
-    Returns:
-        (sequences, steps, heads, width).
+    ``qkv`` is (sequences, steps, 3, heads, width), queries scaled so that scores are in bits; ``table`` (width,
+    distances), see :func:`position_table`.
     """
     library = load(SOURCE) if qkv.shape[-1] == WIDTH else None
     if library is None:
@@ -73,16 +63,9 @@ def _attend_compiled(library: CDLL, qkv: Tensor, table: Tensor) -> Tensor:
 
 
 def attend_in_blocks(q: Tensor, k: Tensor, v: Tensor, table: Tensor) -> Tensor:
-    """Attention with relative positions by PyTorch, a block of scores at a time.
+    """Attention with relative positions by PyTorch, a block of scores at a time, of q, k, v (maps, steps, width).
 
-    Args:
-        q: (maps, steps, width), scaled so that scores are in bits; a map is one head of one sequence.
-        k: the same.
-        v: the same.
-        table: (width, distances), see :func:`position_table`.
-
-    Returns:
-        (maps, steps, width).
+    `q` is scaled so that scores are in bits; a map is one head of one sequence; `table` as for :func:`attend`.
     """
     maps, steps, width = q.shape
     rows = _rows(steps)
@@ -130,14 +113,7 @@ def _rows(steps: int) -> int:
 def fused_attend(embedding: Tensor, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Attention with relative positions by PyTorch's fused kernels, with the scores of positions as a bias.
 
-    Args:
-        embedding: (distances, width), of -512..512 steps.
-        q: (batch, heads, steps, width).
-        k: the same.
-        v: the same.
-
-    Returns:
-        (batch, heads, steps, width).
+    `embedding` (distances, width) is of -512..512 steps; q, k, v and the result are (batch, heads, steps, width).
     """
     batch, heads, steps, width = q.shape
     scale = width**-0.5

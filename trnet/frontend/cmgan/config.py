@@ -9,11 +9,7 @@ from trnet.frontend.cmgan.conformer import HEADS
 
 
 class CmganConfig(Section):
-    """The default is the paper's.
-
-    Attributes:
-        num_channel: channels of the feature maps, a multiple of the 4 heads.
-    """
+    """The default is the paper's; ``num_channel``: channels of the feature maps, a multiple of the 4 heads."""
 
     num_channel: int = within(64, 1, 1024)
 

@@ -11,8 +11,7 @@ import torch
 from torch import Tensor, nn
 
 HEADS = 4
-FARTHEST = 512
-"""Largest relative position with an embedding of its own, in steps; farther ones share it."""
+FARTHEST = 512  # largest relative position with an embedding of its own, in steps; farther ones share it
 DROPOUT = 0.2
 FEED_FORWARD_FACTOR = 4
 CONV_FACTOR = 2
@@ -31,11 +30,7 @@ class FeedForward(nn.Module):
         super().__init__()
         inner = FEED_FORWARD_FACTOR * channels
         self.net = nn.Sequential(
-            nn.Linear(channels, inner),
-            nn.SiLU(),
-            nn.Dropout(DROPOUT),
-            nn.Linear(inner, channels),
-            nn.Dropout(DROPOUT),
+            nn.Linear(channels, inner), nn.SiLU(), nn.Dropout(DROPOUT), nn.Linear(inner, channels), nn.Dropout(DROPOUT)
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -65,16 +60,7 @@ class RelativeAttention(nn.Module):
         return self.dropout(self.to_out(values.transpose(1, 2).flatten(2)))
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Scaled dot-product attention with relative positions, in blocks of queries: memory is linear in the steps.
-
-        Args:
-            q: (batch, heads, steps, width).
-            k: the same.
-            v: the same.
-
-        Returns:
-            (batch, heads, steps, width).
-        """
+        """Attention in blocks of queries: memory is linear in the steps; all are (batch, heads, steps, width)."""
         batch, heads, steps, width = q.shape
         position = torch.arange(steps, device=q.device)
         rows = max(1, SCORES // (batch * heads * steps))

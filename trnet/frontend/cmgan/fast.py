@@ -1,7 +1,7 @@
 """The CMGAN generator for inference: the results of :class:`TscNet`, several times faster, in less memory.
 
 The network itself stays the reference. On a GPU (:func:`fused_attention`) only the attention differs. On a CPU
-(:func:`forward`):
+(:func:`fast_forward`):
 
 - Tensors are tokens-major, (frames, bands, channels), as linear layers and oneDNN's convolutions prefer.
 - A conformer processes about 1,000 tokens at a time, so that the output of a layer is in the cache for the next.
@@ -41,12 +41,9 @@ from trnet.frontend.cmgan.conformer import (
 )
 from trnet.frontend.cmgan.network import DEPTH, ComplexDecoder, DilatedDense, MaskDecoder, TscNet
 
-TOKENS = 1024
-"""Tokens in a conformer at a time, if one sequence is not longer."""
-CONV_TOKENS = 3072
-"""Output tokens of a convolution at a time."""
-MOST_CORES = 8
-"""Threads; more would wait for Python."""
+TOKENS = 1024  # tokens in a conformer at a time, if one sequence is not longer
+CONV_TOKENS = 3072  # output tokens of a convolution at a time
+MOST_CORES = 8  # threads; more would wait for Python
 
 M = TypeVar("M", bound=nn.Module)
 Each = Callable[[Callable[[int], None], Iterable[int]], None]
@@ -54,15 +51,10 @@ Each = Callable[[Callable[[int], None], Iterable[int]], None]
 
 
 @torch.inference_mode()
-def forward(network: TscNet, spec: Tensor) -> tuple[Tensor, Tensor]:
-    """``network(spec)``, clip by clip.
+def fast_forward(network: TscNet, spec: Tensor) -> tuple[Tensor, Tensor]:
+    """``network(spec)``, clip by clip, for a network on the CPU in eval mode.
 
-    Args:
-        network: on the CPU, in eval mode.
-        spec: (clips, 3, frames, bins) float32.
-
-    Returns:
-        Real and imaginary part, each (clips, frames, bins).
+    `spec` is (clips, 3, frames, bins) float32. Returns: Real and imaginary part, each (clips, frames, bins).
     """
     assert spec.device.type == "cpu" and spec.dtype == torch.float32 and not network.training
     with _cores() as each:

@@ -12,17 +12,7 @@ from trnet.frontend.checkpoint import state_of
 from trnet.frontend.cmgan import fast as fast_path
 from trnet.frontend.cmgan.config import CmganConfig
 from trnet.frontend.cmgan.network import TscNet
-from trnet.frontend.cmgan.spectral import (
-    HOP,
-    RATE,
-    SHORTEST,
-    compress,
-    decompress,
-    istft,
-    pad_to_hop,
-    stft,
-    unit_rms,
-)
+from trnet.frontend.cmgan.spectral import HOP, RATE, SHORTEST, compress, decompress, istft, pad_to_hop, stft, unit_rms
 from trnet.frontend.cmgan.windows import over_windows
 from trnet.frontend.network_config import given_config
 from trnet.frontend.trainable import TrainableFrontEnd
@@ -84,8 +74,7 @@ class CmganFrontEnd(TrainableFrontEnd):
                 excludes ``fast`` on a CPU.
             gpu_seconds: audio in the network at a time on a GPU, if more than a window.
 
-        Raises:
-            TrnetError: when no weights are named, the checkpoint is of another network, or an option is out of range.
+        Raises TrnetError if no weights are named, the checkpoint is of another network, or an option is out of range.
         """
         options = {"window_s": window_s, "overlap_s": overlap_s, "context_s": context_s, "gpu_seconds": gpu_seconds}
         super().__init__(checkpoint, init, {"num_channel": num_channel}, **options, fast=fast, precision=precision)
@@ -123,10 +112,7 @@ class CmganFrontEnd(TrainableFrontEnd):
         return out[:, : wav.shape[1]] * rms
 
     def _enhance(self, wav: Tensor) -> Tensor:
-        """(clips, whole hops) to the same shape, as many clips at a time as a window or ``gpu_seconds`` allow.
-
-        After a GPU runs out of memory, half as many.
-        """
+        """(clips, whole hops) to the same shape, as many at a time as a window, ``gpu_seconds`` or the memory allow."""
         samples = max(self.window, self.gpu_samples) if wav.is_cuda else self.window
         rows = min(len(wav), max(1, samples // wav.shape[1]))
         while True:
@@ -142,7 +128,7 @@ class CmganFrontEnd(TrainableFrontEnd):
         spec = compress(stft(wav))
         on_cpu = wav.device.type == "cpu"
         if self.fast and on_cpu and self.precision != "bf16":
-            real, imag = fast_path.forward(self.network, spec)
+            real, imag = fast_path.fast_forward(self.network, spec)
         else:
             with _precise(self.precision, wav.device.type):
                 if self.fast and not on_cpu:

@@ -128,12 +128,7 @@ class TscNet(nn.Module):
     """
 
     def __init__(self, num_channel: int = 64, num_features: int = BINS) -> None:
-        """Build an untrained network.
-
-        Args:
-            num_channel: channels of the feature maps, a multiple of 4.
-            num_features: bins of the spectrum, odd.
-        """
+        """Build it untrained; ``num_channel`` is a multiple of 4, ``num_features`` (bins) odd."""
         super().__init__()
         assert num_channel % HEADS == 0 and num_features % 2 == 1
         self.dense_encoder = DenseEncoder(num_channel)
@@ -154,11 +149,7 @@ class TscNet(nn.Module):
             nn.init.zeros_(parameter)
 
     def forward(self, spec: Tensor) -> tuple[Tensor, Tensor]:
-        """Enhance spectra.
-
-        Args:
-            spec: (batch, 3, frames, bins): compressed magnitude, real and imaginary part, see
-                :func:`trnet.frontend.cmgan.spectral.compress`.
+        """Enhance spectra (batch, 3, frames, bins), see :func:`trnet.frontend.cmgan.spectral.compress`.
 
         Returns:
             Real and imaginary part of the enhanced compressed spectrum, each (batch, frames, bins): mask times

@@ -17,24 +17,18 @@ N_FFT = 400
 HOP = 100
 BINS = N_FFT // 2 + 1
 POWER = 0.3
-SHORTEST = 3 * HOP
-"""Samples; whole hops that are longer than the half window that the STFT mirrors."""
-LARGEST_GAIN = 1e10
-"""200 dB."""
+SHORTEST = 3 * HOP  # samples; whole hops that are longer than the half window that the STFT mirrors
+LARGEST_GAIN = 1e10  # 200 dB
 
 _TINY = torch.finfo(torch.float32).tiny
 
 
 def unit_rms(wav: Tensor) -> tuple[Tensor, Tensor]:
-    """Bring each clip to RMS 1, as the authors do: times sqrt(N / sum x^2), over the whole clip.
+    """Bring clips (clips, samples) to RMS 1, as the authors do: times sqrt(N / sum x^2), over the whole clip.
 
     The authors' code gives NaN for digital silence. Here the gain has a limit, so silence stays silence.
 
-    Args:
-        wav: (clips, samples).
-
-    Returns:
-        The scaled clips, and the RMS they had, (clips, 1), to multiply the result by.
+    Returns: The scaled clips, and their RMS before, (clips, 1), to multiply the result by.
     """
     samples = wav.shape[1]
     energy = wav.square().sum(dim=1, keepdim=True)
@@ -43,15 +37,9 @@ def unit_rms(wav: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def pad_to_hop(wav: Tensor) -> Tensor:
-    """Pad clips to whole hops with their own first samples, as the authors do.
+    """Pad clips (clips, samples) to whole hops, at least 300 samples, with their own first samples, as the authors do.
 
     Clips of 200 samples or less, which the STFT cannot mirror and the authors' code fails on, are repeated to 300.
-
-    Args:
-        wav: (clips, samples), samples >= 1.
-
-    Returns:
-        (clips, whole hops), at least 300 samples.
     """
     samples = wav.shape[1]
     missing = max(-(-samples // HOP) * HOP, SHORTEST) - samples
@@ -72,12 +60,8 @@ def istft(spec: Tensor) -> Tensor:
 def compress(spec: Tensor) -> Tensor:
     """The generator's input: magnitudes to the power of 0.3, phases kept.
 
-    Args:
-        spec: (clips, 201, frames) complex.
-
-    Returns:
-        (clips, 3, frames, 201): compressed magnitude, real and imaginary part. An empty bin is 0 in all three;
-        gradients are finite there.
+    (clips, 201, frames) complex to (clips, 3, frames, 201): compressed magnitude, real and imaginary part. An empty bin
+    is 0 in all three; gradients are finite there.
     """
     frames = spec.transpose(1, 2)
     return compress_parts(frames.real, frames.imag)
@@ -93,15 +77,7 @@ def compress_parts(real: Tensor, imag: Tensor) -> Tensor:
 
 
 def decompress(real: Tensor, imag: Tensor) -> Tensor:
-    """Undo :func:`compress`: magnitudes to the power of 1 / 0.3.
-
-    Args:
-        real: (clips, frames, 201), compressed.
-        imag: the same.
-
-    Returns:
-        (clips, 201, frames) complex.
-    """
+    """Undo :func:`compress`: real and imaginary part (clips, frames, 201) to (clips, 201, frames) complex."""
     return torch.complex(*decompress_parts(real, imag)).transpose(1, 2)
 
 

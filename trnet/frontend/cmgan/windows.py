@@ -7,17 +7,7 @@ from torch import Tensor
 
 
 def window_starts(total: int, window: int, shared: int, grid: int) -> list[int]:
-    """Spread the smallest number of windows evenly over a clip.
-
-    Args:
-        total: samples of the clip, a multiple of ``grid``, more than ``window``.
-        window: samples of each window, a multiple of ``grid``.
-        shared: smallest overlap of neighbours, samples; at most ``window - grid``.
-        grid: windows start at multiples of this many samples.
-
-    Returns:
-        The first sample of each window, from 0 to ``total - window``.
-    """
+    """First samples of the fewest windows that overlap by ``shared`` or more, at multiples of ``grid``."""
     assert total % grid == window % grid == 0 and total > window >= shared + grid
     last = (total - window) // grid
     steps = -(-last // ((window - shared) // grid))
@@ -25,28 +15,13 @@ def window_starts(total: int, window: int, shared: int, grid: int) -> list[int]:
 
 
 def over_windows(
-    wav: Tensor,
-    process: Callable[[Tensor], Tensor],
-    window: int,
-    overlap: int,
-    context: int,
-    grid: int,
+    wav: Tensor, process: Callable[[Tensor], Tensor], window: int, overlap: int, context: int, grid: int
 ) -> Tensor:
-    """Process a long clip window by window and cross-fade the results.
+    """Process a long clip (clips, samples) window by window and cross-fade the results.
 
     Neighbouring windows overlap by ``overlap + 2 * context`` samples or more. The cross-fade (squared sines) lies in
-    the middle, so that no sample is from within ``context`` of a window's end, except at the ends of the clip.
-
-    Args:
-        wav: (clips, samples), samples a multiple of ``grid`` and more than ``window``.
-        process: (clips, window) to the same shape.
-        window: samples of each window.
-        overlap: samples of a cross-fade, at least 1.
-        context: samples at a window's ends that are processed but discarded.
-        grid: windows start at multiples of this many samples.
-
-    Returns:
-        (clips, samples).
+    the middle, so that no sample is from within ``context`` of a window's end, except at the ends of the clip. All
+    numbers are samples; windows start at multiples of ``grid``.
     """
     starts = window_starts(wav.shape[1], window, overlap + 2 * context, grid)
     phase = (torch.arange(overlap, device=wav.device, dtype=wav.dtype) + 0.5) / overlap

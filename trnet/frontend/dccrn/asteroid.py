@@ -23,18 +23,7 @@ _BOUNDS = {"tanh": "tanh", "BDT": "tanh", "sigmoid": "sigmoid", "BDSS": "sigmoid
 
 
 def asteroid_parts(loaded: dict[str, Any], path: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Configuration and weights of a checkpoint of asteroid's.
-
-    Args:
-        loaded: the dict, with an entry ``model_name``.
-        path: its file, for messages.
-
-    Returns:
-        The fields of :class:`trnet.frontend.dccrn.config.DccrnConfig`, and the state_dict.
-
-    Raises:
-        TrnetError: when it is of another model or for several speakers, or arguments are missing or unknown.
-    """
+    """:class:`DccrnConfig` fields and state_dict of a checkpoint of asteroid's. TrnetError if it is another model's."""
     where = f"checkpoint {path}"
     if loaded["model_name"] != "DCCRNet":
         raise TrnetError(f"{where}: it is of asteroid's {loaded['model_name']!r}: give one of DCCRNet")

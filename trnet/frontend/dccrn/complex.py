@@ -17,11 +17,6 @@ class ComplexProduct(nn.Module):
     """
 
     def __init__(self, make: Callable[[], nn.Module]) -> None:
-        """Build both layers.
-
-        Args:
-            make: makes a real layer that maps (rows, ...) to (rows, ...).
-        """
         super().__init__()
         self.re_module = make()
         self.im_module = make()
@@ -36,11 +31,6 @@ class PartWise(nn.Module):
     """One real layer for the real part, another for the imaginary part."""
 
     def __init__(self, make: Callable[[], nn.Module]) -> None:
-        """Build both layers.
-
-        Args:
-            make: makes a real layer that maps (batch, ...) to (batch, ...).
-        """
         super().__init__()
         self.re_module = make()
         self.im_module = make()

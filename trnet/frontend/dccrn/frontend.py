@@ -40,15 +40,7 @@ class DccrnFrontEnd(TrainableFrontEnd):
             checkpoint: a file of asteroid's ``DCCRNet`` or of the format ``trnet-enh-1``.
             init: ``"random"`` for an untrained network instead.
             architecture: see :class:`DccrnConfig`, as for the next five; a checkpoint has its own.
-            n_fft: points of the Fourier transform.
-            window: samples in a frame.
-            hop: samples between frames.
-            mask_bound: ``tanh``, ``sigmoid`` or ``none``.
-            pad_ends: pad a clip with silence.
             level_dbfs: RMS of the network's input, dB re full scale; None: unchanged.
-
-        Raises:
-            TrnetError: as :class:`TrainableFrontEnd`.
         """
         config = {"architecture": architecture, "n_fft": n_fft, "window": window, "hop": hop}
         config |= {"mask_bound": mask_bound, "pad_ends": pad_ends}

@@ -11,7 +11,7 @@ from trnet.frontend.dccrn.config import DccrnConfig
 from trnet.frontend.dccrn.transform import FilterBank
 
 
-class Encoder(nn.Module):
+class EncoderBlock(nn.Module):
     """Complex convolution over 5 bins and 2 frames with stride 2 in frequency, batch norm, PReLU.
 
     Not padded in time: the output is a frame shorter, and each frame depends on the next one of the input.
@@ -61,7 +61,7 @@ def transposed(inputs: int, outputs: int, bias: bool) -> ComplexProduct:
     return ComplexProduct(lambda: nn.ConvTranspose2d(inputs, outputs, (5, 2), (2, 1), (2, 0), (1, 0), bias=bias))
 
 
-class Decoder(nn.Module):
+class DecoderBlock(nn.Module):
     """Transposed complex convolution, batch norm, PReLU."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -97,20 +97,13 @@ class Masker(nn.Module):
         size = channels[-1] * (config.bins >> len(channels))
         inputs = (1, *channels[:-1])
         pairs = [(2 * deep, shallow) for shallow, deep in zip(inputs, channels, strict=True)][::-1]
-        self.encoders = nn.ModuleList([*map(Encoder, inputs, channels), Recurrence(size, config.hidden)])
+        self.encoders = nn.ModuleList([*map(EncoderBlock, inputs, channels), Recurrence(size, config.hidden)])
         # the first of asteroid's decoders, that of the recurrence, does nothing
-        self.decoders = nn.ModuleList([nn.Identity(), *(Decoder(*pair) for pair in pairs[:-1])])
+        self.decoders = nn.ModuleList([nn.Identity(), *(DecoderBlock(*pair) for pair in pairs[:-1])])
         self.output_layer = nn.Sequential(transposed(*pairs[-1], bias=True))
 
     def forward(self, spec: Tensor) -> Tensor:
-        """Estimate the mask.
-
-        Args:
-            spec: (batch, bins, frames) complex64; more frames than encoders.
-
-        Returns:
-            (batch, bins, frames) complex64.
-        """
+        """The mask of a spectrum, (batch, bins, frames) complex64; there are more frames than encoders."""
         return torch.complex(*self.parts(spec.real, spec.imag))
 
     def parts(self, real: Tensor, imag: Tensor) -> tuple[Tensor, Tensor]:
@@ -144,24 +137,12 @@ class Dccrn(nn.Module):
     """
 
     def __init__(self, config: DccrnConfig | None = None) -> None:
-        """Build an untrained network.
-
-        Args:
-            config: None: the defaults.
-        """
         super().__init__()
         self.config = config = config or DccrnConfig()
         self.encoder, self.masker, self.decoder = Transform(config), Masker(config), Transform(config)
 
     def forward(self, wav: Tensor) -> Tensor:
-        """Enhance clips of one length.
-
-        Args:
-            wav: (batch, samples) float32; samples >= 1.
-
-        Returns:
-            (batch, samples) float32, aligned with the input to the sample.
-        """
+        """Enhance clips of one length, (batch, samples) float32, samples >= 1; aligned with the input to the sample."""
         samples, config = wav.shape[1], self.config
         before = config.window - config.hop if config.pad_ends else 0
         frames = max(-(-(before + samples + before - config.window) // config.hop), len(config.channels)) + 1

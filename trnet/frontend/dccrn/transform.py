@@ -18,13 +18,6 @@ class FilterBank(nn.Module):
     torch_window: Tensor
 
     def __init__(self, n_fft: int, window: int, hop: int) -> None:
-        """Compute the filters.
-
-        Args:
-            n_fft: points of the Fourier transform; the frame lies in their middle.
-            window: samples in a frame.
-            hop: samples between frames.
-        """
         super().__init__()
         bins = n_fft // 2 + 1
         taper = np.sqrt(0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window))

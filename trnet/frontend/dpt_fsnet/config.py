@@ -8,25 +8,15 @@ from trnet.config.section import Section, problem, within
 
 
 class DptFsnetConfig(Section):
-    """The defaults have 879,460 parameters, the paper's 0.88 M.
+    """The defaults have 879,460 parameters, the paper's 0.88 M."""
 
-    Attributes:
-        n_fft: points of the Fourier transform and samples in a frame.
-        hop: samples between frames.
-        channels: of encoder and decoder; the transformers have half of them.
-        depth: layers of a dense block; the last one's dilation is 2^(depth - 1) frames.
-        blocks: pairs of a sub-band and a full-band transformer.
-        heads: of each attention.
-        sample_rate: Hz.
-    """
-
-    n_fft: int = within(512, 1, 16_384)
-    hop: int = within(256, 1, 16_384)
-    channels: int = within(64, 1, 4096)
-    depth: int = within(4, 1, 12)
-    blocks: int = within(4, 1, 64)
-    heads: int = within(4, 1, 256)
-    sample_rate: Literal[16000] = 16000
+    n_fft: int = within(512, 1, 16_384)  # points of the Fourier transform and samples in a frame
+    hop: int = within(256, 1, 16_384)  # samples between frames
+    channels: int = within(64, 1, 4096)  # of encoder and decoder; the transformers have half of them
+    depth: int = within(4, 1, 12)  # layers of a dense block; the last one's dilation is 2^(depth - 1) frames
+    blocks: int = within(4, 1, 64)  # pairs of a sub-band and a full-band transformer
+    heads: int = within(4, 1, 256)  # of each attention
+    sample_rate: Literal[16000] = 16000  # Hz
 
     @model_validator(mode="after")
     def _check_sizes(self) -> Self:

@@ -30,15 +30,7 @@ class DptFsnetFrontEnd(TrainableFrontEnd):
             checkpoint: a file of the format ``trnet-enh-1``.
             init: ``"random"`` for an untrained network instead.
             n_fft: see :class:`DptFsnetConfig`, as for the next five; a checkpoint has its own.
-            hop: samples between frames.
-            channels: of encoder and decoder.
-            depth: layers of a dense block.
-            blocks: pairs of transformers.
-            heads: of each attention.
             level_dbfs: RMS of the network's input, dB re full scale; None: unchanged.
-
-        Raises:
-            TrnetError: as :class:`TrainableFrontEnd`.
         """
         config = {"n_fft": n_fft, "hop": hop, "channels": channels, "depth": depth, "blocks": blocks, "heads": heads}
         super().__init__(checkpoint, init, config, level_dbfs=level_dbfs)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trnet.frontend.dpt_fsnet.config import DptFsnetConfig
-from trnet.frontend.dpt_fsnet.transformer import DualPath
+from trnet.frontend.dpt_fsnet.transformer import DualPathBlocks
 
 
 class DenseLayer(nn.Module):
@@ -53,7 +53,7 @@ class DenseBlock(nn.Module):
         return outputs[0]
 
 
-class Gate(nn.Module):
+class GatedConv(nn.Module):
     """The masking module: tanh of one pointwise convolution times the sigmoid of another."""
 
     def __init__(self, channels: int) -> None:
@@ -77,18 +77,13 @@ class DptFsnet(nn.Module):
     window: Tensor
 
     def __init__(self, config: DptFsnetConfig | None = None) -> None:
-        """Build an untrained network.
-
-        Args:
-            config: None: the defaults.
-        """
         super().__init__()
         self.config = config = config or DptFsnetConfig()
         channels, bins = config.channels, config.bins
         self.enter = nn.Sequential(nn.Conv2d(2, channels, 1), nn.LayerNorm(bins), nn.PReLU(channels))
         self.encoder = DenseBlock(channels, bins, config.depth)
-        self.dual_path = DualPath(channels, config.blocks, config.heads)
-        self.gate = Gate(channels)
+        self.dual_path = DualPathBlocks(channels, config.blocks, config.heads)
+        self.gate = GatedConv(channels)
         self.decoder = DenseBlock(channels, bins, config.depth)
         self.leave = nn.Conv2d(channels, 2, 1)
         self.register_buffer("window", torch.hann_window(config.n_fft, device="cpu"), persistent=False)
@@ -101,14 +96,7 @@ class DptFsnet(nn.Module):
         bias.copy_(torch.tensor([1.0, 0.0]))
 
     def mask(self, spec: Tensor) -> Tensor:
-        """Estimate the mask.
-
-        Args:
-            spec: (batch, bins, frames) complex64, without 0 Hz.
-
-        Returns:
-            (batch, bins, frames) complex64.
-        """
+        """The mask, (batch, bins, frames) complex64, of a spectrum of that shape without 0 Hz."""
         frames = spec.transpose(1, 2)
         return torch.complex(*self.mask_parts(frames.real, frames.imag)).transpose(1, 2)
 
@@ -119,15 +107,9 @@ class DptFsnet(nn.Module):
         return by_real, by_imag
 
     def forward(self, wav: Tensor) -> Tensor:
-        """Enhance clips of one length.
+        """Enhance clips of one length, (batch, samples) float32, samples >= 1; aligned with the input to the sample.
 
         A clip is padded with half a frame of silence in front and at least that behind, so its ends are not faded.
-
-        Args:
-            wav: (batch, samples) float32; samples >= 1.
-
-        Returns:
-            (batch, samples) float32, aligned with the input to the sample.
         """
         samples, (n_fft, hop) = wav.shape[1], (self.config.n_fft, self.config.hop)
         padded = functional.pad(wav, (n_fft // 2, n_fft // 2 + -samples % hop))

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
-class Attention(nn.Module):
+class SelfAttention(nn.Module):
     """Multi-head self-attention; memory grows with the length, not with its square, where torch has such a kernel."""
 
     def __init__(self, size: int, heads: int) -> None:
@@ -32,7 +32,7 @@ class ImprovedTransformer(nn.Module):
 
     def __init__(self, size: int, heads: int) -> None:
         super().__init__()
-        self.attention = Attention(size, heads)
+        self.attention = SelfAttention(size, heads)
         self.norm1 = nn.LayerNorm(size)
         self.gru = nn.GRU(size, 2 * size, batch_first=True, bidirectional=True)
         self.linear = nn.Linear(4 * size, size)
@@ -66,7 +66,7 @@ class DualPathBlock(nn.Module):
         return x + self.full_band_norm(y.unflatten(0, (batch, -1)).permute(0, 3, 1, 2))
 
 
-class DualPath(nn.Module):
+class DualPathBlocks(nn.Module):
     """Half the channels, the blocks, and the channels back."""
 
     def __init__(self, channels: int, blocks: int, heads: int) -> None:

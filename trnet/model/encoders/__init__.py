@@ -5,7 +5,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from trnet.config.model import Encoder as Options
+from trnet.config.model import EncoderConf as Options
 from trnet.model.encoders.convolutional import PlainEncoder, ResidualEncoder
 from trnet.model.encoders.ecapa_tdnn import EcapaTdnnEncoder
 from trnet.model.encoders.light import LightEncoder
@@ -37,10 +37,7 @@ ENCODERS: dict[str, type[nn.Module]] = {
 
 
 def make_encoder(dim: int, options: Options) -> nn.Module:
-    """The encoder that a section names, for features of `dim` values a frame.
-
-    Raises: TrnetError if a class of somebody's own raises.
-    """
+    """The encoder that a section names, for features of `dim` values a frame."""
     return make_part(ENCODERS, options, "encoder", dim)
 
 

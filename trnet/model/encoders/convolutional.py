@@ -17,11 +17,11 @@ def add_deltas(x: Tensor, frames: ValidFrames) -> Tensor:
     last = (frames.lengths - 1)[:, None]
     position = torch.minimum(torch.arange(frames.total, device=x.device)[None, :], last)  # (B, T)
 
-    def held(y: Tensor) -> Tensor:
+    def clamped(y: Tensor) -> Tensor:
         return y.gather(1, position[..., None].expand_as(y))
 
     def delta(y: Tensor) -> Tensor:  # the slope of a line through five frames
-        z = functional.pad(held(y).transpose(1, 2), (2, 2), mode="replicate").transpose(1, 2)
+        z = functional.pad(clamped(y).transpose(1, 2), (2, 2), mode="replicate").transpose(1, 2)
         return (z[:, 3:-1] - z[:, 1:-3] + 2 * (z[:, 4:] - z[:, :-4])) / 10
 
     first = delta(x)
