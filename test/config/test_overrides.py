@@ -2,6 +2,7 @@
 
 import pytest
 
+from trnet.bin.options import add_config_options, config_from, make_parser
 from trnet.config import load_config
 from trnet.config.overrides import parse_settings
 from trnet.utils.errors import TrnetError
@@ -78,6 +79,9 @@ def test_another_part_or_front_end_leaves_the_options_of_the_file_behind(path):
     assert (light.encoder.type, light.encoder.channels, light.encoder.layers) == ("light", 128, 1)
     assert light.frontend_conf == {} and light.pooling.attention == 7
     assert load_config(path, settings=["encoder=light"]).encoder.channels == 128
+    for same in ("residual", "{type: residual}"):
+        assert load_config(path, settings=[f"encoder={same}"]).encoder.channels == [4, 8]
+    assert load_config(path, settings=["pooling=attention"]).pooling.attention == 7  # which the file does not name
     plain = load_config(path, settings=["encoder.type=plain"]).encoder  # its options are those of residual
     assert (plain.type, plain.channels, plain.deltas) == ("plain", [4, 8], True)
     pooling = load_config(path, settings=["pooling.type=statistics"]).pooling
@@ -95,9 +99,32 @@ def test_another_part_or_front_end_leaves_the_options_of_the_file_behind(path):
         ("encoder.type=light encoder.deltas=true", ["'encoder.deltas'"]),
         ("training.lr.x=3", ["training.lr"]),
         ("systems.mine.alfa=1", ["'systems.mine.alfa'", "'alpha'"]),
+        ("systems.mime.conditions=clean", ["systems.mime", "'mine'"]),
     ],
 )
 def test_a_setting_that_is_wrong_is_named_by_its_key(path, setting, said):
     with pytest.raises(TrnetError) as caught:
         load_config(path, settings=[setting])
     assert [part for part in said if part not in str(caught.value)] == [], str(caught.value)
+    assert str(caught.value).startswith("--set") and "conf.yaml" not in str(caught.value)
+
+
+def test_a_list_of_losses_takes_the_place_of_alpha_and_beta(path):
+    more = "systems.new={input: both, alpha: 0.5, beta: 0.5}"
+    assert [loss.type for loss in load_config(path, settings=[more]).system("new").training_losses()] == [
+        *("cross_entropy", "low", "high")
+    ]
+    above = path.with_name("above.yaml")
+    above.write_text(f"base: {path.name}\nsystems: {{new: {{input: both, alpha: 0.5, beta: 0.5}}}}")
+    system = load_config(above, settings=["systems.new.losses=[cross_entropy, low]"]).system("new")
+    assert [loss.type for loss in system.training_losses()] == ["cross_entropy", "low"]
+
+
+def test_settings_come_on_top_of_the_front_end_of_the_command_line(path):
+    parser = make_parser("test", "")
+    add_config_options(parser)
+    options = ["--config", str(path), "--frontend", "nsnet2", "--set", "frontend_conf.checkpoint=y"]
+    assert config_from(parser.parse_args(options)).frontend_settings == {
+        "frontend": "nsnet2",
+        "frontend_conf": {"checkpoint": "y"},
+    }

@@ -30,6 +30,12 @@ from trnet.utils.errors import TrnetError
         ("systems: {x: {losses: [{type: 'own_parts:NoNeeds'}]}}", ["own_parts:NoNeeds", "needs", "clean"]),
         ("systems: {x: {losses: [{type: 'own_parts:CentreLoss', classes: 4}]}}", ["systems.x.losses[0].dim"]),
         ("systems: {x: {losses: [{type: 'no_such_module:X'}]}}", ["systems.x.losses[0].type", "no_such_module"]),
+        ("systems: {x: {losses: [{type: 'own_parts:Distance', name: loss}]}}", ["losses[0].name: 'loss'"]),
+        ("systems: {x: {losses: [{type: 'own_parts:Distance', name: 'a b'}]}}", ["a b"]),
+        ("systems: {x: {losses: [{type: 'own_parts:OwnWeight'}]}}", ["own_parts:OwnWeight", "'weight'"]),
+        ("encoder: {type: 'own_parts:OwnOptions'}", ["own_parts:OwnOptions", "'options'"]),
+        ("encoder: light\nsystems: {x: {losses: [cross_entropy, ctc]}}", ["systems.x.losses: encoder light"]),
+        ("training: {ctc_weight: 0.1}\nsystems: {x: {losses: [cross_entropy, ctc]}}", ["training.ctc_weight", "x"]),
         ("systems: {x: {losses: [{type: cross_entropy, label_smoothing: 1}]}}", ["losses[0].label_smoothing: 1"]),
         ("systems: {x: {losses: [{type: cross_entropy, class_weights: even}]}}", ["losses[0].class_weights", "even"]),
         ("systems: {x: {losses: [{type: low, label_smoothing: 0.1}]}}", ["'systems.x.losses[0].label_smoothing'"]),
@@ -54,6 +60,13 @@ def test_the_options_of_a_class_are_the_arguments_of_its_constructor(load):
     assert config.encoder.plain() == {"type": "own_parts:MeanEncoder", "size": 9, "every": 2, "note": "12"}
     again = build(Config, config.plain())
     assert again.encoder == config.encoder and again.plain() == config.plain()
+
+
+def test_lists_are_tuples_where_a_class_wants_them_and_what_no_yaml_holds_is_no_option(load):
+    encoder = load("encoder: {type: 'own_parts:Activated', kernels: [3, 5]}").encoder
+    assert encoder.options() == {"kernels": (3, 5)} and encoder.plain()["kernels"] == [3, 5]
+    with pytest.raises(TrnetError, match="'encoder.activation'"):
+        load("encoder: {type: 'own_parts:Activated', activation: tanh}")
 
 
 def test_a_class_that_takes_any_option_gets_them(load):

@@ -46,5 +46,5 @@ def test_any_setting_is_given_on_the_command_line(tmp_path):
     config = load_enh_config(path, 5, ["training.lr=5e-4 training.batch_size=2", "validation.choose=pesq"])
     assert (config.training.lr, config.training.batch_size, config.training.max_epochs) == (5e-4, 2, 5)
     assert config.validation.choose == "pesq"
-    with pytest.raises(TrnetError, match=r"conf.yaml: unknown key 'training.lrr'; did you mean 'lr'"):
+    with pytest.raises(TrnetError, match=r"^--set: unknown key 'training.lrr'; did you mean 'lr'"):
         load_enh_config(path, None, ["training.lrr=1"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -152,6 +152,61 @@ class Vector:
 
     def __call__(self, output, batch):
         return output.h.mean(1)
+
+
+class FailingLoss:
+    needs = ()
+
+    def __call__(self, output, batch):
+        raise ZeroDivisionError("a bug\nof yours")
+
+
+class Words:
+    """How many utterances have a transcript; asks for no encoder that CTC can tap."""
+
+    needs = ("text",)
+
+    def __call__(self, output, batch):
+        return output.h.mean() * sum(tokens is not None for tokens in batch.text)
+
+
+class OwnWeight:
+    """Has an option that trnet itself reads."""
+
+    needs = ()
+
+    def __init__(self, weight: float = 1.0) -> None: ...
+
+
+class OwnOptions(nn.Module):
+    """Has an option with the name of a method of sections."""
+
+    def __init__(self, dim: int, options: int = 1) -> None: ...
+
+
+class Activated(nn.Module):
+    """Has a tuple, and a function, which no YAML holds."""
+
+    def __init__(self, dim: int, kernels: tuple[int, ...] = (3,), activation: Callable = torch.relu) -> None: ...
+
+
+class Halving(nn.Module):
+    """An encoder that does not say how it shortens time."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.out_dim = dim
+
+    def forward(self, x, frames):
+        return x[:, ::2]
+
+
+class Misshapen(Late):
+    """A system whose c has an axis too many."""
+
+    def forward(self, batch: Batch) -> Output:
+        output = super().forward(batch)
+        return output._replace(c=output.h.sigmoid()[:, :1])
 
 
 class OtherRate(Energies):

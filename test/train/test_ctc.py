@@ -75,7 +75,7 @@ def test_the_gradient_reaches_the_blocks_before_the_tap_and_a_batch_is_its_items
 def test_an_encoder_without_blocks_is_refused_in_one_line(encoder):
     model = system_of("ser", {"type": encoder})
     for work in (lambda: check_tap(model, CTC()), lambda: CTCLoss(model, CTC(), 5)):
-        with pytest.raises(TrnetError, match="training.ctc_weight: .*Encoder") as caught:
+        with pytest.raises(TrnetError, match="CTC: .*Encoder") as caught:
             work()
         assert "\n" not in str(caught.value)
 

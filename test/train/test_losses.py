@@ -118,6 +118,11 @@ def test_losses_that_do_not_fit_the_system_are_named():
         High()(output(), batch(h_s=torch.zeros(2, 3)))
 
 
+def test_a_column_that_cannot_be_kept_is_named():
+    with pytest.raises(TrnetError, match="'keys'"):
+        sum_of({"input": "noisy", "losses": [{"type": "cross_entropy", "name": "keys"}]})
+
+
 def test_an_own_loss_is_a_column_and_its_parameters_are_trained():
     system = {"input": "noisy", "losses": ["cross_entropy", {"type": "own_parts:CentreLoss", "classes": 2, "dim": 2}]}
     losses = sum_of(system)
@@ -128,7 +133,7 @@ def test_an_own_loss_is_a_column_and_its_parameters_are_trained():
     assert losses.trained["CentreLoss"].centres.grad.any()
 
 
-@pytest.mark.parametrize("name", ["Raises", "Vector"])
+@pytest.mark.parametrize("name", ["Raises", "Vector", "FailingLoss"])
 def test_an_own_loss_that_is_wrong_is_named_in_one_line(name):
     with pytest.raises(TrnetError, match=name) as caught:
         sum_of({"input": "noisy", "losses": [f"own_parts:{name}"]})(output(), batch())

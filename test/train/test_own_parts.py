@@ -118,6 +118,14 @@ def test_an_own_loss_that_gives_no_scalar_stops_the_training_in_one_line(tiny, t
     assert "\n" not in str(caught.value)
 
 
+def test_an_own_loss_may_read_transcripts_where_ctc_cannot(tiny, tmp_path):
+    systems = {"mine": {"input": "noisy", "losses": ["cross_entropy", {"type": "own_parts:Words"}]}}
+    settings = {"systems": systems, "encoder": {"type": "light", "channels": 4}, "ctc": {"vocab": 3, "model": "char"}}
+    session = with_settings(tiny, tmp_path, settings, max_epochs=1)
+    train(session, "mine")
+    assert "Words" in history(session, "mine")[0]
+
+
 @pytest.mark.parametrize("encoder", ["light", "ecapa_tdnn"])
 def test_trnets_other_parts_train(tiny, tmp_path, encoder):
     options = {"light": {"channels": 8}, "ecapa_tdnn": {"channels": 8, "out_channels": 8, "scale": 2, "attention": 4}}

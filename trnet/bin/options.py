@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import configargparse
 
 from trnet.bin import option_types as types
-from trnet.config import MOST_EPOCHS, Config, load_config
+from trnet.config import MOST_EPOCHS, Config, load_config, with_settings
 from trnet.config.yaml_files import read_mapping
 from trnet.kaldi.data_dir import MEAN
 from trnet.utils.errors import TrnetError, nearest, printable
@@ -147,8 +147,8 @@ def config_from(args: Namespace) -> Config:
         overrides["simulation"] = {"snrs": args.snrs}
     if args.max_epochs is not None:
         overrides["training"] = {"max_epochs": args.max_epochs}
-    config = load_config(args.config, overrides, args.set)
-    return with_frontend(config, args.frontend, args.frontend_checkpoint)
+    config = with_frontend(load_config(args.config, overrides), args.frontend, args.frontend_checkpoint)
+    return with_settings(config, args.set)
 
 
 def check_systems(config: Config, args: Namespace) -> None:

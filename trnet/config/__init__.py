@@ -1,6 +1,6 @@
 """The experiment's settings: what a YAML file may say, and what it then means."""
 
-from trnet.config.experiment import Config, Folds, ModelConfig, Simulation, load_config
+from trnet.config.experiment import Config, Folds, ModelConfig, Simulation, load_config, with_settings
 from trnet.config.features import FEATURES, Fbank, Features
 from trnet.config.files import merge, read_settings
 from trnet.config.model import ENCODERS, POOLINGS, ClassifierConf, EncoderConf, GateConf, PoolingConf
@@ -43,5 +43,6 @@ __all__ = [
     "problem",
     "read_settings",
     "source_digest",
+    "with_settings",
     "within",
 ]

@@ -121,11 +121,16 @@ class Config(Section):
         frontend_id(self.frontend, "frontend")
         for name in self.systems:
             setting_name(name, "systems")
+        for name, system in self.systems.items():
+            columns = [loss.column for loss in system.training_losses(self.training.ctc_weight)]
+            self.needs(name)  # which somebody's own losses have to name
+            if columns.count("ctc") > 1:
+                raise problem("training.ctc_weight", f"system {name} has a loss 'ctc'; leave one of the two out")
         if self.uses_ctc and self.features.pad == "repeat":
             raise problem(
-                "training.ctc_weight",
+                self._ctc_key,
                 "with 'features.pad: repeat' the speech is there several times and its transcript once; set "
-                "'features.pad: none' or 'training.ctc_weight: 0'",
+                "'features.pad: none' or leave CTC out",
             )
         if self.uses_ctc and not self.encoder.is_own:
             self._check_tap()
@@ -133,14 +138,26 @@ class Config(Section):
 
     def _check_tap(self) -> None:
         if not isinstance(self.encoder, Convolutional):
-            raise problem("training.ctc_weight", f"encoder {self.encoder.type} has no blocks for CTC; set it to 0")
+            reason = f"encoder {self.encoder.type} has no blocks for CTC; leave CTC out"
+            raise problem(self._ctc_key, reason)
         if self.ctc.tap > (blocks := len(self.encoder.channels)):
             raise problem("ctc.tap", f"{self.ctc.tap} is beyond the {blocks} blocks of encoder")
 
     @property
+    def _ctc_key(self) -> str:
+        """The setting that asks for CTC."""
+        if self.training.ctc_weight:
+            return "training.ctc_weight"
+        return f"systems.{next(filter(self.has_ctc, self.systems))}.losses"
+
+    @property
     def uses_ctc(self) -> bool:
+        """Whether any system is trained with a CTC loss."""
+        return bool(self.training.ctc_weight) or any(map(self.has_ctc, self.systems))
+
+    def has_ctc(self, name: str) -> bool:
         """Whether a system is trained with a CTC loss."""
-        return any("text" in needs for needs in map(self.needs, self.systems)) or bool(self.training.ctc_weight)
+        return any(loss.type == "ctc" for loss in self.system(name).training_losses(self.training.ctc_weight))
 
     @property
     def frontend_name(self) -> str:
@@ -192,8 +209,26 @@ def load_config(path: Path, overrides: dict[str, Any] | None = None, settings: l
     raw = read_settings(path)
     try:
         config = build(Config, raw)
-        for more in (overrides, parse_settings(settings or [])):
-            raw = merge(raw, more or {})
-        return build(Config, raw) if overrides or settings else config
+        if overrides:
+            config = build(Config, merge(raw, overrides))
     except TrnetError as error:
         raise TrnetError(f"{path}: {error}; mend it there") from None
+    return with_settings(config, settings or [])
+
+
+def with_settings(config: Config, texts: list[str]) -> Config:
+    """The configuration with the texts of ``--set`` on top.
+
+    Raises: TrnetError in one line for an unknown key (with the nearest one), a wrong type, or a wrong value.
+    """
+    settings = parse_settings(texts)
+    systems = settings.get("systems")
+    for name, system in systems.items() if isinstance(systems, dict) else ():
+        is_new = isinstance(system, dict) and bool({"input", "model"} & set(system))
+        if name not in config.systems and not is_new:
+            close = nearest(str(name), list(config.systems))
+            raise TrnetError(f"--set systems.{name}: no such system (a new one has an 'input' or a 'model'){close}")
+    try:
+        return build(Config, merge(config.plain(), settings)) if texts else config
+    except TrnetError as error:
+        raise TrnetError(f"--set: {error}; mend it there") from None

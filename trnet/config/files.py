@@ -1,8 +1,9 @@
 """A YAML file of settings and the files that it is based on.
 
 A YAML file may name others under ``base`` (a path or a list of paths, relative to the file): they are read first,
-from left to right, and the file's own keys override theirs. A file that names another front-end than its base starts
-with an empty frontend_conf, and one that names another ``type`` of a part without the base's options of that part.
+from left to right, and the file's own keys override theirs. Three things are not inherited: the frontend_conf of
+another front-end, the options of a part of another ``type``, and `alpha` and `beta` of a system whose losses the file
+lists.
 """
 
 from pathlib import Path
@@ -12,7 +13,7 @@ from trnet.config.yaml_files import read_mapping
 from trnet.utils.errors import TrnetError
 
 MOST_BASES = 20  # below each other
-PARTS = ("features", "encoder", "pooling")
+PARTS = {"features": "fbank", "encoder": "residual", "pooling": "attention"}  # and their types where none is given
 ALIKE = {"residual", "plain"}  # have the same options
 
 
@@ -42,18 +43,41 @@ def merge(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
     low = dict(low)
     if "frontend" in low and high.get("frontend", low["frontend"]) != low["frontend"]:
         low.pop("frontend_conf", None)
-    for part in PARTS:
-        old, new = (_type(settings.get(part)) for settings in (low, high))
-        if part in low and new not in (None, old) and {old, new} != ALIKE:
-            del low[part]
+    high = dict(high)
+    low = _without_weights(low, high)
+    for part, default in PARTS.items():
+        low |= {part: _written_out(low[part])} if part in low else {}
+        high |= {part: _written_out(high[part])} if part in high else {}
+        old, new = (_type(settings.get(part), default) for settings in (low, high))
+        if part in low and isinstance(high.get(part), dict) and "type" in high[part]:
+            if old != new and {old, new} != ALIKE:
+                del low[part]
     return _merged(low, high)
 
 
-def _type(part: Any) -> Any:
-    """The type that settings name for a part; None where they name none."""
-    if isinstance(part, str):
-        return part
-    return part.get("type") if isinstance(part, dict) and "type" in part else None
+def _without_weights(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
+    """Settings without `alpha` and `beta` of systems for which `high` lists the losses."""
+    systems, above = low.get("systems"), high.get("systems")
+    if not isinstance(systems, dict) or not isinstance(above, dict):
+        return low
+    listed = {name for name, system in above.items() if isinstance(system, dict) and system.get("losses")}
+    kept = {
+        name: {key: value for key, value in system.items() if key not in ("alpha", "beta")}
+        if name in listed and isinstance(system, dict)
+        else system
+        for name, system in systems.items()
+    }
+    return low | {"systems": kept}
+
+
+def _written_out(part: Any) -> Any:
+    """A part's mapping, where only its type is given."""
+    return {"type": part} if isinstance(part, str) else part
+
+
+def _type(part: Any, default: str) -> Any:
+    """The type of a part, `default` where settings name none."""
+    return part.get("type", default) if isinstance(part, dict) else default
 
 
 def _merged(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:

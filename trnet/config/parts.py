@@ -53,9 +53,11 @@ def own_code(name: str) -> Iterator[None]:
     """Turn what code of somebody's own class raises into a TrnetError that names the class."""
     try:
         yield
-    except TrnetError:
+    except (TrnetError, OSError, MemoryError):
         raise
     except Exception as error:
+        if type(error).__name__ == "OutOfMemoryError":  # torch's, which is not imported for it
+            raise
         raise TrnetError(f"{name}: raised {type(error).__name__}: {first_line(error)}; mend the class") from error
 
 
@@ -89,7 +91,14 @@ def source_digest(name: str) -> str:
 def own_options(name: str, base: type[Part], positional: int) -> type[Part]:
     """The section of options of somebody's own class: the keyword arguments of its constructor, as annotated.
 
-    `base`: section of the kind of part, whose fields are there too. `positional`: arguments that trnet gives.
+    Arguments whose default no YAML can hold are left to the class.
+
+    Args:
+        name: ``package.module:Class``.
+        base: Section of the kind of part, whose fields are there too.
+        positional: Arguments of the constructor that trnet gives.
+
+    Raises: ValueError as `find_class` does.
     """
     return _section_of(find_class(name), name, base, positional)
 
@@ -97,10 +106,14 @@ def own_options(name: str, base: type[Part], positional: int) -> type[Part]:
 @lru_cache(maxsize=256)  # so that sections of the same class are of one type, and equal if their values are
 def _section_of(made: type, name: str, base: type[Part], positional: int) -> type[Part]:
     parameters = _parameters(made, name)[positional:]
+    taken = {*base.not_options, *(set(dir(base)) - set(base.model_fields))}
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
     fields: dict[str, Any] = {}
     for parameter in parameters:
-        if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
+        named = parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
+        if named and (parameter.name.startswith("_") or parameter.name in taken):
+            raise ValueError(f"{name}: an option cannot be called '{parameter.name}'; rename it in the class")
+        if named and _fits_yaml(parameter.default):
             kind = Any if parameter.annotation is parameter.empty else parameter.annotation
             fields[parameter.name] = (kind, ... if parameter.default is parameter.empty else Field(parameter.default))
     more = ConfigDict(extra="allow" if takes_any else "forbid", arbitrary_types_allowed=True)
@@ -108,6 +121,15 @@ def _section_of(made: type, name: str, base: type[Part], positional: int) -> typ
     namespace: dict[str, Any] = {"model_config": config, "constructor": tuple(fields), "__module__": __name__}
     namespace["__annotations__"] = {"constructor": ClassVar[tuple[str, ...] | None]}
     return create_model("OwnPart", __base__=type("OwnPart", (base,), namespace), **fields)
+
+
+def _fits_yaml(default: Any) -> bool:
+    """Whether a YAML can hold a default; an argument with another, a function, say, is no option."""
+    if isinstance(default, list | tuple):
+        return all(map(_fits_yaml, default))
+    if isinstance(default, dict):
+        return all(map(_fits_yaml, (*default, *default.values())))
+    return default is inspect.Parameter.empty or type(default) in (type(None), bool, int, float, str)
 
 
 def _parameters(made: type, name: str) -> list[inspect.Parameter]:

@@ -129,6 +129,8 @@ def check_value(kind: Any, value: Any, key: str) -> Any:
 def _numbers(kind: Any, value: Any) -> Any:
     """A value in which texts that are numbers (YAML's are in quotes) are numbers where a `kind` has no texts."""
     kinds = (kind, *get_args(kind))
+    if isinstance(value, list) and any(tuple in (each, get_origin(each)) for each in kinds):
+        return tuple(value)  # YAML has none
     if isinstance(value, list) and get_origin(kind) is list:
         return [_numbers(kinds[1], each) for each in value]
     if not isinstance(value, str) or str in kinds or value in kinds:

@@ -7,11 +7,13 @@ from pydantic import Field, model_validator
 from trnet.config.parts import Part, chosen, load_class
 from trnet.config.section import Section, later, problem, within
 from trnet.utils.errors import TrnetError
+from trnet.utils.names import setting_name
 
 LARGEST = 1e6  # weight of a loss
 MAX_SUBSAMPLING = 4  # of time, where CTC taps the encoder: what is coarser has fewer frames than speech has pieces
 INPUTS = ("noisy", "enhanced")
 MODELS = ("ser", "trnet")
+COLUMNS = ("epoch", "lr", "loss", "valid_uar", "c_clean", "c_noisy")  # of history.csv, beside those of losses
 FIELDS = ("clean", "h_s", "noisy", "enhanced", "text")
 NEEDS: dict[str, tuple[str, ...]] = {"cross_entropy": (), "low": ("clean",), "high": ("h_s",), "ctc": ("text",)}
 
@@ -23,6 +25,13 @@ class LossConf(Part):
 
     weight: float = within(1.0, 0, LARGEST)
     name: str = ""
+
+    @model_validator(mode="after")
+    def _check_name(self) -> Self:
+        if self.column in COLUMNS:
+            raise problem("name", f"'{self.column}' is another column of history.csv; choose another name")
+        setting_name(self.column, "the name of a loss")
+        return self
 
     @property
     def column(self) -> str:

@@ -1,8 +1,8 @@
 """Settings of optimisation (Section 4.2)."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from trnet.config.model import BELOW_1
 from trnet.config.section import Section, later, problem, within
@@ -15,7 +15,7 @@ class Optimizer(Section):
     """The optimizer; Adam in the paper."""
 
     type: Literal["adam", "adamw"] = "adam"
-    lr: float | None = None  # training.lr if not given
+    lr: Annotated[float, Field(ge=1e-12, le=100)] | None = None  # training.lr if not given
     weight_decay: float = within(0.0, 0, 1000)
 
 
@@ -28,6 +28,14 @@ class Schedule(Section):
     final: float = within(0.0, 0, 1)
     patience: int = within(10, 1, MOST_EPOCHS)  # plateau: epochs without a better UAR until it is cut
     factor: float = within(0.1, 1e-6, 1)
+
+    @model_validator(mode="after")
+    def _check_options(self) -> Self:
+        for kind, names in {"cosine": ("epochs", "final"), "plateau": ("patience", "factor")}.items():
+            for name in names if kind != self.type else ():
+                if getattr(self, name) != type(self).model_fields[name].default:
+                    raise problem(name, f"is for 'type: {kind}', not {self.type}; leave it out")
+        return self
 
 
 class Training(Section):
@@ -54,7 +62,10 @@ class Training(Section):
     @model_validator(mode="after")
     def _check_schedule(self) -> Self:
         if self.plateau_patience and self.schedule.type != "constant":
-            raise problem("plateau_patience", f"does not go with 'schedule: {{type: {self.schedule.type}}}'")
+            reason = f"does not go with 'schedule: {{type: {self.schedule.type}}}'; set it to 0"
+            raise problem("plateau_patience", reason)
+        if self.schedule.type == "plateau" and self.plateau_factor != type(self).model_fields["plateau_factor"].default:
+            raise problem("plateau_factor", "is of the short form; set schedule.factor instead")
         return self
 
     @property

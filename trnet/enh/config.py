@@ -67,9 +67,14 @@ def load_enh_config(path: Path, max_epochs: int | None = None, settings: Sequenc
     """
     raw = read_settings(path)
     try:
-        build(EnhConfig, raw)
+        config = build(EnhConfig, raw)
         if max_epochs is not None:
             raw = merge(raw, {"training": {"max_epochs": max_epochs}})
-        return build(EnhConfig, merge(raw, parse_settings(settings)))
+            config = build(EnhConfig, raw)
     except TrnetError as error:
         raise TrnetError(f"{path}: {error}") from None
+    more = parse_settings(settings)
+    try:
+        return build(EnhConfig, merge(raw, more)) if more else config
+    except TrnetError as error:
+        raise TrnetError(f"--set: {error}; mend it there") from None

@@ -51,7 +51,7 @@ def headline(results: Results, statistics: Statistics) -> str:
     says so (Holm's adjusted p below 0.05); the sentence adds whether the one over speakers does too.
     """
     sets = results.noises or ["clean"]
-    uar = summarise(results.rows, ["name", "noise"], "uar")["mean"].unstack()[sets]
+    uar = summarise(results.averaged, ["name", "noise"], "uar")["mean"].unstack()[sets]
     names = [name for name in results.names if not results.gaps(name)] or results.names
     mean = uar.mean(axis=1)[names].round(2)
     best = [name for name in names if mean[name] == mean.max()]

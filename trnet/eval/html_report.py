@@ -24,7 +24,7 @@ from trnet.eval.plots import (
 from trnet.eval.predictions import classes_of
 from trnet.eval.report_data import ReportData
 from trnet.eval.statistics import Statistics
-from trnet.eval.summary import Results
+from trnet.eval.summary import Results, in_means
 from trnet.eval.tables import ReportSection
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
@@ -85,7 +85,7 @@ def render_page(
     )
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     names = dict(zip(results.rows["system"], results.rows["name"], strict=True))
-    matrices = confusions(predictions)
+    matrices = confusions(in_means(predictions, results.test_snrs))
     snrs = snr_colours([snr for one in data.embeddings for snr in one.snrs])
     emotions = {label: colour(i) for i, label in enumerate(classes_of(predictions))}
     uar = {f"UAR against SNR in noise {notes.label(n)}": draw for n, draw in uar_plots(results, statistics).items()}

@@ -24,7 +24,7 @@ from matplotlib.ticker import MaxNLocator
 from trnet.eval.predictions import classes_of
 from trnet.eval.report_data import Embedding, TrainingCurve
 from trnet.eval.statistics import Statistics
-from trnet.eval.summary import Results, coefficients, with_names
+from trnet.eval.summary import Results, coefficients, in_means, with_names
 
 Draw = Callable[[Axes], None]  # draws one plot
 Colours = Mapping[Any, str]  # colour of each value of a group: SNR or class
@@ -268,7 +268,7 @@ def draw_figures(predictions: pd.DataFrame, results: Results, statistics: Statis
     if c := c_plots(predictions, results):
         titled = {results.title(name): draw for name, draw in c.items()}
         figures["c_vs_snr.png"] = png(titled, "SNR coefficient c: mean and standard deviation over utterances")
-    matrices = confusions(predictions)
+    matrices = confusions(in_means(predictions, results.test_snrs))
     systems = results.rows.drop_duplicates("name")[["name", "system", "frontend"]].values.tolist()
     for name, system, frontend in systems:
         stem = system if [other for _, other, _ in systems].count(system) == 1 else f"{system}_{frontend}"

@@ -62,6 +62,7 @@ def write_report(
     permutations: int = 9999,
     seed: int = 0,
     suffix: str = "",
+    test_snrs: Collection[float] = (),
 ) -> list[Path]:
     """Write results.csv, statistics.csv, RESULTS.md, figures/*.png and report.html, each file whole; returns the files.
 
@@ -74,6 +75,7 @@ def write_report(
         folds: Folds of a complete system, because no system may have some of them yet; so are `seeds`.
         speakers: Test speaker of each utterance; without it a fold is taken for one.
         suffix: Behind each name, see place_beside.
+        test_snrs: SNRs in dB that are only tested: each has its own figures, and no part in means over SNRs.
 
     Raises TrnetError if there are no predictions, or the folder cannot be written.
     """
@@ -83,8 +85,10 @@ def write_report(
     if reference is not None and not isinstance(reference, Mapping):
         reference = read_reference(reference)
     scored, noted = score(predictions), parse_notes(notes)
-    results = arrange(scored, folds, seeds)
-    statistics = compute_statistics(predictions, speakers, resamples=resamples, permutations=permutations, seed=seed)
+    results = arrange(scored, folds, seeds, test_snrs)
+    statistics = compute_statistics(
+        predictions, speakers, resamples=resamples, permutations=permutations, seed=seed, test_snrs=test_snrs
+    )
     sections = make_sections(predictions, results, reference, styles, statistics)
     findings = make_findings(predictions, results, statistics, noted)
     figures = draw_figures(predictions, results, statistics)

@@ -168,6 +168,7 @@ class RunReport:
             permutations=self.permutations,
             seed=self.seed,
             suffix=suffix,
+            test_snrs=self.session.experiment.config.simulation.test_snrs,
         )
         stamp.finish({str(path.relative_to(self.out)): file_digest(path) for path in (table, *written)})
         names = ", ".join(f"{name}{suffix}.csv" for name in ("results", "statistics", "predictions"))

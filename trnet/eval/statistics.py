@@ -1,6 +1,6 @@
 """How sure the scores are: intervals of each system, paired tests of one system against the others, statistics.csv."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -47,11 +47,11 @@ class Statistics:
     """All rows of statistics.csv; what could not be computed, and why; how it was computed.
 
     A row is a score of one system, or (``against`` is set) its difference to another system, in percent. ``snr_db`` is
-    NaN for clean speech and for the average over a noise set's SNRs. ``average`` and ``metric``: see
-    trnet.eval.intervals. ``std`` is the standard deviation over seeds, ``low`` and ``high`` the ends of the 95 %
-    interval, ``resampled`` what it resamples; the ``p`` are two-sided, ``_holm`` adjusted over all comparisons with
-    the same metric and average. What is impossible is NaN, and ``note`` says why. ``name`` and ``rival``, which the
-    file does not have, are how tables call the systems.
+    NaN for clean speech and for the average over a noise set's SNRs, those that are only tested left out. ``average``
+    and ``metric``: see trnet.eval.intervals. ``std`` is the standard deviation over seeds, ``low`` and ``high`` the
+    ends of the 95 % interval, ``resampled`` what it resamples; the ``p`` are two-sided, ``_holm`` adjusted over all
+    comparisons with the same metric and average. What is impossible is NaN, and ``note`` says why. ``name`` and
+    ``rival``, which the file does not have, are how tables call the systems.
     """
 
     rows: pd.DataFrame
@@ -72,13 +72,14 @@ class Statistics:
         return self.rows[rows & (self.rows["average"] == average) & (self.rows["metric"] == metric)]
 
 
-def _targets(matrix: ScoreMatrix, per_snr: bool) -> list[Target]:
-    """Clean speech, each noise set averaged over its SNRs, and (`per_snr`) each SNR of it."""
+def _targets(matrix: ScoreMatrix, test_snrs: Collection[float], per_snr: bool) -> list[Target]:
+    """Clean speech, each noise set averaged over its SNRs but `test_snrs`, and (`per_snr`) each SNR of it."""
     targets: list[Target] = []
     conditions = matrix.conditions
     for noise in conditions["noise"].unique():
         columns = np.flatnonzero(conditions["noise"] == noise).tolist()
-        targets.append((noise, np.nan, columns))
+        if averaged := [column for column in columns if conditions["snr_db"].iloc[column] not in test_snrs]:
+            targets.append((noise, np.nan, averaged))
         if per_snr and noise != "clean":
             targets += [(noise, float(conditions["snr_db"].iloc[column]), [column]) for column in columns]
     return targets
@@ -123,10 +124,17 @@ def _shares(matrix: ScoreMatrix, targets: Sequence[Target]) -> np.ndarray:
     return matrix.share_right(columns for *_, columns in targets)
 
 
-def _compare(matrix: ScoreMatrix, against: ScoreMatrix, resamples: int, permutations: int, seed: int) -> pd.DataFrame:
+def _compare(
+    matrix: ScoreMatrix,
+    against: ScoreMatrix,
+    test_snrs: Collection[float],
+    resamples: int,
+    permutations: int,
+    seed: int,
+) -> pd.DataFrame:
     """Rows of the difference between two systems, with p not yet adjusted."""
     check_paired(matrix, against)
-    targets = _targets(matrix, per_snr=False)
+    targets = _targets(matrix, test_snrs, per_snr=False)
     share = _shares(matrix, targets) - _shares(against, targets)
     rows = _rows(matrix, targets, share, resamples, seed)
     parts = difference_parts(share.mean(axis=1), matrix.labels, matrix.speakers)
@@ -153,13 +161,24 @@ def compute_statistics(
     permutations: int = 9999,
     seed: int = 0,
     ours: str = OURS,
+    test_snrs: Collection[float] = (),
 ) -> Statistics:
     """Intervals of every system and tests of `ours` against the other systems with the same front end.
 
     A system whose seeds or conditions differ in utterances, and a pair of systems with different utterances, are left
     out, and ``refused`` names what is missing. Without `speakers` a fold is taken for one speaker.
 
-    Raises TrnetError for too few resamples or permutations to give an interval or a p.
+    Args:
+        predictions: Predictions of the systems.
+        speakers: Test speaker of each utterance; without it a fold is taken for one speaker.
+        resamples: Bootstrap samples.
+        permutations: Random assignments of signs in a test.
+        seed: Seed of both.
+        ours: System that is compared with the others.
+        test_snrs: SNRs in dB that are no part of a noise set's mean.
+
+    Raises:
+        TrnetError: Too few resamples or permutations to give an interval or a p.
     """
     for name, number in (("resamples", resamples), ("permutations", permutations)):
         if number < FEWEST:
@@ -176,7 +195,7 @@ def compute_statistics(
             try:
                 mine = named[named["name"] == one["name"]]
                 matrix = matrices[one["name"]] = make_score_matrix(mine, classes_of(predictions), speakers)
-                targets = _targets(matrix, per_snr=True)
+                targets = _targets(matrix, test_snrs, per_snr=True)
                 own = _rows(matrix, targets, _shares(matrix, targets), resamples, seed)
                 rows.append(own.assign(**one, against="", rival=""))
             except TrnetError as error:
@@ -185,7 +204,8 @@ def compute_statistics(
         for one, other in pairs:
             if one["name"] in matrices and other["name"] in matrices:
                 try:
-                    found = _compare(matrices[one["name"]], matrices[other["name"]], resamples, permutations, seed)
+                    both = matrices[one["name"]], matrices[other["name"]]
+                    found = _compare(*both, test_snrs, resamples, permutations, seed)
                     rows.append(found.assign(**one, against=other["system"], rival=other["name"]))
                 except TrnetError as error:
                     refused.append(f"{one['name']} (the first) against {other['name']} (the second): {error}")

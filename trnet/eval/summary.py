@@ -52,7 +52,8 @@ def summarise(results: pd.DataFrame, by: Sequence[str], metric: str) -> pd.DataF
 class Results:
     """Rows of results.csv with the columns ``name`` and ``condition``, and what a complete table has.
 
-    names: The systems in table order. folds, seeds: Those of all systems, and those expected besides.
+    names: The systems in table order. folds, seeds: Those of all systems, and those expected besides. test_snrs: SNRs
+    in dB that are no part of means over SNRs.
     """
 
     rows: pd.DataFrame
@@ -61,6 +62,12 @@ class Results:
     snrs: list[float]
     folds: list[str]
     seeds: list[int]
+    test_snrs: frozenset[float] = frozenset()
+
+    @property
+    def averaged(self) -> pd.DataFrame:
+        """The rows that means over SNRs are of."""
+        return in_means(self.rows, self.test_snrs)
 
     @property
     def snr_columns(self) -> list[str]:
@@ -107,8 +114,16 @@ class Results:
         return f"{name} ({gaps})" if gaps else name
 
 
+def in_means(rows: pd.DataFrame, test_snrs: Collection[float]) -> pd.DataFrame:
+    """The rows that means over SNRs are of: all but those of `test_snrs`, which are only tested."""
+    return rows[~rows["snr_db"].isin(list(test_snrs))]
+
+
 def arrange(
-    results: pd.DataFrame, folds: Collection[str] | None = None, seeds: Collection[int] | None = None
+    results: pd.DataFrame,
+    folds: Collection[str] | None = None,
+    seeds: Collection[int] | None = None,
+    test_snrs: Collection[float] = (),
 ) -> Results:
     """Arrange results by system; ``folds`` and ``seeds`` are expected besides those present."""
     rows = with_names(with_conditions(results))
@@ -119,6 +134,7 @@ def arrange(
         snrs=sorted(rows["snr_db"].dropna().unique()),
         folds=sorted({*rows["fold"], *(folds or ())}, key=natural_key),
         seeds=sorted({*rows["seed"], *(seeds or ())}),
+        test_snrs=frozenset(test_snrs) & {*rows["snr_db"].dropna()},
     )
 
 

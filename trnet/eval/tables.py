@@ -109,13 +109,18 @@ def _uar_war(noises: Sequence[str]) -> list[str]:
     return [f"{noise} {metric.upper()}" for noise in noises for metric in METRICS]
 
 
+def _left_out(results: Results) -> str:
+    snrs = ", ".join(f"{snr:g}" for snr in sorted(results.test_snrs))
+    return f" without {snrs} dB, only tested" if snrs else ""
+
+
 def _table1(results: Results, runs: Results, reference: Reference) -> Table:
     """The paper's Table 1; ``runs`` says which runs each system has."""
     noises = sorted({"clean", *results.noises, *(noise for _, noise in reference)}, key=noise_key)
     systems = results.rows.drop_duplicates("name")[["system", "frontend", "name"]].values.tolist()
     absent = {system for system, _ in reference} - {system for system, *_ in systems}
     systems += [[system, "-", SYSTEM_NAMES.get(system, system)] for system in absent]
-    summary = {metric: summarise(results.rows, ["name", "noise"], metric) for metric in METRICS}
+    summary = {metric: summarise(results.averaged, ["name", "noise"], metric) for metric in METRICS}
     rows = []
     for system, frontend, name in sorted(systems, key=lambda one: (system_key(one[0]), one[1])):
         row: list[str | Cell] = [SYSTEM_NAMES.get(system, system), frontend or "-", runs.runs(name)]
@@ -138,7 +143,8 @@ def _per_snr(results: Results, noise: str) -> Table:
 
 
 def _per_fold(results: Results) -> Table:
-    rows = results.rows.assign(part=results.rows["noise"].where(results.rows["noise"] == "clean", "noisy"))
+    rows = results.averaged
+    rows = rows.assign(part=rows["noise"].where(rows["noise"] == "clean", "noisy"))
     mean = summarise(rows, ["name", "fold", "part"], "uar")["mean"]
     seeds = rows.groupby(["name", "fold"])["seed"].nunique()
     lines = []
@@ -172,8 +178,8 @@ def _style_table(predictions: pd.DataFrame, styles: Mapping[str, str], results: 
     rows: list[list[str | Cell]] = []
     for group in sorted(style.unique(), key=natural_key):
         mine = predictions[style == group]
-        pooled = arrange(score(mine, by_fold=False))
-        summary = {metric: summarise(pooled.rows, ["name", "noise"], metric) for metric in METRICS}
+        pooled = arrange(score(mine, by_fold=False), test_snrs=results.test_snrs)
+        summary = {metric: summarise(pooled.averaged, ["name", "noise"], metric) for metric in METRICS}
         items = with_names(mine).groupby("name")["utt_id"].nunique()
         for name in pooled.names:
             cells = [_cell(summary[metric], (name, noise)) for noise in noises for metric in METRICS]
@@ -247,15 +253,24 @@ def make_sections(
     styles: Mapping[str, str] | None = None,
     statistics: Statistics | None = None,
 ) -> list[ReportSection]:
-    """The numbers of a report, Table 1 first; `reference` has published figures, `styles` each utterance's group."""
-    pooled = arrange(score(predictions, by_fold=False))
+    """The numbers of a report, Table 1 first.
+
+    Args:
+        predictions: Predictions of the systems.
+        results: Their scores per fold.
+        reference: Published figures, see read_reference.
+        styles: Group of each utterance, to be reported apart.
+        statistics: Intervals and tests.
+    """
+    pooled = arrange(score(predictions, by_fold=False), test_snrs=results.test_snrs)
     published = reference or {}
     beside = " In brackets: the paper's figure." if published else ""
     sections = _with_pooled(
         ReportSection(
             "Table 1: mean over folds",
-            "UAR and WAR in percent. A noise set is the average over its SNRs. The test folds are averaged first, then "
-            "the seeds; +- is the standard deviation over seeds, given where two or more seeds cover the same runs. "
+            f"UAR and WAR in percent. A noise set is the average over its SNRs{_left_out(results)}. The test folds are "
+            "averaged first, then the seeds; +- is the standard deviation over seeds, given where two or more seeds "
+            "cover the same runs. "
             f"Bold: the largest of a column.{beside}",
             _table1(results, results, published),
             leads=True,
@@ -272,7 +287,8 @@ def make_sections(
     for noise in results.noises:
         text = "UAR in percent, mean over folds and then seeds."
         sections.append(ReportSection(f"UAR per SNR: {noise}", text, _per_snr(results, noise)))
-    text = "UAR in percent, clean / average over all noisy conditions, mean over the seeds run."
+    text = "UAR in percent, clean / average over all noisy conditions"
+    text += f"{_left_out(results)}, mean over the seeds run."
     sections.append(ReportSection("UAR per fold", text, _per_fold(results)))
     if table := _coefficient_table(predictions, results):
         text = "Mean +- standard deviation over the utterances of all folds and seeds."

@@ -85,6 +85,7 @@ def make_system(config: ModelConfig, num_classes: int) -> nn.Module:
     else:
         system = SYSTEMS[kind](config, num_classes)
     object.__setattr__(system, "own_classes", tuple(config.own_classes))
+    object.__setattr__(system, "class_count", num_classes)
     return system.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
@@ -101,7 +102,20 @@ def run_system(system: nn.Module, batch: Batch) -> Output:
         raise TrnetError(f"{own}: raised {type(error).__name__}: {first_line(error)}; mend the class") from error
     if not isinstance(output, Output):
         raise TrnetError(f"{own}: gives {type(output).__name__}; return trnet.model.batch.Output(logits, h)")
+    if own:
+        _check_shapes(own, output, len(batch.lengths), int(system.class_count))  # type: ignore[arg-type]
     return output
+
+
+def _check_shapes(own: str, output: Output, size: int, classes: int) -> None:
+    for name, wanted in (("logits", [size, classes]), ("h", [size, "any"]), ("c", [size])):
+        value = getattr(output, name)
+        if value is None and name == "c":
+            continue
+        found = list(getattr(value, "shape", ()))
+        if len(found) != len(wanted) or any(b not in (a, "any") for a, b in zip(found, wanted, strict=True)):
+            texts = [" x ".join(map(str, each)) or "none" for each in (found, wanted)]
+            raise TrnetError(f"{own}: {name} has the shape {texts[0]}, not {texts[1]}; mend the class")
 
 
 def ser_module(system: nn.Module) -> SER:

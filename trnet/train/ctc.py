@@ -35,7 +35,7 @@ def encoder_of(system: nn.Module) -> Any:
     """The encoder that CTC taps. Raises TrnetError if it cannot be tapped."""
     encoder = ser_module(system).encoder
     if not getattr(encoder, "tapped", None):
-        raise TrnetError(f"training.ctc_weight: the encoder {type(encoder).__name__} has no blocks to tap; set it to 0")
+        raise TrnetError(f"CTC: the encoder {type(encoder).__name__} has no blocks to tap; leave CTC out")
     return encoder
 
 
@@ -47,12 +47,23 @@ def check_tap(system: nn.Module, conf: CTC) -> None:
 
 
 def make_tokens(
-    transcripts: Transcripts, tokenizer: SentencePieceProcessor, length: Mapping[str, int], encoder: Any, conf: CTC
+    transcripts: Transcripts,
+    tokenizer: SentencePieceProcessor,
+    length: Mapping[str, int],
+    encoder: Any | None,
+    conf: CTC,
 ) -> Tokens:
-    """The tokens of the utterances with enough frames at the tap. Raises TrnetError if there is no such utterance."""
+    """The tokens of the utterances whose frames at the tap (of `length` frames each) are enough for them.
+
+    Without an encoder that CTC taps, of all.
+
+    Raises: TrnetError if there is no such utterance.
+    """
     utts = list(transcripts.texts)
-    frames = encoder.tap_lengths(conf.tap, torch.tensor([length[utt] for utt in utts])).tolist()
     tokens = {utt: torch.tensor(tokenizer.encode(transcripts.texts[utt])) + 1 for utt in utts}
+    if encoder is None:
+        return Tokens(tokens, tokenizer.vocab_size(), f"{len(tokens)} utterances have tokens")
+    frames = encoder.tap_lengths(conf.tap, torch.tensor([length[utt] for utt in utts])).tolist()
     fitting = {utt: tokens[utt] for utt, room in zip(utts, frames, strict=True) if frames_needed(tokens[utt]) <= room}
     if not fitting:
         raise TrnetError(

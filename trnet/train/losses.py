@@ -110,17 +110,30 @@ def balanced_weights(labels: Sequence[int], num_classes: int) -> list[float]:
     return [len(labels) / (num_classes * count) if count else 0.0 for count in counts]
 
 
+def _computed(column: str, loss: Any, output: Output, batch: Batch) -> Any:
+    if type(loss).__module__.startswith("trnet."):
+        return loss(output, batch)
+    with own_code(f"losses: '{column}'"):
+        found = loss(output, batch)
+    return found
+
+
 class WeightedSum(nn.Module):
     """Eq. 8: the losses of a system and their weights, by column of the history."""
 
     def __init__(self, losses: Mapping[str, Any], weights: Mapping[str, float]) -> None:
         super().__init__()
+        if taken := [column for column in losses if "." in column or hasattr(nn.ModuleDict, column)]:
+            raise TrnetError(f"losses: one cannot be called '{taken[0]}'; give it another 'name'")
         self.losses, self.weights = dict(losses), dict(weights)
         self.trained = nn.ModuleDict({k: v for k, v in losses.items() if isinstance(v, nn.Module)})
 
     def forward(self, output: Output, batch: Batch) -> dict[str, Tensor]:
-        """The sum, ``loss``, and each loss by its column, scalars. Raises TrnetError if a loss gives no scalar."""
-        parts = {column: loss(output, batch) for column, loss in self.losses.items()}
+        """The sum, ``loss``, and each loss by its column, scalars.
+
+        Raises: TrnetError if a loss gives no scalar, or somebody's own raises.
+        """
+        parts = {column: _computed(column, loss, output, batch) for column, loss in self.losses.items()}
         for column, part in parts.items():
             if not isinstance(part, Tensor) or part.ndim:
                 raise TrnetError(f"losses: '{column}' gives no scalar tensor; mend its class")

@@ -181,8 +181,11 @@ class Session:
     def _tokens(self, run: RunSpec) -> Tokens:
         experiment, conf = self.experiment, self.experiment.config.ctc
         transcripts = experiment.dataset.transcripts(run.fold)
-        system = make_system(experiment.config.model(run.system), len(experiment.dataset.classes))
-        check_tap(system, conf)
+        encoder = None
+        if experiment.config.has_ctc(run.system):
+            system = make_system(experiment.config.model(run.system), len(experiment.dataset.classes))
+            check_tap(system, conf)
+            encoder = encoder_of(system)
         folder = experiment.exp / "pieces" / f"fold{run.fold.number}"
         tokenizer = fold_tokenizer(folder, transcripts.texts, conf)
-        return make_tokens(transcripts, tokenizer, self.lengths, encoder_of(system), conf)
+        return make_tokens(transcripts, tokenizer, self.lengths, encoder, conf)

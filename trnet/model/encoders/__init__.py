@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+import torch
 from torch import Tensor, nn
 
 from trnet.config.model import EncoderConf as Options
@@ -10,6 +11,7 @@ from trnet.model.encoders.ecapa_tdnn import EcapaTdnnEncoder
 from trnet.model.encoders.light import LightEncoder
 from trnet.model.frames import ValidFrames
 from trnet.model.parts import make_part
+from trnet.utils.errors import TrnetError
 
 
 class Encoder(Protocol):
@@ -40,6 +42,15 @@ def make_encoder(dim: int, options: Options) -> nn.Module:
 
 
 def encoded_frames(encoder: nn.Module, frames: ValidFrames, y: Tensor) -> ValidFrames:
-    """The real frames of what an encoder made, y (B, T', out_dim), of `frames`."""
+    """The real frames of what an encoder made, y (B, T', out_dim), of `frames`.
+
+    Raises: TrnetError if T' is not T, and the encoder does not name the frames that are left.
+    """
     lengths = getattr(encoder, "lengths", None)
-    return frames if lengths is None else frames.resized(lengths(frames.counts), y.shape[1])
+    if lengths is not None:
+        return frames.resized(lengths(frames.counts), y.shape[1])
+    tracing = torch.jit.is_tracing()  # type: ignore[attr-defined]
+    if y.ndim == 3 and not tracing and y.shape[1] != frames.total:
+        name = type(encoder).__name__
+        raise TrnetError(f"{name}: gives {y.shape[1]} frames for {frames.total}; add 'lengths(counts)' to the class")
+    return frames
