@@ -34,7 +34,11 @@ CLEAN = Condition()
 
 
 def noisy_conditions(noises: list[str], snrs: list[float]) -> list[Condition]:
-    """Every noise set at every SNR, in the order given. Raises TrnetError for a name that no folder can have."""
+    """Every noise set at every SNR, in the order given.
+
+    Raises:
+        TrnetError: For a name that no folder can have.
+    """
     for noise in noises:
         noise_name(noise, "--noises")
     return [Condition(noise, snr) for noise in noises for snr in snrs]

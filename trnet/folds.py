@@ -60,7 +60,8 @@ def make_folds(utt2spk: Mapping[str, str], utt2group: Mapping[str, str], valid: 
     `validators` speakers in C order (``next``). Training leaves out the whole groups of them all, so no recording
     situation is shared.
 
-    Raises TrnetError if a group has not the one other speaker that ``same_group`` asks for, or nothing is left.
+    Raises:
+        TrnetError: If a group has not the one other speaker that ``same_group`` asks for, or nothing is left.
     """
     utts = sorted(utt2spk)
     speakers = sorted(set(utt2spk.values()))
@@ -102,7 +103,8 @@ def text_folds(utt2spk: Mapping[str, str], text: Mapping[str, str]) -> list[Fold
 
     It shares the speakers of training, but none of its texts; the test speaker is in no other part.
 
-    Raises TrnetError for a single speaker, or too few texts.
+    Raises:
+        TrnetError: For a single speaker, or too few texts.
     """
     utts = sorted(utt2spk)
     speakers = sorted(set(utt2spk.values()))
@@ -126,7 +128,8 @@ def balanced_groups(utt2unit: Mapping[str, str], utt2emo: Mapping[str, str], cou
     Units with the class that fewest units have go first, and the larger before the smaller, each to the group that has
     least of what it brings. A function of the tables alone: no seed.
 
-    Raises TrnetError if there are fewer units than groups.
+    Raises:
+        TrnetError: If there are fewer units than groups.
     """
     units: dict[str, Counter[str]] = {}
     for utt, unit in utt2unit.items():
@@ -184,7 +187,8 @@ def group_folds(utt2group: Mapping[str, str]) -> list[Fold]:
 def official_folds(utt2spk: Mapping[str, str], utt2split: Mapping[str, str], shared_speakers: bool) -> list[Fold]:
     """The corpus's own parts: ``train``, ``dev``, and one fold for each part ``test...``.
 
-    Raises TrnetError for a part that is missing or unknown, or speakers in two parts, unless `shared_speakers`.
+    Raises:
+        TrnetError: For a part that is missing or unknown, or speakers in two parts, unless `shared_speakers`.
     """
     parts: dict[str, list[str]] = {}
     for utt in sorted(utt2split):
@@ -210,7 +214,11 @@ def official_folds(utt2spk: Mapping[str, str], utt2split: Mapping[str, str], sha
 
 
 def pick_folds(folds: list[Fold], numbers: list[int]) -> list[Fold]:
-    """The folds of these numbers (all if none is given). Raises TrnetError for a number that is no fold."""
+    """The folds of these numbers (all if none is given).
+
+    Raises:
+        TrnetError: For a number that is no fold.
+    """
     for number in numbers:
         if not 1 <= number <= len(folds):
             raise TrnetError(f"--folds {number}: there are folds 1 to {len(folds)}; choose among them")

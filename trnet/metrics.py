@@ -23,7 +23,8 @@ def uar(labels: Classes, preds: Classes) -> float:
 
     A class that is only predicted has no recall and does not enter the mean.
 
-    Raises TrnetError if the two lists are empty or differ in length.
+    Raises:
+        TrnetError: If the two lists are empty or differ in length.
     """
     from sklearn.metrics import balanced_accuracy_score  # here, because it takes seconds to import
 
@@ -34,7 +35,11 @@ def uar(labels: Classes, preds: Classes) -> float:
 
 
 def war(labels: Classes, preds: Classes) -> float:
-    """Weighted average recall in percent, which is the accuracy. Raises TrnetError for empty lists or other lengths."""
+    """Weighted average recall in percent, which is the accuracy.
+
+    Raises:
+        TrnetError: For empty lists or other lengths.
+    """
     from sklearn.metrics import accuracy_score
 
     _check(labels, preds)

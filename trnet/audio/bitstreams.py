@@ -42,9 +42,11 @@ class Damaged(TrnetError):
 def check(stream: BinaryIO, head: bytes, size: int) -> int:
     """Check that MP3, FLAC and Ogg hold what they state; anything else passes.
 
-    Returns: samples a channel that decoding must give at least; 0 where the decoder knows better.
+    Returns:
+        samples a channel that decoding must give at least; 0 where the decoder knows better.
 
-    Raises Damaged if it holds less than is stated, or a second recording.
+    Raises:
+        Damaged: If it holds less than is stated, or a second recording.
     """
     start = _behind_tags(stream, 0)
     if start:

@@ -39,9 +39,11 @@ IN_STREAM = {  # a header in the middle of audio whose length is not stated
 def check_container(stream: BinaryIO) -> int:
     """Check that a seekable file holds what its container states; it is left at its beginning.
 
-    Returns: samples a channel that decoding must give at least, where only the container's frames tell; 0 elsewhere.
+    Returns:
+        samples a channel that decoding must give at least, where only the container's frames tell; 0 elsewhere.
 
-    Raises Damaged if it holds less than is stated, or more.
+    Raises:
+        Damaged: If it holds less than is stated, or more.
     """
     try:
         size = stream.seek(0, os.SEEK_END)

@@ -54,7 +54,8 @@ class Sound:
 
         `channel` counts from 0; None: the mean of all. A recording of one channel has no other.
 
-        Raises TrnetError if it is cut short, empty, not finite, without that channel, or its channels cancel.
+        Raises:
+            TrnetError: If it is cut short, empty, not finite, without that channel, or its channels cancel.
         """
         with self._closing:
             mix = Mix(self.channels, channel, self.where)
@@ -122,7 +123,11 @@ class Mix:
         return mean
 
     def check(self) -> None:
-        """Raises: TrnetError if the channels cancelled, taken over all blocks."""
+        """Check that the channels have not cancelled each other.
+
+        Raises:
+            TrnetError: If the channels cancelled, taken over all blocks.
+        """
         alone = self.power / self.channels**2  # of the mean of channels without anything in common
         if self.channel is None and self.left < CANCELLED * alone:
             lost = 10 * math.log10(self.power / self.channels / max(self.left, 1e-99))
@@ -135,7 +140,8 @@ class Mix:
 def open_sound(file: Path | BinaryIO, where: str | None = None) -> Sound:
     """Open a recording (a path, or a seekable stream called `where` in messages) of any kind that libsndfile reads.
 
-    Raises TrnetError if it is missing, no regular file, no audio, of an impossible rate, or not what it states.
+    Raises:
+        TrnetError: If it is missing, no regular file, no audio, of an impossible rate, or not what it states.
     """
     where = str(file) if where is None else where
     with contextlib.ExitStack() as stack:
@@ -160,7 +166,11 @@ def open_sound(file: Path | BinaryIO, where: str | None = None) -> Sound:
 
 
 def check_rate(rate: int, where: str) -> None:
-    """Raises: TrnetError for a sampling rate that no recording has."""
+    """Check a sampling rate.
+
+    Raises:
+        TrnetError: For a sampling rate that no recording has.
+    """
     if not LOWEST_HZ <= rate <= HIGHEST_HZ:
         raise TrnetError(f"{where}: states {rate} Hz, which no recording has", "replace the file")
 

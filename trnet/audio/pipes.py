@@ -28,7 +28,11 @@ def is_pipe(entry: str) -> bool:
 
 
 def check_allowed(entry: str, allow_pipes: bool, where: str, option: str = OPTION) -> None:
-    """Raises: TrnetError for a command that may not run (`option` allows it), or cannot without a shell."""
+    """Check that a command of a list may run.
+
+    Raises:
+        TrnetError: For a command that may not run (`option` allows it), or cannot without a shell.
+    """
     if reason := refusal(entry, allow_pipes, option):
         raise TrnetError(f"{where}: {reason}")
 
@@ -47,7 +51,8 @@ def refusal(entry: str, allow_pipes: bool, option: str = OPTION) -> str:
 def parse(entry: str) -> list[list[str]]:
     """The programs of ``sph2pipe -f wav a.sph | sox -t wav - -t wav - |``, each with its arguments.
 
-    Raises ValueError for what needs a shell, an open quotation mark, or no program between two ``|``.
+    Raises:
+        ValueError: For what needs a shell, an open quotation mark, or no program between two ``|``.
     """
     programs, start, quote, skip = [], 0, "", False
     for place, sign in enumerate(entry):
@@ -76,7 +81,8 @@ def parse(entry: str) -> list[list[str]]:
 def piped(entry: str, where: str) -> BinaryIO:
     """What the programs of an entry write, in a temporary file, at its beginning; `where`: what to call it in messages.
 
-    Raises TrnetError if a program is missing, fails, does not end in time, or writes too much.
+    Raises:
+        TrnetError: If a program is missing, fails, does not end in time, or writes too much.
     """
     check_allowed(entry, True, where)
     pipeline = parse(entry)

@@ -51,7 +51,8 @@ def decode(
 
     `channel` counts from 0; None: the mean of all. A recording of one channel has no other. `where`: for messages.
 
-    Raises TrnetError if it cannot be decoded, is empty, cut short or holds NaN, or its channels cancel.
+    Raises:
+        TrnetError: If it cannot be decoded, is empty, cut short or holds NaN, or its channels cancel.
     """
     sound = open_sound(file, where)
     blocks = list(sound.mono(channel, start_s, end_s))

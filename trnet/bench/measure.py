@@ -54,7 +54,11 @@ class Measured:
 
 
 def measure(case: Case) -> Measured:
-    """Measure in a new process. Raises TrnetError if the front-end cannot be built or fails."""
+    """Measure in a new process.
+
+    Raises:
+        TrnetError: If the front-end cannot be built or fails.
+    """
     environment = {k: v for k, v in os.environ.items() if k != "THP_MEM_ALLOC_ENABLE"}
     environment["OMP_NUM_THREADS"] = str(case.threads)
     if case.allocator == "huge":

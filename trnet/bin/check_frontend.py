@@ -32,7 +32,11 @@ def get_parser() -> Parser:
 
 @one_line_errors
 def main(args: list[str] | None = None) -> None:
-    """Print each rule and whether it is kept. Raises TrnetError if one is not."""
+    """Print each rule and whether it is kept.
+
+    Raises:
+        TrnetError: If one is not.
+    """
     opts = get_parser().parse_args(args)
     config, device = config_from(opts), device_from(opts)
     sets = [DataDir(folder, opts.allow_pipes) for folder in opts.sets]

@@ -61,7 +61,11 @@ def main(args: list[str] | None = None) -> None:
 
 
 def find_corpus(name: str, folder: Path, download: bool) -> Path:
-    """Where a corpus lies, fetched first if that is wanted and possible. Raises TrnetError if it is not there."""
+    """Where a corpus lies, fetched first if that is wanted and possible.
+
+    Raises:
+        TrnetError: If it is not there.
+    """
     if name not in CORPORA:
         raise TrnetError(f"--folders {name}: no such corpus{nearest(name, list(CORPORA))}")
     corpus = CORPORA[name]

@@ -20,7 +20,11 @@ def get_parser() -> Parser:
 
 
 def contract_text(data: DataDir, by: str) -> str:
-    """The lines of conf/contract.yaml. Raises TrnetError if the corpus has no parts and they are asked for."""
+    """The lines of conf/contract.yaml.
+
+    Raises:
+        TrnetError: If the corpus has no parts and they are asked for.
+    """
     if by == "split" and not data.has("utt2split"):
         raise TrnetError(f"--by split: {data.path} has no utt2split; count by speaker or corpus")
     row_of = {"speaker": lambda: data["utt2spk"], "split": lambda: data["utt2split"]}.get(by, dict)()

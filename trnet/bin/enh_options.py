@@ -24,7 +24,11 @@ def add_run_options(parser: Parser) -> None:
 
 
 def runs_from(args: Namespace) -> list[FrontEndRun]:
-    """The runs that the options choose. Raises TrnetError if a YAML is wrong, or two are of one front-end."""
+    """The runs that the options choose.
+
+    Raises:
+        TrnetError: If a YAML is wrong, or two are of one front-end.
+    """
     configs = {}
     for path in args.configs:
         config = load_enh_config(path, args.max_epochs, args.set)

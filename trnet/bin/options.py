@@ -141,7 +141,11 @@ def add_wandb_option(parser: Parser) -> None:
 
 
 def config_from(args: Namespace) -> Config:
-    """The configuration with the command line's changes. Raises TrnetError for anything wrong in the YAML."""
+    """The configuration with the command line's changes.
+
+    Raises:
+        TrnetError: For anything wrong in the YAML.
+    """
     overrides: dict[str, Any] = {}
     if args.snrs:
         overrides["simulation"] = {"snrs": args.snrs}
@@ -152,7 +156,11 @@ def config_from(args: Namespace) -> Config:
 
 
 def check_systems(config: Config, args: Namespace) -> None:
-    """Raises: TrnetError if the configuration has no systems, or not those that the command line names."""
+    """Check the systems that the command line names.
+
+    Raises:
+        TrnetError: If the configuration has no systems, or not those that the command line names.
+    """
     if not config.systems:
         raise TrnetError(f"{args.config}: has no systems; begin it with 'base: PATH/egs/TEMPLATE/ser1/conf/paper.yaml'")
     for name in args.systems:
@@ -169,7 +177,11 @@ def with_frontend(config: Config, name: str | None, checkpoint: str | None) -> C
 
 
 def device_from(args: Namespace) -> "torch.device":
-    """The device to compute on. Raises TrnetError if a GPU is asked for and there is none."""
+    """The device to compute on.
+
+    Raises:
+        TrnetError: If a GPU is asked for and there is none.
+    """
     import torch  # here, because it takes seconds and not every stage needs it
 
     from trnet.utils.device import gpu
@@ -179,7 +191,11 @@ def device_from(args: Namespace) -> "torch.device":
 
 
 def check_gpus(args: Namespace) -> None:
-    """Raises: TrnetError if more GPUs are asked for than there are."""
+    """Check that there are so many GPUs.
+
+    Raises:
+        TrnetError: If more GPUs are asked for than there are.
+    """
     import torch
 
     if args.ngpu > torch.cuda.device_count():

@@ -170,7 +170,11 @@ class Config(Section):
         return {"frontend": self.frontend, "frontend_conf": self.frontend_conf}
 
     def system(self, name: str) -> System:
-        """One system by name. Raises TrnetError listing the names if there is no such system."""
+        """One system by name.
+
+        Raises:
+            TrnetError: Listing the names if there is no such system.
+        """
         if name not in self.systems:
             raise TrnetError(f"--systems {name}: no such system{nearest(name, list(self.systems))}")
         return self.systems[name]
@@ -204,7 +208,8 @@ class Config(Section):
 def load_config(path: Path, overrides: dict[str, Any] | None = None, settings: list[str] | None = None) -> Config:
     """Read an experiment's YAML, under nested `overrides` and, on top of all, texts ``key=value`` of ``--set``.
 
-    Raises TrnetError in one line for an unknown key (with the nearest one), a wrong type, or a wrong value.
+    Raises:
+        TrnetError: In one line for an unknown key (with the nearest one), a wrong type, or a wrong value.
     """
     raw = read_settings(path)
     try:
@@ -219,7 +224,8 @@ def load_config(path: Path, overrides: dict[str, Any] | None = None, settings: l
 def with_settings(config: Config, texts: list[str]) -> Config:
     """The configuration with the texts of ``--set`` on top.
 
-    Raises: TrnetError in one line for an unknown key (with the nearest one), a wrong type, or a wrong value.
+    Raises:
+        TrnetError: In one line for an unknown key (with the nearest one), a wrong type, or a wrong value.
     """
     settings = parse_settings(texts)
     systems = settings.get("systems")

@@ -20,7 +20,8 @@ ALIKE = {"residual", "plain"}  # have the same options
 def read_settings(path: Path, users: tuple[Path, ...] = ()) -> dict[str, Any]:
     """A YAML file's mapping, its ``base`` files merged in; `users` are the files that led here.
 
-    Raises TrnetError for a missing file, bad YAML, a file that is no mapping, or one that is its own base.
+    Raises:
+        TrnetError: For a missing file, bad YAML, a file that is no mapping, or one that is its own base.
     """
     path = Path(path)
     if path.resolve() in users:

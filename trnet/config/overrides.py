@@ -13,7 +13,8 @@ KEY = re.compile(r"(?:^|(?<=\s))([^\s=\[\]{},:'\"]+)=")
 def parse_settings(texts: Sequence[str]) -> dict[str, Any]:
     """The nested mapping that texts ``key=value key=value`` say; a value is YAML, and a later one comes on top.
 
-    Raises TrnetError for a text that does not begin with ``key=``, an empty part of a key, or a value that is no YAML.
+    Raises:
+        TrnetError: For a text that does not begin with ``key=``, an empty part of a key, or a value that is no YAML.
     """
     settings: dict[str, Any] = {}
     for text in texts:

@@ -62,7 +62,11 @@ def own_code(name: str) -> Iterator[None]:
 
 
 def find_class(name: str) -> type:
-    """The class ``package.module:Class``. Raises ValueError if it does not import, or there is no such class."""
+    """The class ``package.module:Class``.
+
+    Raises:
+        ValueError: If it does not import, or there is no such class.
+    """
     if not is_class_name(name):
         raise ValueError(f"'{printable(name)}' is no class; write package.module:Class")
     module_name, _, attribute = name.partition(":")
@@ -98,7 +102,8 @@ def own_options(name: str, base: type[Part], positional: int) -> type[Part]:
         base: Section of the kind of part, whose fields are there too.
         positional: Arguments of the constructor that trnet gives.
 
-    Raises: ValueError as `find_class` does.
+    Raises:
+        ValueError: As `find_class` does.
     """
     return _section_of(find_class(name), name, base, positional)
 

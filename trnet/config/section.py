@@ -101,7 +101,8 @@ def _plain(value: Any, method: str) -> Any:
 def build(kind: type[S], value: Any, key: str = "") -> S:
     """A section of a class from a mapping of plain values that stands under `key`.
 
-    Raises TrnetError in one line for an unknown key (with the nearest one), a wrong type or a wrong value.
+    Raises:
+        TrnetError: In one line for an unknown key (with the nearest one), a wrong type or a wrong value.
     """
     try:
         return kind.model_validate(value)
@@ -116,7 +117,8 @@ def build(kind: type[S], value: Any, key: str = "") -> S:
 def check_value(kind: Any, value: Any, key: str) -> Any:
     """A value of a type that is no section, such as `int` or `list[str] | None`; numbers may be in quotes.
 
-    Raises ValueError naming `key`.
+    Raises:
+        ValueError: Naming `key`.
     """
     try:
         adapter = TypeAdapter(kind, config=ConfigDict(strict=True, allow_inf_nan=False))

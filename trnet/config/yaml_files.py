@@ -105,8 +105,9 @@ _add_numbers()
 def read_mapping(path: Path, what: str, words: bool = False) -> dict[Any, Any]:
     """The mapping that a YAML file (or a pipe) holds; with `words` all scalars stay the texts they are written as.
 
-    Raises TrnetError in one line for a file that is missing ("no such `what`"), no YAML or no mapping, and for what the
-    module's first line says.
+    Raises:
+        TrnetError: In one line for a file that is missing ("no such `what`"), no YAML or no mapping, and for what the
+            module's first line says.
     """
     path = Path(path)
     try:

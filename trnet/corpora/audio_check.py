@@ -29,7 +29,11 @@ def _inspect(job: tuple[str, Clip]) -> tuple[str, AudioInfo | str]:
 
 
 def refuse(bad: list[str], total: int, what: str) -> None:
-    """Raises: TrnetError if there are recordings that cannot be used; `bad` has the reasons."""
+    """Report recordings that cannot be used.
+
+    Raises:
+        TrnetError: If there are recordings that cannot be used; `bad` has the reasons.
+    """
     if bad:
         raise TrnetError(
             f"{len(bad)} of {total} {what} cannot be used: {shorten(bad, 5, '; ')}; "
@@ -87,7 +91,8 @@ def check_noise(clips: Mapping[str, Clip], nj: int) -> dict[str, str]:
 
     Silent clips cannot be mixed at an SNR: they are left out, with a warning.
 
-    Raises TrnetError naming what is corrupt, empty or NaN.
+    Raises:
+        TrnetError: Naming what is corrupt, empty or NaN.
     """
     infos, bad = _inspect_all(clips, nj, "noise")
     refuse(sorted(set(bad)), len(clips), "noise clips")
@@ -99,7 +104,11 @@ def check_noise(clips: Mapping[str, Clip], nj: int) -> dict[str, str]:
 
 
 def lengths_in_samples(paths: list[Path]) -> dict[Path, tuple[int, int]]:
-    """Samples and rate in Hz of each recording, by its header. Raises TrnetError naming the files that have none."""
+    """Samples and rate in Hz of each recording, by its header.
+
+    Raises:
+        TrnetError: Naming the files that have none.
+    """
     lengths, bad = {}, []
     for path in paths:
         try:

@@ -34,7 +34,8 @@ def build_data_dir(
 
     Nothing is done if `out` was made from the same (`made_from`), has all its `tables`, and they keep Kaldi's rules.
 
-    Raises TrnetError if the preparation fails, its result breaks Kaldi's rules, or another process is preparing it.
+    Raises:
+        TrnetError: If the preparation fails, its result breaks Kaldi's rules, or another process is preparing it.
     """
     out = Path(os.path.realpath(out)) if out.is_symlink() else out  # the folder on another disk, not the link
     with only_one(out):

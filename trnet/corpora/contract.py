@@ -27,7 +27,11 @@ class Contract:
     by: str = "speaker"
 
     def check(self, found: Mapping[str, int], root: Path) -> None:
-        """Compare what was found in `root` with the contract. Raises TrnetError with the cells that differ."""
+        """Compare what was found in `root` with the contract.
+
+        Raises:
+            TrnetError: With the cells that differ.
+        """
         cells = list(self.counts) + sorted(set(found) - set(self.counts))
         differing = [
             f"{cell}: expected {self.counts.get(cell, 0)}, found {found.get(cell, 0)}"
@@ -47,7 +51,8 @@ def read_contract(option: str | Path) -> Contract | None:
 
     A line ``by: split``, ``by: corpus`` or ``by: listed`` names what is counted instead of speakers.
 
-    Raises TrnetError for a missing or malformed file, or a count that is no number.
+    Raises:
+        TrnetError: For a missing or malformed file, or a count that is no number.
     """
     if str(option) == NO_CONTRACT:
         return None

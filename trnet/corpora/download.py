@@ -47,7 +47,8 @@ WEIGHTS = {
 def fetch(item: Download, target: Path) -> None:
     """Fetch a file to `target`, or unpack an archive (.zip, .tar.gz) into the folder `target`; whole or not at all.
 
-    Raises TrnetError if it cannot be fetched, has another SHA-256, or is no archive; if `target` holds something.
+    Raises:
+        TrnetError: If it cannot be fetched, has another SHA-256, or is no archive; if `target` holds something.
     """
     name = item.url.rpartition("/")[2]
     unpack = name.endswith((".zip", ".tar.gz"))

@@ -86,7 +86,8 @@ def read_iemocap(folder: Path) -> Iterator[Utterance]:
 
     Utterances are named ``Ses01M-Ses01F_impro01_M000``; a fold holds out a session; style is improvised or scripted.
 
-    Raises TrnetError for label files without turns, or recordings of one name.
+    Raises:
+        TrnetError: For label files without turns, or recordings of one name.
     """
     for session in _sessions(folder):
         texts = _transcriptions(session)

@@ -35,7 +35,8 @@ def read_meld(folder: Path) -> Iterator[Utterance]:
 
     Speakers are the names of the table, which are the series' parts: six of them speak in every part.
 
-    Raises TrnetError for a missing table, or clips of which there is the film alone.
+    Raises:
+        TrnetError: For a missing table, or clips of which there is the film alone.
     """
     for part, name in PARTS.items():
         clips = by_stem(_clips(folder, part))

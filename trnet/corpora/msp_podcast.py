@@ -39,7 +39,8 @@ def _speaker(row: dict[str, str], part: str) -> str:
 def read_msp_podcast(folder: Path) -> Iterator[Utterance]:
     """The utterances of MSP-Podcast, labelled A, C, D, F, H, N, O, S, U or X; `split` is train, dev, test1 ...
 
-    Raises TrnetError for a table without the columns of the corpus, or an unknown part.
+    Raises:
+        TrnetError: For a table without the columns of the corpus, or an unknown part.
     """
     table = _table(folder)
     clips = by_stem(_recordings(folder))

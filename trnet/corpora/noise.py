@@ -29,7 +29,11 @@ def safe_id(name: str) -> str:
 
 
 def add_clip(clips: dict[str, NoiseClip], name: str, clip: NoiseClip) -> None:
-    """Add a clip under its id. Raises TrnetError if the id is taken."""
+    """Add a clip under its id.
+
+    Raises:
+        TrnetError: If the id is taken.
+    """
     if name in clips:
         raise TrnetError(f"{clip.clip.path}: has the same name as {clips[name].clip.path}; keep one, or rename it")
     clips[name] = clip
@@ -61,7 +65,8 @@ class NoiseCorpus(Corpus):
 
         Without a `contract` (``clips``, ``sources``) a part of the corpus will do; `channel` None: the mean of all.
 
-        Raises TrnetError for a missing or incomplete corpus, counts that are not the contract's, unusable audio.
+        Raises:
+            TrnetError: For a missing or incomplete corpus, counts that are not the contract's, unusable audio.
         """
         return _write_noise(root, out, self.clips(self.locate(root)), contract, nj, channel)
 

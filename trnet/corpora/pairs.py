@@ -81,7 +81,11 @@ class Split(Section):
         return list(dict.fromkeys(name for part in PARTS for name in self[part].sets))
 
     def pairs_of(self, name: str, sets: Mapping[str, Sequence[NoisyPair]]) -> list[NoisyPair]:
-        """The pairs of a part. Raises TrnetError for a speaker that its sets do not have, or a part without pairs."""
+        """The pairs of a part.
+
+        Raises:
+            TrnetError: For a speaker that its sets do not have, or a part without pairs.
+        """
         part, others = self[name], {s for other in PARTS if other != name for s in self[other].speakers}
         pairs = [pair for set_name in part.sets for pair in sets[set_name]]
         known = {pair.speaker for pair in pairs}
@@ -127,7 +131,8 @@ def _inspect(pair: NoisyPair) -> tuple[str, float | str, int]:
 def write_pairs(out: Path, pairs: Iterable[NoisyPair], nj: int) -> DataDir:
     """Decode all pairs in `nj` processes and write the tables: wav.scp is noisy, clean.scp its partner.
 
-    Raises TrnetError naming pairs that cannot be decoded, are silent, or differ in length or sampling rate.
+    Raises:
+        TrnetError: Naming pairs that cannot be decoded, are silent, or differ in length or sampling rate.
     """
     by_utt = {pair.utt: pair for pair in pairs}
     utt2dur: dict[str, str] = {}

@@ -18,9 +18,11 @@ from trnet.utils.stamp import digest, file_digest
 def matching(folder: Path, pattern: str) -> list[Path]:
     """What lies below a folder by a pattern, level by level: ``Session[1-5]/dialog/*.txt``; no hidden files.
 
-    Returns: paths in C order; [] if there are none; `folder` itself for ``.``.
+    Returns:
+        paths in C order; [] if there are none; `folder` itself for ``.``.
 
-    Raises OSError for a folder that may not be read: what is in it would be missed in silence.
+    Raises:
+        OSError: For a folder that may not be read: what is in it would be missed in silence.
     """
     found = [folder]
     for part in pattern.split("/") if pattern != "." else ():
@@ -35,7 +37,8 @@ def matching(folder: Path, pattern: str) -> list[Path]:
 def audio_files(folder: Path, recursive: bool = False) -> list[Path]:
     """The recordings of a folder in C order of their paths; nothing below hidden folders. [] for no such folder.
 
-    Raises OSError for a folder that may not be read: what is in it would be missed in silence.
+    Raises:
+        OSError: For a folder that may not be read: what is in it would be missed in silence.
     """
 
     def fail(error: OSError) -> None:
@@ -77,7 +80,11 @@ class Corpus:
 
 
 def by_stem(paths: Iterable[Path]) -> dict[str, Path]:
-    """Recordings by file name without suffix. Raises TrnetError if two recordings share one (a .wav beside an .ogg)."""
+    """Recordings by file name without suffix.
+
+    Raises:
+        TrnetError: If two recordings share one (a .wav beside an .ogg).
+    """
     stems: dict[str, Path] = {}
     for path in paths:
         if path.stem in stems:
@@ -106,7 +113,8 @@ def read_csv(path: Path, columns: Sequence[str], separator: str = ",", quotes: b
 
     `quotes`: whether cells in ``"`` may hold separators; False: quotes mean nothing.
 
-    Raises TrnetError for a missing file or column, a row with another number of cells than the header, or no rows.
+    Raises:
+        TrnetError: For a missing file or column, a row with another number of cells than the header, or no rows.
     """
     text = io.StringIO("\n".join(read_lines(path)))
     lines = csv.reader(text, delimiter=separator, quoting=csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE)

@@ -54,7 +54,8 @@ class SpeechCorpus(Corpus):
 
         Without a `contract` a part of the corpus will do; `channel` None: the mean of all.
 
-        Raises TrnetError for a missing or incomplete corpus, an unmapped label, unusable audio.
+        Raises:
+            TrnetError: For a missing or incomplete corpus, an unmapped label, unusable audio.
         """
         folder = self.locate(root)
         kept: dict[str, Utterance] = {}
@@ -96,7 +97,8 @@ def write_speech(
 
     `listed`: how many utterances the corpus lists in each of its parts, whatever their labels.
 
-    Raises TrnetError if the counts are not the contract's, nothing is left, or recordings cannot be used.
+    Raises:
+        TrnetError: If the counts are not the contract's, nothing is left, or recordings cannot be used.
     """
     utts = {u.utt: u for u in sorted(utterances, key=lambda u: u.utt)}
     if contract is not None:
@@ -146,7 +148,11 @@ def recordings(pattern: str) -> Callable[[Path], list[Path]]:
 
 
 def named(paths: Iterable[Path], pattern: str, example: str) -> Iterator[tuple[Path, re.Match[str]]]:
-    """Each recording with the parts of its name by a regular expression. Raises TrnetError for another name."""
+    """Each recording with the parts of its name by a regular expression.
+
+    Raises:
+        TrnetError: For another name.
+    """
     for path in paths:
         match = re.fullmatch(pattern, path.stem)
         if match is None:

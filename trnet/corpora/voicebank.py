@@ -29,7 +29,11 @@ def _folder(root: Path, kind: str, name: str) -> Path:
 
 
 def voicebank_files(root: Path, name: str) -> list[Path]:
-    """Every file of a set that the preparation reads. Raises TrnetError if the corpus or the set is not there."""
+    """Every file of a set that the preparation reads.
+
+    Raises:
+        TrnetError: If the corpus or the set is not there.
+    """
     files = [path for kind in ("clean", "noisy") for path in audio_files(_folder(root, kind, name))]
     return [*files, *_logs(root, name)]
 

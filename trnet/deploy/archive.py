@@ -48,8 +48,9 @@ def write_archive(path: Path, entries: Mapping[str, bytes]) -> None:
 def read_entries(path: Path) -> dict[str, bytes]:
     """The entries of a model file by name, without the manifest.
 
-    Raises TrnetError if the file is missing, cut short, of another format or version, or an entry is missing, unknown,
-    duplicated, compressed, too large, or differs from the manifest.
+    Raises:
+        TrnetError: If the file is missing, cut short, of another format or version, or an entry is missing, unknown,
+            duplicated, compressed, too large, or differs from the manifest.
     """
     path = Path(path)
     if not path.is_file():
@@ -91,7 +92,11 @@ def json_bytes(value: Any) -> bytes:
 
 
 def read_json(content: bytes, name: str) -> dict[str, Any]:
-    """A JSON mapping of finite numbers, no key twice; `name` is the file's. Raises TrnetError for anything else."""
+    """A JSON mapping of finite numbers, no key twice; `name` is the file's.
+
+    Raises:
+        TrnetError: For anything else.
+    """
     if len(content) > MAX_JSON_BYTES:
         raise TrnetError(f"{name}: has {len(content)} bytes; pack the model again")
     try:

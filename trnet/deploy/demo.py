@@ -97,10 +97,12 @@ def make_demo(predictor: Predictor, name: str) -> Any:
 def predict_file(predictor: Predictor, path: Path) -> tuple[Prediction, dict[str, np.ndarray], np.ndarray | None]:
     """The prediction of a file, and what leads to it.
 
-    Returns: The prediction; pictures (height, width, 3) uint8 of the features of the first window that is not silent;
-    enhanced samples (n,) in [-1, 1] of the first `MAX_WINDOWS` windows, None without a front-end.
+    Returns:
+        The prediction; pictures (height, width, 3) uint8 of the features of the first window that is not silent;
+        enhanced samples (n,) in [-1, 1] of the first `MAX_WINDOWS` windows, None without a front-end.
 
-    Raises TrnetError if it cannot be predicted; the message names the file without its folder.
+    Raises:
+        TrnetError: If it cannot be predicted; the message names the file without its folder.
     """
     recorder = _Recorder(predictor)
     (prediction,) = recorder.predict([from_file(path, path.name)], batch_size=1)

@@ -19,7 +19,8 @@ HARMLESS = ("none", "gtcrn", "cmgan", "dccrn", "dpt_fsnet", "nsnet2", "deepfilte
 def pack_frontend(frontend: FrontEnd) -> tuple[PackedFrontEnd, bytes | None]:
     """The section of a front-end in a model file, and its weights (safetensors) where they go into the file.
 
-    Raises TrnetError if the front-end reads audio from disk, or is one of another toolkit with a local model.
+    Raises:
+        TrnetError: If the front-end reads audio from disk, or is one of another toolkit with a local model.
     """
     if frontend.needs_ids:
         raise TrnetError(f"front-end {frontend.name}: knows listed utterances only; a packed model takes any audio")

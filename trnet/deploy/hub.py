@@ -33,7 +33,11 @@ def push(
         private: Make a new repository private.
         overwrite: Replace files of a folder that this function did not write, or that were changed since.
 
-    Returns: Where it is now. Raises TrnetError if it cannot be written there, or another file would be lost.
+    Returns:
+        Where it is now.
+
+    Raises:
+        TrnetError: If it cannot be written there, or another file would be lost.
     """
     to_hub = where.startswith(PREFIX)
     if not to_hub:

@@ -74,7 +74,9 @@ class ModelSettings(ModelConfig):
 def read_model_settings(path: Path, entries: Mapping[str, bytes], trust: bool = False) -> ModelSettings:
     """Read ``model.json`` of `entries`, and check that the others go with it; `path` is for errors.
 
-    Raises NeedsTrust for classes that are not trnet's, without `trust`; TrnetError for damage.
+    Raises:
+        NeedsTrust: For classes that are not trnet's, without `trust`.
+        TrnetError: For damage.
     """
     where = f"{path}: {MODEL}"
     model = read_json(entries[MODEL], where)
@@ -108,7 +110,11 @@ def _foreign(value: Any) -> Iterator[str]:
 
 
 def graph_metadata(model: Mapping[str, Any]) -> dict[str, Any]:
-    """What ``config.json`` beside graphs has of ``model.json``. Raises TrnetError if ``model.json`` is damaged."""
+    """What ``config.json`` beside graphs has of ``model.json``.
+
+    Raises:
+        TrnetError: If ``model.json`` is damaged.
+    """
     try:
         frontend = None if model["frontend"] is None else model["frontend"]["fingerprint"]["name"]
         kept = {key: model[key] for key in ("name", "classes", "features")}

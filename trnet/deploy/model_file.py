@@ -75,7 +75,11 @@ class ModelFile:
         return entries | {GRAPHS + name: body for name, body in sorted(self.graphs.items())}
 
     def make_network(self) -> nn.Module:
-        """The network with its weights, in eval mode on the CPU. Raises TrnetError if they do not fit."""
+        """The network with its weights, in eval mode on the CPU.
+
+        Raises:
+            TrnetError: If they do not fit.
+        """
         try:
             with torch.device(
                 "cpu" if self.settings.own_classes else "meta"
@@ -102,7 +106,11 @@ class ModelFile:
         return frontend
 
     def make_extractor(self) -> Extractor:
-        """What computes the features. Raises TrnetError if it is another than was packed."""
+        """What computes the features.
+
+        Raises:
+            TrnetError: If it is another than was packed.
+        """
         extractor = make_extractor(self.settings.features)
         if self.settings.extractor not in (None, json.loads(json.dumps(extractor.fingerprint()))):
             kind = self.settings.features.type

@@ -40,7 +40,11 @@ def parse_repo(where: str) -> tuple[str, str | None]:
 
 
 def load_hub() -> ModuleType:
-    """The package huggingface_hub. Raises TrnetError if it is not installed."""
+    """The package huggingface_hub.
+
+    Raises:
+        TrnetError: If it is not installed.
+    """
     try:
         return importlib.import_module("huggingface_hub")
     except ImportError:

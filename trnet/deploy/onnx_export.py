@@ -101,7 +101,8 @@ class NoGraph(TrnetError):
 def graphs_of(model: ModelFile, trust: bool = False) -> dict[str, bytes]:
     """``ser.onnx``, ``config.json`` and, where there is a graph of the front-end, ``frontend.onnx``.
 
-    Raises NoGraph if ONNX cannot express one of them, TrnetError if a package is missing, or parts do not fit.
+    Raises:
+        NoGraph: If ONNX cannot express one of them, TrnetError if a package is missing, or parts do not fit.
     """
     if find_spec("onnx") is None:
         raise missing_package("onnx", "export")
@@ -132,7 +133,8 @@ def frontend_graph(frontend: FrontEnd | None, longest: int) -> bytes | None:
 
     `longest`: samples of the longest clip that it is to enhance.
 
-    Raises NoGraph if ONNX cannot express it.
+    Raises:
+        NoGraph: If ONNX cannot express it.
     """
     module = graph_of(frontend, longest)
     if frontend is None or module is None:

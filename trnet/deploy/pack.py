@@ -30,7 +30,11 @@ def best_run(experiment: Experiment, runs: Sequence[RunSpec]) -> RunSpec:
 
 
 def pack_inputs(experiment: Experiment, run: RunSpec) -> dict[str, Any]:
-    """All that decides what the model file of a run holds, for a stamp. Raises TrnetError if features are missing."""
+    """All that decides what the model file of a run holds, for a stamp.
+
+    Raises:
+        TrnetError: If features are missing.
+    """
     config, frontend = experiment.config, None
     if config.system(run.system).uses_frontend:
         frontend = build_frontend(config.frontend_settings).fingerprint()
@@ -48,8 +52,9 @@ def pack_inputs(experiment: Experiment, run: RunSpec) -> dict[str, Any]:
 def pack_run(experiment: Experiment, run: RunSpec, path: Path) -> ModelFile:
     """The model file of a run, to be written to `path`; with graphs where onnx is installed and can express it.
 
-    Raises TrnetError if the run is not trained to its end under this configuration, its features are missing or of
-    another front-end, its scores are of another checkpoint, or the front-end cannot be packed.
+    Raises:
+        TrnetError: If the run is not trained to its end under this configuration, its features are missing or of
+            another front-end, its scores are of another checkpoint, or the front-end cannot be packed.
     """
     chosen, config, fold = _chosen(experiment, run), experiment.config, run.fold
     best, system = run.read_best("classes", "trained_with", "versions"), config.system(run.system)

@@ -54,7 +54,8 @@ class Predictor(SlidingWindowPredictor):
     def __init__(self, model: ModelFile, ngpu: int = 0, trust: bool = False) -> None:
         """Build network and front-end, on the GPU if `ngpu` is 1; `trust`: run code that is not trnet's.
 
-        Raises TrnetError if a part does not fit, or there is no GPU.
+        Raises:
+            TrnetError: If a part does not fit, or there is no GPU.
         """
         if ngpu not in (0, 1):
             raise TrnetError(f"--ngpu {ngpu}: give 0 for the CPU, 1 for a GPU")

@@ -75,7 +75,8 @@ def from_samples(wav: Any, rate: int, name: str = "wav", channel: int | None = N
 
     Floats are in [-1, 1], signed integers of their type's full scale.
 
-    Raises TrnetError for another shape or type, or an impossible rate.
+    Raises:
+        TrnetError: For another shape or type, or an impossible rate.
     """
     samples = np.asarray(wav)
     is_rate = isinstance(rate, int | float | np.number) and math.isfinite(rate) and rate == int(rate)

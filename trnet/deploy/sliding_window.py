@@ -95,8 +95,8 @@ class SlidingWindowPredictor(ABC):
             hop: Seconds from one window to the next; None: `window`.
             channel: From 0; None: the mean of all.
 
-        Raises TrnetError for audio that is empty, silent, shorter than a frame, or not finite, or whose channels
-        cancel.
+        Raises:
+            TrnetError: For audio that is empty, silent, shorter than a frame, or not finite, or whose channels cancel.
         """
         (prediction,) = self.predict([from_samples(wav, rate, channel=channel)], window, hop)
         if isinstance(prediction, TrnetError):
@@ -118,7 +118,8 @@ class SlidingWindowPredictor(ABC):
             batch_size: Windows that are computed together.
             on_read: Called with the seconds of each block that was read, and its share of the recording (0: unknown).
 
-        Raises TrnetError before anything is read, for an impossible window, hop or batch size.
+        Raises:
+            TrnetError: Before anything is read, for an impossible window, hop or batch size.
         """
         try:
             whole(batch_size, 1)

@@ -14,7 +14,11 @@ def write_tensors(tensors: dict[str, Tensor]) -> bytes:
 
 
 def read_tensors(content: bytes, name: str) -> dict[str, Tensor]:
-    """The tensors of a file's bytes, on the CPU. Raises TrnetError naming `name` if they are not one whole file."""
+    """The tensors of a file's bytes, on the CPU.
+
+    Raises:
+        TrnetError: Naming `name` if they are not one whole file.
+    """
     try:
         return safetensors.torch.load(content)
     except (SafetensorError, KeyError, ValueError, OverflowError) as error:

@@ -23,7 +23,11 @@ def save_frontend(path: Path, name: str, method: Method) -> None:
 
 
 def check_frontend_file(path: Path) -> None:
-    """Check that the file exists and is whole. Raises TrnetError if it does not, or is damaged."""
+    """Check that the file exists and is whole.
+
+    Raises:
+        TrnetError: If it does not, or is damaged.
+    """
     try:
         with open(path, "rb") as stream:
             damage = damage_of(stream)

@@ -63,7 +63,8 @@ class EnhConfig(Section):
 def load_enh_config(path: Path, max_epochs: int | None = None, settings: Sequence[str] = ()) -> EnhConfig:
     """Read the YAML of a front-end's training; `settings`: texts of ``--set``, which override all.
 
-    Raises TrnetError if a key is unknown, or a value is of another type or out of range.
+    Raises:
+        TrnetError: If a key is unknown, or a value is of another type or out of range.
     """
     raw = read_settings(path)
     try:

@@ -38,7 +38,11 @@ class PairFiles:
     clean: Path
 
     def read(self) -> Pair:
-        """Both signals, resampled to 16 kHz. Raises TrnetError if audio cannot be read, or the lengths differ."""
+        """Both signals, resampled to 16 kHz.
+
+        Raises:
+            TrnetError: If audio cannot be read, or the lengths differ.
+        """
         pair = Pair(read_clip(self.noisy, RATE), read_audio(self.clean, RATE))
         if len(pair.noisy) != len(pair.clean):
             raise TrnetError(f"{self.name}: has {len(pair.noisy)} noisy samples for {len(pair.clean)} clean ones")
@@ -53,7 +57,11 @@ class Pairs:
         self.utts = data.utts
 
     def files(self, utt: str) -> PairFiles:
-        """Where a pair is. Raises TrnetError if the clean one is not listed."""
+        """Where a pair is.
+
+        Raises:
+            TrnetError: If the clean one is not listed.
+        """
         scp = self.data.path / "clean.scp"
         if utt not in self.data["clean.scp"]:
             raise TrnetError(f"{scp}: does not list {utt}; prepare the data anew")

@@ -43,9 +43,11 @@ def score_test_set(
 ) -> pd.DataFrame:
     """Score utterances and write ``<folder>/scores.csv``, or read it if up to date; no `config`: the noisy speech.
 
-    Returns: One row an utterance: ``utt_id``, ``snr_db`` (NaN if unknown) and `METRICS`.
+    Returns:
+        One row an utterance: ``utt_id``, ``snr_db`` (NaN if unknown) and `METRICS`.
 
-    Raises TrnetError if a checkpoint does not load, or the front-end fails on an utterance.
+    Raises:
+        TrnetError: If a checkpoint does not load, or the front-end fails on an utterance.
     """
     path = folder / "scores.csv"
     frontend = build_frontend(config).fingerprint() if config else None
@@ -66,7 +68,11 @@ def score_test_set(
 
 
 def read_scores(path: Path) -> pd.DataFrame:
-    """Read the output of `score_test_set`. Raises TrnetError naming file and line if it is malformed."""
+    """Read the output of `score_test_set`.
+
+    Raises:
+        TrnetError: Naming file and line if it is malformed.
+    """
 
     def finite(text: str) -> float:
         if math.isinf(value := float(text)):

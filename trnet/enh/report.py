@@ -95,9 +95,11 @@ def render(runs: RunScores, header: Mapping[str, str]) -> str:
 def write_enh_report(out: Path, runs: RunScores, header: Mapping[str, str]) -> str:
     """Write results.csv and RESULTS.md into `out`, under names with a suffix if those there have more runs.
 
-    Returns: The suffix, or an empty text.
+    Returns:
+        The suffix, or an empty text.
 
-    Raises TrnetError if an existing results.csv is damaged.
+    Raises:
+        TrnetError: If an existing results.csv is damaged.
     """
     suffix, existing = "", out / "results.csv"
     if existing.is_file():

@@ -71,7 +71,11 @@ class FrontEndRun:
         return Stamp(self.folder, "train", made_from)
 
     def trained(self) -> bool:
-        """Whether it is finished with this configuration. Raises TrnetError if one of its checkpoints is damaged."""
+        """Whether it is finished with this configuration.
+
+        Raises:
+            TrnetError: If one of its checkpoints is damaged.
+        """
         stamp, files = self.stamp(), self.files
         if not (files.best.is_file() and files.last.is_file() and stamp.done()):
             return False
@@ -87,7 +91,8 @@ class FrontEndRun:
     ) -> None:
         """Train it, unless it is up to date; `wandb` is a project of Weights & Biases, `about` is for ``run.json``.
 
-        Raises TrnetError if data are missing, a loss is not finite, a checkpoint is damaged, or the run is in training.
+        Raises:
+            TrnetError: If data are missing, a loss is not finite, a checkpoint is damaged, or the run is in training.
         """
         with only_one(self.folder):
             stamp = self.stamp()

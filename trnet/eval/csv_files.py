@@ -39,7 +39,8 @@ def read_checked_csv(path: PathLike, columns: Mapping[str, Field], more: Field |
         columns: The columns that the header begins with, and what their fields hold; see `real`, `whole`, `optional`.
         more: What the fields of further columns hold; None: as text.
 
-    Raises TrnetError if the file cannot be read, its header is another, it has no rows, or a field is malformed.
+    Raises:
+        TrnetError: If the file cannot be read, its header is another, it has no rows, or a field is malformed.
     """
     path = Path(path)
     rows: dict[int, list[str]] = {}

@@ -20,7 +20,8 @@ class OtherCorpus(Experiment):
 def other_corpus(trained: Experiment, data: Path) -> OtherCorpus:
     """The corpus of a data dir, whose features lie in the ``dump`` folder beside its ``data`` (with the same tag).
 
-    Raises TrnetError if it is missing, is the corpus that was trained on, or has classes that the models do not know.
+    Raises:
+        TrnetError: If it is missing, is the corpus that was trained on, or has classes that the models do not know.
     """
     data = Path(data)
     dump = data.parent.parent / data.parent.name.replace("data", "dump", 1)

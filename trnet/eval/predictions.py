@@ -124,8 +124,9 @@ def _check_predictions(path: PathLike, frame: pd.DataFrame) -> None:
 def read_predictions(paths: PathLike | Iterable[PathLike]) -> pd.DataFrame:
     """One or more predictions.csv files as one frame.
 
-    Raises TrnetError for a malformed row or header, files with different classes, an utterance twice in one system,
-    fold, seed and condition (whatever the front end), or an utterance with two labels.
+    Raises:
+        TrnetError: For a malformed row or header, files with different classes, an utterance twice in one system, fold,
+            seed and condition (whatever the front end), or an utterance with two labels.
     """
     files = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     frames = [read_checked_csv(path, PREDICTION, more=real) for path in files]

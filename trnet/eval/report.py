@@ -27,7 +27,8 @@ def place_beside(out: Path, predictions: pd.DataFrame) -> str:
 
     The table that is there is that of results.csv; without this file there is none.
 
-    Raises TrnetError if that file is damaged.
+    Raises:
+        TrnetError: If that file is damaged.
     """
     there = out / "results.csv"
     if not there.is_file():
@@ -77,7 +78,8 @@ def write_report(
         suffix: Behind each name, see place_beside.
         test_snrs: SNRs in dB that are only tested: each has its own figures, and no part in means over SNRs.
 
-    Raises TrnetError if there are no predictions, or the folder cannot be written.
+    Raises:
+        TrnetError: If there are no predictions, or the folder cannot be written.
     """
     if predictions.empty:
         raise TrnetError("no predictions to report: decode at least one system first")

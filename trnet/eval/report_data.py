@@ -137,7 +137,11 @@ def embedded_items(fold: Fold, conditions: Sequence[Condition], seed: int) -> li
 
 
 def make_embedding(session: Session, run: RunSpec, conditions: Sequence[Condition], seed: int) -> Embedding:
-    """The representations of one run's test speaker in the plane. Raises TrnetError for fewer than 8 items."""
+    """The representations of one run's test speaker in the plane.
+
+    Raises:
+        TrnetError: For fewer than 8 items.
+    """
     items = embedded_items(run.fold, conditions, seed)
     if len(items) < FEWEST_POINTS:
         raise TrnetError(f"{len(items)} test items, at least {FEWEST_POINTS} are needed; score more utterances")

@@ -72,7 +72,8 @@ def make_all_archives(sets: list[tuple[DataDir, Path]], config: Config, nj: int)
 def make_archives(sets: list[tuple[DataDir, Path]], features: Features, nj: int) -> None:
     """Write ``feats.ark``, ``feats.scp`` and ``utt2num_frames`` of data dirs to folders, each whole or not at all.
 
-    Raises TrnetError for audio that cannot be read or is shorter than one frame.
+    Raises:
+        TrnetError: For audio that cannot be read or is shorter than one frame.
     """
     todo, settings = [], made_from(features)
     for data, out in sets:
@@ -131,7 +132,11 @@ def features_digest(out: Path) -> str:
 
 
 def open_features(out: Path) -> ArkReader:
-    """The features of a folder, checked when they are read. Raises TrnetError if there are none."""
+    """The features of a folder, checked when they are read.
+
+    Raises:
+        TrnetError: If there are none.
+    """
     if not (out / "feats.scp").is_file():
         raise TrnetError(f"{out}/feats.scp: no such file; run stages 2 to 4 for this condition and front-end")
     digest = read_stamp(out / STAMP).get("results", {}).get("feats")

@@ -23,7 +23,10 @@ class FbankExtractor:
     def __call__(self, wav: Tensor) -> Tensor:
         """Clip (samples,) float32 in [-1, 1] -> (frames, mels) float32, at most `max_frames`.
 
-        Natural logarithm of the mel energies of wav x 32768. Raises ValueError if the clip is shorter than one frame.
+        Natural logarithm of the mel energies of wav x 32768.
+
+        Raises:
+            ValueError: If the clip is shorter than one frame.
         """
         from torchaudio.compliance import kaldi  # here, because it takes a second to import
 

@@ -43,7 +43,11 @@ class FeatureReader:
         return matrix
 
     def lengths(self, condition: Condition) -> dict[str, int]:
-        """Frames of each utterance, by its id under the condition. Raises TrnetError without a good table."""
+        """Frames of each utterance, by its id under the condition.
+
+        Raises:
+            TrnetError: Without a good table.
+        """
         path = self.folder("noisy", condition) / "utt2num_frames"
         try:
             return {utt: whole(count, low=1) for utt, count in read_table(path).items()}

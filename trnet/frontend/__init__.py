@@ -55,9 +55,11 @@ def build_frontend(config: dict[str, Any]) -> FrontEnd:
         config: ``frontend`` (a name of ``FRONTENDS`` or ``package.module:Class``) and ``frontend_conf`` (its options;
             may be absent or None). Keys that do not begin with ``frontend`` are ignored.
 
-    Returns: The front-end, with ``name`` and ``conf`` set.
+    Returns:
+        The front-end, with ``name`` and ``conf`` set.
 
-    Raises TrnetError if the name is missing or unknown, an option is unknown or wrong, or the front-end raises it.
+    Raises:
+        TrnetError: If the name is missing or unknown, an option is unknown or wrong, or the front-end raises it.
     """
     if unknown := [k for k in config if str(k).startswith("frontend") and k not in ("frontend", "frontend_conf")]:
         raise TrnetError(f"config key {unknown[0]!r} is unknown: a front-end is set by 'frontend' and 'frontend_conf'")
@@ -128,7 +130,11 @@ def _typed(name: str, cls: type[FrontEnd], conf: dict[str, Any]) -> dict[str, An
 
 
 def _check_range(value: Any, key: str, is_path: bool) -> None:
-    """Raises: ValueError for an unreasonable number, and a text that is no path."""
+    """Check that a value can be an option.
+
+    Raises:
+        ValueError: For an unreasonable number, and a text that is no path.
+    """
     if isinstance(value, int | float) and abs(value) > LARGEST:
         raise ValueError(f"{key}: {shown(value)} must be from {-LARGEST:g} to {LARGEST:g}")
     if is_path and isinstance(value, str) and not (value.strip() and value.isprintable()):

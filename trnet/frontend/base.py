@@ -54,7 +54,8 @@ class FrontEnd(nn.Module):
 
         ``wav`` (clips, samples) is float32 in [-1, 1], samples >= 1, without padding.
 
-        Returns: (clips, samples) float32, aligned with the input to the sample.
+        Returns:
+            (clips, samples) float32, aligned with the input to the sample.
         """
         if self.causal:
             return self.enhance_padded(wav, [wav.shape[1]] * len(wav))
@@ -82,10 +83,12 @@ class FrontEnd(nn.Module):
             wav: (batch, samples) float32 in [-1, 1] at ``sample_rate``.
             lengths: (batch,) valid samples of each clip; None: all of them.
 
-        Returns: (batch, samples) float32 on the device of ``wav``; 0 past each clip's length.
+        Returns:
+            (batch, samples) float32 on the device of ``wav``; 0 past each clip's length.
 
-        Raises TrnetError if the shape or type is wrong, a length lies outside 0..samples, a sample is not finite, or
-        the front-end needs ids.
+        Raises:
+            TrnetError: If the shape or type is wrong, a length lies outside 0..samples, a sample is not finite, or the
+                front-end needs ids.
         """
         if self.needs_ids:
             raise TrnetError(f"front-end {self.name}: enhances utterances of data dirs, by their ids: use stage 3")
@@ -191,7 +194,11 @@ def _weights_sha256(state: dict[str, Tensor]) -> str | None:
 
 
 def check_option(name: str, key: str, value: float, low: float, high: float) -> float:
-    """A number among a front-end's options. Raises TrnetError if it is no number from ``low`` to ``high``."""
+    """A number among a front-end's options.
+
+    Raises:
+        TrnetError: If it is no number from ``low`` to ``high``.
+    """
     try:
         return real(value, low, high)
     except ValueError as error:
@@ -199,7 +206,11 @@ def check_option(name: str, key: str, value: float, low: float, high: float) -> 
 
 
 def check_level(name: str, level_dbfs: float | None) -> float | None:
-    """The option ``level_dbfs``: None, or -60..0 dB. Raises TrnetError if it is anything else."""
+    """The option ``level_dbfs``: None, or -60..0 dB.
+
+    Raises:
+        TrnetError: If it is anything else.
+    """
     return None if level_dbfs is None else check_option(name, "level_dbfs", level_dbfs, -60, 0)
 
 
@@ -210,7 +221,8 @@ def at_level(wav: Tensor, level_dbfs: float | None, sizes: Tensor | None = None)
         level_dbfs: RMS, dB re full scale; None: no change.
         sizes: (clips, 1) valid samples of each clip, zeros behind; None: all of them.
 
-    Returns: The scaled clips, and the gains, (clips, 1), to divide the result by; 1 for clips below -100 dB.
+    Returns:
+        The scaled clips, and the gains, (clips, 1), to divide the result by; 1 for clips below -100 dB.
     """
     if level_dbfs is None:
         return wav, wav.new_ones(wav.shape[0], 1)

@@ -25,7 +25,11 @@ def files_sha256(files: Mapping[str, Path]) -> str:
 
 
 def load_file(path: str | Path) -> Any:
-    """Load a checkpoint with ``weights_only=True`` onto the CPU. Raises TrnetError if it is missing or damaged."""
+    """Load a checkpoint with ``weights_only=True`` onto the CPU.
+
+    Raises:
+        TrnetError: If it is missing or damaged.
+    """
     file = Path(path)
     if not file.is_file():
         raise TrnetError(f"checkpoint {file}: no such file: give the authors' checkpoint by --frontend-checkpoint")
@@ -51,7 +55,8 @@ def state_of(
 
     ``entry`` is its key there; None: the checkpoint is one, or has it under one of ``wrappers``.
 
-    Raises TrnetError if the entry is missing or no state_dict.
+    Raises:
+        TrnetError: If the entry is missing or no state_dict.
     """
     if entry is None and isinstance(loaded, dict):
         found = [key for key in wrappers if isinstance(loaded.get(key), dict)]
@@ -80,7 +85,8 @@ def trained_parts(loaded: Any, path: str | Path, frontend: str) -> tuple[dict[st
     Such a file is a dict ``{"format": "trnet-enh-1", "frontend": registered name, "conf": network configuration,
     "state_dict": name to tensor}`` and nothing else.
 
-    Raises TrnetError if it has another format, is of another front-end, or entries are missing or unknown.
+    Raises:
+        TrnetError: If it has another format, is of another front-end, or entries are missing or unknown.
     """
     advice = f"give a {FORMAT} checkpoint of {frontend}"
     if not isinstance(loaded, dict) or loaded.get("format") != FORMAT:

@@ -14,7 +14,8 @@ def enhance_clips(frontend: FrontEnd, clips: list[np.ndarray], names: list[str])
 
     A mixture may peak above full scale: it is scaled to peak 1 for the front-end and back, so levels stay comparable.
 
-    Raises TrnetError naming the clip if the front-end returns another length, NaN, or silence for speech.
+    Raises:
+        TrnetError: Naming the clip if the front-end returns another length, NaN, or silence for speech.
     """
     gains = [max(1.0, float(np.abs(clip).max())) for clip in clips]
     lengths = torch.tensor([len(clip) for clip in clips])

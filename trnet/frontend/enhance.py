@@ -171,8 +171,9 @@ def enhance_data_dirs(
         device: ``cpu`` or ``cuda``.
         shard: (k, n): part k of n; others run elsewhere at the same time. The last one to end finishes a set.
 
-    Raises TrnetError if audio is unreadable, the front-end fails on an utterance, or another process works there
-    (except on another shard with the same settings).
+    Raises:
+        TrnetError: If audio is unreadable, the front-end fails on an utterance, or another process works there (except
+            on another shard with the same settings).
     """
     root, (part, parts) = sets[0][1].parent, shard
     alone = parts == 1

@@ -40,7 +40,8 @@ class EnhancedScpFrontEnd(FrontEnd):
             allow_pipes: run the programs of entries ``command |``, without a shell; otherwise these are errors. The
                 fingerprint includes their names and arguments, not their output.
 
-        Raises TrnetError if a list is missing, malformed, has an id twice or a pipe that is not allowed.
+        Raises:
+            TrnetError: If a list is missing, malformed, has an id twice or a pipe that is not allowed.
         """
         super().__init__()
         self.lists = [scp] if isinstance(scp, str) else scp

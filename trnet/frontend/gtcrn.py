@@ -29,7 +29,8 @@ def erb_bank() -> Tensor:
     The scale is 21.4 log10(1 + 0.00437 f) (Glasberg and Moore 1990). Centres are whole bins; each filter is 1 at its
     centre and 0 at its neighbours'.
 
-    Returns: (64, 192) float32: bands by the STFT bins 65..256.
+    Returns:
+        (64, 192) float32: bands by the STFT bins 65..256.
     """
     edges = 21.4 * np.log10(1 + 0.00437 * np.array([KEPT_BINS / N_FFT * RATE, RATE / 2]))
     hertz = (10 ** (np.linspace(edges[0], edges[1], ERB_BANDS) / 21.4) - 1) / 0.00437
@@ -42,7 +43,8 @@ def erb_bank() -> Tensor:
 def with_neighbours(x: Tensor) -> Tensor:
     """Stack each band of (batch, channels, frames, bands) with the bands beside it (zeros past the edges).
 
-    Returns: (batch, 3 * channels, frames, bands); channel 3c + k holds band f - 1 + k of channel c.
+    Returns:
+        (batch, 3 * channels, frames, bands); channel 3c + k holds band f - 1 + k of channel c.
     """
     padded = functional.pad(x, (1, 1))
     return torch.stack([padded[..., :-2], x, padded[..., 2:]], dim=2).flatten(1, 2)

@@ -30,7 +30,11 @@ class NativeRateFrontEnd(FrontEnd):
     fit_scale: bool = False
 
     def __init__(self, name: str, level_dbfs: float | None = None) -> None:
-        """``name``: the registered name, for messages. Raises TrnetError if ``level_dbfs`` is out of range."""
+        """``name``: the registered name, for messages.
+
+        Raises:
+            TrnetError: If ``level_dbfs`` is out of range.
+        """
         super().__init__()
         self.name = name
         self.level_dbfs = check_level(name, level_dbfs)

@@ -12,7 +12,8 @@ C = TypeVar("C", bound=Section)
 def given_config(kind: type[C], name: str, options: dict[str, Any]) -> C:
     """Configuration of an untrained network: a section ``kind`` with the values of ``frontend_conf`` that are not None.
 
-    Raises TrnetError if a value is of another type or out of range, or values do not fit together.
+    Raises:
+        TrnetError: If a value is of another type or out of range, or values do not fit together.
     """
     given = {key: value for key, value in options.items() if value is not None}
     return build(kind, given, f"front-end {name}: frontend_conf")
@@ -21,7 +22,8 @@ def given_config(kind: type[C], name: str, options: dict[str, Any]) -> C:
 def stored_config(kind: type[C], name: str, stored: dict[str, Any], options: dict[str, Any], path: str) -> C:
     """Configuration of a trained network: the checkpoint's; each option of ``frontend_conf`` is None or equal to it.
 
-    Raises TrnetError if fields are missing or unknown, values do not fit together, or an option differs.
+    Raises:
+        TrnetError: If fields are missing or unknown, values do not fit together, or an option differs.
     """
     if faults := mismatch(tuple(kind.model_fields), stored):
         raise TrnetError(

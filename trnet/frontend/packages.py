@@ -30,7 +30,8 @@ def import_package(frontend: str, module: str, package: str = "", extra: str = "
 def package_file(frontend: str, package: str, file: str, extra: str) -> Path:
     """A file of an installed distribution, found without importing it; ``file`` is its path inside site-packages.
 
-    Raises TrnetError if the distribution or the file is missing.
+    Raises:
+        TrnetError: If the distribution or the file is missing.
     """
     try:
         path = Path(str(importlib.metadata.distribution(package).locate_file(file)))

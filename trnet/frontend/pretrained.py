@@ -33,7 +33,8 @@ class PretrainedFrontEnd(NativeRateFrontEnd):
             fit_scale: scale the output to the input by least squares: models trained with SI-SDR have an arbitrary
                 scale. False: leave the scale to the model.
 
-        Raises TrnetError if the toolkit is missing, the model does not load, or its sampling rate is unknown.
+        Raises:
+            TrnetError: If the toolkit is missing, the model does not load, or its sampling rate is unknown.
         """
         super().__init__(self.toolkit, level_dbfs)
         self.fit_scale = fit_scale

@@ -30,8 +30,9 @@ class TrainableFrontEnd(FrontEnd):
             others: further options of the class; ``level_dbfs`` among them: RMS of the network's input, dB re full
                 scale; None: unchanged.
 
-        Raises TrnetError if no weights are named, an option is out of range or differs from the checkpoint, or the
-        checkpoint is of another network.
+        Raises:
+            TrnetError: If no weights are named, an option is out of range or differs from the checkpoint, or the
+                checkpoint is of another network.
         """
         super().__init__({"checkpoint": checkpoint, "init": init, **config, **others})
         self.level_dbfs = check_level(self.kind, others.get("level_dbfs"))

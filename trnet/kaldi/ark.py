@@ -60,7 +60,8 @@ def decode_matrix(stored: bytes) -> np.ndarray:
 
     Only Kaldi's binary matrices are read: kaldiio would also unpickle, that is run code, where an archive says so.
 
-    Raises ValueError if it is no such matrix, or cut.
+    Raises:
+        ValueError: If it is no such matrix, or cut.
     """
     try:
         if stored[:2] == b"\0B" and stored[2:3] != b"\4":
@@ -88,7 +89,8 @@ class ArkReader:
             ark_digest: Digest (`trnet.utils.stamp.file_digest`) of the archive, for a folder without ``utt2checksum``;
                 None: nothing is known, and damage is found only where it breaks the format.
 
-        Raises TrnetError for tables that are missing or malformed.
+        Raises:
+            TrnetError: For tables that are missing or malformed.
         """
         self.folder = Path(folder)
         self._entries = read_table(self.folder / "feats.scp")
@@ -152,7 +154,11 @@ class ArkReader:
 
 
 def ark_entry(entry: str) -> tuple[str, int]:
-    """Archive and offset of an entry of feats.scp. Raises ValueError for anything else, a command among it."""
+    """Archive and offset of an entry of feats.scp.
+
+    Raises:
+        ValueError: For anything else, a command among it.
+    """
     name, _, offset = entry.rpartition(":")
     if not (name and offset.isascii() and offset.isdecimal() and len(offset) < 19):
         raise ValueError(f"feats.scp has '{entry}', which is not ARCHIVE:OFFSET; commands are not run")

@@ -33,8 +33,9 @@ def channel_of(value: str) -> int | None:
 def read_table(path: Path) -> KaldiTable:
     """Read a ``key value...`` file; blanks or tabs stand between key and value.
 
-    Raises TrnetError naming file and line for a missing file, a line without a value (but in `text`), a duplicate key,
-    a NUL byte.
+    Raises:
+        TrnetError: Naming file and line for a missing file, a line without a value (but in `text`), a duplicate key, a
+            NUL byte.
     """
     table: KaldiTable = {}
     try:
@@ -120,7 +121,11 @@ class DataDir:
         return {} if name in self._absent else self[name]
 
     def clip(self, utt: str) -> Clip:
-        """Where the audio of `utt` lies. Raises TrnetError if there is none, or its segment, channel or pipe is bad."""
+        """Where the audio of `utt` lies.
+
+        Raises:
+            TrnetError: If there is none, or its segment, channel or pipe is bad.
+        """
         start_s, end_s, recording = 0.0, None, utt
         try:
             if self._known("segments"):

@@ -30,7 +30,8 @@ def build_model(config: dict[str, Any]) -> nn.Module:
         config: ``{"model": "ser" | "trnet", "model_conf": {...}}`` with the keys num_mels and num_classes, the sections
             encoder, pooling and classifier of `trnet.config`, and for trnet also gate (a section) and bridge (bool).
 
-    Raises TrnetError for an unknown model or key.
+    Raises:
+        TrnetError: For an unknown model or key.
     """
     name = config.get("model")
     if name not in MODELS:

@@ -44,7 +44,8 @@ def ctc_loss(log_probs: Tensor, lengths: Tensor, targets: Sequence[Tensor | None
         targets: B of (n,) int64 on the CPU, n > 0, pieces counted from 1; at most as long as `frames_needed` allows,
             or the loss is infinite.
 
-    Returns: A scalar on the device of `log_probs`.
+    Returns:
+        A scalar on the device of `log_probs`.
     """
     assert log_probs.ndim == 3 and lengths.shape == log_probs.shape[:1] and len(targets) == len(lengths)
     with_text = [(row, target) for row, target in enumerate(targets) if target is not None]

@@ -12,7 +12,8 @@ from trnet.utils.errors import TrnetError
 def make_part(known: Mapping[str, type[nn.Module]], options: Part, key: str, *arguments: Any) -> nn.Module:
     """The part that a section of options under `key` names; `arguments` come before its options.
 
-    Raises TrnetError if a class of somebody's own is no `nn.Module`, or raises.
+    Raises:
+        TrnetError: If a class of somebody's own is no `nn.Module`, or raises.
     """
     if not options.is_own:
         return known[options.type](*arguments, **options.options())
@@ -28,7 +29,11 @@ def out_dim(part: nn.Module) -> int:
 
 
 def make_own(made: type, name: str, *arguments: Any, **options: Any) -> nn.Module:
-    """An instance of somebody's own class. Raises TrnetError if it is no `nn.Module`, or raises."""
+    """An instance of somebody's own class.
+
+    Raises:
+        TrnetError: If it is no `nn.Module`, or raises.
+    """
     with own_code(name):
         part = made(*arguments, **options)
     if not isinstance(part, nn.Module):

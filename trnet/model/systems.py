@@ -90,7 +90,11 @@ def make_system(config: ModelConfig, num_classes: int) -> nn.Module:
 
 
 def run_system(system: nn.Module, batch: Batch) -> Output:
-    """What a system of `make_system` gives for a batch. Raises TrnetError naming somebody's own class that fails."""
+    """What a system of `make_system` gives for a batch.
+
+    Raises:
+        TrnetError: Naming somebody's own class that fails.
+    """
     own = ", ".join(getattr(system, "own_classes", ()))
     try:
         output = system(batch)
@@ -119,7 +123,11 @@ def _check_shapes(own: str, output: Output, size: int, classes: int) -> None:
 
 
 def ser_module(system: nn.Module) -> SER:
-    """The SER module within a system. Raises TrnetError if it has none."""
+    """The SER module within a system.
+
+    Raises:
+        TrnetError: If it has none.
+    """
     found = system if isinstance(system, SER) else getattr(system, "ser", None)
     if not isinstance(found, SER):
         raise TrnetError(f"{type(system).__name__}: has no SER module 'ser'; leave out 'init: teacher' and CTC")

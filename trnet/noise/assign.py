@@ -13,7 +13,10 @@ from trnet.utils.random import rng_for
 def deal_sources(groups: list[str], noise_utt2src: Mapping[str, str], seed: int, name: str) -> dict[str, list[str]]:
     """Noise clips of each group, in the order of use; every source recording goes to one group.
 
-    `seed` and the set's `name` seed the draws. Raises TrnetError if there are fewer source recordings than groups.
+    `seed` and the set's `name` seed the draws.
+
+    Raises:
+        TrnetError: If there are fewer source recordings than groups.
     """
     clips_of: dict[str, list[str]] = {}
     for clip in sorted(noise_utt2src):
@@ -38,7 +41,11 @@ def deal_sources(groups: list[str], noise_utt2src: Mapping[str, str], seed: int,
 def assign_clips(
     utt2group: Mapping[str, str], noise_utt2src: Mapping[str, str], seed: int, name: str
 ) -> dict[str, str]:
-    """The noise clip of each utterance, the same at all SNRs. Raises TrnetError for fewer sources than groups."""
+    """The noise clip of each utterance, the same at all SNRs.
+
+    Raises:
+        TrnetError: For fewer sources than groups.
+    """
     dealt = deal_sources(sorted(set(utt2group.values())), noise_utt2src, seed, name)
     assigned: dict[str, str] = {}
     for group, clips in dealt.items():

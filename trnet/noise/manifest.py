@@ -45,7 +45,8 @@ def build_manifest(
         features: How utterances are cropped.
         groups: Group of each utterance where it is not that of utt2group.
 
-    Raises TrnetError if there are too few noise sources, or a clip cannot be read or is silent.
+    Raises:
+        TrnetError: If there are too few noise sources, or a clip cannot be read or is silent.
     """
     assigned = assign_clips(groups or speech["utt2group"], noise["utt2src"], seed, name)
     users: dict[str, list[str]] = {}

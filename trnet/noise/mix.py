@@ -27,7 +27,8 @@ def mix_at_snr(speech: np.ndarray, noise: np.ndarray, snr_db: float) -> np.ndarr
     The speech keeps its level, so clean, noisy and target features share one scale; nothing is clipped (a peak above
     1 is stored as it is, in float).
 
-    Raises ValueError if speech or noise is silent: no gain gives that SNR.
+    Raises:
+        ValueError: If speech or noise is silent: no gain gives that SNR.
     """
     assert speech.shape == noise.shape and speech.ndim == 1, (speech.shape, noise.shape)
     for name, samples in (("speech", speech), ("noise", noise)):

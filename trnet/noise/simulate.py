@@ -67,7 +67,8 @@ def simulate(
     manifest: utt2clean, utt2noise (clip and first sample), utt2snr (dB). `groups` takes the place of utt2group: no two
     of them share a noise source.
 
-    Raises TrnetError for silent speech or noise, unreadable audio, or too few noise sources.
+    Raises:
+        TrnetError: For silent speech or noise, unreadable audio, or too few noise sources.
     """
     conditions = [Condition(noise_name, snr) for snr in conf.all_snrs]
     folders = [Path(out_root) / c.data_name(speech.path.name) for c in conditions]

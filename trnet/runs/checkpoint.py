@@ -34,7 +34,8 @@ def load_checkpoint(path: Path, *needed: str, columns: Collection[str] = ()) -> 
 
     `needed`: entries that must be there. `columns`: numbers that each row of the entry ``history`` must have.
 
-    Raises TrnetError if it is missing, damaged (every byte is under a checksum), something else, or an entry is.
+    Raises:
+        TrnetError: If it is missing, damaged (every byte is under a checksum), something else, or an entry is.
     """
     try:
         content = io.BytesIO(read_bytes(path, LARGEST))
@@ -107,7 +108,11 @@ FORMS: dict[str, Callable[[Any], bool]] = {
 
 
 def check_weights(model: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
-    """Make sure that weights fit a model. Raises TrnetError naming keys that are missing, extra, or misshapen."""
+    """Make sure that weights fit a model.
+
+    Raises:
+        TrnetError: Naming keys that are missing, extra, or misshapen.
+    """
     if faults := misfits(model, weights):
         raise TrnetError(f"{path}: is a checkpoint of another model ({faults}); {way_out(path)}")
 
@@ -119,7 +124,11 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor], path: Path) ->
 
 
 def load_part(part: Any, state: Any, path: Path, name: str) -> None:
-    """Put the state of an optimizer or a schedule back. Raises TrnetError if it is of another network, or damaged."""
+    """Put the state of an optimizer or a schedule back.
+
+    Raises:
+        TrnetError: If it is of another network, or damaged.
+    """
     try:
         part.load_state_dict(state)
         if isinstance(part, torch.optim.Optimizer):

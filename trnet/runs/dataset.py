@@ -45,11 +45,19 @@ class Dataset:
         return folds_of(self.data, self.config.folds)
 
     def transcripts(self, fold: Fold) -> Transcripts:
-        """Normalised transcripts of a fold's training utterances. Raises TrnetError if none can be used."""
+        """Normalised transcripts of a fold's training utterances.
+
+        Raises:
+            TrnetError: If none can be used.
+        """
         return transcripts_of(self.data, fold.train, self.config.features)
 
     def check_classes(self, fold: Fold) -> None:
-        """Make sure that a fold trains on every class. Raises TrnetError naming those that it does not."""
+        """Make sure that a fold trains on every class.
+
+        Raises:
+            TrnetError: Naming those that it does not.
+        """
         there = {self.labels[utt] for utt in fold.train}
         if missing := [name for index, name in enumerate(self.classes) if index not in there]:
             raise TrnetError(

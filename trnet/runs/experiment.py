@@ -118,7 +118,11 @@ class Experiment:
             return None
 
     def features_of(self, name: str, conditions: Collection[Condition]) -> dict[str, str]:
-        """Digests of the features that a system reads, by folder below dump. Raises TrnetError if they do not fit."""
+        """Digests of the features that a system reads, by folder below dump.
+
+        Raises:
+            TrnetError: If they do not fit.
+        """
         found, system = {}, self.config.system(name)
         readers = [(self.reader, self.config.features)]
         if self.gate_reader is not None and (mels := self.config.model(name).gate_features) is not None:
@@ -172,7 +176,11 @@ class Experiment:
         return run.stamp(made_from)
 
     def teacher(self, run: RunSpec) -> RunSpec:
-        """The teacher of a run: Baseline-c of the same fold and seed. Raises TrnetError if it is not finished."""
+        """The teacher of a run: Baseline-c of the same fold and seed.
+
+        Raises:
+            TrnetError: If it is not finished.
+        """
         teacher = self.run(TEACHER, run.fold, run.seed)
         if not (teacher.best.is_file() and self.stamp(teacher).done()):
             which = f"fold {run.fold.number}, seed {run.seed}"

@@ -90,7 +90,8 @@ class RunFolder:
             epochs: That the history has.
             stopped: The run may have been stopped after the file of the next epoch was written, before ``last.pt`` was.
 
-        Raises TrnetError if it is not.
+        Raises:
+            TrnetError: If it is not.
         """
         if epoch != chosen and not (stopped and epoch == epochs + 1):
             raise TrnetError(f"{self.best}: is of epoch {epoch}, but last.pt chooses {chosen}; {way_out(self.best)}")

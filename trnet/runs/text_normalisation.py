@@ -41,7 +41,11 @@ class Transcripts:
 
 
 def transcripts_of(data: DataDir, utts: Sequence[str], features: Features) -> Transcripts:
-    """The transcripts of some utterances; no other line of `text` is read. Raises TrnetError if none can be used."""
+    """The transcripts of some utterances; no other line of `text` is read.
+
+    Raises:
+        TrnetError: If none can be used.
+    """
     path = data.path / "text"
     if not data.has("text"):
         raise TrnetError(f"{path}: no such file; CTC needs it: run stage 1, or set training.ctc_weight: 0")

@@ -38,7 +38,11 @@ class BatchReader:
         self.h_s, self.tokens, self.gate = h_s, tokens, gate
 
     def read(self, items: Sequence[Item]) -> Batch:
-        """One batch, on the cache's device. Raises TrnetError if features are missing, or of a wrong length."""
+        """One batch, on the cache's device.
+
+        Raises:
+            TrnetError: If features are missing, or of a wrong length.
+        """
         stacks: dict[str, Tensor] = {kind: self.cache.stack(kind, items) for kind in self.kinds}
         if self.target is not None:
             stacks["clean"] = self.cache.stack(self.target, [(utt, CLEAN) for utt, _ in items])

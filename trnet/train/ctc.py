@@ -32,7 +32,11 @@ class Tokens:
 
 
 def encoder_of(system: nn.Module) -> Any:
-    """The encoder that CTC taps. Raises TrnetError if it cannot be tapped."""
+    """The encoder that CTC taps.
+
+    Raises:
+        TrnetError: If it cannot be tapped.
+    """
     encoder = ser_module(system).encoder
     if not getattr(encoder, "tapped", None):
         raise TrnetError(f"CTC: the encoder {type(encoder).__name__} has no blocks to tap; leave CTC out")
@@ -40,7 +44,11 @@ def encoder_of(system: nn.Module) -> Any:
 
 
 def check_tap(system: nn.Module, conf: CTC) -> None:
-    """Raises: TrnetError if a system's encoder has not so many blocks."""
+    """Check that the encoder has the block that CTC taps.
+
+    Raises:
+        TrnetError: If a system's encoder has not so many blocks.
+    """
     blocks = len(encoder_of(system).tapped)
     if conf.tap > blocks:
         raise TrnetError(f"ctc.tap: {conf.tap} is beyond the {blocks} blocks of encoder")
@@ -57,7 +65,8 @@ def make_tokens(
 
     Without an encoder that CTC taps, of all.
 
-    Raises: TrnetError if there is no such utterance.
+    Raises:
+        TrnetError: If there is no such utterance.
     """
     utts = list(transcripts.texts)
     tokens = {utt: torch.tensor(tokenizer.encode(transcripts.texts[utt])) + 1 for utt in utts}

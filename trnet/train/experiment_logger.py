@@ -40,7 +40,8 @@ class ExperimentLogger:
             title: of the run, for Weights & Biases.
             wandb: project there; None: nothing is sent.
 
-        Raises TrnetError if a project is named and the package is not there, or does not begin a run.
+        Raises:
+            TrnetError: If a project is named and the package is not there, or does not begin a run.
         """
         self.folder = Path(folder) / "tensorboard"
         self._stream: IO[bytes] | None = None

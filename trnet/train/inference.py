@@ -44,7 +44,8 @@ def infer(
         batch_size: Items a batch.
         with_h: Whether the predictions hold the representation h.
 
-    Raises TrnetError for features that are missing, or probabilities that are not finite.
+    Raises:
+        TrnetError: For features that are missing, or probabilities that are not finite.
     """
     model.eval()
     found: dict[Item, UtterancePrediction] = {}

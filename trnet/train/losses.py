@@ -131,7 +131,8 @@ class WeightedSum(nn.Module):
     def forward(self, output: Output, batch: Batch) -> dict[str, Tensor]:
         """The sum, ``loss``, and each loss by its column, scalars.
 
-        Raises: TrnetError if a loss gives no scalar, or somebody's own raises.
+        Raises:
+            TrnetError: If a loss gives no scalar, or somebody's own raises.
         """
         parts = {column: _computed(column, loss, output, batch) for column, loss in self.losses.items()}
         for column, part in parts.items():

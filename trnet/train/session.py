@@ -84,8 +84,9 @@ class Session:
 
         `position`: line of the progress bar.
 
-        Raises TrnetError for missing features or teacher, a class that a fold does not train on, a loss that is not
-        finite, or a run that another process trains; after the others were trained, for one that is damaged.
+        Raises:
+            TrnetError: For missing features or teacher, a class that a fold does not train on, a loss that is not
+                finite, or a run that another process trains; after the others were trained, for one that is damaged.
         """
         with contextlib.ExitStack() as locks:
             for run in group:
@@ -132,7 +133,11 @@ class Session:
             stamp.finish()
 
     def data(self, run: RunSpec) -> SERData:
-        """All that a run is trained from. Raises TrnetError for a missing teacher, or unusable transcripts."""
+        """All that a run is trained from.
+
+        Raises:
+            TrnetError: For a missing teacher, or unusable transcripts.
+        """
         experiment, name, fold = self.experiment, run.system, run.fold
         needs = experiment.config.needs(name)
         return SERData(

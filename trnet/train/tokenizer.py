@@ -26,7 +26,8 @@ def train_tokenizer(texts: Mapping[str, str], conf: CTC) -> bytes:
 
     One thread (sums in one order), every sentence and every character, nothing drawn; <unk> is the only extra piece.
 
-    Raises TrnetError if the text has not enough in it for so many pieces, or more characters than pieces.
+    Raises:
+        TrnetError: If the text has not enough in it for so many pieces, or more characters than pieces.
     """
     model, asked = io.BytesIO(), f"ctc.vocab: {conf.vocab} {conf.model} pieces"
     few = f"{asked} are too few for the characters of the text; set it to"

@@ -90,11 +90,19 @@ class TrainingJob(ABC):
 
     @abstractmethod
     def load(self, state: dict[str, Any], path: Path) -> None:
-        """Take up what `state` gave. Raises TrnetError naming `path` if it is of another network, or damaged."""
+        """Take up what `state` gave.
+
+        Raises:
+            TrnetError: Naming `path` if it is of another network, or damaged.
+        """
 
     @abstractmethod
     def check(self, run: Progress, state: dict[str, Any]) -> None:
-        """Make sure that what a run keeps is whole and of this network. Raises TrnetError if it is not."""
+        """Make sure that what a run keeps is whole and of this network.
+
+        Raises:
+            TrnetError: If it is not.
+        """
 
     @abstractmethod
     def steps(self, epoch: int, history: History) -> tuple[int, Iterator[Step]]:
@@ -139,7 +147,11 @@ class LossMeans:
         self._waiting: list[tuple[Step, dict[str, Tensor]]] = []
 
     def add(self, step: Step, losses: dict[str, Tensor]) -> bool:
-        """Take up the losses of a step; True if all so far are in `sums`. Raises TrnetError if a loss is not finite."""
+        """Take up the losses of a step; True if all so far are in `sums`.
+
+        Raises:
+            TrnetError: If a loss is not finite.
+        """
         self._waiting.append((step, losses))
         if len(self._waiting) < self.every:
             return False
@@ -178,7 +190,8 @@ class Trainer:
     def train(self, position: int | None = None) -> None:
         """Train until every run has its end; `position`: line of the progress bar.
 
-        Raises TrnetError for a damaged checkpoint, a loss that is not finite, or too little memory.
+        Raises:
+            TrnetError: For a damaged checkpoint, a loss that is not finite, or too little memory.
         """
         self.begin()
         total = max(run.rule.max_epochs for run in self.runs)

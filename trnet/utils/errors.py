@@ -104,7 +104,11 @@ def _disk_line(error: OSError) -> str | None:
 
 
 def log_folder() -> Path:
-    """This user's own folder for logs of unexpected errors, ``$TMPDIR/trnet-<user>``. Raises OSError if it is not."""
+    """This user's own folder for logs of unexpected errors, ``$TMPDIR/trnet-<user>``.
+
+    Raises:
+        OSError: If it is not.
+    """
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a user without a name, as in some containers

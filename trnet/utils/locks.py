@@ -25,7 +25,8 @@ def only_one(folder: Path, wait_s: float = 0) -> Iterator[None]:
         folder: what is locked; it need not exist.
         wait_s: seconds to wait for another process to release it.
 
-    Raises TrnetError if another process has it, OSError if the file cannot be made or is a symbolic link.
+    Raises:
+        TrnetError: If another process has it, OSError if the file cannot be made or is a symbolic link.
     """
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)

@@ -19,7 +19,8 @@ def safe_name(name: str, what: str) -> str:
     Args:
         what: What it names, and where it stands; the message begins with it.
 
-    Raises TrnetError if it is empty, too long, begins with a dot, or holds a slash, a blank or what is no text.
+    Raises:
+        TrnetError: If it is empty, too long, begins with a dot, or holds a slash, a blank or what is no text.
     """
     if not isinstance(name, str) or not name:
         raise TrnetError(f"{what}: {name!r} is no name; give one")
@@ -39,7 +40,11 @@ def is_text(name: str) -> bool:
 
 
 def check_text(path: Path) -> None:
-    """Raises: TrnetError for a file or folder whose name is no UTF-8."""
+    """Check the name of a file or folder.
+
+    Raises:
+        TrnetError: For a file or folder whose name is no UTF-8.
+    """
     if not is_text(str(path)):
         raise TrnetError(f"{printable(str(path))}: its name is no text in UTF-8; rename it")
 

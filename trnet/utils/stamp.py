@@ -84,8 +84,9 @@ class Stamp:
     def shelve(self, suffix: str = "") -> Path:
         """Move a folder aside that was made from something else, or more than is wanted.
 
-        Returns: where it now lies, beside its old place: its name, the digest of what it was made from, `suffix`, and
-        a number where another lies there already.
+        Returns:
+            where it now lies, beside its old place: its name, the digest of what it was made from, `suffix`, and a
+            number where another lies there already.
         """
         name = self._shelf(self._read().get("made_from", {})).name + suffix  # nothing is known where the stamp is gone
         names = itertools.chain([name], (f"{name}.{number}" for number in itertools.count(2)))

@@ -238,7 +238,8 @@ def run_all(
         device: that the jobs compute on.
         desc: of the progress bar over all jobs.
 
-    Raises TrnetError at the end if jobs failed: how many, and what was wrong with the first.
+    Raises:
+        TrnetError: At the end if jobs failed: how many, and what was wrong with the first.
     """
     nj = max(1, min(nj, len(jobs)))
     if nj == 1:

@@ -18,7 +18,8 @@ __all__ = ["METHODS", "Method", "build_method"]
 def build_method(config: EnhConfig, pesq_map: PesqMap) -> Method:
     """The untrained network of a configuration with its losses, which take PESQ from `pesq_map`, and optimizers.
 
-    Raises TrnetError if there is no method for the front-end, or it rejects the network's configuration or the loss.
+    Raises:
+        TrnetError: If there is no method for the front-end, or it rejects the network's configuration or the loss.
     """
     if config.frontend not in METHODS:
         raise TrnetError(f"frontend {config.frontend}: cannot be trained{nearest(config.frontend, list(METHODS))}")

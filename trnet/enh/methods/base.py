@@ -39,7 +39,8 @@ class Method:
     def __init__(self, config: EnhConfig, pesq_map: PesqMap) -> None:
         """Build everything untrained; losses take PESQ from `pesq_map`.
 
-        Raises TrnetError if sizes or loss settings are unknown, out of range or do not fit together.
+        Raises:
+            TrnetError: If sizes or loss settings are unknown, out of range or do not fit together.
         """
         if reserved := {"checkpoint", "init"} & config.sizes.keys():
             raise TrnetError(f"sizes.{reserved.pop()}: networks are trained from scratch; delete the line")
@@ -81,9 +82,11 @@ class Method:
     def step(self, noisy: Tensor, clean: Tensor) -> dict[str, Tensor]:
         """Train on one batch of aligned noisy and clean segments, (batch, samples) float32 at 16 kHz.
 
-        Returns: The losses by name, scalars; ``loss`` is the network's total.
+        Returns:
+            The losses by name, scalars; ``loss`` is the network's total.
 
-        Raises TrnetError if a loss is not finite.
+        Raises:
+            TrnetError: If a loss is not finite.
         """
         losses = self.losses(noisy, clean)
         self.update("network", self.network, losses["loss"])
@@ -94,7 +97,11 @@ class Method:
         raise NotImplementedError(f"{type(self).__name__} has to define losses(noisy, clean)")
 
     def update(self, name: str, module: nn.Module, loss: Tensor) -> None:
-        """One step of an optimizer. Raises TrnetError if the loss is not finite."""
+        """One step of an optimizer.
+
+        Raises:
+            TrnetError: If the loss is not finite.
+        """
         if not bool(torch.isfinite(loss)):
             raise TrnetError(f"loss of the {name} is {loss.item()}; lower training.lr, or set training.grad_clip")
         optimizer = self.optimizers[name]
@@ -121,7 +128,11 @@ class Method:
         return {kind: {name: each.state_dict() for name, each in part.items()} for kind, part in parts.items()}
 
     def load(self, state: dict[str, Any], path: Path) -> None:
-        """Resume from what :meth:`state` returned. Raises TrnetError naming `path` if it does not fit."""
+        """Resume from what :meth:`state` returned.
+
+        Raises:
+            TrnetError: Naming `path` if it does not fit.
+        """
         parts: dict[str, Mapping[str, Any]] = {"modules": self.modules(), "optimizers": self.optimizers}
         for kind, part in parts.items():
             if not isinstance(state.get(kind), dict) or state[kind].keys() != part.keys():

@@ -74,7 +74,8 @@ class CmganFrontEnd(TrainableFrontEnd):
                 excludes ``fast`` on a CPU.
             gpu_seconds: audio in the network at a time on a GPU, if more than a window.
 
-        Raises TrnetError if no weights are named, the checkpoint is of another network, or an option is out of range.
+        Raises:
+            TrnetError: If no weights are named, the checkpoint is of another network, or an option is out of range.
         """
         options = {"window_s": window_s, "overlap_s": overlap_s, "context_s": context_s, "gpu_seconds": gpu_seconds}
         super().__init__(checkpoint, init, {"num_channel": num_channel}, **options, fast=fast, precision=precision)

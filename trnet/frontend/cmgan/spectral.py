@@ -28,7 +28,8 @@ def unit_rms(wav: Tensor) -> tuple[Tensor, Tensor]:
 
     The authors' code gives NaN for digital silence. Here the gain has a limit, so silence stays silence.
 
-    Returns: The scaled clips, and their RMS before, (clips, 1), to multiply the result by.
+    Returns:
+        The scaled clips, and their RMS before, (clips, 1), to multiply the result by.
     """
     samples = wav.shape[1]
     energy = wav.square().sum(dim=1, keepdim=True)

@@ -44,7 +44,8 @@ def make_encoder(dim: int, options: Options) -> nn.Module:
 def encoded_frames(encoder: nn.Module, frames: ValidFrames, y: Tensor) -> ValidFrames:
     """The real frames of what an encoder made, y (B, T', out_dim), of `frames`.
 
-    Raises: TrnetError if T' is not T, and the encoder does not name the frames that are left.
+    Raises:
+        TrnetError: If T' is not T, and the encoder does not name the frames that are left.
     """
     lengths = getattr(encoder, "lengths", None)
     if lengths is not None:
