@@ -218,4 +218,5 @@ def test_a_run_is_repeated_from_the_settings_in_its_folder(recipe):
     assert first["epoch"] == again["epoch"]
     assert all(torch.equal(value, again["model"][key]) for key, value in first["model"].items())
     record = json.loads((recipe / "exp_again" / folder / "run.json").read_text())
-    assert record["command"].startswith("./run.sh --config") and record["config"] == f"exp/{folder}/config.yaml"
+    assert record["command"].startswith("./run.sh ") and "--exp exp_again" in record["command"]
+    assert record["config"] == f"exp/{folder}/config.yaml"

@@ -6,7 +6,7 @@ from near import assert_near
 
 from trnet.config import ModelConfig, build
 from trnet.model.batch import Batch
-from trnet.model.systems import forward, make_system, ser_module
+from trnet.model.systems import make_system, run_system, ser_module
 from trnet.utils.errors import TrnetError
 
 LENGTHS = torch.tensor([9, 5])
@@ -85,10 +85,10 @@ def test_a_class_that_makes_no_system_is_named_in_one_line(name):
 def test_what_a_class_gives_in_another_shape_is_named_with_it():
     own, given = system_of({"model": "own_parts:Misshapen"}), batch()
     with pytest.raises(TrnetError, match=rf"own_parts:Misshapen: c .*{len(given.lengths)} x 1"):
-        forward(own, given)
+        run_system(own, given)
     halving = system_of({"input": "noisy"}, encoder={"type": "own_parts:Halving"})
     with pytest.raises(TrnetError, match="Halving: .*lengths"):
-        forward(halving, given)
+        run_system(halving, given)
 
 
 def test_a_system_without_a_ser_module_is_named():
