@@ -3,6 +3,7 @@
 import pytest
 import torch
 from near import assert_near
+from ragged import LENGTHS, inputs
 
 from trnet.model import build_model
 from trnet.model.frames import ValidFrames
@@ -13,7 +14,6 @@ SMALL_PLAIN = SMALL | {
     "pooling": {"values": 5, "attention": 0, "clamp": 1.0},
     "classifier": {"hidden": 7},
 }
-LENGTHS = (23, 8, 1, 16, 31)
 
 
 def trnet(conf: dict = SMALL) -> torch.nn.Module:
@@ -27,15 +27,6 @@ def trnet(conf: dict = SMALL) -> torch.nn.Module:
     for fc in (model.bridge.fc1, model.bridge.fc2):
         torch.nn.init.normal_(fc.weight)
     return model
-
-
-def inputs(total: int = max(LENGTHS), rubbish: float = 0.0, mels: int = 16) -> tuple[torch.Tensor, ...]:
-    """Noisy and enhanced (B, total, mels) with `rubbish` behind the ends, and the lengths."""
-    generator = torch.Generator().manual_seed(3)
-    x = torch.full((2, len(LENGTHS), total, mels), rubbish)
-    for b, length in enumerate(LENGTHS):
-        x[:, b, :length] = torch.randn(2, length, mels, generator=generator) * 2 + 8
-    return x[0], x[1], torch.tensor(LENGTHS)
 
 
 @pytest.mark.parametrize("conf", [SMALL, SMALL_PLAIN], ids=["residual", "plain"])

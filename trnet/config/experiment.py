@@ -78,15 +78,20 @@ class Folds(Section):
         return self
 
 
-class ModelConfig(Section):
-    """What one system's network is built from."""
+class NetworkConf(Section):
+    """The parts of a network, which all systems of an experiment share."""
 
-    system: System = Field(default_factory=System)
     features: AnyFeatures = Field(default_factory=Fbank)
     encoder: AnyEncoder = Field(default_factory=Residual)
     pooling: AnyPooling = Field(default_factory=AttentionConf)
     classifier: ClassifierConf = Field(default_factory=ClassifierConf)
     gate: GateConf = Field(default_factory=GateConf)
+
+
+class ModelConfig(NetworkConf):
+    """What one system's network is built from."""
+
+    system: System = Field(default_factory=System)
 
     @property
     def own_classes(self) -> list[str]:
@@ -100,18 +105,13 @@ class ModelConfig(Section):
         return None if isinstance(self.features, Fbank) or self.system.kind == "ser" else self.gate.features
 
 
-class Config(Section):
+class Config(NetworkConf):
     """Everything an experiment is decided by."""
 
     frontend: str = "cmgan"
     frontend_conf: dict[str, Any] = Field(default_factory=dict)
-    features: AnyFeatures = Field(default_factory=Fbank)
     simulation: Simulation = Field(default_factory=Simulation)
     folds: Folds = Field(default_factory=Folds)
-    encoder: AnyEncoder = Field(default_factory=Residual)
-    pooling: AnyPooling = Field(default_factory=AttentionConf)
-    classifier: ClassifierConf = Field(default_factory=ClassifierConf)
-    gate: GateConf = Field(default_factory=GateConf)
     training: Training = Field(default_factory=Training)
     ctc: CTC = Field(default_factory=CTC)
     systems: dict[str, System] = Field(default_factory=dict)
@@ -181,7 +181,7 @@ class Config(Section):
 
     def model(self, name: str) -> ModelConfig:
         """What the network of a system is built from."""
-        shared = {key: getattr(self, key) for key in ("features", "encoder", "pooling", "classifier", "gate")}
+        shared = {key: getattr(self, key) for key in NetworkConf.model_fields}
         return ModelConfig(system=self.system(name), **shared)
 
     @property

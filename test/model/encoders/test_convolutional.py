@@ -8,20 +8,10 @@ import pytest
 import torch
 import torchaudio
 from near import assert_near
+from ragged import LENGTHS, inputs
 
 from trnet.model.encoders.convolutional import PlainEncoder, ResidualEncoder, add_deltas
 from trnet.model.frames import ValidFrames
-
-LENGTHS = (23, 8, 1, 16, 31)
-
-
-def inputs(total: int = max(LENGTHS), rubbish: float = 0.0, mels: int = 16) -> tuple[torch.Tensor, ...]:
-    """Noisy and enhanced (B, total, mels) with `rubbish` behind the ends, and the lengths."""
-    generator = torch.Generator().manual_seed(3)
-    x = torch.full((2, len(LENGTHS), total, mels), rubbish)
-    for b, length in enumerate(LENGTHS):
-        x[:, b, :length] = torch.randn(2, length, mels, generator=generator) * 2 + 8
-    return x[0], x[1], torch.tensor(LENGTHS)
 
 
 def last_maps(encoder, x: torch.Tensor, lengths: torch.Tensor) -> tuple:
