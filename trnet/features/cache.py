@@ -16,11 +16,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from trnet.conditions import Condition
+from trnet.features.loading import load, read_singly
 from trnet.features.reader import FeatureReader
 from trnet.utils.device import send
-from trnet.utils.errors import TrnetError
 
-CPU = torch.device("cpu")
 HOST, DISK = "pinned memory", "disk"
 
 log = logging.getLogger(__name__)
@@ -176,30 +175,19 @@ class FeatureCache:
                 count = count // 2 if flat is None else count
             if flat is None:
                 continue
-            parts.append((flat, sets[begin : begin + count], home))
+            first = {each: number * rows for number, each in enumerate(sets[begin : begin + count])}
+            parts.append((flat, first, home))
             begin += count
         with tqdm(total=begin * len(utts), desc="features", unit="utt", leave=False) as bar:
-            blocks = tuple(self._read(flat, part, row, rows, home, bar) for flat, part, home in parts)
-        self._held = _Held(blocks, row)
-
-    def _read(
-        self, flat: Tensor, sets: list[FeatureSet], row: dict[str, int], rows: int, home: str, bar: tqdm
-    ) -> _Block:
-        first = {each: number * rows for number, each in enumerate(sets)}
-        for each, start in first.items():
-            stage = flat[start : start + rows] if flat.device.type == "cpu" else torch.empty(rows, flat.shape[1])
-            for utt, begin in row.items():
-                stage[begin : begin + self.length[utt]] = torch.from_numpy(self._matrix(each, utt).copy())
-                bar.update()
-            if flat.device.type != "cpu":
-                flat[start : start + rows] = stage
-        return _Block(flat, first, home)
+            targets = {each: flat[first[each] : first[each] + rows] for flat, first, _ in parts for each in first}
+            load(self.reader, targets, self.length, utts, bar.update)
+        self._held = _Held(tuple(_Block(*part) for part in parts), row)
 
     def _room_for(self, rows: int, dim: int, home: str) -> Tensor | None:
         """(rows, dim) float32; None (logged) if the allocation fails, because of a quota or of other processes."""
         try:
             return self._empty(rows, dim, home)
-        except (torch.OutOfMemoryError, OSError) as error:
+        except (torch.OutOfMemoryError, MemoryError, OSError) as error:
             where = self.room.folder if home == DISK else home
             why = error.strerror if isinstance(error, OSError) else "out of memory"
             log.info("%s: no room for %.0f MB of features (%s); fewer are tried", where, 4e-6 * rows * dim, why)
@@ -211,17 +199,14 @@ class FeatureCache:
             with tempfile.TemporaryFile(dir=self.room.folder) as file:
                 os.posix_fallocate(file.fileno(), 0, 4 * rows * dim)  # all of it, so that no write finds the disk full
                 return torch.from_numpy(np.memmap(file, np.float32, "r+", shape=(rows, dim)))
-        device = CPU if home == HOST else self.device
-        return torch.empty(rows, dim, device=device, pin_memory=home == HOST)
+        if home == HOST:
+            return torch.empty(rows, dim, pin_memory=True)
+        if self.device.type == "cpu":  # numpy asks for large pages, which are there in a quarter of the time
+            return torch.from_numpy(np.empty((rows, dim), np.float32))
+        return torch.empty(rows, dim, device=self.device)
 
     def _matrix(self, each: FeatureSet, utt: str) -> np.ndarray:
-        kind, condition = each
-        matrix = self.reader.matrix(kind, utt, condition)
-        if len(matrix) != self.length[utt]:
-            raise TrnetError(
-                f"{utt}: {len(matrix)} {kind} frames for {self.length[utt]} clean ones; run stages 2 to 4 again"
-            )
-        return matrix
+        return read_singly(self.reader, *each, utt, self.length[utt])
 
     def stack(self, kind: str, items: Sequence[Item]) -> Tensor:
         """Features (B, T, F) float32 on the device of a kind (noisy or enhanced), zeros behind each end."""
