@@ -1,4 +1,4 @@
-"""How fast features are loaded, and what checksums cost there; what flushing to the disk costs files that are written."""
+"""How fast features are loaded, what checksums cost there, and what it costs to flush files to the disk."""
 
 import sys
 import tempfile

@@ -15,7 +15,7 @@ from trnet.conditions import Condition
 from trnet.features.reader import FeatureReader
 from trnet.utils.errors import TrnetError
 
-THREADS = 8  # at most
+THREADS = 4  # at most: much of their time is Python, which runs one of them at a time
 PORTION = 8 << 20  # bytes of features that a thread reads at a time, unless one utterance takes more
 
 

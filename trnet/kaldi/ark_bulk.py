@@ -51,9 +51,12 @@ def read_stored(handle: int, wanted: Iterable[Stored]) -> set[str]:
         OSError: The file cannot be read.
     """
     good = set()
-    for stretch in _stretches(sorted(wanted, key=lambda each: each.begin)):
+    stretches = list(_stretches(sorted(wanted, key=lambda each: each.begin)))
+    sizes = [max(each.end for each in stretch) - stretch[0].begin for stretch in stretches]
+    buffer = np.empty(max(sizes, default=0), np.uint8).data
+    for stretch, size in zip(stretches, sizes, strict=True):
         start = stretch[0].begin
-        content = _read(handle, start, max(each.end for each in stretch) - start)
+        content = _read(handle, start, buffer[:size])
         for each in stretch:
             stored = content[each.begin - start : each.end - start]
             if stored[: len(each.key)] == each.key and _decode(stored[len(each.key) :], each):
@@ -73,11 +76,10 @@ def _stretches(ordered: list[Stored]) -> Iterator[list[Stored]]:
         yield stretch
 
 
-def _read(handle: int, start: int, size: int) -> memoryview:
-    """Bytes of a file from `start` on, at most `size`: fewer where it ends."""
-    buffer = np.empty(size, np.uint8).data
+def _read(handle: int, start: int, buffer: memoryview) -> memoryview:
+    """Fill a buffer from a byte of a file on; what was filled: less where the file ends."""
     done = 0
-    while done < size and (count := os.preadv(handle, [buffer[done:]], start + done)):
+    while done < len(buffer) and (count := os.preadv(handle, [buffer[done:]], start + done)):
         done += count
     return buffer[:done]
 
