@@ -1,5 +1,6 @@
-"""How fast features are loaded, what checksums cost there, and what it costs to flush files to the disk."""
+"""How fast features are loaded, and what checksums cost there; what flushing files to the disk costs."""
 
+import math
 import os
 import statistics
 import time
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 
 from trnet.conditions import CLEAN, Condition
-from trnet.features.loading import load
+from trnet.features.cache import FeatureCache, Room, sets_of
 from trnet.features.reader import FeatureReader
 from trnet.kaldi.ark import ArkReader, write_ark
 from trnet.utils.files import write_bytes
@@ -44,25 +45,23 @@ def write_features(dump: Path, utts: int, compression: int) -> FeatureReader:
 def load_seconds(reader: FeatureReader, rounds: int) -> dict[str, Seconds]:
     """Medians over rounds in which the ways to load all archives take turns; one round more is not counted.
 
-    Ways: `in bulk`, as training does; matrix by matrix, `singly`, and so `without checksums`; and the `floor` under all
-    of them: the files are read, and as many values written, by one thread. Tables are read anew each time.
+    Ways: `in bulk`, as training does (`FeatureCache.hold`); matrix by matrix, `singly`, and so `without checksums`;
+    and the `floor` under all of them: the files are read, and as many values written, by one thread.
     """
     frames = reader.lengths(CLEAN)
-    rows = sum(frames.values())
-    flat = torch.zeros(rows * len(CONDITIONS), DIM)
-    targets = {("noisy", each): flat[i * rows : (i + 1) * rows] for i, each in enumerate(CONDITIONS)}
-    folders = [reader.folder(*each) for each in targets]
+    folders = [reader.folder("noisy", condition) for condition in CONDITIONS]
+    shape = (sum(frames.values()), DIM)
 
     def in_bulk() -> None:
         fresh = FeatureReader(reader.dump, reader.frontend, reader.corpus)
-        load(fresh, targets, frames, list(frames), lambda _: None)
+        room = Room(len(CONDITIONS) * 4 * math.prod(shape))
+        FeatureCache(fresh, frames, torch.device("cpu"), room).hold(sets_of(["noisy"], CONDITIONS), frames)
 
     def singly(checked: bool) -> None:
-        begin = 0
         for folder, condition in zip(folders, CONDITIONS, strict=True):
-            ark = ArkReader(folder, checked=checked)
+            ark, flat, begin = ArkReader(folder, checked=checked), np.empty(shape, np.float32), 0
             for utt, count in frames.items():
-                flat[begin : begin + count] = torch.from_numpy(ark[condition.utt(utt)].copy())
+                flat[begin : begin + count] = ark[condition.utt(utt)]
                 begin += count
 
     def floor() -> None:
@@ -71,7 +70,7 @@ def load_seconds(reader: FeatureReader, rounds: int) -> dict[str, Seconds]:
             with open(folder / "feats.ark", "rb", buffering=0) as stream:
                 while stream.readinto(content):
                     pass
-        flat.fill_(1)
+            np.empty(shape, np.float32).fill(1)
 
     ways: dict[str, Callable[[], None]] = {
         "in bulk": in_bulk,
@@ -80,7 +79,7 @@ def load_seconds(reader: FeatureReader, rounds: int) -> dict[str, Seconds]:
         "floor": floor,
     }
     taken = [{name: _seconds(way) for name, way in ways.items()} for _ in range(rounds + 1)][1:]
-    return {name: Seconds(*map(statistics.median, zip(*(row[name] for row in taken), strict=True))) for name in ways}
+    return {name: Seconds(*(map(statistics.median, zip(*(row[name] for row in taken), strict=True)))) for name in ways}
 
 
 def stored_bytes(reader: FeatureReader) -> int:

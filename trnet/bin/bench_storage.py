@@ -1,4 +1,4 @@
-"""How fast features are loaded, what checksums cost there, and what it costs to flush files to the disk."""
+"""How fast features are loaded, and what checksums cost there; what flushing files to the disk costs."""
 
 import sys
 import tempfile
