@@ -216,7 +216,9 @@ class _NormAct:
 def _conv_norm_act(layers: list[nn.Module], each: Each) -> tuple[_Conv, _NormAct]:
     """A convolution, its instance norm and its PReLU."""
     conv, norm, prelu = layers
-    return _Conv(of_kind(nn.Conv2d, conv), each), _NormAct(of_kind(nn.InstanceNorm2d, norm), of_kind(nn.PReLU, prelu), each)
+    return _Conv(of_kind(nn.Conv2d, conv), each), _NormAct(
+        of_kind(nn.InstanceNorm2d, norm), of_kind(nn.PReLU, prelu), each
+    )
 
 
 class _Dense:

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 Generate = Callable[[Tensor], tuple[Tensor, Tensor]]
 Precision = Literal["float32", "tf32", "bf16"]
 PRECISIONS = get_args(Precision)
+DEVICE_ERRORS = (torch.OutOfMemoryError, getattr(torch, "AcceleratorError", torch.OutOfMemoryError))
 LONGEST_S = 1e6  # of the options in seconds
 KERNEL_CHANNELS = 64  # of the networks that `gpu.py` serves
 BYTES_A_SAMPLE = 8192  # of memory that a GPU needs at most for a sample in the network
@@ -46,7 +47,7 @@ class CmganFrontEnd(TrainableFrontEnd):
     - Digital silence, NaN in the authors' code, stays silence.
     - Clips of 200 samples (12.5 ms) or less, too short to be mirrored, are repeated up to 300 samples.
 
-    The network processes at most one window of audio at a time; on a GPU, ``gpu_seconds`` or what its free memory holds.
+    The network processes at most one window of audio at a time; on a GPU, ``gpu_seconds`` or what its memory holds.
     """
 
     kind = "cmgan"
@@ -159,7 +160,7 @@ class CmganFrontEnd(TrainableFrontEnd):
             return None
         try:
             return self._generator()(spec)
-        except (torch.OutOfMemoryError, torch.AcceleratorError):
+        except DEVICE_ERRORS:
             raise
         except Exception as error:  # of Triton, its compilers or the driver: there is no end of them
             why = next(iter(str(error).strip().splitlines()), "") or type(error).__name__

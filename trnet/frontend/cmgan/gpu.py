@@ -17,7 +17,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trnet.frontend.cmgan.conformer import FARTHEST, HEADS, KERNEL, ConformerBlock, DepthwiseConv, FeedForward, Half, PreNorm
+from trnet.frontend.cmgan.conformer import (
+    FARTHEST,
+    HEADS,
+    KERNEL,
+    ConformerBlock,
+    DepthwiseConv,
+    FeedForward,
+    Half,
+    PreNorm,
+)
 from trnet.frontend.cmgan.fast import joined_sub_pixel, of_kind
 from trnet.frontend.cmgan.kernels.attention import attend
 from trnet.frontend.cmgan.kernels.conformer import answer_and_gate, convolve_and_feed, feed_and_ask
@@ -25,8 +34,10 @@ from trnet.frontend.cmgan.kernels.convolution import activate, activate_and_leav
 from trnet.frontend.cmgan.network import DEPTH, DilatedDense, TscNet
 
 CHANNELS = 64  # of the networks served
-PRODUCTS = {"float32": "tf32x3", "tf32": "tf32", "bf16": "ieee"}  # precisions in Triton's words; bf16 is a type there
-QUERIES, QUERY_WARPS = 32, 2  # in a block of scores, which has as many keys; processors' warps for it
+KINDS = {"float32": (torch.float32, "tf32x3"), "tf32": (torch.float32, "tf32"), "bf16": (torch.bfloat16, "ieee")}
+"""For each precision the type of maps and weights, and what Triton makes products of."""
+QUERIES, QUERY_WARPS = 32, 2  # in a block of scores, which has as many keys; the warps of its program
+STAGES = 2  # of weights on their way to a conformer's products
 ROWS = 64  # tokens of a program of a conformer's layers, and of norms
 CONV_ROWS = 128  # tokens of a program of a convolution
 PARTS, TOGETHER = 64, 16  # parts and channels of statistics at a time
@@ -37,8 +48,8 @@ class Generator:
     """All of the network, with its weights as they are now."""
 
     def __init__(self, network: TscNet, precision: str) -> None:
-        """``precision``: one of ``PRODUCTS``."""
-        kind = _Kind(torch.bfloat16 if precision == "bf16" else torch.float32, PRODUCTS[precision])
+        """``precision``: one of ``KINDS``."""
+        kind = _Kind(*KINDS[precision])
         encoder, mask, residual = network.dense_encoder, network.mask_decoder, network.complex_decoder
         self.kind = kind
         conv, *norm = encoder.conv_1
@@ -101,7 +112,8 @@ class Generator:
         y, _ = self.mask_conv(x)
         y = _neighbours(y[..., :4].reshape(*x.shape[:2], -1, 2, 1))[..., 0]  # even and odd bands lie side by side
         norm, last = self.mask.norm, self.mask.final_conv
-        y = functional.instance_norm(y[:, None], weight=norm.weight, bias=norm.bias, eps=norm.eps)[:, 0]
+        variance, mean = torch.var_mean(y, dim=(1, 2), correction=0, keepdim=True)
+        y = (y - mean) * (norm.weight * (variance + norm.eps).rsqrt()) + norm.bias
         y = functional.prelu(y, self.mask.prelu.weight) * last.weight.flatten() + _bias(last)
         return functional.prelu(y.flatten(0, 1), self.mask.prelu_out.weight).view(y.shape)
 
@@ -203,7 +215,7 @@ class _Conv:
             STRIDE=self.stride,
             TIMES=self.times,
             TAPS=self.taps,
-            INPUTS=CHANNELS if self.kind.dtype == torch.bfloat16 else CHANNELS // 2,
+            INPUTS=CHANNELS // 2 if self.kind.dtype == torch.float32 else CHANNELS,
             OUTPUTS=self.outputs,
             ROWS=CONV_ROWS,
             NOTED=self.outputs == CHANNELS,
@@ -287,7 +299,7 @@ class _Conformer:
         qkv = torch.empty(tokens, 3 * CHANNELS, dtype=dtype, device=x.device)
         sizes = (CHANNELS, ROWS, self.kind.products, self.eps)
         grid = (-(-tokens // ROWS),)
-        feed_and_ask[grid](x, y, qkv, *self.first, *self.ask, tokens, *sizes)
+        feed_and_ask[grid](x, y, qkv, *self.first, *self.ask, tokens, *sizes, num_stages=STAGES)
         said = torch.empty(tokens, CHANNELS, dtype=dtype, device=x.device)
         blocks = tokens // sequences.steps * HEADS * -(-sequences.steps // QUERIES)
         attend[(blocks,)](
@@ -297,10 +309,11 @@ class _Conformer:
         )
         del qkv
         gated = torch.empty(tokens, 2 * CHANNELS, dtype=dtype, device=x.device)
-        answer_and_gate[grid](said, y, gated, *self.answer, *self.gate, tokens, *sizes)
+        answer_and_gate[grid](said, y, gated, *self.answer, *self.gate, tokens, *sizes, num_stages=STAGES)
         convolve_and_feed[grid](
             *(gated, y, x, *self.depthwise, *self.leave, *self.last, *self.post),
             *(tokens, *sequences.all(), KERNEL, *sizes),
+            num_stages=STAGES,
         )
 
 

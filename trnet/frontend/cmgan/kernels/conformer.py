@@ -135,7 +135,9 @@ def convolve_and_feed(
             away = tap - KERNEL // 2
             inside = (valid & (step + away >= 0) & (step + away < steps))[:, None]
             far = gated + (rows + away * step_stride)[:, None] * (2 * CHANNELS) + start + c
-            deep += tl.load(far, mask=inside, other=0.0).to(tl.float32) * tl.load(w_depth + tap * 2 * CHANNELS + start + c)
+            deep += tl.load(far, mask=inside, other=0.0).to(tl.float32) * tl.load(
+                w_depth + tap * 2 * CHANNELS + start + c
+            )
         deep *= tl.sigmoid(deep)
         weight = tl.load(w_leave + (start + c)[:, None] * CHANNELS + c)
         fed += tl.dot(deep.to(weight.dtype), weight, input_precision=PRECISION)
