@@ -15,6 +15,7 @@ from trnet.frontend.cmgan.attention import fused_attend
 from trnet.frontend.cmgan.conformer import FARTHEST, HEADS
 from trnet.frontend.cmgan.network import DEPTH, TscNet
 from trnet.frontend.cmgan.spectral import BINS, HOP, RATE
+from trnet.utils.compiled import compile_cache
 
 CHANNELS, CONFORMERS = 64, 8
 WIDTH = CHANNELS // HEADS
@@ -44,11 +45,11 @@ def attention_ways(seconds: float, device: torch.device) -> list[dict[str, Any]]
     generator = torch.Generator().manual_seed(0)
     qkv = torch.randn(bands, frames, 3, HEADS, WIDTH, generator=generator).to(device)
     embedding = torch.randn(2 * FARTHEST + 1, WIDTH, generator=generator).to(device)
+    compile_cache()
     wanted = _by_hand(qkv[:1].double(), embedding.double())
     rows = []
-    for precision in ("float32", "tf32", "bf16"):
+    for precision in ("float32", "bf16"):
         for name, make in _ways(precision).items():
-            torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
             began = time.perf_counter()
             row: dict[str, Any] = {"precision": precision, "way": name}
             try:
@@ -61,7 +62,6 @@ def attention_ways(seconds: float, device: torch.device) -> list[dict[str, Any]]
                 row["failed"] = (str(error).strip().splitlines() or [type(error).__name__])[0]
             rows.append(row | {"with_compilation_s": time.perf_counter() - began})
             print(rows[-1], flush=True)
-    torch.backends.cuda.matmul.allow_tf32 = False
     return rows
 
 
