@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from near import assert_near
 
 from trnet.frontend import build_frontend
+from trnet.frontend.clips import begin_clips, enhance_clips
 from trnet.frontend.cmgan import CmganFrontEnd
 from trnet.frontend.cmgan.conformer import FARTHEST, RelativeAttention
 
@@ -132,3 +134,15 @@ def test_attention_on_a_gpu(precision, steps):
         qkv, table, out, steps, 1, steps, 0, 1, 4, 16, FARTHEST, gpu.QUERIES, products, num_warps=gpu.QUERY_WARPS
     )
     assert (out.transpose(1, 2) - wanted).norm() < ATTENTION_NEAR[precision] * wanted.norm()
+
+
+@pytest.mark.gpu
+def test_batches_that_begin_before_others_end():
+    """Of equal and unequal lengths; each result is that of its own batch, whichever is asked for first."""
+    frontend = build().cuda()
+    batches = [[noise(1, size)[0].numpy() for size in sizes] for sizes in ((4000, 4000, 5000), (900,), (4000, 700))]
+    wanted = [enhance_clips(frontend, batch, ["a"] * len(batch)) for batch in batches]
+    ended = [begin_clips(frontend, batch, ["a"] * len(batch)) for batch in batches]
+    for one, right in reversed(list(zip(ended, wanted, strict=True))):
+        for got, want in zip(one(), right, strict=True):
+            assert_near(got, want)

@@ -101,13 +101,14 @@ def _kernel(block: int, warps: int, precision: str) -> Way:
 def _flex(qkv: Tensor, embedding: Tensor) -> Callable[[], Tensor]:
     q, k, v = (x.transpose(1, 2).contiguous() for x in qkv.unbind(2))
     compiled = torch.compile(flex_attention)
+    positions = q.new_empty(*q.shape[:3], len(embedding))
+    table = (embedding * WIDTH**-0.5).t()
+
+    def score(given: Tensor, batch: Tensor, head: Tensor, row: Tensor, column: Tensor) -> Tensor:
+        return given + positions[batch, head, row, (row - column).clamp(-FARTHEST, FARTHEST) + FARTHEST]
 
     def work() -> Tensor:
-        positions = (q @ embedding.t()) * WIDTH**-0.5
-
-        def score(given: Tensor, batch: Tensor, head: Tensor, row: Tensor, column: Tensor) -> Tensor:
-            return given + positions[batch, head, row, (row - column).clamp(-FARTHEST, FARTHEST) + FARTHEST]
-
+        torch.matmul(q, table, out=positions)
         out = compiled(q, k, v, score_mod=score)
         assert isinstance(out, Tensor)
         return out

@@ -2,8 +2,9 @@
 
 Scores of positions are q . E of all distances that occur between a block of queries and a block of keys, twice as many
 as keys; row i of them is shifted by i (Huang et al., "Music Transformer", 2019). The shift is a gather among registers.
-Along time at 801 frames that is 192 bytes of queries, keys and values a token instead of the 8 KB (bf16) or 16 KB
-(float32) that scores of positions written to memory and read again would move.
+In bf16, along time at 801 frames, a token's queries, keys, values and result are 512 bytes; scores of positions that
+are written to memory and read again would be another 14.6 KB. In return 128 operations are computed for each pair of
+steps instead of 105.
 """
 
 import triton
