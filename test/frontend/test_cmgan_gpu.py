@@ -123,15 +123,15 @@ def test_attention_on_a_gpu(precision, steps):
 
     torch.manual_seed(0)
     layer = RelativeAttention(64).requires_grad_(False).double().cuda()
-    kind, products = gpu.KINDS[precision]
+    kind = gpu.KINDS[precision]
     q, k, v = torch.randn(3, 2, 4, steps, 16, device="cuda").unbind(0)
     wanted = layer.attend(q.double(), k.double(), v.double())
-    qkv = torch.stack([q * 0.25 * 1.4426950408889634, k, v]).permute(1, 3, 0, 2, 4).to(kind).contiguous()
-    out = torch.empty(2, steps, 4, 16, device="cuda", dtype=kind)
+    qkv = torch.stack([q * 0.25 * 1.4426950408889634, k, v]).permute(1, 3, 0, 2, 4).to(kind.dtype).contiguous()
+    out = torch.empty(2, steps, 4, 16, device="cuda", dtype=kind.dtype)
     grid = (2 * 4 * -(-steps // gpu.QUERIES),)
-    table = layer.rel_pos_emb.weight.to(kind)
+    table = layer.rel_pos_emb.weight.to(kind.dtype)
     attend[grid](
-        qkv, table, out, steps, 1, steps, 0, 1, 4, 16, FARTHEST, gpu.QUERIES, products, num_warps=gpu.QUERY_WARPS
+        qkv, table, out, steps, 1, steps, 0, 1, 4, 16, FARTHEST, gpu.QUERIES, kind.products, num_warps=kind.warps
     )
     assert (out.transpose(1, 2) - wanted).norm() < ATTENTION_NEAR[precision] * wanted.norm()
 

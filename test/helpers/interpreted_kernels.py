@@ -64,6 +64,6 @@ def network(precision: str) -> float:
 if __name__ == "__main__":
     torch.manual_seed(0)
     gpu.QUERIES = gpu.ROWS = gpu.CONV_ROWS = 16  # so that few tokens are several blocks, the last of them part empty
-    gpu.KINDS["half"] = (torch.float16, "ieee")  # the interpreter has no products of bf16
+    gpu.KINDS["half"] = gpu.Kind(torch.float16, "ieee")  # the interpreter has no products of bf16
     said = {name: network(name) for name in ("float32", "half")}
     json.dump(said | {"along bands": attention(True), "along time": attention(False)}, sys.stdout)

@@ -88,7 +88,7 @@ def _kernel(block: int, warps: int, precision: str) -> Way:
         def work() -> Tensor:
             attend[(sequences * HEADS * -(-steps // block),)](
                 *(tokens, embedding, out, steps, sequences, steps * sequences, 1, sequences),
-                *(HEADS, WIDTH, FARTHEST, block, gpu.KINDS[precision][1]),
+                *(HEADS, WIDTH, FARTHEST, block, gpu.KINDS[precision].products),
                 num_warps=warps,
             )
             return out.permute(1, 2, 0, 3)

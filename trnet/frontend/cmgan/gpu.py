@@ -34,9 +34,7 @@ from trnet.frontend.cmgan.kernels.convolution import activate, activate_and_leav
 from trnet.frontend.cmgan.network import DEPTH, DilatedDense, TscNet
 
 CHANNELS = 64  # of the networks served
-KINDS = {"float32": (torch.float32, "tf32x3"), "tf32": (torch.float32, "tf32"), "bf16": (torch.bfloat16, "ieee")}
-"""For each precision the type of maps and weights, and what Triton makes products of."""
-QUERIES, QUERY_WARPS = 32, 2  # in a block of scores, which has as many keys; the warps of its program
+QUERIES = 32  # in a block of scores, which has as many keys
 STAGES = 2  # of weights on their way to a conformer's products
 ROWS = 64  # tokens of a program of a conformer's layers, and of norms
 CONV_ROWS = 128  # tokens of a program of a convolution
@@ -44,12 +42,28 @@ PARTS, TOGETHER = 64, 16  # parts and channels of statistics at a time
 NARROW = 16  # fewest outputs of a product
 
 
+@dataclass(frozen=True)
+class Kind:
+    """How a precision is computed."""
+
+    dtype: torch.dtype  # of maps and weights
+    products: str  # what Triton makes them of
+    warps: int = 1  # of a program of attention
+
+
+KINDS = {
+    "float32": Kind(torch.float32, "tf32x3", 2),
+    "tf32": Kind(torch.float32, "tf32", 2),
+    "bf16": Kind(torch.bfloat16, "ieee"),
+}
+
+
 class Generator:
     """All of the network, with its weights as they are now."""
 
     def __init__(self, network: TscNet, precision: str) -> None:
         """``precision``: one of ``KINDS``."""
-        kind = _Kind(*KINDS[precision])
+        kind = KINDS[precision]
         encoder, mask, residual = network.dense_encoder, network.mask_decoder, network.complex_decoder
         self.kind = kind
         conv, *norm = encoder.conv_1
@@ -133,14 +147,6 @@ class Generator:
 
 
 @dataclass(frozen=True)
-class _Kind:
-    """The type of maps and weights, and what products are made of."""
-
-    dtype: torch.dtype
-    products: str
-
-
-@dataclass(frozen=True)
 class _Statistics:
     """Means and sums of squared deviations of parts of each clip, (clips, parts * side, channels) float32."""
 
@@ -189,7 +195,7 @@ class _Norm:
 class _Conv:
     """A convolution over this frame, perhaps one before it, and one or three bands."""
 
-    def __init__(self, conv: nn.Conv2d, kind: _Kind) -> None:
+    def __init__(self, conv: nn.Conv2d, kind: Kind) -> None:
         outputs, self.known, self.times, self.taps = conv.weight.shape
         self.outputs = min(CHANNELS, max(outputs, NARROW))  # of a program
         self.side = -(-outputs // CHANNELS)
@@ -227,7 +233,7 @@ class _Conv:
 class _Dense:
     """The dilated dense block. Its maps lie side by side in one tensor, the newest first, as in the weights."""
 
-    def __init__(self, dense: DilatedDense, kind: _Kind) -> None:
+    def __init__(self, dense: DilatedDense, kind: Kind) -> None:
         layers = [[dense.get_submodule(f"{name}{i + 1}") for name in ("conv", "norm", "prelu")] for i in range(DEPTH)]
         self.layers = [(_Conv(of_kind(nn.Conv2d, conv), kind), _Norm(norm, prelu)) for conv, norm, prelu in layers]
 
@@ -258,7 +264,7 @@ class _Sequences:
 class _Conformer:
     """A conformer that adds its output to its input."""
 
-    def __init__(self, block: ConformerBlock, kind: _Kind) -> None:
+    def __init__(self, block: ConformerBlock, kind: Kind) -> None:
         self.kind = kind
         attention, conv, post = block.attn.fn, block.conv.net, block.post_norm
         in_bits = attention.rel_pos_emb.embedding_dim**-0.5 * math.log2(math.e)
@@ -305,7 +311,7 @@ class _Conformer:
         attend[(blocks,)](
             *(qkv, self.table, said, *sequences.all()),
             *(HEADS, CHANNELS // HEADS, FARTHEST, QUERIES, self.kind.products),
-            num_warps=QUERY_WARPS,
+            num_warps=self.kind.warps,
         )
         del qkv
         gated = torch.empty(tokens, 2 * CHANNELS, dtype=dtype, device=x.device)
