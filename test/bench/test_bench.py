@@ -115,6 +115,16 @@ def test_gpu_tables_hold_marks_floors_and_reasons(monkeypatch, capsys):
     assert "no bf16 here" in text and "slower" in text and "9.2 minutes" in text
 
 
+def test_blocks_of_other_sizes_are_rows_of_their_own(monkeypatch, capsys):
+    monkeypatch.setattr(gpu_report, "warmed", lambda groups: 7.0)
+    monkeypatch.setattr(
+        gpu_report, "timed", lambda cases: [Timed(9.0, [0.01 * (1 + len(c.tiles))], 1, [0.0]) for c in cases]
+    )
+    for precision, rows in gpu_report.tiles(5.0, 3).items():
+        assert rows[0] == {"changed": "nothing", "ms": 10.0, "difference": 0.0, "note": ""}, precision
+        assert len({row["changed"] for row in rows}) == len(rows) == len(gpu_report.TILES)
+
+
 def test_bytes_of_bf16_are_more_than_half_of_float32s():
     """The residual stream of conformers stays float32; all else is half; twice the length is twice the bytes."""
     full, half = (moved_bytes(5.0, precision) for precision in ("float32", "bf16"))

@@ -61,6 +61,40 @@ def measured(
     return {"seconds": seconds, "passes": passes, "rates": speed, "kernels_compiled_in_s": compile_s, "rows": rows}
 
 
+TILES: tuple[dict[str, int], ...] = (
+    {},
+    {"ROWS": 32, "WARPS": 2},
+    {"ROWS": 128, "WARPS": 8},
+    {"WARPS": 8},
+    {"STAGES": 1},
+    {"STAGES": 3},
+    {"CONV_ROWS": 64},
+    {"CONV_ROWS": 256, "CONV_WARPS": 8},
+    {"CONV_WARPS": 8},
+    {"CONV_STAGES": 4},
+)
+
+
+def tiles(seconds: float, passes: int) -> dict[str, list[dict[str, Any]]]:
+    """CMGAN's kernels with sizes of blocks changed, by precision: ms of one clip, and the difference it makes."""
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for precision in ("float32", "bf16"):
+        config = {"frontend": "cmgan", "frontend_conf": {"init": "random", "precision": precision}}
+        cases = [GpuCase(precision, config, seconds, passes=passes, tiles=each) for each in TILES]
+        warmed([[case] for case in cases])
+        rows[precision] = []
+        found = timed(cases)
+        for case, one in zip(cases, found, strict=True):
+            row: dict[str, Any] = {"changed": " ".join(f"{k}={v}" for k, v in case.tiles.items()) or "nothing"}
+            if one.passes_s and found[0].passes_s:
+                own, first = torch.tensor(one.check), torch.tensor(found[0].check)
+                row |= {"ms": 1000 * statistics.median(one.passes_s), "difference": float((own - first).norm())}
+            row["note"] = one.failed or " ".join(one.logged)
+            rows[precision].append(row)
+            print(precision, row, flush=True)
+    return rows
+
+
 def _row(
     case: GpuCase, found: Timed, official: Timed | None, gflop: float | None, speed: dict[str, float]
 ) -> dict[str, Any]:
@@ -109,7 +143,7 @@ def markdown(found: dict[str, Any]) -> list[str]:
     lines: list[str] = []
     if found["rows"]:
         lines += _rows(found)
-    for title in ("attention", "kernels"):
+    for title in ("attention", "kernels", "tiles"):
         lines += _table(title, found.get(title, {}))
     return lines
 

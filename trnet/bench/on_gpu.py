@@ -2,10 +2,12 @@
 
 import json
 import logging
+import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -17,12 +19,12 @@ from trnet.bench.measure import clip, gpu_gflops
 from trnet.frontend import build_frontend
 from trnet.frontend.cmgan import CmganFrontEnd
 from trnet.frontend.trainable import TrainableFrontEnd
+from trnet.utils import device as devices
 from trnet.utils.compiled import compile_cache
-from trnet.utils.device import gpu
 from trnet.utils.errors import TrnetError
 
 PASSES = 5  # after the first two
-TOGETHER = 3  # processes that compile at a time
+TOGETHER = max(1, min(8, (os.cpu_count() or 1) // 2))  # processes that compile at a time
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class GpuCase:
     eager: bool = False  # compute CMGAN as its authors' code does
     compiled: bool = False  # the network through torch.compile
     passes: int = PASSES
+    tiles: dict[str, int] = field(default_factory=dict)  # constants of `trnet/frontend/cmgan/gpu.py`, changed
 
 
 @dataclass(frozen=True)
@@ -92,12 +95,32 @@ def measure(case: GpuCase, device: torch.device) -> Timed:
             compile_cache()
             assert isinstance(frontend, TrainableFrontEnd)
             frontend.network.compile(dynamic=True)
-        torch.cuda.reset_peak_memory_stats(device)
-        first, passes, out = time_passes(lambda: frontend.enhance(wav), case.passes, device)
+        with _tiled(case.tiles):
+            torch.cuda.reset_peak_memory_stats(device)
+            first, passes, out = time_passes(lambda: frontend.enhance(wav), case.passes, device)
         check = out[0, :: max(1, out.shape[1] // 1000)].tolist()
         return Timed(first, passes, torch.cuda.max_memory_allocated(device) / 2**20, check, logged.lines)
     finally:
         logging.getLogger().removeHandler(logged)
+
+
+@contextmanager
+def _tiled(tiles: dict[str, int]) -> Iterator[None]:
+    """With sizes of CMGAN's kernels changed."""
+    if not tiles:
+        yield
+        return
+    compile_cache()
+    from trnet.frontend.cmgan import gpu  # needs Triton
+
+    before = {name: getattr(gpu, name) for name in tiles}
+    try:
+        for name, value in tiles.items():
+            setattr(gpu, name, value)
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(gpu, name, value)
 
 
 def time_passes(work: Callable[[], Tensor], passes: int, device: torch.device) -> tuple[float, list[float], Tensor]:
@@ -157,7 +180,7 @@ class _Lines(logging.Handler):
 
 def main() -> None:
     """Measure the cases of the first argument, JSON; a line of JSON for each."""
-    device = gpu()
+    device = devices.gpu()
     for case in json.loads(sys.argv[1]):
         try:
             found = measure(GpuCase(**case), device)

@@ -106,6 +106,8 @@ def _on_gpu(opts: Namespace, seconds: float, checkpoints: dict[str, str], device
         kinds = {f"{kind}, one clip": (kind, 1) for kind in ("float32", "bf16")} if opts.parts else {}
         if opts.parts:
             found["attention"] = {"along time, one clip": attention_ways(seconds, device)}
+    if opts.tiles:
+        found["tiles"] = gpu_report.tiles(seconds, opts.passes)
     found["kernels"] = {name: kernels_of(*kind, seconds, device) for name, kind in kinds.items()}
     return found
 

@@ -35,9 +35,8 @@ from trnet.frontend.cmgan.network import DEPTH, DilatedDense, TscNet
 
 CHANNELS = 64  # of the networks served
 QUERIES = 32  # in a block of scores, which has as many keys
-STAGES = 2  # of weights on their way to a conformer's products
-ROWS = 64  # tokens of a program of a conformer's layers, and of norms
-CONV_ROWS = 128  # tokens of a program of a convolution
+ROWS, WARPS, STAGES = 64, 4, 2  # of a program of a conformer's layers: tokens, warps, weights on their way to products
+CONV_ROWS, CONV_WARPS, CONV_STAGES = 128, 4, 3  # the same of a convolution
 PARTS, TOGETHER = 64, 16  # parts and channels of statistics at a time
 NARROW = 16  # fewest outputs of a product
 
@@ -87,7 +86,11 @@ class Generator:
     @torch.inference_mode()
     def __call__(self, spec: Tensor) -> tuple[Tensor, Tensor]:
         """(clips, 3, frames, bins) float32 to real and imaginary part, each (clips, frames, bins)."""
-        spec = spec.contiguous()
+        with torch.cuda.device_of(spec):  # where Triton starts kernels
+            return self._generate(spec.contiguous())
+
+    def _generate(self, spec: Tensor) -> tuple[Tensor, Tensor]:
+        """The same of a contiguous spectrum."""
         clips, _, frames, bins = spec.shape
         maps = self._maps(spec, bins)
         y, statistics = self._enter(spec)
@@ -226,6 +229,8 @@ class _Conv:
             ROWS=CONV_ROWS,
             NOTED=self.outputs == CHANNELS,
             PRECISION=self.kind.products,
+            num_warps=CONV_WARPS,
+            num_stages=CONV_STAGES,
         )
         return y, statistics
 
@@ -305,7 +310,7 @@ class _Conformer:
         qkv = torch.empty(tokens, 3 * CHANNELS, dtype=dtype, device=x.device)
         sizes = (CHANNELS, ROWS, self.kind.products, self.eps)
         grid = (-(-tokens // ROWS),)
-        feed_and_ask[grid](x, y, qkv, *self.first, *self.ask, tokens, *sizes, num_stages=STAGES)
+        feed_and_ask[grid](x, y, qkv, *self.first, *self.ask, tokens, *sizes, num_warps=WARPS, num_stages=STAGES)
         said = torch.empty(tokens, CHANNELS, dtype=dtype, device=x.device)
         blocks = tokens // sequences.steps * HEADS * -(-sequences.steps // QUERIES)
         attend[(blocks,)](
@@ -315,10 +320,13 @@ class _Conformer:
         )
         del qkv
         gated = torch.empty(tokens, 2 * CHANNELS, dtype=dtype, device=x.device)
-        answer_and_gate[grid](said, y, gated, *self.answer, *self.gate, tokens, *sizes, num_stages=STAGES)
+        answer_and_gate[grid](
+            said, y, gated, *self.answer, *self.gate, tokens, *sizes, num_warps=WARPS, num_stages=STAGES
+        )
         convolve_and_feed[grid](
             *(gated, y, x, *self.depthwise, *self.leave, *self.last, *self.post),
             *(tokens, *sequences.all(), KERNEL, *sizes),
+            num_warps=WARPS,
             num_stages=STAGES,
         )
 
