@@ -1,6 +1,7 @@
 """What a session on a GPU found, in at most 8 files: a page, the numbers, the logs' ends, and archives."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ PAGE, NUMBERS, LOGS = "BENCH.md", "bench.json", "logs.txt"
 RESULTS, RUNS, PREDICTIONS = "results.tar.gz", "runs.tar.gz", "predictions"
 PARTS = 3  # archives of predictions
 LOG_TAIL = 200_000  # bytes of each log
+OVERWRITTEN = re.compile(r"[^\n\r]*\r(?!\n)")
 PER_RUN = ("history.csv", "run.json", "train.log")
 NEMO_RUNS, NEMO_EPOCHS = 162, 80  # of the paper's table: 6 systems, 9 folds, 3 seeds
 PAGES = {"train_256": "Training, 256 frames", "train_500": "Training, 500 frames", "cmgan": "CMGAN"}
@@ -70,8 +72,9 @@ def _of_runs(findings: Findings, names: tuple[str, ...]) -> Iterator[tuple[Path,
 
 
 def _logs(folder: Path) -> str:
-    """The end of each log."""
-    return "".join(f"===== {path.name}\n{tail(path, LOG_TAIL)}\n" for path in sorted(folder.glob("*.log")))
+    """The end of each log, of progress bars what they were last."""
+    ends = {path.name: OVERWRITTEN.sub("", tail(path, LOG_TAIL)) for path in sorted(folder.glob("*.log"))}
+    return "".join(f"===== {name}\n{text}\n" for name, text in ends.items())
 
 
 def _page(findings: Findings, numbers: dict[str, Any], left: list[str]) -> str:

@@ -34,7 +34,7 @@ RECIPE = "nemo/ser1"
 PAPER = "egs/TEMPLATE/ser1/conf/paper.yaml"
 TRAIN = {  # the two lengths at which training is measured: as nEMO's utterances, and as long as any
     "train_256": ("--seconds", "2.575", "--precision", "bf16"),
-    "train_500": ("--seconds", "5.015", "--precision", "bf16", "--rows", "engine threads"),
+    "train_500": ("--seconds", "5.015", "--precision", "bf16"),
 }
 CMGAN = ("--frontends", "cmgan", "--compare-cmgan")
 
@@ -164,10 +164,11 @@ class GpuSession:
             return "done"
         report = self.plan.work / "tests.xml"
         words = [sys.executable, "-m", "pytest", "-m", "gpu", "-p", "no:cacheprovider", "-v", "-rfE", "--tb=short"]
+        report.unlink(missing_ok=True)
         words += ["--durations=10", "--continue-on-collection-errors", f"--junitxml={report}", *files]
         commands = [Command(words, ROOT, self.environment, self.logs / "tests.log")]
         if "nemo" in self.plan.steps and self.steps.get("prepare", {}).get("state") != "done":
-            commands.append(self._stages("prepare", 0, 2))
+            commands.append(self._stages("prepare", 0, 2, "--nj", str(self.plan.nj)))
         ended = run_together(commands, until - time.monotonic(), self._tick)
         if len(ended) > 1:
             self._note("prepare", state_of(ended[1]), ended[1].seconds)

@@ -15,8 +15,9 @@ from trnet.bench.gpu_session import ROOT, SHARES, STEPS, GpuSession, Plan
 from trnet.bench.nemo_table import SYSTEMS
 from trnet.utils.errors import TrnetError, nearest, one_line_errors
 
-DATA = ("--corpus-dir", "--esc-dir", "--nonspeech-dir", "--frontend-checkpoint")
-MODULES = ("trnet.train.session", "trnet.frontend.enhance", "trnet.eval.run_report", "pytest")
+CORPORA = ("--corpus-dir", "--esc-dir", "--nonspeech-dir")
+DATA = (*CORPORA, "--frontend-checkpoint")
+MODULES = ("trnet.bin.options", "trnet.audio.reading", "trnet.kaldi.ark", "trnet.corpora.download")  # what brings them
 
 
 class Parser(argparse.ArgumentParser):
@@ -95,7 +96,7 @@ def main(args: list[str] | None = None) -> int:
         if name not in STEPS:
             raise TrnetError(f"--steps {name}: no such step{nearest(name, STEPS)}")
     given = {option: getattr(opts, option[2:].replace("-", "_")) for option in DATA}
-    if "nemo" in opts.steps and (absent := [option for option, path in given.items() if path is None]):
+    if "nemo" in opts.steps and (absent := [option for option in CORPORA if given[option] is None]):
         raise TrnetError(f"the step nemo needs {' '.join(absent)}; or leave it out: --steps 'tests train cmgan'")
     for option, path in given.items():
         if path is not None and not path.exists():
