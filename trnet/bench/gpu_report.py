@@ -18,7 +18,12 @@ LOG_TAIL = 200_000  # bytes of each log
 OVERWRITTEN = re.compile(r"[^\n\r]*\r(?!\n)")
 PER_RUN = ("history.csv", "run.json", "train.log")
 NEMO_RUNS, NEMO_EPOCHS = 162, 80  # of the paper's table: 6 systems, 9 folds, 3 seeds
-PAGES = {"train_256": "Training, 256 frames", "train_500": "Training, 500 frames", "cmgan": "CMGAN"}
+PAGES = {
+    "train_256": "Training, 256 frames",
+    "train_500": "Training, 500 frames",
+    "train_processes": "Training, several processes",
+    "cmgan": "CMGAN",
+}
 
 
 @dataclass(frozen=True)

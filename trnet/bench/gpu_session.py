@@ -32,9 +32,11 @@ SHARES = {"tests": 15.0, "train": 25.0, "cmgan": 15.0, "nemo": 45.0}
 END_S = 10.0  # of the budget, to write what was found
 RECIPE = "nemo/ser1"
 PAPER = "egs/TEMPLATE/ser1/conf/paper.yaml"
-TRAIN = {  # the two lengths at which training is measured: as nEMO's utterances, and as long as any
-    "train_256": ("--seconds", "2.575", "--precision", "bf16"),
-    "train_500": ("--seconds", "5.015", "--precision", "bf16"),
+BF16_256 = ("--precision", "bf16", "--seconds", "2.575")  # as long as nEMO's utterances are
+TRAIN = {  # the options of each call, and its share of the step's time
+    "train_256": ((*BF16_256, "--rows", "bare engine threads dataloader float32"), 4),
+    "train_500": (("--precision", "bf16", "--seconds", "5.015", "--rows", "engine threads"), 2),  # as long as any
+    "train_processes": ((*BF16_256, "--rows", "processes", "--runs", "4"), 1),
 }
 CMGAN = ("--frontends", "cmgan", "--compare-cmgan")
 
@@ -176,12 +178,14 @@ class GpuSession:
         return state_of(ended[0])
 
     def _train(self, until: float) -> str:
-        states = []
-        for name, options in TRAIN.items():
+        states, waiting = [], sum(share for _, share in TRAIN.values())
+        for name, (options, share) in TRAIN.items():
+            now = time.monotonic()
+            limit, waiting = now + (until - now) * share / waiting, waiting - share
             outputs = ["--json", str(self.plan.work / f"{name}.json")]
             outputs += ["--markdown", str(self.plan.work / f"{name}.md")]
             words = self._module("bench_train", "--config", str(ROOT / PAPER), *options, *outputs)
-            states.append(state_of(self._run(name, [*words, *shlex.split(self.plan.train_options)], until)))
+            states.append(state_of(self._run(name, [*words, *shlex.split(self.plan.train_options)], limit)))
         return worst(states)
 
     def _cmgan(self, until: float) -> str:
