@@ -10,16 +10,9 @@ from typing import Any
 import torch
 
 from trnet.bench.train_speed import BenchCorpus, Engine, Speed, engine_speed, make_cache
-from trnet.utils.allocator import keep_freed_memory
-from trnet.utils.workers import imap
+from trnet.utils.workers import imap, prepare
 
 PATIENCE_S = 600.0  # with runs that compile while others wait
-
-
-def prepare(threads: int) -> None:
-    """Set a process up as stages 5 and 6 do."""
-    keep_freed_memory()
-    torch.set_num_threads(threads)
 
 
 def in_threads(corpus: BenchCorpus, system: str, device: torch.device, epochs: int, runs: int) -> Speed:
@@ -59,7 +52,7 @@ def in_processes(corpus: BenchCorpus, system: str, device: torch.device, epochs:
     """All the utterances per second of runs in processes that begin to be timed at the same time."""
     barrier = get_context("spawn").Barrier(runs)
     jobs = [(corpus, system, device, epochs)] * runs
-    speeds = list(imap(_one_of_many, jobs, runs, "runs", "run", _start, (barrier, threads), chunk=1))
+    speeds = list(imap(_one_of_many, jobs, runs, "runs", "run", _start, (barrier, device, threads), chunk=1))
     waits = [speed.wait for speed in speeds if speed.wait is not None]
     return Speed(sum(s.utts_per_s for s in speeds), sum(waits) / len(waits) if waits else None)
 
@@ -67,10 +60,10 @@ def in_processes(corpus: BenchCorpus, system: str, device: torch.device, epochs:
 _barrier: Any  # of a worker process
 
 
-def _start(barrier: Any, threads: int) -> None:
+def _start(barrier: Any, device: torch.device, threads: int) -> None:
     global _barrier
     _barrier = barrier
-    prepare(threads)
+    prepare(device, threads)
 
 
 def _one_of_many(job: tuple[BenchCorpus, str, torch.device, int]) -> Speed:

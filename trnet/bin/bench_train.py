@@ -11,7 +11,6 @@ from typing import Any
 from trnet.bench.train_marks import marks_on_cpu, marks_on_gpu
 from trnet.bench.train_rows import ON_CPU, ON_GPU, ROWS, TrainBench
 from trnet.bench.train_speed import make_corpus
-from trnet.bench.train_together import prepare
 from trnet.bin import option_types as types
 from trnet.bin.options import (
     Parser,
@@ -27,6 +26,7 @@ from trnet.utils.compiled import compile_cache
 from trnet.utils.errors import nearest, one_line_errors
 from trnet.utils.files import write_text
 from trnet.utils.provenance import commit, machine, versions
+from trnet.utils.workers import prepare
 
 ON_DEVICE = {"cpu": (ON_CPU, 256, 1), "cuda": (ON_GPU, 2400, 5)}
 """What is measured where nothing is named: rows, utterances of an epoch, epochs."""
@@ -69,7 +69,7 @@ def main(args: list[str] | None = None) -> None:
         config = config.replace(training=config.training.replace(precision=opts.precision))
     rows, utterances, epochs = ON_DEVICE[device.type]
     cores = os.cpu_count() or 1
-    prepare(opts.threads)
+    prepare(device, opts.threads)
     about = {"machine": machine(device), "commit": commit(), "versions": versions(), "threads": opts.threads}
     about |= {"system": opts.system, "precision": config.training.precision, "seconds": opts.seconds}
     about |= {"device": device.type, "cache": _cache_state()}
