@@ -98,6 +98,23 @@ def test_an_error_of_the_session_itself_is_noted_and_the_next_step_is_done(plan,
     assert "ZeroDivisionError" in (plan().out / "BENCH.md").read_text() and len(played) == 1
 
 
+def test_what_was_found_is_written_when_the_session_is_stopped(plan, monkeypatch):
+    (plan().work / "train_256.md").write_text("of an earlier call")
+
+    def stopped(commands, limit_s, tick):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(gpu_session, "run_together", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        GpuSession(plan(steps=("cmgan",))).run()
+    assert "of an earlier call" in (plan().out / "BENCH.md").read_text()
+
+
+def test_numbers_that_cannot_be_read_stop_nothing(plan, played, capsys):
+    (plan().work / "train_256.json").write_text("{")
+    assert GpuSession(plan(steps=("cmgan",))).run() and "JSONDecodeError" in capsys.readouterr().out
+
+
 def test_seeds_are_trained_one_after_the_other_and_what_is_finished_is_scored(plan, played, monkeypatch):
     monkeypatch.setattr(gpu_session, "is_finished", lambda folder: "seed1" in folder.name)
 

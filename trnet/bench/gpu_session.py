@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from trnet.bench.gpu_report import Findings, write_findings
+from trnet.bench.session_report import Findings, write_findings
 from trnet.bench.limited import Command, Ended, run_together
 from trnet.bench.nemo_table import SYSTEMS, Part, is_finished, largest_part, run_folders, summarise
 from trnet.utils.files import write_text
@@ -91,8 +91,15 @@ class GpuSession:
         return os.environ | more
 
     def run(self) -> bool:
-        """Do the steps; whether all that was asked for is done."""
-        self._note_machine()
+        """Do the steps; whether all that was asked for is done. What was found is written, whatever ends this."""
+        try:
+            self._note_machine()
+            self._do_steps()
+        finally:
+            self.write()
+        return all(self.steps.get(name, {}).get("state") == "done" for name in self.plan.steps)
+
+    def _do_steps(self) -> None:
         for number, name in enumerate(self.plan.steps):
             if self.steps.get(name, {}).get("state") == "done" and not self.plan.again:
                 self._say(f"{name}: done by an earlier call")
@@ -111,13 +118,14 @@ class GpuSession:
                 state = f"failed: {type(error).__name__}: {error}"
             self._note(name, state, time.monotonic() - began)
             self.write()
-        self.write()
-        return all(self.steps.get(name, {}).get("state") == "done" for name in self.plan.steps)
 
     def write(self, whole: bool = True) -> None:
         """Bring the folder of results up to date; `whole`: its archives, too."""
-        findings = Findings(self.plan.work, self.steps, self._gather(), time.monotonic() - self.began)
-        write_findings(self.plan.out, findings, archives=whole)
+        try:
+            findings = Findings(self.plan.work, self.steps, self._gather(), time.monotonic() - self.began)
+            write_findings(self.plan.out, findings, archives=whole)
+        except Exception as error:  # what is being measured must not suffer
+            self._say(f"{self.plan.out}: {type(error).__name__}: {error}")
 
     def _tick(self) -> None:
         self.write(whole=False)
