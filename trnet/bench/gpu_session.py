@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from trnet.bench.session_report import Findings, write_findings
 from trnet.bench.limited import Command, Ended, run_together
 from trnet.bench.nemo_table import SYSTEMS, Part, is_finished, largest_part, run_folders, summarise
+from trnet.bench.session_report import Findings, write_findings
 from trnet.utils.files import write_text
 
 ROOT = Path(__file__).parents[2]
