@@ -1,5 +1,6 @@
 """utils/bench_gpu.sh: its steps, their limits, what it leaves, and a rehearsal on a CPU with tiny corpora."""
 
+import importlib
 import json
 import os
 import shlex
@@ -180,10 +181,33 @@ def test_what_is_wrong_is_one_line(tmp_path, fails, options, message):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
+def test_the_benchmarks_on_a_cpu(plan, tiny, monkeypatch):
+    """Both in this process, tiny: their tables and numbers are in what is left."""
+
+    def run_here(commands, limit_s, tick):
+        (command,) = commands
+        module = list(command.words)[command.words.index("-m") + 1 :]
+        return [Ended(importlib.import_module(module[0]).main(module[1:]), 1.0)]
+
+    monkeypatch.setattr(gpu_session, "run_together", run_here)
+    monkeypatch.setattr("trnet.bench.train_floors.COPIED", {"cpu": 1 << 20})
+    train = f"--config {tiny.config_path} --utterances 16 --seconds 0.3 --runs 1 --workers 1 --epochs 1"
+    small = {"train_options": train, "cmgan_options": "--frontends none --seconds 0.1 --threads 1"}
+    assert GpuSession(plan(steps=("train", "cmgan"), ngpu=0, **small)).run()
+    found = json.loads((plan().out / "bench.json").read_text())
+    keys = [row["key"] for row in found["train_256"]["rows"]]
+    assert keys == ["bare", "engine", "threads", "dataloader", "float32"] and found["train_500"]["precision"] == "bf16"
+    assert found["cmgan"]["frontends"][0]["frontend"] == "none"
+    page = (plan().out / "BENCH.md").read_text()
+    assert "## Training, 256 frames" in page and "| none | own |" in page
+    assert {path.name for path in plan().out.iterdir()} == {"BENCH.md", "bench.json", "logs.txt"}
+
+
 @pytest.mark.recipe
 @pytest.mark.slow
 def test_a_rehearsal_on_a_cpu(tmp_path):
-    """All steps: tests, the two benchmarks' help, and nEMO's recipe from tiny corpora to scores."""
+    """As a user calls it: tests, and nEMO's recipe from tiny corpora to scores."""
     folders = [write_nemo(tmp_path), write_esc(tmp_path), write_noises(tmp_path)]
     (tmp_path / "test_tiny.py").write_text(GPU_TESTS)
     out = tmp_path / "out"
@@ -191,7 +215,7 @@ def test_a_rehearsal_on_a_cpu(tmp_path):
     for option, folder in zip(bench_gpu.CORPORA, folders, strict=True):
         command += [option, folder]
     command += ["--folds", "1", "--seeds", "1", "--systems", "baseline_c", "--tests", tmp_path / "test_tiny.py"]
-    command += ["--train-options=--help", "--cmgan-options=--help", "--commit", "abc123"]
+    command += ["--steps", "tests nemo", "--commit", "abc123"]
     recipe = (
         "--contract none --frontend none --snrs 10 --max-epochs 2 --set 'encoder.channels=[4,4] pooling.attention=4'"
     )

@@ -122,7 +122,8 @@ def _markdown(found: dict[str, Any]) -> str:
     lines += [_line(row) for row in found["rows"]]
     marks = _marks(found)
     if marks:
-        lines += ["", "Marks are for 32 x 256 frames of the paper's encoder on one H200:", ""]
+        on_gpu = ["Marks are for 32 x 256 frames of the paper's encoder on one H200:", ""]
+        lines += ["", *(on_gpu if found["device"] == "cuda" else [])]
         lines += ["| what | measured | mark | | at best |", "|---|--:|--:|---|---|", *(mark.line() for mark in marks)]
     return "\n".join(lines) + "\n"
 
