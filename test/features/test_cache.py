@@ -3,6 +3,8 @@
 import errno
 import mmap
 import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +27,9 @@ class Archives:
 
     def __init__(self, shorter: str = ""):
         self.read, self.shorter = [], shorter
+
+    def read_many(self, kind, condition, places):
+        return list(places)
 
     def matrix(self, kind, utt, condition):
         self.read.append((kind, utt, condition))
@@ -124,7 +129,7 @@ def test_a_device_that_gives_less_than_it_said_holds_half(monkeypatch, tmp_path,
     monkeypatch.setattr(FeatureCache, "_empty", scarce)
     store = FeatureCache(Archives(), LENGTH, CPU, Room(5 * SIZE, 0, SIZE, tmp_path))
     store.hold(SETS, LENGTH)
-    assert [len(block.first) for block in store._blocks] == [2, 1]
+    assert [len(block.first) for block in store._held.blocks] == [2, 1]
     assert capsys.readouterr().out.startswith("cpu: no room for ")
 
 
@@ -144,6 +149,70 @@ def test_half_the_room_is_given_back_until_there_is_none(disk, tmp_path):
         counts.append(len(store.in_memory))
         assert torch.equal(store.stack("noisy", items(1)), before)
     assert counts == ([6, 6, 6] if disk else [3, 1, 0]) and not store.halve()
+
+
+def read(each, utt) -> torch.Tensor:
+    return torch.from_numpy(Archives().matrix(each[0], utt, each[1]))
+
+
+def rows_of(resident, each, utt) -> torch.Tensor:
+    start = resident.first[each] + resident.row[utt]
+    return resident.flat[start : start + resident.length[utt]]
+
+
+def test_what_lies_together_on_the_device_can_be_read_by_index():
+    store = FeatureCache(Archives(), LENGTH, CPU, Room(6 * SIZE))
+    assert store.resident(SETS) is None
+    store.hold(SETS, LENGTH)
+    resident = store.resident(SETS)
+    for each in SETS:
+        assert all(torch.equal(rows_of(resident, each, utt), read(each, utt)) for utt in LENGTH)
+
+
+@pytest.mark.parametrize("room", [Room(5 * SIZE), Room(0)])
+def test_what_does_not_lie_together_on_the_device_cannot(room, tmp_path):
+    store = FeatureCache(Archives(), LENGTH, CPU, replace(room, disk=6 * SIZE, folder=tmp_path))
+    store.hold(SETS, LENGTH)
+    assert store.in_memory == SETS and store.resident(SETS) is None
+    there = [each for each in SETS if store.resident([each]) is not None]
+    assert len(there) == room.device // SIZE and (not there or store.resident(there) is not None)
+
+
+def test_what_is_read_by_index_stays_when_the_cache_is_filled_anew():
+    store = FeatureCache(Archives(), LENGTH, CPU, Room(6 * SIZE))
+    each = ("noisy", CLEAN)
+    store.hold([each], ["u1", "u2", "u7"])
+    old = store.resident([each])
+    before = {utt: rows_of(old, each, utt).clone() for utt in old.row}
+    store.hold(SETS, LENGTH)
+    new = store.resident([each])
+    assert store.halve() and store.halve() and store.halve() and store.resident([each]) is None
+    for utt, wanted in before.items():
+        assert torch.equal(rows_of(old, each, utt), wanted) and torch.equal(rows_of(new, each, utt), wanted)
+
+
+def test_threads_share_a_cache():
+    """Each wants other archives, and batches while another thread has the cache filled: no numbers are mixed."""
+    store = FeatureCache(Archives(), LENGTH, CPU, Room(6 * SIZE))
+    wanted = FeatureCache(Archives(), LENGTH, CPU, Room(0))
+
+    def run(each):
+        store.hold([each], LENGTH)
+        found = store.resident([each])
+        for seed in range(20):
+            if seed == 10:
+                store.hold(SETS, LENGTH)
+            utts = [(utt, each[1]) for utt, _ in items(seed)]
+            assert torch.equal(store.stack(each[0], utts), wanted.stack(each[0], utts))
+        return found
+
+    with ThreadPoolExecutor(len(SETS)) as pool:
+        for each, found in zip(SETS, pool.map(run, SETS), strict=True):
+            for utt in LENGTH:
+                assert torch.equal(
+                    rows_of(found, each, utt), torch.from_numpy(Archives().matrix(each[0], utt, each[1]))
+                )
+    assert store.in_memory == SETS and len(store._held.blocks) == 1
 
 
 @pytest.mark.parametrize("room", [0, 6 * SIZE])

@@ -272,10 +272,12 @@ def test_means_are_weighed_and_the_same_however_seldom_the_losses_are_looked_at(
     means = LossMeans("job", torch.device("cpu"))
     means.every = every
     for weight, value in ((1.0, 2.0), (3.0, 4.0), (4.0, 8.0)):
-        means.add(Step(None, ["utt"], weight, 1.0), {"loss": torch.tensor(value), "task": torch.tensor(2 * value)})
+        means.add(
+            Step(None, lambda: ["utt"], weight, 1.0), {"loss": torch.tensor(value), "task": torch.tensor(2 * value)}
+        )
     assert means.means() == {"loss": (2 + 12 + 32) / 8, "task": (2 + 12 + 32) / 4}
     with pytest.raises(TrnetError, match=r"job: .*not finite.* u0 u1 .*u7 \.\.\.") as caught:
-        means.add(Step(None, [f"u{i}" for i in range(9)], 1.0, 1.0), {"loss": torch.tensor(math.nan)})
+        means.add(Step(None, lambda: [f"u{i}" for i in range(9)], 1.0, 1.0), {"loss": torch.tensor(math.nan)})
         means.look()
     assert "u8" not in str(caught.value)
 

@@ -1,44 +1,90 @@
-"""What checksums cost when features are loaded, and what flushing to the disk costs when files are written."""
+"""How fast features are loaded, and what checksums cost there; what flushing files to the disk costs."""
 
+import math
+import os
 import statistics
 import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
+from trnet.conditions import CLEAN, Condition
+from trnet.features.cache import FeatureCache, Room, sets_of
+from trnet.features.reader import FeatureReader
 from trnet.kaldi.ark import ArkReader, write_ark
-from trnet.kaldi.data_dir import read_table
 from trnet.utils.files import write_bytes
 
-SHORTEST, LONGEST, DIM = 150, 500, 80  # frames of an utterance, values a frame
+SHORTEST, LONGEST, DIM = 150, 340, 80  # frames of an utterance, as nEMO has 245 on average; values a frame
+CONDITIONS = (CLEAN, Condition("esc", 0.0), Condition("esc", 10.0))
+STRETCH = 1 << 20  # bytes
 
 
-def write_features(folder: Path, utts: int) -> None:
-    """A folder of features made of noise, two bytes a value."""
+class Seconds(NamedTuple):
+    """Of one piece of work."""
+
+    wall: float
+    processor: float  # of all threads
+
+
+def write_features(dump: Path, utts: int, compression: int) -> FeatureReader:
+    """Features made of noise under all `CONDITIONS`; `compression`: 3, two bytes a value, or 0, four."""
+    reader = FeatureReader(dump, "none", "bench")
     rng = np.random.default_rng(0)
     lengths = rng.integers(SHORTEST, LONGEST + 1, utts)
-    matrices = ((f"utt{i:05d}", rng.normal(0, 3, (n, DIM)).astype(np.float32)) for i, n in enumerate(lengths))
-    write_ark(folder, matrices, 3)
+    noise = rng.normal(0, 3, (utts + LONGEST, DIM)).astype(np.float32)
+    for condition in CONDITIONS:
+        matrices = ((condition.utt(f"utt{i:05d}"), noise[i : i + n]) for i, n in enumerate(lengths))
+        write_ark(reader.folder("noisy", condition), matrices, compression)
+    return reader
 
 
-def load_seconds(folder: Path, rounds: int) -> tuple[float, float]:
-    """Median processor seconds to load a folder into one tensor, as training does: with checksums, and without."""
-    frames = {utt: int(count) for utt, count in read_table(folder / "utt2num_frames").items()}
-    flat = torch.empty(sum(frames.values()), DIM)
+def load_seconds(reader: FeatureReader, rounds: int) -> dict[str, Seconds]:
+    """Medians over rounds in which the ways to load all archives take turns; one round more is not counted.
 
-    def load(reader: ArkReader) -> None:
-        begin = 0
-        for utt, count in frames.items():
-            flat[begin : begin + count] = torch.from_numpy(reader[utt].copy())
-            begin += count
+    Ways: `in bulk`, as training does (`FeatureCache.hold`); matrix by matrix, `singly`, and so `without checksums`;
+    and the `floor` under all of them: the files are read, and as many values written, by one thread.
+    """
+    frames = reader.lengths(CLEAN)
+    folders = [reader.folder("noisy", condition) for condition in CONDITIONS]
+    shape = (sum(frames.values()), DIM)
 
-    ways = [ArkReader(folder), ArkReader(folder, checked=False)]
-    seconds = [[_processor_seconds(partial(load, way)) for way in ways] for _ in range(rounds + 1)][1:]
-    with_checksums, without = (statistics.median(column) for column in zip(*seconds, strict=True))
-    return with_checksums, without
+    def in_bulk() -> None:
+        fresh = FeatureReader(reader.dump, reader.frontend, reader.corpus)
+        room = Room(len(CONDITIONS) * 4 * math.prod(shape))
+        FeatureCache(fresh, frames, torch.device("cpu"), room).hold(sets_of(["noisy"], CONDITIONS), frames)
+
+    def singly(checked: bool) -> None:
+        for folder, condition in zip(folders, CONDITIONS, strict=True):
+            ark, flat, begin = ArkReader(folder, checked=checked), np.empty(shape, np.float32), 0
+            for utt, count in frames.items():
+                flat[begin : begin + count] = ark[condition.utt(utt)]
+                begin += count
+
+    def floor() -> None:
+        content = bytearray(STRETCH)
+        for folder in folders:
+            with open(folder / "feats.ark", "rb", buffering=0) as stream:
+                while stream.readinto(content):
+                    pass
+            np.empty(shape, np.float32).fill(1)
+
+    ways: dict[str, Callable[[], None]] = {
+        "in bulk": in_bulk,
+        "singly": partial(singly, True),
+        "without checksums": partial(singly, False),
+        "floor": floor,
+    }
+    taken = [{name: _seconds(way) for name, way in ways.items()} for _ in range(rounds + 1)][1:]
+    return {name: Seconds(*(map(statistics.median, zip(*(row[name] for row in taken), strict=True)))) for name in ways}
+
+
+def stored_bytes(reader: FeatureReader) -> int:
+    """Of all archives."""
+    return sum(os.path.getsize(reader.folder("noisy", condition) / "feats.ark") for condition in CONDITIONS)
 
 
 def write_seconds(folder: Path, size: int, rounds: int) -> tuple[float, float]:
@@ -56,7 +102,7 @@ def write_seconds(folder: Path, size: int, rounds: int) -> tuple[float, float]:
     return flushed, left
 
 
-def _processor_seconds(work: Callable[[], None]) -> float:
-    begin = time.process_time()
+def _seconds(work: Callable[[], None]) -> Seconds:
+    begin = time.perf_counter(), time.process_time()
     work()
-    return time.process_time() - begin
+    return Seconds(time.perf_counter() - begin[0], time.process_time() - begin[1])

@@ -13,6 +13,8 @@ from trnet.folds import pick_folds
 from trnet.runs.experiment import TEACHER
 from trnet.runs.record import configuration_file
 from trnet.runs.spec import RunSpec
+from trnet.train.device_runs import run_on_gpu
+from trnet.train.fast_jobs import shares_process
 from trnet.train.session import Session
 from trnet.utils.errors import TrnetError, one_line_errors
 from trnet.utils.workers import own_share, run_all
@@ -37,6 +39,11 @@ def train_group(session: Session, groups: list[Group], group: Group, position: i
     with contextlib.suppress(TrnetError):  # reported by the run that needs the features
         session.hold([run for each in groups for run in each])
     session.train_group(group, position)
+
+
+def title_of(group: Group) -> str:
+    """The runs of a group by name."""
+    return " ".join(run.title for run in group)
 
 
 @one_line_errors
@@ -65,6 +72,10 @@ def main(args: list[str] | None = None) -> None:
     experiment.link_shared_systems(names)
     groups = experiment.unfinished(own_share(experiment.groups(experiment.runs(names, folds, opts.seeds))))
     nj = max(1, min(at_once(opts), len(groups)))
+    if shares_process(experiment.config, session.device, names):
+        work = partial(train_group, session, groups)
+        run_on_gpu(work, groups, nj, session.device, opts.threads, "train", title_of)
+        return
     work = partial(train_group, replace(session, at_once=nj), groups)
     run_all(work, groups, nj, session.device, opts.threads, "train")
 

@@ -56,6 +56,8 @@ class Training(Section):
     # decay a step of an average of the weights, which is what is validated and kept; 0: none
     ctc_weight: float = within(0.0, 0, LARGEST, later=True)
     # weight of the CTC loss on the transcripts, see the section ctc; 0: there is none
+    compile: bool | None = later(None)
+    # compile the network for batches of a few shapes; null: on a GPU, where whole steps are captured, not on a CPU
     optimizer: Optimizer = later(Optimizer())
     schedule: Schedule = later(Schedule())
 

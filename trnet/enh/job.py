@@ -80,7 +80,7 @@ class EnhJob(TrainingJob):
         count, batches = epoch_batches(self.data.train, *size, self._readers, self.data.seed, epoch)
         self.method.train(True)
         seconds = conf.batch_size * conf.segment_s
-        return count, (Step(batch, batch.utts, 1.0, seconds) for batch in batches)
+        return count, (Step(batch, lambda batch=batch: batch.utts, 1.0, seconds) for batch in batches)
 
     def step(self, batch: SegmentBatch) -> dict[str, Tensor]:
         """One step of all optimizers."""

@@ -4,8 +4,9 @@ import logging
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from trnet.conditions import Condition
+from trnet.features.loading import load, read_singly
 from trnet.features.reader import FeatureReader
 from trnet.utils.device import send
-from trnet.utils.errors import TrnetError
 
-CPU = torch.device("cpu")
 HOST, DISK = "pinned memory", "disk"
 
 log = logging.getLogger(__name__)
@@ -77,11 +77,40 @@ class _Block:
         return room.view(*real.shape, -1).masked_fill_(~send(real, device)[..., None], 0)
 
 
+@dataclass(frozen=True)
+class Resident:
+    """Features of some archives that lie together on the device, to be read by index.
+
+    The features of an utterance under an archive's condition are `length` rows of `flat` from `first` + `row` on. What
+    the cache does later changes nothing here; the memory is given back when the last of these is gone, too.
+    """
+
+    flat: Tensor  # (rows, dim) float32, on the device
+    first: dict[FeatureSet, int]  # first row of each archive
+    row: dict[str, int]  # first row of an utterance within its archive
+    length: Mapping[str, int]  # rows of an utterance
+
+
+@dataclass(frozen=True)
+class _Held:
+    """What a cache holds at a time; replaced as a whole, so that threads which read see one state or the other."""
+
+    blocks: tuple[_Block, ...] = ()
+    row: dict[str, int] = field(default_factory=dict)  # first row of an utterance within its archive
+
+    def home(self, each: FeatureSet, utt: str) -> _Block | None:
+        """The block where an utterance of an archive lies; None: in the archive alone."""
+        if utt not in self.row:
+            return None
+        return next((block for block in self.blocks if each in block.first), None)
+
+
 class FeatureCache:
     """Features of a corpus: on the device as far as they fit, then in pinned memory, then in a file that is mapped into
     memory, then in the archives.
 
     Wherever they lie a batch holds the same numbers. The file has no name: it ends with the process, however that does.
+    Threads of one process may share a cache: while one of them has it filled, the others read from the archives.
     """
 
     def __init__(
@@ -90,39 +119,49 @@ class FeatureCache:
         """An empty cache; `length`: frames of each clean utterance id; `room` None: what `room_on` says."""
         self.reader, self.length, self.device = reader, length, device
         self.room = room_on(device) if room is None else room
-        self._blocks: list[_Block] = []
-        self._row: dict[str, int] = {}  # first row of an utterance within its archive
+        self._held = _Held()
         self._wanted: tuple[frozenset[FeatureSet], frozenset[str]] = (frozenset(), frozenset())
+        self._filling = threading.RLock()
 
     @property
     def in_memory(self) -> set[FeatureSet]:
         """The archives that are in memory."""
-        return {each for block in self._blocks for each in block.first}
+        return {each for block in self._held.blocks for each in block.first}
 
     def hold(self, sets: Collection[FeatureSet], utts: Collection[str]) -> None:
         """Read these utterances of these archives into memory, beside what is there, as far as there is room."""
-        wanted = (self._wanted[0] | set(sets), self._wanted[1] | set(utts))
-        if wanted != self._wanted:
-            self._wanted = wanted
-            self._fill()
+        with self._filling:
+            wanted = (self._wanted[0] | set(sets), self._wanted[1] | set(utts))
+            if wanted != self._wanted:
+                self._wanted = wanted
+                self._fill()
+
+    def resident(self, sets: Collection[FeatureSet]) -> Resident | None:
+        """The features of these archives as they lie on the device; None unless all are there, in one block."""
+        held = self._held
+        for block in held.blocks:
+            if block.home == self.device.type and all(each in block.first for each in sets):
+                return Resident(block.flat, dict(block.first), held.row, self.length)
+        return None
 
     def halve(self) -> bool:
         """Give half of what is in memory on the device back, after an out-of-memory error; False if nothing is."""
-        there = next((block.flat for block in self._blocks if block.home == self.device.type), None)
-        if there is None:
-            return False
-        self.room = replace(self.room, device=there.nbytes // 2)
-        del there
-        self._fill()
-        return True
+        with self._filling:
+            there = next((block.flat for block in self._held.blocks if block.home == self.device.type), None)
+            if there is None:
+                return False
+            self.room = replace(self.room, device=there.nbytes // 2)
+            del there
+            self._fill()
+            return True
 
     def _fill(self) -> None:
-        self._blocks, self._row, rows = [], {}, 0
+        self._held, row, rows = _Held(), {}, 0
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         sets, utts = sorted(self._wanted[0], key=lambda each: (each[1].name, each[0])), sorted(self._wanted[1])
         for utt in utts:
-            self._row[utt] = rows
+            row[utt] = rows
             rows += self.length[utt]
         if not sets or not rows:
             return
@@ -136,28 +175,19 @@ class FeatureCache:
                 count = count // 2 if flat is None else count
             if flat is None:
                 continue
-            parts.append((flat, sets[begin : begin + count], home))
+            first = {each: number * rows for number, each in enumerate(sets[begin : begin + count])}
+            parts.append((flat, first, home))
             begin += count
         with tqdm(total=begin * len(utts), desc="features", unit="utt", leave=False) as bar:
-            self._blocks = [self._read(flat, part, utts, rows, home, bar) for flat, part, home in parts]
-
-    def _read(self, flat: Tensor, sets: list[FeatureSet], utts: list[str], rows: int, home: str, bar: tqdm) -> _Block:
-        first = {each: number * rows for number, each in enumerate(sets)}
-        for each, start in first.items():
-            stage = flat[start : start + rows] if flat.device.type == "cpu" else torch.empty(rows, flat.shape[1])
-            for utt in utts:
-                begin = self._row[utt]
-                stage[begin : begin + self.length[utt]] = torch.from_numpy(self._matrix(each, utt).copy())
-                bar.update()
-            if flat.device.type != "cpu":
-                flat[start : start + rows] = stage
-        return _Block(flat, first, home)
+            targets = {each: flat[first[each] : first[each] + rows] for flat, first, _ in parts for each in first}
+            load(self.reader, targets, self.length, utts, bar.update)
+        self._held = _Held(tuple(_Block(*part) for part in parts), row)
 
     def _room_for(self, rows: int, dim: int, home: str) -> Tensor | None:
         """(rows, dim) float32; None (logged) if the allocation fails, because of a quota or of other processes."""
         try:
             return self._empty(rows, dim, home)
-        except (torch.OutOfMemoryError, OSError) as error:
+        except (torch.OutOfMemoryError, MemoryError, OSError) as error:
             where = self.room.folder if home == DISK else home
             why = error.strerror if isinstance(error, OSError) else "out of memory"
             log.info("%s: no room for %.0f MB of features (%s); fewer are tried", where, 4e-6 * rows * dim, why)
@@ -169,27 +199,25 @@ class FeatureCache:
             with tempfile.TemporaryFile(dir=self.room.folder) as file:
                 os.posix_fallocate(file.fileno(), 0, 4 * rows * dim)  # all of it, so that no write finds the disk full
                 return torch.from_numpy(np.memmap(file, np.float32, "r+", shape=(rows, dim)))
-        device = CPU if home == HOST else self.device
-        return torch.empty(rows, dim, device=device, pin_memory=home == HOST)
+        if home == HOST:
+            return torch.empty(rows, dim, pin_memory=True)
+        if self.device.type == "cpu":  # numpy asks for large pages, which are there in a quarter of the time
+            return torch.from_numpy(np.empty((rows, dim), np.float32))
+        return torch.empty(rows, dim, device=self.device)
 
     def _matrix(self, each: FeatureSet, utt: str) -> np.ndarray:
-        kind, condition = each
-        matrix = self.reader.matrix(kind, utt, condition)
-        if len(matrix) != self.length[utt]:
-            raise TrnetError(
-                f"{utt}: {len(matrix)} {kind} frames for {self.length[utt]} clean ones; run stages 2 to 4 again"
-            )
-        return matrix
+        return read_singly(self.reader, *each, utt, self.length[utt])
 
     def stack(self, kind: str, items: Sequence[Item]) -> Tensor:
         """Features (B, T, F) float32 on the device of a kind (noisy or enhanced), zeros behind each end."""
         lengths = torch.tensor([self.length[utt] for utt, _ in items])
-        homes = [self._home((kind, condition), utt) for utt, condition in items]
+        held = self._held
+        homes = [held.home((kind, condition), utt) for utt, condition in items]
         parts = []
-        for block in self._blocks:
+        for block in held.blocks:
             members = [i for i, home in enumerate(homes) if home is block]
             if members:
-                rows = [block.first[kind, items[i][1]] + self._row[items[i][0]] for i in members]
+                rows = [block.first[kind, items[i][1]] + held.row[items[i][0]] for i in members]
                 parts.append((members, block.gather(rows, lengths[members])))
         if members := [i for i, home in enumerate(homes) if home is None]:
             matrices = [self._matrix((kind, items[i][1]), items[i][0]) for i in members]
@@ -200,11 +228,6 @@ class FeatureCache:
         for members, found in parts:
             stacked[send(torch.tensor(members), self.device), : found.shape[1]] = send(found, self.device)
         return stacked
-
-    def _home(self, each: FeatureSet, utt: str) -> _Block | None:
-        if utt not in self._row:
-            return None
-        return next((block for block in self._blocks if each in block.first), None)
 
 
 def sets_of(kinds: Iterable[str], conditions: Iterable[Condition]) -> set[FeatureSet]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from trnet.conditions import Condition
-from trnet.model.frames import ValidFrames
+from trnet.model.frames import StaticFrames, ValidFrames
 from trnet.utils.device import send
 
 ON_HOST = ("lengths", "mel_lengths")
@@ -72,3 +72,20 @@ class Batch:
         if self.noisy_mels is None or self.mel_lengths is None:
             return self.frames
         return ValidFrames(self.mel_lengths, self.noisy_mels.shape[1], self.noisy_mels.device)
+
+
+class StaticBatch(Batch):
+    """A batch whose lengths are on its device, for networks that are compiled; see `StaticFrames`."""
+
+    @property
+    def frames(self) -> ValidFrames:  # type: ignore[override]
+        """The real frames of its features."""
+        there = next(x for x in (self.noisy, self.enhanced, self.clean) if x is not None)
+        return StaticFrames(self.lengths, there.shape[1], there.device)
+
+    @property
+    def mel_frames(self) -> ValidFrames:  # type: ignore[override]
+        """The real frames of what the gate reads."""
+        if self.noisy_mels is None or self.mel_lengths is None:
+            return self.frames
+        return StaticFrames(self.mel_lengths, self.noisy_mels.shape[1], self.noisy_mels.device)

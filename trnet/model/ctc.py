@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from trnet.model.precision import full
 from trnet.utils.device import send
 
 BLANK = 0
@@ -22,7 +23,7 @@ class CTCHead(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         """Maps (B, C, T', F') -> log-probabilities (B, T', 1 + pieces) float32, also under autocast."""
         with torch.autocast(maps.device.type, enabled=False):
-            rows = maps.float().permute(0, 2, 1, 3).flatten(2)  # (B, T', C * F')
+            rows = full(maps).permute(0, 2, 1, 3).flatten(2)  # (B, T', C * F')
             return torch.log_softmax(self.project(rows), dim=2)
 
 

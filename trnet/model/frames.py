@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from trnet.utils.device import send
+from trnet.utils.errors import TrnetError
 
 
 class ValidFrames:
@@ -49,6 +50,18 @@ class ValidFrames:
         """x (B, C, T, F) with padding frames set to zero."""
         return x * self.mask[:, None, :, None].to(x.dtype)
 
+    def rows(self, x: Tensor) -> Tensor:
+        """The frames of x (B, C, T, F) that layers over rows compute on: (N * F, C); here the real ones."""
+        return self.pack(x)
+
+    def maps(self, rows: Tensor, bins: int) -> Tensor:
+        """Rows (N * F, C) of `rows` back as (B, C, T, F) in channels_last memory, padding frames zero."""
+        return self.unpack(rows, bins)
+
+    def row_mask(self, rows: Tensor) -> Tensor | None:
+        """Which of the rows (N * F, C) of `rows` are real: (N * F, 1) bool; None: all of them."""
+        return None
+
     def pack(self, x: Tensor) -> Tensor:
         """The real frames of x (B, C, T, F) as rows: (N * F, C)."""
         batch, channels, total, bins = x.shape
@@ -66,3 +79,48 @@ class ValidFrames:
         if len(rows) < batch * total:
             rows = rows.new_zeros(batch * total, bins * channels).index_copy(0, self.index, rows)
         return rows.reshape(batch, total, bins, channels).permute(0, 3, 1, 2)
+
+
+class StaticFrames(ValidFrames):
+    """The same of a batch whose shapes do not depend on its lengths: nothing is packed, and lengths stay on the device.
+
+    A network that sees only such batches can be compiled whole, and captured as a CUDA graph.
+    """
+
+    def __init__(self, counts: Tensor, total: int, device: torch.device | None = None) -> None:
+        """`counts` (B,) on the batch's device; nothing waits for them."""
+        assert counts.ndim == 1, counts.shape
+        self.counts, self.total, self.device = counts, total, device or counts.device
+
+    @property
+    def lengths(self) -> Tensor:  # type: ignore[override]
+        """(B,) frames of each item."""
+        return self.counts
+
+    @property
+    def mask(self) -> Tensor:  # type: ignore[override]
+        """(B, T) bool, True on real frames."""
+        return torch.arange(self.total, device=self.device)[None, :] < self.counts[:, None]
+
+    @property
+    def index(self) -> Tensor:  # type: ignore[override]
+        """There is none: how many frames are real is not known on the host."""
+        raise TrnetError("a network that packs frames cannot be compiled; use the mask of frames")
+
+    def resized(self, counts: Tensor, total: int) -> "ValidFrames":
+        """The real frames after a strided layer."""
+        return StaticFrames(counts, total, self.device)
+
+    def rows(self, x: Tensor) -> Tensor:
+        """All frames of x (B, C, T, F): (B * T * F, C)."""
+        return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
+
+    def maps(self, rows: Tensor, bins: int) -> Tensor:
+        """Rows (B * T * F, C) back as (B, C, T, F), padding frames zero."""
+        maps = rows.reshape(len(self.counts), self.total, bins, rows.shape[1]).permute(0, 3, 1, 2)
+        return self.zero(maps)
+
+    def row_mask(self, rows: Tensor) -> Tensor:
+        """Which rows are real: (B * T * F, 1) bool."""
+        bins = rows.shape[0] // (len(self.counts) * self.total)
+        return self.mask.reshape(-1, 1, 1).expand(-1, bins, 1).reshape(-1, 1)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from trnet.config.model import AttentionConf, PoolingConf, StatisticsConf
 from trnet.model.frames import ValidFrames
 from trnet.model.parts import make_part
+from trnet.model.precision import full
 
 SMALLEST_VARIANCE = 1e-7
 
@@ -34,11 +35,11 @@ class AttentionPooling(nn.Module):
         """y (B, T', D) -> h (B, out_dim) float32."""
         if self.values is not None:
             y = self.values(y)
-        scores = self.score(y).squeeze(2).float()  # (B, T')
+        scores = full(self.score(y)).squeeze(2)  # (B, T')
         if self.clamp:
             scores = scores.clamp(-self.clamp, self.clamp)
         weights = torch.softmax(scores.masked_fill(~frames.mask, -torch.inf), dim=1)
-        return (weights[..., None] * y.float()).sum(dim=1)
+        return (weights[..., None] * full(y)).sum(dim=1)
 
 
 class StatisticsPooling(nn.Module):
@@ -57,12 +58,12 @@ class StatisticsPooling(nn.Module):
 
     def forward(self, y: Tensor, frames: ValidFrames) -> Tensor:
         """y (B, T', D) -> h (B, 2 D) float32."""
-        y, mask = y.float(), frames.mask[..., None]  # (B, T', 1)
+        y, mask = full(y), frames.mask[..., None]  # (B, T', 1)
         weights = mask / frames.lengths[:, None, None].to(y.dtype)
         mean, deviation = _statistics(y, weights)
         if self.score is not None:
             around = torch.cat([mean, deviation], dim=1)[:, None].expand(-1, y.shape[1], -1)
-            scores = self.score(torch.cat([y, around], dim=2)).float()  # (B, T', D)
+            scores = full(self.score(torch.cat([y, around], dim=2)))  # (B, T', D)
             mean, deviation = _statistics(y, torch.softmax(scores.masked_fill(~mask, -torch.inf), dim=1))
         return torch.cat([mean, deviation], dim=1)
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from trnet.config.model import GateConf
 from trnet.model.frames import ValidFrames
+from trnet.model.precision import full
 
 
 class ReturningHardtanh(torch.autograd.Function):
@@ -71,7 +72,7 @@ class SNRGate(nn.Module):
         """
         assert x.shape == x_e.shape and x.ndim == 3, (x.shape, x_e.shape)
         with torch.autocast(x.device.type, enabled=False):
-            x, x_e = x.float(), x_e.float()
+            x, x_e = full(x), full(x_e)
             compared = (x, x_e, frames) if mels is None else mels
             d = cosine_similarity(*compared, self.centred)  # Eq. 1
             c_bar = self.fc(d)  # Eq. 2: (B, 1), or (B, F) by band

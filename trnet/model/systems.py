@@ -104,10 +104,20 @@ def run_system(system: nn.Module, batch: Batch) -> Output:
         if not own:
             raise
         raise TrnetError(f"{own}: raised {type(error).__name__}: {first_line(error)}; mend the class") from error
+    return check_output(system, output, len(batch.lengths))
+
+
+def check_output(system: nn.Module, output: Output, size: int) -> Output:
+    """The output of a system of `make_system` for `size` utterances.
+
+    Raises:
+        TrnetError: Naming somebody's own class that gives something else.
+    """
+    own = ", ".join(getattr(system, "own_classes", ()))
     if not isinstance(output, Output):
         raise TrnetError(f"{own}: gives {type(output).__name__}; return trnet.model.batch.Output(logits, h)")
     if own:
-        _check_shapes(own, output, len(batch.lengths), int(system.class_count))  # type: ignore[arg-type]
+        _check_shapes(own, output, size, int(system.class_count))  # type: ignore[arg-type]
     return output
 
 

@@ -146,11 +146,12 @@ class Experiment:
         """What a run is made from.
 
         max_epochs and patience are left out: they decide where a run ends, not how it goes, so that a run of fewer
-        epochs goes on. CTC is in it only where it is used.
+        epochs goes on. So is compile, which changes no more than last bits. CTC is in it only where it is used.
         """
         name, fold, config = run.system, run.fold, self.config
         system, training = config.system(name), config.training.record()
         del training["max_epochs"], training["patience"]
+        training.pop("compile", None)
         sections = ("encoder", "pooling", "classifier", *(["gate"] if system.kind == "trnet" else []))
         made_from: dict[str, Any] = {
             "system": system.record(),

@@ -15,6 +15,7 @@ from trnet.config import LossConf as Options
 from trnet.config import load_class, own_code
 from trnet.model.batch import Batch, Output
 from trnet.model.frames import ValidFrames
+from trnet.model.precision import full
 from trnet.train.ctc import CTCLoss
 from trnet.utils.errors import TrnetError
 
@@ -34,7 +35,7 @@ class Loss(Protocol):
 
 def low_level_loss(x_s: Tensor, compensated: Tensor, frames: ValidFrames) -> Tensor:
     """Eq. 5: mean squared error between X_s and X~ (B, T, F), over the real frames."""
-    squared = (x_s.float() - compensated.float()).square().mean(dim=2)  # (B, T)
+    squared = (full(x_s) - full(compensated)).square().mean(dim=2)  # (B, T)
     mask = frames.mask
     return (squared * mask).sum() / mask.sum()
 
@@ -42,7 +43,7 @@ def low_level_loss(x_s: Tensor, compensated: Tensor, frames: ValidFrames) -> Ten
 def high_level_loss(h_s: Tensor, h: Tensor) -> Tensor:
     """Eq. 7: mean squared error between h_s and h~ (B, D)."""
     assert h_s.shape == h.shape, (h_s.shape, h.shape)
-    return functional.mse_loss(h.float(), h_s.float())
+    return functional.mse_loss(full(h), full(h_s))
 
 
 class CrossEntropy(nn.Module):
@@ -61,7 +62,7 @@ class CrossEntropy(nn.Module):
     def forward(self, output: Output, batch: Batch) -> Tensor:
         """Logits (B, classes) and labels (B,) -> a scalar."""
         return functional.cross_entropy(
-            output.logits.float(), batch.labels, self.weights, label_smoothing=self.label_smoothing
+            full(output.logits), batch.labels, self.weights, label_smoothing=self.label_smoothing
         )
 
 

@@ -39,8 +39,12 @@ class LearningRate:
             step: From 0 within the epoch.
             steps: Of each epoch.
         """
-        for group, base in zip(self.optimizer.param_groups, self.base, strict=True):
-            group["lr"] = self._rate(base, history, step, steps)
+        for group, rate in zip(self.optimizer.param_groups, self.rates(history, step, steps), strict=True):
+            group["lr"] = rate
+
+    def rates(self, history: History, step: int, steps: int) -> list[float]:
+        """The rate of each group for a step, see `set`."""
+        return [self._rate(base, history, step, steps) for base in self.base]
 
     def _rate(self, base: float, history: History, step: int, steps: int) -> float:
         if self.conf.plateau is not None:

@@ -24,9 +24,14 @@ from trnet.train.losses import WeightedSum, balanced_weights, make_loss
 from trnet.train.optimization import LearningRate, make_optimizer, parameter_groups
 from trnet.train.trainer import Progress, Step, TrainingJob
 from trnet.utils.errors import TrnetError
-from trnet.utils.seeding import seed_torch
+from trnet.utils.seeding import DRAWS, seed_torch
 
 BATCH = 64  # utterances a batch in validation
+
+
+def names_of(items: Sequence[Item]) -> list[str]:
+    """Items for messages."""
+    return [f"{utt}({condition.name})" for utt, condition in items]
 
 
 @dataclass(frozen=True)
@@ -75,12 +80,13 @@ class SERJob(TrainingJob):
     def begin(self) -> None:
         """Build network, losses and optimizer anew."""
         data, conf = self.data, self.data.config.training
-        seed_torch(data.seed, data.draws, "init")
-        self.model = make_system(data.config.model(data.name), len(data.classes)).to(self.device)
-        if data.start is not None:
-            ser_module(self.model).load_state_dict(data.start)
-        self.average = MovingAverage(self.model, conf.ema) if conf.ema else None
-        self.losses = self._make_losses().to(self.device)
+        with DRAWS:
+            seed_torch(data.seed, data.draws, "init")
+            self.model = make_system(data.config.model(data.name), len(data.classes)).to(self.device)
+            if data.start is not None:
+                ser_module(self.model).load_state_dict(data.start)
+            self.average = MovingAverage(self.model, conf.ema) if conf.ema else None
+            self.losses = self._make_losses().to(self.device)
         groups = parameter_groups(self.model, self.losses, conf, data.config.gate.lr)
         self.optimizer = make_optimizer(groups, conf)
         self.learning_rate = LearningRate(self.optimizer, conf)
@@ -145,17 +151,18 @@ class SERJob(TrainingJob):
         """The batches of an epoch."""
         data, conf = self.data, self.data.config.training
         key = (data.seed, data.draws, epoch)
-        seed_torch(*key, "dropout")
         items = draw_conditions(data.utts, data.conditions, conf.train_conditions, *key)
         batches = list(training_batches(items, data.cache.length, conf.batch_size, conf.bucketing, *key))
         self.model.train()
         self._place = (history, 0, len(batches))
         self.learning_rate.set(*self._place)
-        return len(batches), (self._step(items) for items in batches)
+        return len(batches), self._steps(batches, key)
 
-    def _step(self, items: Sequence[Item]) -> Step:
-        names = [f"{utt}({condition.name})" for utt, condition in items]
-        return Step(self.reader.read(items), names, len(items), len(items))
+    def _steps(self, batches: Sequence[Sequence[Item]], key: tuple[object, ...]) -> Iterator[Step]:
+        with DRAWS:  # of dropout and SpecAugment, to the end of the epoch
+            seed_torch(*key, "dropout")
+            for items in batches:
+                yield Step(self.reader.read(items), lambda items=items: names_of(items), len(items), len(items))
 
     def step(self, batch: Batch) -> dict[str, Tensor]:
         """Eq. 8 and one step of the optimizer on it."""
@@ -163,9 +170,7 @@ class SERJob(TrainingJob):
         if not self.learning_rate.steady:
             self.learning_rate.set(*self._place)
             self._place = (self._place[0], self._place[1] + 1, self._place[2])
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=conf.precision == "bf16"):
-            output = run_system(self.model, batch)
-        losses = self.losses(output, batch)
+        losses = self.compute(batch)
         self.optimizer.zero_grad()
         losses["loss"].backward()
         if conf.grad_clip:
@@ -174,6 +179,13 @@ class SERJob(TrainingJob):
         if self.average is not None:
             self.average.update_parameters(self.model)
         return {name: value.detach() for name, value in losses.items()}
+
+    def compute(self, batch: Batch) -> dict[str, Tensor]:
+        """Eq. 8 and its parts."""
+        bf16 = self.data.config.training.precision == "bf16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
+            output = run_system(self.model, batch)
+        return self.losses(output, batch)
 
     def row(self, means: dict[str, float]) -> dict[str, Any]:
         """Learning rate and losses."""

@@ -21,7 +21,8 @@ from trnet.runs.record import record_run
 from trnet.runs.spec import RunSpec
 from trnet.train.batches import BatchReader, scoring_batches
 from trnet.train.ctc import Tokens, check_tap, encoder_of, make_tokens
-from trnet.train.ser_job import SERData, SERJob
+from trnet.train.fast_jobs import make_job
+from trnet.train.ser_job import SERData
 from trnet.train.tokenizer import fold_tokenizer
 from trnet.train.trainer import Progress, Trainer
 from trnet.utils.errors import TrnetError
@@ -124,7 +125,7 @@ class Session:
         for run, stamp in stamps.items():
             stamp.begin()
             record_run(run, experiment, self.device, self.about)
-        job = SERJob(data, runs)
+        job = make_job(data, runs)
         if data.tokens is not None:
             log.info("%s: %s", job.title, data.tokens.summary)
         progress = [Progress(run, run.title, run.files, experiment.rule, self.device) for run in runs]

@@ -8,7 +8,7 @@ import logging
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from trnet.runs.record import run_log
 from trnet.train.experiment_logger import ExperimentLogger
 from trnet.utils.errors import TrnetError
 from trnet.utils.provenance import commit, machine, versions
+from trnet.utils.threads import stop_if_asked
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ class Step:
     """A batch on its way to the optimizer."""
 
     batch: Any  # what `TrainingJob.step` takes
-    names: Sequence[str]  # of what is in it, for messages
+    names: Callable[[], Sequence[str]]  # of what is in it, for messages
     weight: float  # of its losses in the means of the epoch
     amount: float  # for the speed in the progress bar, in the job's `unit`
 
@@ -166,7 +167,8 @@ class LossMeans:
         for (step, losses), row in zip(self._waiting, values, strict=True):
             found = dict(zip(losses, row, strict=True))
             if not math.isfinite(found["loss"]):
-                names = " ".join(step.names[:8]) + (" ..." if len(step.names) > 8 else "")
+                there = step.names()
+                names = " ".join(there[:8]) + (" ..." if len(there) > 8 else "")
                 raise TrnetError(f"{self.title}: loss is not finite on {names}; lower training.lr")
             for name, value in found.items():
                 self.sums[name] = self.sums.get(name, 0.0) + value * step.weight
@@ -238,6 +240,7 @@ class Trainer:
         count, steps = self.job.steps(epoch, history)
         means, started = LossMeans(self.job.title, self.job.device), time.monotonic()
         for done, step in enumerate(steps, 1):
+            stop_if_asked()
             if means.add(step, self.job.step(step.batch)):
                 speed = means.amount / (time.monotonic() - started)
                 loss = means.sums["loss"] / means.weight

@@ -21,3 +21,13 @@ def send(x: Tensor, device: torch.device) -> Tensor:
     if device.type == "cuda" and x.device.type == "cpu" and not x.is_pinned():
         x = x.pin_memory()
     return x.to(device, non_blocking=True)
+
+
+def is_device_error(error: BaseException | None) -> bool:
+    """Whether the GPU itself failed, after which a process can compute nothing more there."""
+    if error is None or isinstance(error, torch.OutOfMemoryError):
+        return False
+    kind = getattr(torch, "AcceleratorError", None)  # not in PyTorch 2.6
+    if (kind is not None and isinstance(error, kind)) or "CUDA error" in str(error):
+        return True
+    return is_device_error(error.__cause__) or is_device_error(error.__context__)

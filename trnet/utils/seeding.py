@@ -1,8 +1,13 @@
 """One way to seed PyTorch, so that training twice gives the same."""
 
+import threading
+
 import torch
 
 from trnet.utils.random import rng_for
+
+DRAWS = threading.RLock()
+"""Of whoever draws from PyTorch's own generators, where several runs are trained in threads of one process."""
 
 
 def seed_torch(*key: object) -> None:

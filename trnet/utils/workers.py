@@ -243,8 +243,8 @@ def run_all(
     """
     nj = max(1, min(nj, len(jobs)))
     if nj == 1:
-        _prepare(device, threads)
-        results: Iterator[str | None] = (_failure(work, job, None) for job in jobs)
+        prepare(device, threads)
+        results: Iterator[str | None] = (failure_of(work, job, None) for job in jobs)
     else:
         context = multiprocessing.get_context("spawn")
         lines, lock = context.Queue(), context.RLock()
@@ -257,7 +257,7 @@ def run_all(
             failures.append(failure)
             if len(jobs) > 1:
                 logger.info("failed: %s", failure)
-    _wait_for_others()
+    wait_for_others()
     if failures:
         raise of_runs(failures, len(jobs))
 
@@ -267,8 +267,8 @@ def _start_runs(
 ) -> None:
     global _run
     position = lines.get()
-    _run = lambda job: _failure(work, job, position)  # noqa: E731 (a worker's state)
-    _prepare(device, threads)
+    _run = lambda job: failure_of(work, job, position)  # noqa: E731 (a worker's state)
+    prepare(device, threads)
     tqdm.set_lock(lock)
 
 
@@ -276,7 +276,8 @@ def _do_run(job: object) -> str | None:
     return _run(job)
 
 
-def _prepare(device: torch.device, threads: int) -> None:
+def prepare(device: torch.device, threads: int) -> None:
+    """Set PyTorch up for a process that computes runs on a device."""
     import torch
 
     from trnet.utils.allocator import keep_freed_memory
@@ -289,7 +290,7 @@ def _prepare(device: torch.device, threads: int) -> None:
         gpu(device.index or 0)
 
 
-def _failure(work: Callable[[Item, int | None], object], job: Item, position: int | None) -> str | None:
+def failure_of(work: Callable[[Item, int | None], object], job: Item, position: int | None) -> str | None:
     """Do one job; the line that says why it failed, or None."""
     try:
         work(job, position)
@@ -303,7 +304,7 @@ def _failure(work: Callable[[Item, int | None], object], job: Item, position: in
     return None
 
 
-def _wait_for_others() -> None:
+def wait_for_others() -> None:
     """Under torchrun, wait until every process has done its share: it ends all when one fails."""
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
         import torch

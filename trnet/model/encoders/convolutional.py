@@ -7,8 +7,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trnet.config.model import Convolutional, Plain, Residual
-from trnet.model.frames import ValidFrames
+from trnet.model.frames import StaticFrames, ValidFrames
+from trnet.model.masked_batch_norm import MaskedBatchNorm
 from trnet.model.normalise import normalised
+from trnet.model.precision import full
 from trnet.model.spec_augment import SpecAugment
 
 
@@ -43,18 +45,18 @@ class ResidualBlock(nn.Module):
     def __init__(self, channels_in: int, channels_out: int, kernel: int, dropout: float) -> None:
         super().__init__()
         self.conv = nn.Conv2d(channels_in, channels_out, kernel, stride=2, padding=kernel // 2, bias=False)
-        self.norm = nn.BatchNorm1d(channels_out)  # over the rows of packed frames
+        self.norm = MaskedBatchNorm(channels_out)
         self.shortcut = nn.Linear(channels_in, channels_out, bias=False)
-        self.shortcut_norm = nn.BatchNorm1d(channels_out)
+        self.shortcut_norm = MaskedBatchNorm(channels_out)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, frames: ValidFrames) -> tuple[Tensor, ValidFrames]:
         """x (B, C, T, F), padding zero -> (B, C', ceil(T / 2), ceil(F / 2)), padding zero."""
         main = self.conv(x)
         frames = frames.resized(self.halved(frames.counts), main.shape[2])
-        short = self.shortcut(frames.pack(x[:, :, ::2, ::2]))
-        rows = self.norm(frames.pack(main)) + self.shortcut_norm(short)
-        return frames.unpack(self.dropout(torch.relu(rows)), main.shape[3]), frames
+        short = self.shortcut(frames.rows(x[:, :, ::2, ::2]))
+        rows = self.norm(frames.rows(main), frames) + self.shortcut_norm(short, frames)
+        return frames.maps(self.dropout(torch.relu(rows)), main.shape[3]), frames
 
 
 class PlainBlock(nn.Module):
@@ -68,13 +70,13 @@ class PlainBlock(nn.Module):
     def __init__(self, channels_in: int, channels_out: int, kernel: int, dropout: float) -> None:
         super().__init__()
         self.conv = nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2, bias=False)
-        self.norm = nn.BatchNorm1d(channels_out)
+        self.norm = MaskedBatchNorm(channels_out)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, frames: ValidFrames) -> tuple[Tensor, ValidFrames]:
         """x (B, C, T, F), padding zero -> (B, C', floor(T / 2), floor(F / 2)), padding zero; at least one frame."""
         y = self.conv(x)
-        y = frames.unpack(torch.relu(self.norm(frames.pack(y))), y.shape[3])
+        y = frames.maps(torch.relu(self.norm(frames.rows(y), frames)), y.shape[3])
         if y.shape[2] % 2 and y.shape[2] == 1:
             y = functional.pad(y, (0, 0, 0, 1))
         y = functional.max_pool2d(y, 2)
@@ -97,7 +99,7 @@ class ConvEncoder(nn.Module):
         conf = self.Options(**options)
         self.dim, self.deltas, self.normalise = dim, conf.deltas, conf.normalise
         self.masks = SpecAugment(conf.time_masks, conf.time_width, conf.mel_masks, conf.mel_width)
-        self.input_norm = nn.BatchNorm1d(dim) if conf.input_norm else None
+        self.input_norm = MaskedBatchNorm(dim) if conf.input_norm else None
         self.channels = [3 if conf.deltas else 1, *conf.channels]
         self.blocks = nn.ModuleList(
             self.block(low, high, conf.kernel, conf.dropout)
@@ -113,15 +115,17 @@ class ConvEncoder(nn.Module):
         y = add_deltas(x, frames) if self.deltas else x[:, None]  # (B, 1 or 3, T, F)
         if self.input_norm is not None:
             y = self._normalised(y, frames)
-        y = frames.zero(y).contiguous(memory_format=torch.channels_last)
+        y = frames.zero(y)
+        if y.shape[1] > 1 or not isinstance(frames, StaticFrames):  # one channel is in channels_last memory as it is
+            y = y.contiguous(memory_format=torch.channels_last)
         for block in self.blocks:
             y, frames = block(y, frames)
-        return y.float().mean(dim=3).transpose(1, 2)
+        return full(y).mean(dim=3).transpose(1, 2)
 
     def _normalised(self, y: Tensor, frames: ValidFrames) -> Tensor:
         assert self.input_norm is not None
-        rows = frames.pack(y.transpose(1, 3))  # (N * channels, mels)
-        return frames.unpack(self.input_norm(rows), y.shape[1]).transpose(1, 3)
+        rows = frames.rows(y.transpose(1, 3))  # (N * channels, mels)
+        return frames.maps(self.input_norm(rows, frames), y.shape[1]).transpose(1, 3)
 
     def lengths(self, counts: Tensor) -> Tensor:
         """Frames that are left of so many, (B,) -> (B,)."""

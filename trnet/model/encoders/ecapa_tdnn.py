@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from trnet.config.model import EcapaTdnn
 from trnet.model.frames import ValidFrames
+from trnet.model.masked_batch_norm import MaskedBatchNorm
 from trnet.model.normalise import normalised
 from trnet.model.spec_augment import SpecAugment
 
@@ -18,11 +19,11 @@ class MaskedNorm(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.norm = nn.BatchNorm1d(channels)
+        self.norm = MaskedBatchNorm(channels)
 
     def forward(self, x: Tensor, frames: ValidFrames) -> Tensor:
         """x (B, C, T) -> the same shape."""
-        return frames.unpack(self.norm(frames.pack(x[..., None])), 1)[..., 0]
+        return frames.maps(self.norm(frames.rows(x[..., None]), frames), 1)[..., 0]
 
 
 class ConvBlock(nn.Module):

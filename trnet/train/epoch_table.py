@@ -1,0 +1,138 @@
+"""An epoch as a table of row numbers: which rows of the features in memory each batch consists of.
+
+A training step that finds its batch by such a table needs nothing from the host but the word to begin.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trnet.conditions import CLEAN, Condition
+from trnet.features.cache import FeatureCache, FeatureSet, Item, Resident
+from trnet.train.batches import BatchReader
+from trnet.train.widths import width_for
+
+UTT, LENGTH, MEL_LENGTH = 0, 1, 2  # columns of the table; behind them one for each field of features
+
+
+class Shape(NamedTuple):
+    """Of a batch: utterances, frames, and frames of what the gate reads (0: no other than these)."""
+
+    batch: int
+    frames: int
+    mel_frames: int = 0
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field of a batch: the archives that it is read from."""
+
+    name: str
+    kind: str  # of features: noisy or enhanced
+    clean: bool  # of clean speech, whatever the item's condition
+    mels: bool  # what the gate reads
+
+
+def fields_of(reader: BatchReader) -> list[Field]:
+    """The fields of features that a reader's batches have."""
+    found = [Field(kind, kind, False, False) for kind in reader.kinds]
+    if reader.target is not None:
+        found.append(Field("clean", reader.target, True, False))
+    if reader.gate is not None:
+        found += [Field(f"{kind}_mels", kind, False, True) for kind in reader.kinds]
+    return found
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """Batches of an epoch: their items, their shapes, and the table (steps, B, columns) of where their rows begin."""
+
+    batches: Sequence[Sequence[Item]]
+    shapes: Sequence[Shape]
+    table: np.ndarray  # int64
+
+
+class TableMaker:
+    """Makes tables for one set of features in memory."""
+
+    def __init__(
+        self, reader: BatchReader, conditions: Sequence[Condition], widths: Sequence[int], mel_widths: Sequence[int]
+    ) -> None:
+        self.reader, self.conditions = reader, tuple(conditions)
+        self.widths, self.mel_widths = widths, mel_widths
+        self.fields = fields_of(reader)
+        self.utts = sorted(reader.cache.length)
+        self.number = {utt: number for number, utt in enumerate(self.utts)}
+        self._condition = {condition: number for number, condition in enumerate(self.conditions)}
+        self.features = _resident(reader.cache, self._sets(mels=False))
+        self.mels = None if reader.gate is None else _resident(reader.gate, self._sets(mels=True))
+        self._lengths = self._of_utts(reader.cache.length)
+        self._mel_lengths = None if reader.gate is None else self._of_utts(reader.gate.length)
+
+    def _sets(self, mels: bool) -> set[FeatureSet]:
+        return {
+            (field.kind, CLEAN if field.clean else condition)
+            for field in self.fields
+            if field.mels == mels
+            for condition in self.conditions
+        }
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether all that the batches read lies on the device."""
+        return self.features is not None and (self.reader.gate is None or self.mels is not None)
+
+    def _of_utts(self, by_utt: Mapping[str, int]) -> np.ndarray:
+        return np.array([by_utt.get(utt, 0) for utt in self.utts])
+
+    def epoch(self, batches: Sequence[Sequence[Item]], size: int) -> Epoch:
+        """The table of batches of at most `size` items; rows behind the end of a batch are its first item's."""
+        assert self.features is not None
+        items = [item for batch in batches for item in batch]
+        utt = np.array([self.number[each] for each, _ in items])
+        condition = np.array([self._condition[each] for _, each in items])
+        columns = [utt, self._lengths[utt], np.zeros_like(utt) if self._mel_lengths is None else self._mel_lengths[utt]]
+        for field in self.fields:
+            there = self.mels if field.mels else self.features
+            assert there is not None
+            row = np.array([there.row.get(each, 0) for each in self.utts])
+            first = np.array([there.first[field.kind, CLEAN if field.clean else each] for each in self.conditions])
+            columns.append(first[condition] + row[utt])
+        rows = np.stack(columns, axis=1)  # (items, columns)
+        table = np.empty((len(batches), size, len(columns)), np.int64)
+        shapes, begin = [], 0
+        for step, batch in enumerate(batches):
+            these = rows[begin : begin + len(batch)]
+            table[step, : len(batch)], table[step, len(batch) :] = these, these[0]
+            begin += len(batch)
+            mel_frames = width_for(self.mel_widths, int(these[:, MEL_LENGTH].max())) if self.mels is not None else 0
+            shapes.append(Shape(len(batch), width_for(self.widths, int(these[:, LENGTH].max())), mel_frames))
+        return Epoch(batches, shapes, table)
+
+    def gather(self, rows: Tensor, shape: Shape) -> dict[str, Tensor]:
+        """The features of a batch, rows (B, columns) of a table on the device: (B, T, F) by field, and the lengths."""
+        found = {"lengths": rows[:, LENGTH].contiguous()}
+        if self.mels is not None:
+            found["mel_lengths"] = rows[:, MEL_LENGTH].contiguous()
+        for column, field in enumerate(self.fields, MEL_LENGTH + 1):
+            there = self.mels if field.mels else self.features
+            assert there is not None
+            lengths, frames = (MEL_LENGTH, shape.mel_frames) if field.mels else (LENGTH, shape.frames)
+            found[field.name] = _gathered(there.flat, rows[:, column], rows[:, lengths], frames)
+        return found
+
+
+def _resident(cache: FeatureCache, sets: set[FeatureSet]) -> Resident | None:
+    return cache.resident(sets)
+
+
+def _gathered(flat: Tensor, first: Tensor, lengths: Tensor, frames: int) -> Tensor:
+    """Matrices that begin at the rows `first` (B,) of flat (rows, F) -> (B, frames, F), zeros behind each end."""
+    steps = torch.arange(frames, device=flat.device)
+    real = steps[None, :] < lengths[:, None]  # (B, frames)
+    index = first[:, None] + torch.minimum(steps[None, :], lengths[:, None] - 1)
+    return flat[index] * real[..., None]

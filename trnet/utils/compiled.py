@@ -1,0 +1,22 @@
+"""Where PyTorch keeps what `torch.compile` made, so that a later process does not compile again."""
+
+import functools
+import os
+from pathlib import Path
+
+
+@functools.cache
+def compile_cache() -> None:
+    """Let inductor and Triton keep their code in ``XDG_CACHE_HOME`` or ``~/.cache``, unless the user named a folder.
+
+    Both find it again by the code, the versions and the device. Nothing happens where no such folder can be made. Call
+    it before the first compilation.
+    """
+    try:
+        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "trnet" / "inductor"
+        root.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError):  # no home
+        return
+    if os.access(root, os.W_OK):
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(root))
+        os.environ.setdefault("TRITON_CACHE_DIR", str(root / "triton"))
