@@ -1,5 +1,6 @@
 """How fast training is: the bare step, the engine around it, and the obvious way of feeding it."""
 
+import statistics
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -27,13 +28,16 @@ from trnet.model.systems import make_ser
 from trnet.runs.history import Rule
 from trnet.runs.spec import RunSpec
 from trnet.train.batches import BatchReader
-from trnet.train.ser_job import SERData, SERJob
+from trnet.train.fast_jobs import CapturedSERJob, make_job
+from trnet.train.ser_job import SERData
 from trnet.train.trainer import Progress, Trainer
 
 CLASSES = ("ang", "hap", "neu", "sad")
 NOISY = Condition("esc", 10.0)
 CORPUS = "bench"
 FRONTEND = "enhanced"
+RECORDINGS = 256  # that differ; more utterances are these again
+ASLEEP = 400_000_000  # cycles, a fifth of a second, in which a GPU's queue is filled
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,8 @@ class BenchCorpus:
 
     def wav(self, kind: str, utt: str, condition: Condition) -> Path:
         """The audio of a kind (noisy or enhanced) of an utterance under a condition."""
-        return self.root / "wav" / kind / f"{condition.utt(utt)}.wav"
+        recording = int(utt.partition("-")[2]) % RECORDINGS
+        return self.root / "wav" / kind / f"{condition.utt(f'r{recording:05}')}.wav"
 
     @property
     def labels(self) -> dict[str, int]:
@@ -68,7 +73,8 @@ def make_corpus(root: Path, config: Config, utterances: int, seconds: float, nj:
         for utt in corpus.utts:
             path = corpus.wav(kind, utt, condition)
             path.parent.mkdir(parents=True, exist_ok=True)
-            soundfile.write(path, rng.normal(0, 0.1, round(seconds * rate)).clip(-1, 1), rate, subtype="PCM_16")
+            if not path.exists():
+                soundfile.write(path, rng.normal(0, 0.1, round(seconds * rate)).clip(-1, 1), rate, subtype="PCM_16")
             for name, value in (("wav.scp", str(path)), ("utt2spk", "spk"), ("utt2dur", f"{seconds:.6f}")):
                 tables[name][condition.utt(utt)] = value
         out = corpus.reader.folder(kind, condition)
@@ -90,20 +96,29 @@ class TimedReader(BatchReader):
         return batch
 
 
-class Engine:
-    """A system in training on the corpus, features in memory or read from the archives."""
+def with_training(corpus: BenchCorpus, **changes: Any) -> BenchCorpus:
+    """The same corpus with other settings of training."""
+    return replace(corpus, config=corpus.config.replace(training=corpus.config.training.replace(**changes)))
 
-    def __init__(self, corpus: BenchCorpus, system: str, device: torch.device, resident: bool) -> None:
-        config, utts = corpus.config, corpus.utts
-        length = corpus.reader.lengths(CLEAN)
-        cache = FeatureCache(corpus.reader, length, device, None if resident else Room(0))
-        if resident:
-            cache.hold(sets_of({"noisy", *config.system(system).inputs}, (CLEAN, NOISY)), utts)
+
+def make_cache(corpus: BenchCorpus, system: str, device: torch.device, resident: bool = True) -> FeatureCache:
+    """The features that a system is trained on, in memory (resident) or left in the archives."""
+    cache = FeatureCache(corpus.reader, corpus.reader.lengths(CLEAN), device, None if resident else Room(0))
+    if resident:
+        cache.hold(sets_of({"noisy", *corpus.config.system(system).inputs}, (CLEAN, NOISY)), corpus.utts)
+    return cache
+
+
+class Engine:
+    """A system in training on the corpus, as runs of a recipe are."""
+
+    def __init__(self, corpus: BenchCorpus, system: str, cache: FeatureCache, seed: int = 1) -> None:
+        config, utts, device = corpus.config, corpus.utts, cache.device
         self.fold = Fold(1, "spk", "spk", train=utts, valid=(), test=(), draws="spk")
         data = SERData(
             name=system,
             config=config,
-            seed=1,
+            seed=seed,
             draws=self.fold.draws,
             utts=utts,
             labels=corpus.labels,
@@ -114,8 +129,8 @@ class Engine:
         if config.needs_teacher(system):  # any h will do
             dim = make_ser(config.model(system), len(CLASSES)).h_dim
             data = replace(data, h_s={utt: torch.zeros(dim, device=device) for utt in utts})
-        run = RunSpec(system, self.fold, 1, corpus.root / "none")
-        self.data, self.job = data, SERJob(data, [run])
+        run = RunSpec(system, self.fold, seed, corpus.root / "none")
+        self.data, self.job = data, make_job(data, [run])
         reader = self.job.reader
         self.reader = TimedReader(
             cache, reader.labels, reader.kinds, reader.target, reader.h_s, reader.tokens, reader.gate
@@ -123,6 +138,14 @@ class Engine:
         self.job.reader = self.reader
         self.trainer = Trainer(self.job, [Progress(run, run.title, run.files, Rule("valid_uar", 1), device)])
         self.job.begin()
+
+    def epoch(self) -> float:
+        """Train for an epoch; the seconds that it took, all that the device had to do included."""
+        began = time.perf_counter()
+        with tqdm(disable=True) as bar:
+            self.trainer.train_epoch(bar)  # ends with a look at the losses
+        self.trainer.epoch += 1
+        return time.perf_counter() - began
 
     def batch(self, size: int) -> Batch:
         """The first utterances, noisy."""
@@ -134,30 +157,62 @@ class Speed:
     """Utterances per second, and the share of the time in which data were waited for."""
 
     utts_per_s: float
-    wait: float
+    wait: float | None  # None: not known
+    first_s: float = 0.0  # what the first epoch took beside an epoch: compiling, above all
 
 
 def engine_speed(engine: Engine, epochs: int) -> Speed:
-    """Whole epochs of the engine; one before them is not counted."""
-    with tqdm(disable=True) as bar:
-        engine.trainer.train_epoch(bar)
-        engine.reader.seconds, began = 0.0, time.perf_counter()
-        for _ in range(epochs):
-            engine.trainer.train_epoch(bar)
-    took = time.perf_counter() - began
-    return Speed(epochs * len(engine.data.utts) / took, engine.reader.seconds / took)
+    """The median of whole epochs of the engine, after a first one.
+
+    The share of waiting is that of reading batches; where steps are captured it is what is left of an epoch beside the
+    time that its steps take on a GPU that has all of them in its queue.
+    """
+    first = engine.epoch()
+    engine.reader.seconds = 0.0
+    times = [engine.epoch() for _ in range(epochs)]
+    took = statistics.median(times)
+    wait = engine.reader.seconds / sum(times)
+    if (step := gpu_step_seconds(engine)) is not None:
+        wait = max(0.0, 1 - step * steps_of(engine) / took)
+    return Speed(len(engine.data.utts) / took, wait, max(0.0, first - took))
 
 
-def bare_speed(engine: Engine, steps: int) -> Speed:
-    """The same batch again and again."""
+def steps_of(engine: Engine) -> int:
+    """Steps of an epoch."""
+    return -(-len(engine.data.utts) // engine.data.config.training.batch_size)
+
+
+def gpu_step_seconds(engine: Engine) -> float | None:
+    """Seconds that a captured step takes on the GPU itself, whatever the host does; None where none is captured."""
+    if not (isinstance(engine.job, CapturedSERJob) and engine.job.lane is not None):
+        return None
+    _, steps = engine.job.steps(engine.trainer.epoch + 1, [])
+    stream = torch.cuda.current_stream(engine.job.device)
+    began, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    torch.cuda._sleep(ASLEEP)
+    began.record(stream)
+    count = 0
+    for step in steps:
+        engine.job.step(step.batch)
+        count += 1
+    ended.record(stream)
+    torch.cuda.synchronize(engine.job.device)
+    return began.elapsed_time(ended) / 1000 / count
+
+
+def bare_speed(engine: Engine, steps: int, repeats: int = 3) -> Speed:
+    """The same batch again and again, the median of so many times; steps that are not captured."""
     batch = engine.batch(engine.data.config.training.batch_size)
     engine.job.model.train()
     engine.job.step(batch)["loss"].item()
-    began = time.perf_counter()
-    for _ in range(steps):
-        losses = engine.job.step(batch)
-    losses["loss"].item()  # a GPU is done only then
-    return Speed(steps * len(batch.items) / (time.perf_counter() - began), 0.0)
+    times = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        for _ in range(steps):
+            losses = engine.job.step(batch)
+        losses["loss"].item()  # a GPU is done only then
+        times.append(time.perf_counter() - began)
+    return Speed(steps * len(batch.items) / statistics.median(times), 0.0)
 
 
 def gflop_per_utterance(engine: Engine) -> float:
@@ -216,18 +271,25 @@ def _obvious_batches(engine: Engine, corpus: BenchCorpus, workers: int) -> Itera
         yield batch.to(device)
 
 
-def obvious_speed(engine: Engine, corpus: BenchCorpus, workers: int) -> Speed:
-    """An epoch fed by a DataLoader that reads waveforms and computes features, `workers` processes beside this one."""
+def obvious_speed(engine: Engine, corpus: BenchCorpus, workers: int, most: int = 24) -> Speed:
+    """Steps fed by a DataLoader that reads waveforms and computes features, `workers` processes beside this one.
+
+    Args:
+        engine: One whose steps are not captured.
+        most: Batches at most; the first one, for which the workers have to start, is not counted if there are others.
+    """
     engine.job.model.train()
     batches = _obvious_batches(engine, corpus, workers)
     began, waited, seen = time.perf_counter(), 0.0, 0
-    while True:
+    for number in range(most):
         asked = time.perf_counter()
         batch = next(batches, None)
-        waited += time.perf_counter() - asked
         if batch is None:
             break
+        waited += time.perf_counter() - asked
         engine.job.step(batch)["loss"].item()
         seen += len(batch.items)
+        if number == 0 and len(corpus.utts) > seen:
+            began, waited, seen = time.perf_counter(), 0.0, 0
     took = time.perf_counter() - began
     return Speed(seen / took, waited / took)

@@ -19,7 +19,7 @@ PATIENCE_S = 20.0  # of a git that waits for a slow disk
 
 
 def commit() -> str:
-    """Short commit of the checkout that holds this package; the version where there is none, or git cannot say.
+    """Short commit of the checkout that holds this package; $TRNET_COMMIT or the version where git cannot say.
 
     ``-dirty`` stands behind it where tracked files differ from it, ``+untracked`` where there is code or configuration
     that git does not know.
@@ -29,7 +29,7 @@ def commit() -> str:
         described = _git("describe", "--always", "--dirty", "--abbrev=10")
         untracked = _git("ls-files", "--others", "--exclude-standard", "--", *CODE)
     except (OSError, subprocess.SubprocessError):
-        return f"no checkout, version {__version__}"
+        return os.environ.get("TRNET_COMMIT") or f"no checkout, version {__version__}"
     return described + ("+untracked" if untracked else "")
 
 
