@@ -8,7 +8,7 @@ import torch
 from near import WAVE, assert_near
 
 from trnet.frontend import build_frontend
-from trnet.frontend.base import at_level
+from trnet.frontend.base import FrontEnd, at_level
 from trnet.utils.errors import TrnetError
 
 
@@ -99,3 +99,24 @@ def test_level_is_reached_without_clipping():
     assert scaled[1].abs().max().item() == pytest.approx(1.0, rel=1e-4)
     assert gain[2].item() == 1
     assert_near(scaled / gain, wav)
+
+
+class Scarce(FrontEnd):
+    """Doubles what it hears, no more than `most` clips at a time."""
+
+    most = 2
+
+    def enhance_equal(self, wav: torch.Tensor) -> torch.Tensor:
+        if len(wav) > self.most:
+            raise torch.OutOfMemoryError
+        return 2 * wav
+
+
+def test_a_batch_that_a_gpu_does_not_hold_goes_in_halves():
+    frontend, wav = Scarce(), torch.randn(7, 50)
+    lengths = torch.tensor([50] * 5 + [30] * 2)
+    out = frontend.enhance(wav, lengths)
+    assert all(torch.equal(row[:size], 2 * clip[:size]) for row, clip, size in zip(out, wav, lengths, strict=True))
+    frontend.most = 0
+    with pytest.raises(torch.OutOfMemoryError):
+        frontend.enhance(wav)

@@ -122,7 +122,7 @@ class FrontEnd(nn.Module):
             chosen = wav[members[0] : members[-1] + 1] if side_by_side else wav[members]  # a list waits for a GPU
             clips = chosen[:, :longest].clone(memory_format=torch.contiguous_format)
             own = [sizes[row] for row in members]
-            enhanced = self.enhance_padded(clips, own) if min(own) < longest else self.enhance_equal(clips)
+            enhanced = self._together(clips, own)
             if enhanced.shape != clips.shape:
                 raise TrnetError(
                     f"front-end {self.name}: returned shape {tuple(enhanced.shape)} for input {tuple(clips.shape)}: it "
@@ -131,6 +131,16 @@ class FrontEnd(nn.Module):
             for row, clip in zip(members, enhanced, strict=True):
                 out[row, : sizes[row]] = clip[: sizes[row]].to(out)
         return out
+
+    def _together(self, clips: Tensor, sizes: list[int]) -> Tensor:
+        """Enhance (clips, samples), in halves where a GPU's memory holds no more."""
+        try:
+            return self.enhance_padded(clips, sizes) if min(sizes) < clips.shape[1] else self.enhance_equal(clips)
+        except torch.OutOfMemoryError:
+            if len(clips) == 1:
+                raise
+        half = len(clips) // 2
+        return torch.cat([self._together(clips[part], sizes[part]) for part in (slice(half), slice(half, None))])
 
     def forward(self, wav: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Same as :meth:`enhance`."""
