@@ -244,6 +244,9 @@ def test_the_generator_learns():
 
 @pytest.mark.parametrize("frames", [4, 5, 30])
 def test_overlap_and_add_is_the_inverse_transform(frames):
-    """What a GPU computes."""
-    spec = torch.randn(2, 201, frames, dtype=torch.complex64)
-    assert_near(overlap_add(spec), istft(spec))
+    """What a GPU computes, gradients included."""
+    spec = torch.randn(2, 201, frames, dtype=torch.complex64, requires_grad=True)
+    found = [inverse(spec) for inverse in (overlap_add, istft)]
+    assert_near(*found)
+    weight = torch.randn(found[0].shape)
+    assert_near(*(torch.view_as_real(torch.autograd.grad((wav * weight).sum(), spec)[0]) for wav in found))
