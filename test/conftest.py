@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from order import longest_first
 from tiny import Tiny, make_tiny
 
 from trnet.utils import files, logs
@@ -22,12 +23,8 @@ THREADS = int(os.environ.get("TRNET_TEST_THREADS", "1"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with recipes first, then those with slow tests: no worker is left with a long file at the end."""
-    ranks: dict[Path, int] = {}
-    for item in items:
-        rank = 0 if item.get_closest_marker("recipe") else 1 if item.get_closest_marker("slow") else 2
-        ranks[item.path] = min(rank, ranks.get(item.path, rank))
-    items.sort(key=lambda item: ranks[item.path])
+    """Whatever takes longest comes first."""
+    longest_first(items)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

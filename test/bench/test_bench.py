@@ -7,8 +7,11 @@ import torch
 from lines import assert_names
 from near import WAVE
 
+from trnet.bench import gpu_report
 from trnet.bench.cmgan_eager import EagerAttention, make_eager
+from trnet.bench.cmgan_parts import moved_bytes
 from trnet.bench.measure import Case, clip, count_gflop, measure, peak_gflops
+from trnet.bench.on_gpu import GpuCase, Timed, timed
 from trnet.bin import bench_frontend
 from trnet.frontend import build_frontend
 from trnet.utils.errors import TrnetError
@@ -76,6 +79,47 @@ def test_tables_and_what_cannot_be_built(tmp_path, capsys):
     assert [row["frontend"] for row in said["frontends"]] == ["none"] and list(said["skipped"]) == ["speechbrain"]
     text = (tmp_path / "b.md").read_text()
     assert text in capsys.readouterr().out and "| none | own | 0.1 |" in text and "- `speechbrain`: " in text
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_a_gpu_that_is_not_there_leaves_its_reason():
+    (found,) = timed([GpuCase("tiny", TINY, 0.1)])
+    assert found.failed and not found.passes_s
+
+
+def test_gpu_tables_hold_marks_floors_and_reasons(monkeypatch, capsys):
+    """Each case with its own seconds; the one that fails is a row without numbers."""
+    speed = {"float32": 5e4, "tf32": 4e5, "bf16": 8e5, "copy_gb_s": 3000.0}
+    monkeypatch.setattr(gpu_report, "rates", lambda device: speed)
+    monkeypatch.setattr(gpu_report, "warmed", lambda groups: 7.0)
+    monkeypatch.setattr(gpu_report, "count_gflop", lambda config, seconds: 400.0)
+    taken = {"official": 0.05, "plain": 0.1, "float32": 0.02, "tf32": 0.01}
+
+    def one(case: GpuCase) -> Timed:
+        if case.label not in taken:
+            return Timed(failed="no bf16 here")
+        each = taken[case.label] * case.clips
+        return Timed(9.0, [each, 3 * each, each], 100.0, [1.0, 2.0], ["slower"] if case.label == "tf32" else [])
+
+    monkeypatch.setattr(gpu_report, "timed", lambda group: [one(case) for case in group])
+    config = {"frontend": "cmgan", "frontend_conf": {"init": "random"}}
+    found = gpu_report.measured([config], 5.0, [16], 3, False, torch.device("cpu"))
+    rows = {(row["label"], row["clips"]): row for row in found["rows"]}
+    assert len(rows) == 8 and "s_a_clip" not in rows["bf16", 16] and rows["bf16", 1]["failed"] == "no bf16 here"
+    tf32 = rows["tf32", 16]
+    assert tf32["s_a_clip"] == pytest.approx(0.01) and tf32["times_official"] == pytest.approx(5.0)
+    assert tf32["mark"] == 4 and tf32["arithmetic_floor_s"] == pytest.approx(400 / 4e5) and tf32["difference"] == 0
+    assert tf32["minutes_of_77_hours"] == pytest.approx(77 * 3600 / 5 * 0.01 / 60)
+    text = "\n".join(gpu_report.markdown(found))
+    assert "no bf16 here" in text and "slower" in text and "9.2 minutes" in text
+
+
+def test_bytes_of_bf16_are_more_than_half_of_float32s():
+    """The residual stream of conformers stays float32; all else is half; twice the length is twice the bytes."""
+    full, half = (moved_bytes(5.0, precision) for precision in ("float32", "bf16"))
+    assert full == moved_bytes(5.0, "tf32") and full / 2 < half < full
+    assert moved_bytes(10.0, "bf16") == pytest.approx(2 * half, rel=0.01) and 1e9 < half < 1e10
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from near import WAVE, assert_near
 from trnet.frontend import build_frontend
 from trnet.frontend.cmgan import TscNet, conformer
 from trnet.frontend.cmgan.conformer import RelativeAttention
-from trnet.frontend.cmgan.spectral import compress, decompress, istft, pad_to_hop, stft, unit_rms
+from trnet.frontend.cmgan.spectral import compress, decompress, istft, overlap_add, pad_to_hop, stft, unit_rms
 from trnet.utils.errors import TrnetError
 
 REFERENCE = Path(__file__).parents[1] / "data/cmgan_small.pt"
@@ -240,3 +240,10 @@ def test_the_generator_learns():
         assert [n for n, p in weights if not p.grad.any()] == []
         optimizer.step()
     assert losses[-1] < 0.9 * losses[0], losses
+
+
+@pytest.mark.parametrize("frames", [4, 5, 30])
+def test_overlap_and_add_is_the_inverse_transform(frames):
+    """What a GPU computes."""
+    spec = torch.randn(2, 201, frames, dtype=torch.complex64)
+    assert_near(overlap_add(spec), istft(spec))

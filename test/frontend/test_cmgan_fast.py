@@ -155,7 +155,7 @@ def test_the_network_attends_fused_and_then_as_before(monkeypatch):
     assert_near(got[0], wanted[0])
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.gpu
 @pytest.mark.parametrize(("precision", "error"), [("float32", 1e-4), ("tf32", 1e-2), ("bf16", 1e-1)])
 def test_on_a_gpu(precision, error):
     wav = noise(5, 8000)

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+SMALL = "base: recipe.yaml\nencoder: {channels: [4, 8]}\npooling: {attention: 4}\n"  # of a recipe's conf
 
 
 def copy_recipes(root: Path) -> Path:

@@ -153,3 +153,13 @@ def test_a_strange_matrix_with_a_checksum_is_left(tmp_path, length):
     write_table(tmp_path / "utt2checksum", {"utt": f"{len(stored)} {xxhash.xxh3_64_hexdigest(stored)}"})
     place = np.zeros((2, 7), np.float32)
     assert ArkReader(tmp_path).read_many({"utt": place}) == ["utt"] and not place.any()
+
+
+def test_a_header_that_is_cut_is_left(tmp_path):
+    """As long as one value of four bytes, but it says that it is of two."""
+    write_ark(tmp_path, {"utt": np.ones((1, 1), np.float32)}.items(), 0)
+    content = (tmp_path / "feats.ark").read_bytes().replace(b"FM \4", b"CM2 ")
+    (tmp_path / "feats.ark").write_bytes(content)
+    stored = content[4:]
+    write_table(tmp_path / "utt2checksum", {"utt": f"{len(stored)} {xxhash.xxh3_64_hexdigest(stored)}"})
+    assert ArkReader(tmp_path).read_many({"utt": np.zeros((1, 1), np.float32)}) == ["utt"]

@@ -1,11 +1,23 @@
 """Steps of static shapes, compiled or by tables of rows, are those of the readable way."""
 
+import io
+import math
+from copy import deepcopy
+from dataclasses import replace
+
 import pytest
 import torch
 from training import run_of, with_settings
 
-from trnet.train.fast_jobs import CapturedSERJob
+from trnet.train import captured, fast_jobs
+from trnet.train.captured import drop_lanes, use_thread_stream
+from trnet.train.fast_jobs import CapturedSERJob, CompiledSERJob, make_job
 from trnet.train.ser_job import SERJob
+from trnet.train.static_step import CannotCompile
+from trnet.train.trainer import Progress, Trainer
+from trnet.utils.device import gpu
+from trnet.utils.errors import TrnetError
+from trnet.utils.threads import in_threads
 
 pytestmark = pytest.mark.slow
 
@@ -42,13 +54,12 @@ def data_of(session, name):
         dim = SERJob(without_teacher(session, name, run), [run])
         dim.begin()
         generator = torch.Generator().manual_seed(0)
-        h_s = {utt: torch.randn(dim.model.ser.h_dim, generator=generator) for utt in run.fold.train}
+        device = session.device
+        h_s = {utt: torch.randn(dim.model.ser.h_dim, generator=generator).to(device) for utt in run.fold.train}
     return without_teacher(session, name, run, h_s), run
 
 
 def without_teacher(session, name, run, h_s=None):
-    from dataclasses import replace
-
     baseline = session.data(run_of(session, "baseline_n"))
     return replace(baseline, name=name, conditions=session.experiment.conditions(name), h_s=h_s, utts=run.fold.train)
 
@@ -62,7 +73,7 @@ def epochs(job, count=2):
         rows = [job.step(step.batch) for step in steps]
         losses += [{name: float(value) for name, value in row.items()} for row in rows]
         history.append({"epoch": epoch, "valid_uar": 50.0})
-    return losses, job.state()
+    return losses, deepcopy(job.state())  # a lane's tensors are those of the next run, too
 
 
 def assert_same(first, second, tolerance):
@@ -100,3 +111,181 @@ def test_a_lane_trains_as_the_readable_way(session_of, in_float64, name):
     assert_same(
         epochs(SERJob(data, [run])), epochs(CapturedSERJob(data, [run])), 1e-6
     )  # learning rates are float32 there
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_a_lane_trains_every_encoder(session_of, in_float64, encoder):
+    training = {"grad_clip": 1.0, "ema": 0.9, "schedule": {"type": "cosine", "epochs": 2, "warmup_steps": 3}}
+    session = session_of({"encoder": ENCODERS[encoder]}, plateau_patience=0, **training)
+    data, run = data_of(session, "trnet")
+    count = 1 if encoder == "ecapa" else 2  # Adam makes much of its smallest gradients, whose digits are chance
+    assert_same(epochs(SERJob(data, [run]), count), epochs(CapturedSERJob(data, [run]), count), 1e-5)
+
+
+def test_a_second_run_in_a_lane_is_as_if_it_were_the_first(session_of):
+    data, run = data_of(session_of(STILL, ema=0.9), "trnet")
+    first = epochs(CapturedSERJob(data, [run]))
+    epochs(CapturedSERJob(replace(data, seed=5), [run]))
+    drop_lanes()
+    again = epochs(CapturedSERJob(data, [run]))
+    epochs(CapturedSERJob(replace(data, seed=5), [run]))
+    third = epochs(CapturedSERJob(data, [run]))
+    assert equal(first, again) and equal(first, third)
+
+
+def equal(first, second):
+    """To the bit."""
+    same = [a == b for a, b in zip(first[0], second[0], strict=True)]
+    weights = [torch.equal(value, second[1]["model"][key]) for key, value in first[1]["model"].items()]
+    return all(same) and all(weights)
+
+
+def test_what_a_lane_keeps_is_taken_up_by_a_lane_and_by_the_readable_way(session_of, in_float64, tmp_path):
+    data, run = data_of(session_of(), "trnet")
+    whole = epochs(CapturedSERJob(data, [run]))
+    for kind in (CapturedSERJob, SERJob):
+        state = epochs(CapturedSERJob(data, [run]), 1)[1]
+        file = io.BytesIO()
+        torch.save(state, file)
+        file.seek(0)
+        job = kind(data, [run])
+        job.begin()
+        job.load(torch.load(file), tmp_path)
+        history = [{"epoch": 1, "valid_uar": 50.0}]
+        rest = [{k: float(v) for k, v in job.step(step.batch).items()} for step in job.steps(2, history)[1]]
+        assert_same((whole[0][len(whole[0]) - len(rest) :], whole[1]), (rest, job.state()), 1e-5)
+
+
+def test_the_way_follows_device_and_settings(session_of):
+    for wanted, kind in ((None, SERJob), (False, SERJob), (True, CompiledSERJob)):
+        data, run = data_of(session_of(STILL, compile=wanted), "baseline_n")
+        assert type(make_job(data, [run])) is kind
+
+
+def test_a_network_that_cannot_be_compiled_is_trained_without(session_of, monkeypatch, caplog):
+    def fail(*_):
+        raise CannotCompile("no compiler")
+
+    for module in (captured, fast_jobs):
+        monkeypatch.setattr(module, "compiled_losses", fail)
+    data, run = data_of(session_of(STILL, compile=True, bucketing=1), "baseline_n")
+    plain, compiled, lane = (epochs(kind(data, [run])) for kind in (SERJob, CompiledSERJob, CapturedSERJob))
+    assert equal(plain, compiled)
+    assert len(lane[0]) == len(plain[0])
+    assert caplog.text.count("no compiler") == 2
+
+
+def test_a_compiled_network_trains_as_the_readable_way(session_of):
+    data, run = data_of(session_of(STILL, compile=True), "trnet")
+    first, second = (epochs(kind(data, [run]), 1) for kind in (SERJob, CompiledSERJob))
+    for one, other in zip(first[0], second[0], strict=True):
+        assert other == pytest.approx(one, rel=1e-3)
+    assert first[0][0] == pytest.approx(second[0][0], rel=1e-6)
+
+
+# on a GPU
+
+
+@pytest.fixture
+def on_gpu(tiny, tmp_path):
+    """A session on the GPU."""
+
+    def make(changes=STILL, **training):
+        return replace(with_settings(tiny, tmp_path, changes, **training), device=gpu())
+
+    yield make
+    drop_lanes()
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_replays_train_as_the_readable_way(on_gpu, name):
+    data, run = data_of(on_gpu(compile=False), name)
+    first, second = epochs(SERJob(data, [run])), epochs(CapturedSERJob(data, [run]))
+    assert second[0][0] == pytest.approx(first[0][0], rel=1e-5)
+    for one, other in zip(first[0], second[0], strict=True):
+        assert other == pytest.approx(one, rel=0.05)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_replays_of_a_compiled_network_are_repeatable_and_near(on_gpu, precision):
+    data, run = data_of(
+        on_gpu({"encoder": {"channels": [8, 8], "dropout": 0.1}}, ema=0.9, precision=precision), "trnet"
+    )
+    assert type(make_job(data, [run])) is CapturedSERJob
+    first = epochs(make_job(data, [run]))
+    drop_lanes()
+    assert equal(first, epochs(make_job(data, [run])))
+    still, run = data_of(on_gpu(precision=precision), "trnet")
+    wanted, got = epochs(SERJob(still, [run]), 1), epochs(make_job(still, [run]), 1)
+    assert got[0][0] == pytest.approx(wanted[0][0], rel=0.02 if precision == "bf16" else 1e-5)
+
+
+@pytest.mark.gpu
+def test_runs_beside_each_other_are_as_runs_alone(on_gpu):
+    changes = {"encoder": {"channels": [8, 8], "kernel": 3, "dropout": 0.3}}
+    data, run = data_of(on_gpu(changes, compile=False), "baseline_n")
+    seeds = list(range(6))
+
+    def work(seed, _line):
+        use_thread_stream(data.cache.device)
+        return seed, epochs(CapturedSERJob(replace(data, seed=seed), [run]), 3)
+
+    beside = dict(in_threads(work, seeds, 3, "test", "run"))
+    alone = {seed: epochs(CapturedSERJob(replace(data, seed=seed), [run]), 3) for seed in seeds}
+    assert all(equal(beside[seed], alone[seed]) for seed in seeds)
+
+
+@pytest.mark.gpu
+def test_a_loss_that_is_not_finite_names_its_utterances(on_gpu, tmp_path):
+    session = on_gpu(compile=False)
+    data, run = data_of(session, "baseline_n")
+    utt = data.utts[3]
+    held = data.cache._held
+    for block in held.blocks:
+        for first in block.first.values():
+            block.flat[first + held.row[utt]] = math.nan
+    job = CapturedSERJob(data, [run])
+    progress = Progress(run, run.title, run.files, session.experiment.rule, data.cache.device)
+    with pytest.raises(TrnetError, match=f"not finite.*{utt}"):
+        Trainer(job, [progress]).train()
+
+
+class Waits(torch.nn.Module):
+    """A loss that waits for the device, as no graph can."""
+
+    needs = ()
+
+    def forward(self, output, batch):
+        return output.logits.square().mean() * min(1.0, output.logits.abs().sum().item())
+
+
+@pytest.mark.gpu
+def test_what_cannot_be_captured_is_trained_the_readable_way(on_gpu, caplog):
+    losses = [{"type": "cross_entropy"}, {"type": f"{__name__}:Waits", "name": "waits"}]
+    session = on_gpu(STILL | {"systems": {"baseline_n": {"input": "noisy", "losses": losses}}}, compile=False)
+    data, run = data_of(session, "baseline_n")
+    wanted, got = epochs(SERJob(data, [run])), epochs(make_captured(data, run))
+    assert "captured" in caplog.text
+    assert got[0][-1] == pytest.approx(wanted[0][-1], rel=1e-4)
+
+
+def make_captured(data, run):
+    return CapturedSERJob(data, [run])
+
+
+@pytest.mark.gpu
+def test_without_room_for_graphs_the_epoch_begins_again_without_them(on_gpu, monkeypatch):
+    session = on_gpu(compile=False)
+    data, run = data_of(session, "baseline_n")
+    calls = []
+
+    def full(lane, shape):
+        calls.append(shape)
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(captured.Lane, "_captured", full)
+    progress = Progress(run, run.title, run.files, session.experiment.rule, data.cache.device)
+    Trainer(make_captured(data, run), [progress]).train()
+    assert len(calls) == 1 and progress.finished()

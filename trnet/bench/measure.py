@@ -19,7 +19,6 @@ from trnet.frontend import build_frontend
 from trnet.frontend.cmgan import CmganFrontEnd
 from trnet.frontend.cmgan.spectral import compress, stft
 from trnet.utils.allocator import keep_freed_memory
-from trnet.utils.device import gpu
 from trnet.utils.errors import TrnetError
 
 RATE = 16000
@@ -38,7 +37,6 @@ class Case:
     allocator: str = "keep"  # one of `ALLOCATORS`
     eager: bool = False  # compute CMGAN as its authors' code does
     clips: int = 1  # number of clips enhanced together
-    gpu: bool = False  # on the GPU
     compiler: bool = True  # False: as without a C++ compiler
 
 
@@ -48,7 +46,7 @@ class Measured:
 
     wall_s: float  # time of the fastest pass
     cpu_s: float  # smallest processor time of a pass
-    peak_mib: float  # peak memory of the process, Python and libraries included; on a GPU, of PyTorch there
+    peak_mib: float  # peak memory of the process, Python and libraries included
     base_mib: float  # memory before the first pass
     check: list[float] = field(repr=False)  # some samples of the first clip's output, to compare
 
@@ -83,24 +81,21 @@ def run(case: Case) -> Measured:
     if case.allocator == "keep":
         keep_freed_memory()
     torch.set_num_threads(case.threads)
-    device = gpu() if case.gpu else torch.device("cpu")
     torch.manual_seed(0)
-    frontend = build_frontend(case.frontend).to(device)
-    wav = clip(case.seconds).repeat(case.clips, 1).to(device)
+    frontend = build_frontend(case.frontend)
+    wav = clip(case.seconds).repeat(case.clips, 1)
     if case.eager:
         assert isinstance(frontend, CmganFrontEnd)
         make_eager(frontend.network)
-    base, wall, cpu = _memory(device, "VmRSS"), [], []
+    base, wall, cpu = _memory("VmRSS"), [], []
     for _ in range(case.passes):
         began = time.perf_counter(), time.process_time()
         out = frontend.enhance(wav)
-        if case.gpu:
-            torch.cuda.synchronize()
         wall.append(time.perf_counter() - began[0])
         cpu.append(time.process_time() - began[1])
     counted = slice(min(1, case.passes - 1), None)
     check = out[0, :: max(1, out.shape[1] // 1000)].tolist()
-    return Measured(min(wall[counted]), min(cpu[counted]), _memory(device, "VmHWM"), base, check)
+    return Measured(min(wall[counted]), min(cpu[counted]), _memory("VmHWM"), base, check)
 
 
 def count_gflop(frontend: dict[str, Any], seconds: float) -> float | None:
@@ -132,16 +127,22 @@ def count_gflop(frontend: dict[str, Any], seconds: float) -> float | None:
     return counter.get_total_flops() / 1e9 * seconds or None
 
 
-def gpu_gflops(device: torch.device, dtype: torch.dtype = torch.float32, size: int = 8192, repeats: int = 20) -> float:
+def gpu_gflops(
+    device: torch.device, dtype: torch.dtype = torch.float32, size: int = 8192, repeats: int = 20, tf32: bool = False
+) -> float:
     """GFLOP/s of products of square matrices on a GPU."""
-    a = torch.randn(size, size, device=device, dtype=dtype)
-    a @ a
-    began, ended = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-    began.record()
-    for _ in range(repeats):
+    before, torch.backends.cuda.matmul.allow_tf32 = torch.backends.cuda.matmul.allow_tf32, tf32
+    try:
+        a = torch.randn(size, size, device=device, dtype=dtype)
         a @ a
-    ended.record()
-    torch.cuda.synchronize()
+        began, ended = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        began.record()
+        for _ in range(repeats):
+            a @ a
+        ended.record()
+        torch.cuda.synchronize()
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before
     return 2e-6 * size**3 * repeats / began.elapsed_time(ended)
 
 
@@ -160,10 +161,8 @@ def peak_gflops(threads: int, size: int = 1536, repeats: int = 8) -> float:
     return 2e-9 * size**3 / best
 
 
-def _memory(device: torch.device, name: str) -> float:
-    """A field of /proc/self/status, MiB, 0 without one; on a GPU the peak of PyTorch there."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated() / 2**20
+def _memory(name: str) -> float:
+    """A field of /proc/self/status, MiB, 0 without one."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:

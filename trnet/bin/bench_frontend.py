@@ -3,17 +3,19 @@
 import inspect
 import statistics
 import sys
+from argparse import Namespace
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from trnet.bench.measure import ALLOCATORS, Case, Measured, count_gflop, gpu_gflops, measure, peak_gflops
+from trnet.bench import gpu_report
+from trnet.bench.cmgan_parts import attention_ways, kernels_of
+from trnet.bench.measure import ALLOCATORS, Case, Measured, count_gflop, measure, peak_gflops
 from trnet.bin import option_types as types
 from trnet.bin.options import Parser, add_device_option, add_output_options, device_from, hand_out, make_parser
 from trnet.frontend import FRONTENDS
-from trnet.frontend.cmgan.frontend import PRECISIONS
 from trnet.utils.errors import TrnetError, nearest, one_line_errors
 from trnet.utils.provenance import machine, versions
 
@@ -26,7 +28,6 @@ class Variant:
     conf: dict[str, Any]
     allocator: str = "keep"
     eager: bool = False
-    clips: int = 1
     compiler: bool = True
 
 
@@ -39,19 +40,6 @@ ON_CPU = [
 ]
 
 
-def on_gpu(clips: int) -> list[Variant]:
-    """The variants to compare on a GPU, the batched ones with so many clips."""
-    return [
-        Variant("official, one clip", {"fast": False}, eager=True),
-        Variant("plain, one clip", {"fast": False}),
-        Variant(f"plain, {clips} clips", {"fast": False}, clips=clips),
-        *(
-            Variant(f"fast {precision}, {clips} clips", {"precision": precision}, clips=clips)
-            for precision in PRECISIONS
-        ),
-    ]
-
-
 def get_parser() -> Parser:
     """Options."""
     parser = make_parser("bench_frontend", __doc__)
@@ -61,9 +49,17 @@ def get_parser() -> Parser:
     parser.add_argument("--threads", type=types.processes, default=torch.get_num_threads(), help="of PyTorch")
     parser.add_argument("--rounds", type=types.count(1, 1000), default=1, help="measurements, each in new processes")
     parser.add_argument(
-        "--compare-cmgan", action="store_true", help="also CMGAN as its authors compute it, by allocator or on the GPU"
+        "--compare-cmgan", action="store_true", help="also CMGAN as its authors compute it, by allocator; on a CPU"
     )
-    parser.add_argument("--clips", type=types.count(1, 10_000), default=16, help="enhanced together, on a GPU")
+    gpu = parser.add_argument_group("on a GPU")
+    many = types.list_of(types.count(1, 10_000))
+    gpu.add_argument("--clips", type=many, default=[16], help="how many are enhanced together, besides one")
+    gpu.add_argument("--passes", type=types.count(1, 1000), default=5, help="timed, after two")
+    gpu.add_argument("--compiled", action="store_true", help="also other front-ends than CMGAN through torch.compile")
+    gpu.add_argument("--parts", action="store_true", help="also ways of CMGAN's attention, and its kernels by time")
+    gpu.add_argument(
+        "--profile", action="store_true", help="only the plain CMGAN's kernels by time, by number of clips"
+    )
     add_device_option(parser)
     add_output_options(parser)
     return parser
@@ -80,21 +76,38 @@ def main(args: list[str] | None = None) -> None:
     torch.set_num_threads(opts.threads)
     checkpoints = _checkpoints(opts.checkpoints)
     found: dict[str, Any] = {"machine": machine(device), "versions": versions(), "threads": opts.threads}
+    if device.type == "cuda":
+        found["gpu"] = [_on_gpu(opts, seconds, checkpoints, device) for seconds in opts.seconds]
+        hand_out(found, "\n".join([_title(found), *sum(map(gpu_report.markdown, found["gpu"]), [])]) + "\n", opts)
+        return
     rows, skipped, compared = [], {}, []
     for name in opts.frontends:
         try:
             for seconds in opts.seconds:
-                config = _config(name, checkpoints.get(name))
-                rows.append(_row(config, seconds, opts.threads, opts.rounds, opts.clips, device))
+                rows.append(_row(_config(name, checkpoints.get(name)), seconds, opts.threads, opts.rounds))
                 print(_line(rows[-1]), flush=True)
         except TrnetError as error:
             skipped[name] = str(error)
             print(f"{name}: skipped: {skipped[name]}", flush=True)
     if opts.compare_cmgan:
-        variants = ON_CPU if device.type == "cpu" else on_gpu(opts.clips)
-        compared = [_compare(variants, seconds, opts.threads, opts.rounds, device) for seconds in opts.seconds]
+        compared = [_compare(ON_CPU, seconds, opts.threads, opts.rounds) for seconds in opts.seconds]
     found |= {"frontends": rows, "skipped": skipped, "cmgan": compared}
     hand_out(found, _markdown(found), opts)
+
+
+def _on_gpu(opts: Namespace, seconds: float, checkpoints: dict[str, str], device: torch.device) -> dict[str, Any]:
+    """All tables for clips of one length."""
+    if opts.profile:
+        kinds = {f"plain, {clips} clips": ("plain", clips) for clips in sorted({1, *opts.clips})}
+        found: dict[str, Any] = {"rows": []}
+    else:
+        configs = [_config(name, checkpoints.get(name)) for name in opts.frontends]
+        found = gpu_report.measured(configs, seconds, opts.clips, opts.passes, opts.compiled, device)
+        kinds = {f"{kind}, one clip": (kind, 1) for kind in ("float32", "bf16")} if opts.parts else {}
+        if opts.parts:
+            found["attention"] = {"along time, one clip": attention_ways(seconds, device)}
+    found["kernels"] = {name: kernels_of(*kind, seconds, device) for name, kind in kinds.items()}
+    return found
 
 
 def _checkpoints(pairs: list[str]) -> dict[str, str]:
@@ -114,19 +127,15 @@ def _config(name: str, checkpoint: str | None) -> dict[str, Any]:
     return {"frontend": name, "frontend_conf": conf}
 
 
-def _row(
-    config: dict[str, Any], seconds: float, threads: int, rounds: int, clips: int, device: torch.device
-) -> dict[str, Any]:
-    """One row of the first table, medians over the rounds; on a GPU with so many clips at a time."""
+def _row(config: dict[str, Any], seconds: float, threads: int, rounds: int) -> dict[str, Any]:
+    """One row of the first table, medians over the rounds."""
     gflop = count_gflop(config, seconds)
-    gpu = device.type == "cuda"
-    clips = clips if gpu else 1
     measured, peaks = [], []
     for _ in range(rounds):
-        peaks.append(gpu_gflops(device) if gpu else peak_gflops(threads))
-        measured.append(measure(Case(config, seconds, threads, clips=clips, gpu=gpu)))
-    peaks.append(gpu_gflops(device) if gpu else peak_gflops(threads))
-    wall, peak = _median(measured, "wall_s") / clips, max(peaks)
+        peaks.append(peak_gflops(threads))
+        measured.append(measure(Case(config, seconds, threads)))
+    peaks.append(peak_gflops(threads))
+    wall, peak = _median(measured, "wall_s"), max(peaks)
     speed = gflop / wall if gflop else None
     conf = config["frontend_conf"]
     return {
@@ -134,7 +143,7 @@ def _row(
         "weights": "checkpoint" if "checkpoint" in conf else "untrained" if conf else "own",
         "seconds": seconds,
         "real_time_factor": wall / seconds,
-        "cpu_s_per_s": _median(measured, "cpu_s") / seconds / clips,
+        "cpu_s_per_s": _median(measured, "cpu_s") / seconds,
         "peak_mib": max(m.peak_mib for m in measured),
         "base_mib": _median(measured, "base_mib"),
         "gflop_per_s_of_audio": gflop / seconds if gflop else None,
@@ -144,20 +153,18 @@ def _row(
     }
 
 
-def _compare(
-    variants: list[Variant], seconds: float, threads: int, rounds: int, device: torch.device
-) -> dict[str, Any]:
+def _compare(variants: list[Variant], seconds: float, threads: int, rounds: int) -> dict[str, Any]:
     """Variants of CMGAN, one after the other in each round."""
     by_label: dict[str, list[Measured]] = {variant.label: [] for variant in variants}
     for number in range(rounds):
         for variant in variants:
             config = {"frontend": "cmgan", "frontend_conf": {"init": "random", **variant.conf}}
-            case = Case(config, seconds, threads, allocator=variant.allocator, eager=variant.eager, clips=variant.clips)
-            case = replace(case, compiler=variant.compiler, gpu=device.type == "cuda")
+            case = Case(config, seconds, threads, allocator=variant.allocator, eager=variant.eager)
+            case = replace(case, compiler=variant.compiler)
             by_label[variant.label].append(measure(case))
             print(f"round {number + 1}: cmgan {variant.label}: {by_label[variant.label][-1]}", flush=True)
     checks = {label: torch.tensor(all_of[0].check) for label, all_of in by_label.items()}
-    clip_s = {variant.label: [m.wall_s / variant.clips for m in by_label[variant.label]] for variant in variants}
+    clip_s = {label: [m.wall_s for m in all_of] for label, all_of in by_label.items()}
     rows = []
     for variant in variants:
         all_of = by_label[variant.label]
@@ -166,7 +173,7 @@ def _compare(
                 "label": variant.label,
                 "rounds": [asdict(m) | {"check": None} for m in all_of],
                 "real_time_factor": statistics.median(clip_s[variant.label]) / seconds,
-                "cpu_s_per_s": _median(all_of, "cpu_s") / seconds / variant.clips,
+                "cpu_s_per_s": _median(all_of, "cpu_s") / seconds,
                 "peak_mib": max(m.peak_mib for m in all_of),
                 "difference": float((checks[variant.label] - checks[variants[0].label]).abs().max()),
                 "times_faster_than_official": {
@@ -208,9 +215,13 @@ def _cell(value: float | None, form: str) -> str:
     return "" if value is None else format(value, form)
 
 
+def _title(found: dict[str, Any]) -> str:
+    return f"{found['machine']}; {found['versions']}; {found['threads']} threads."
+
+
 def _markdown(found: dict[str, Any]) -> str:
     """All tables."""
-    lines = [f"{found['machine']}; {found['versions']}; {found['threads']} threads.", ""]
+    lines = [_title(found), ""]
     lines += ["| front-end | weights | " + " | ".join(COLUMNS) + " |", "|---|---|" + "--:|" * len(COLUMNS)]
     lines += [_line(row) for row in found["frontends"]]
     if found["skipped"]:

@@ -23,7 +23,7 @@ def add_experiment_options(parser: Parser) -> None:
     add_device_option(parser)
 
 
-RUNS_A_GPU = 4  # more would each hold a copy of the features and a context of its own
+RUNS_A_GPU = 8  # more are not faster
 
 
 def add_share_options(parser: Parser) -> None:

@@ -1,5 +1,6 @@
 """Stage 7: score the runs; results.csv, statistics.csv, predictions.csv, RESULTS.md, figures and report.html."""
 
+import contextlib
 import sys
 from functools import partial
 from pathlib import Path
@@ -9,7 +10,7 @@ import torch
 from trnet.bin import option_types as types
 from trnet.bin.experiment_options import add_experiment_options, add_share_options, at_once, experiment_from
 from trnet.bin.options import Parser, device_from, make_parser
-from trnet.conditions import Condition, noisy_conditions
+from trnet.conditions import CLEAN, Condition, noisy_conditions
 from trnet.eval.other_corpus import OtherCorpus, other_corpus
 from trnet.eval.run_predictions import predict_run
 from trnet.eval.run_report import RunReport
@@ -17,6 +18,7 @@ from trnet.eval.statistics import FEWEST
 from trnet.eval.tables import read_reference
 from trnet.folds import pick_folds
 from trnet.runs.spec import RunSpec
+from trnet.train.device_runs import run_on_gpu
 from trnet.train.session import Session
 from trnet.utils.errors import TrnetError, one_line_errors
 from trnet.utils.files import read_text
@@ -53,9 +55,17 @@ def get_parser() -> Parser:
 
 
 def score_run(
-    session: Session, conditions: list[Condition], other: OtherCorpus | None, run: RunSpec, _position: int | None
+    session: Session,
+    runs: list[RunSpec],
+    conditions: list[Condition],
+    other: OtherCorpus | None,
+    run: RunSpec,
+    _position: int | None,
 ) -> None:
     """Predict with one run."""
+    if session.device.type == "cuda" and other is None:
+        with contextlib.suppress(TrnetError):  # reported by the run that needs the features
+            session.hold_for_scoring(runs, [CLEAN, *conditions])
     predict_run(session, run, conditions, other)
 
 
@@ -94,7 +104,11 @@ def main(args: list[str] | None = None) -> None:
     )
     if report.up_to_date():
         return
-    run_all(partial(score_run, session, conditions, other), runs, nj, session.device, opts.threads, "score")
+    work = partial(score_run, session, runs, conditions, other)
+    if session.device.type == "cuda":
+        run_on_gpu(work, runs, nj, session.device, opts.threads, "score", lambda run: run.title)
+    else:
+        run_all(work, runs, nj, session.device, opts.threads, "score")
     torch.set_num_threads(opts.threads)  # as in each run: representations are the same, whoever computes them
     report.write()
 

@@ -111,7 +111,11 @@ class EnhJob(TrainingJob):
         means = mean_scores(self.workers.map(scores_of_pair, pairs))
         return {f"valid_{name}": value for name, value in zip(METRICS, means, strict=True)}
 
-    def save_best(self, path: Path, about: dict[str, Any]) -> None:
+    def best(self) -> dict[str, Any]:
+        """Nothing: they are written at once."""
+        return {}
+
+    def save_best(self, path: Path, weights: dict[str, Any], about: dict[str, Any]) -> None:
         """Write the front-end."""
         save_frontend(path, self.data.config.frontend, self.method)
 

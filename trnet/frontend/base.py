@@ -90,23 +90,37 @@ class FrontEnd(nn.Module):
             TrnetError: If the shape or type is wrong, a length lies outside 0..samples, a sample is not finite, or the
                 front-end needs ids.
         """
+        return self.enhance_checked(wav, self.checked_sizes(wav, lengths))
+
+    def checked_sizes(self, wav: Tensor, lengths: Tensor | None = None) -> list[int]:
+        """The samples of each clip of a padded batch; arguments and errors are those of :meth:`enhance`.
+
+        A batch that is checked before it is sent to a GPU need not wait for what the GPU does.
+        """
         if self.needs_ids:
             raise TrnetError(f"front-end {self.name}: enhances utterances of data dirs, by their ids: use stage 3")
         sizes = self._check(wav, lengths)
-        out = torch.zeros_like(wav)
-        rows = [row for row, size in enumerate(sizes) if size]
-        bad = [r for r in rows if not bool(torch.isfinite(wav[r, : sizes[r]]).all())]
+        bad = [row for row, size in enumerate(sizes) if size and not bool(torch.isfinite(wav[row, :size]).all())]
         if bad:
             raise TrnetError(
                 f"front-end {self.name}: clips {bad} of the batch hold samples that are not finite (NaN or Inf): "
                 "repair or leave out these recordings"
             )
+        return sizes
+
+    @torch.no_grad()
+    def enhance_checked(self, wav: Tensor, sizes: list[int]) -> Tensor:
+        """:meth:`enhance` of a batch of which :meth:`checked_sizes` gave the sizes."""
+        out = torch.zeros_like(wav)
+        rows = [row for row, size in enumerate(sizes) if size]
         groups: dict[int, list[int]] = {}
         for row in rows:
             groups.setdefault(0 if self.causal else sizes[row], []).append(row)
         for members in groups.values():
             longest = max(sizes[row] for row in members)
-            clips = wav[members, :longest]
+            side_by_side = members[-1] - members[0] == len(members) - 1
+            chosen = wav[members[0] : members[-1] + 1] if side_by_side else wav[members]  # a list waits for a GPU
+            clips = chosen[:, :longest].clone(memory_format=torch.contiguous_format)
             own = [sizes[row] for row in members]
             enhanced = self.enhance_padded(clips, own) if min(own) < longest else self.enhance_equal(clips)
             if enhanced.shape != clips.shape:

@@ -1,11 +1,15 @@
 """One batch through a front-end: peak normalisation, and checks of the output."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import torch
 
 from trnet.audio.reading import SILENCE_RMS
 from trnet.frontend.base import FrontEnd
 from trnet.frontend.own_code import named_in_errors
+from trnet.utils.device import fetch, send
 from trnet.utils.errors import TrnetError
 
 
@@ -17,21 +21,43 @@ def enhance_clips(frontend: FrontEnd, clips: list[np.ndarray], names: list[str])
     Raises:
         TrnetError: Naming the clip if the front-end returns another length, NaN, or silence for speech.
     """
+    return begin_clips(frontend, clips, names)()
+
+
+def begin_clips(frontend: FrontEnd, clips: list[np.ndarray], names: list[str]) -> Callable[[], list[np.ndarray]]:
+    """Begin what :func:`enhance_clips` does; what is returned waits for the result and gives it.
+
+    On a GPU, the next batch can begin before this one has ended.
+    """
     gains = [max(1.0, float(np.abs(clip).max())) for clip in clips]
     lengths = torch.tensor([len(clip) for clip in clips])
     batch = torch.zeros(len(clips), int(lengths.max()))
     for row, clip, gain in zip(batch, clips, gains, strict=True):
         row[: len(clip)] = torch.from_numpy(clip / np.float32(gain))
+    with _named(frontend, names):
+        sizes = frontend.checked_sizes(batch, lengths)
+        fetched = fetch(frontend.enhance_checked(send(batch, frontend.device), sizes))
+
+    def ended() -> list[np.ndarray]:
+        with _named(frontend, names):
+            enhanced = fetched().numpy()
+        out = [row[: len(clip)] * np.float32(gain) for row, clip, gain in zip(enhanced, clips, gains, strict=True)]
+        for name, samples, clip in zip(names, out, clips, strict=True):
+            _check(name, samples, clip)
+        return out
+
+    return ended
+
+
+@contextmanager
+def _named(frontend: FrontEnd, names: list[str]) -> Iterator[None]:
+    """Errors within the block name the first clip."""
     try:
         with torch.inference_mode(), named_in_errors(frontend.name, "enhance"):
-            enhanced = frontend.enhance(batch.to(frontend.device), lengths.to(frontend.device)).cpu().numpy()
+            yield
     except TrnetError as error:
         more = f" and {len(names) - 1} more, in a batch" if len(names) > 1 else ""
         raise TrnetError(f"{names[0]}{more}: {error}") from None
-    out = [row[: len(clip)] * np.float32(gain) for row, clip, gain in zip(enhanced, clips, gains, strict=True)]
-    for name, samples, clip in zip(names, out, clips, strict=True):
-        _check(name, samples, clip)
-    return out
 
 
 def enhance_utterance(frontend: FrontEnd, utt: str, clip: np.ndarray, name: str) -> np.ndarray:

@@ -5,7 +5,7 @@ import glob
 import itertools
 import logging
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from trnet.audio.reading import is_whole, lost, write_audio
 from trnet.config import Features
 from trnet.frontend import build_frontend
 from trnet.frontend.base import FrontEnd
-from trnet.frontend.clips import enhance_clips, enhance_utterance
+from trnet.frontend.clips import begin_clips, enhance_utterance
 from trnet.kaldi.data_dir import Clip, DataDir, write_data_dir
 from trnet.utils.allocator import keep_freed_memory
 from trnet.utils.errors import TrnetError
@@ -75,16 +75,18 @@ def _read(batch: _Batch) -> list[np.ndarray]:
     return [read_cropped(utterance.clip, batch.features) for utterance in batch.utterances]
 
 
-def _compute(batch: _Batch, clips: list[np.ndarray]) -> list[np.ndarray]:
+def _compute(batch: _Batch, clips: list[np.ndarray]) -> Callable[[], list[np.ndarray]]:
+    """Begin to enhance; what is returned waits for the result, which a GPU gives later, and gives it."""
     assert _worker is not None
     if not _worker.needs_ids:
-        return enhance_clips(_worker, clips, [utterance.name for utterance in batch.utterances])
+        return begin_clips(_worker, clips, [utterance.name for utterance in batch.utterances])
     found = [enhance_utterance(_worker, j.utt, clip, j.name) for j, clip in zip(batch.utterances, clips, strict=True)]
-    return [crop(samples, batch.features.span, batch.features.pad) for samples in found]
+    cropped = [crop(samples, batch.features.span, batch.features.pad) for samples in found]
+    return lambda: cropped
 
 
-def _write(batch: _Batch, enhanced: list[np.ndarray]) -> None:
-    for utterance, samples in zip(batch.utterances, enhanced, strict=True):
+def _write(batch: _Batch, enhanced: Callable[[], list[np.ndarray]]) -> None:
+    for utterance, samples in zip(batch.utterances, enhanced(), strict=True):
         write_audio(utterance.target, samples, batch.features.sample_rate)
 
 
@@ -93,7 +95,7 @@ def _enhance(batch: _Batch) -> None:
 
 
 def _enhance_here(batches: Sequence[_Batch]) -> Generator[None, None, None]:
-    """Enhance in this process; threads read ahead and write behind, so that the network never waits."""
+    """Enhance in this process; threads read ahead, wait for a GPU and write behind, so that the network never waits."""
     with ThreadPoolExecutor(READERS) as threads:
         reads: deque[Future] = deque()
         writes: deque[Future] = deque()

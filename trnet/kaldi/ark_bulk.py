@@ -89,15 +89,15 @@ def _decode(stored: memoryview, wanted: Stored) -> bool:
     if len(stored) != wanted.size or xxhash.xxh3_64_hexdigest(stored) != wanted.checksum:
         return False
     place, kind = wanted.place, bytes(stored[:6])
-    if kind == b"\0BFM \4":
+    if kind == b"\0BFM \4" and len(stored) == _FLOATS.size + 4 * place.size:
         _, rows, four, columns = _FLOATS.unpack_from(stored)
-        if four != b"\4" or (rows, columns) != place.shape or len(stored) != _FLOATS.size + 4 * place.size:
+        if four != b"\4" or (rows, columns) != place.shape:
             return False
         place[...] = np.frombuffer(stored, "<f4", offset=_FLOATS.size).reshape(place.shape)
         return True
-    if kind == b"\0BCM2 ":
+    if kind == b"\0BCM2 " and len(stored) == _TWO_BYTES.size + 2 * place.size:
         _, least, reach, rows, columns = _TWO_BYTES.unpack_from(stored)
-        if (rows, columns) != place.shape or len(stored) != _TWO_BYTES.size + 2 * place.size:
+        if (rows, columns) != place.shape:
             return False
         place[...] = np.frombuffer(stored, "<u2", offset=_TWO_BYTES.size).reshape(place.shape)
         place *= reach  # in this order, each step rounded to float32: kaldiio's numbers

@@ -92,6 +92,8 @@ class CompiledSERJob(SERJob):
 class CapturedSERJob(SERJob):
     """Every step is a replay of a CUDA graph, in a `Lane` that runs of one system share one after another."""
 
+    save_every = 2.0  # an epoch takes a tenth of a second
+
     def __init__(self, data: SERData, runs: Sequence[Any]) -> None:
         super().__init__(data, runs)
         conf = data.config.training

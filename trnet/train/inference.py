@@ -12,6 +12,7 @@ from trnet.model.systems import run_system
 from trnet.train.batches import BatchReader, scoring_batches
 from trnet.utils.errors import TrnetError
 
+GPU_BATCH = 256  # items a batch on a GPU, where larger ones are faster
 LOOK_EVERY = 64  # batches between two copies from the device, for which a GPU has to stop
 
 
@@ -41,7 +42,7 @@ def infer(
     Args:
         reader: Reads the kinds of features that the system reads.
         items: Clean utterance ids with their conditions.
-        batch_size: Items a batch.
+        batch_size: Items a batch; on a GPU `GPU_BATCH` if that is more.
         with_h: Whether the predictions hold the representation h.
 
     Raises:
@@ -50,6 +51,7 @@ def infer(
     model.eval()
     found: dict[Item, UtterancePrediction] = {}
     waiting: list[_Computed] = []
+    batch_size = batch_size_on(reader.cache.device, batch_size)
     for chunk in scoring_batches(items, reader.cache.length, batch_size):
         out = run_system(model, reader.read(chunk))
         probs = torch.softmax(out.logits.float(), dim=1)
@@ -58,6 +60,11 @@ def infer(
             _collect(waiting, found)
     _collect(waiting, found)
     return found
+
+
+def batch_size_on(device: torch.device, batch_size: int) -> int:
+    """Items a batch where nothing is trained: on a GPU more than on a CPU."""
+    return max(batch_size, GPU_BATCH) if device.type == "cuda" else batch_size
 
 
 def _collect(waiting: list[_Computed], found: dict[Item, UtterancePrediction]) -> None:

@@ -213,9 +213,13 @@ class SERJob(TrainingJob):
         fold = run.key.fold.number
         return {"system": self.data.name, "fold": fold, "seed": self.data.seed, "classes": list(self.data.classes)}
 
-    def save_best(self, path: Path, about: dict[str, Any]) -> None:
+    def best(self) -> dict[str, Any]:
+        """The weights that are validated."""
+        return {key: value.clone() for key, value in self.kept.state_dict().items()}
+
+    def save_best(self, path: Path, weights: dict[str, Any], about: dict[str, Any]) -> None:
         """Weights of the chosen epoch, and the configuration of the experiment."""
-        save_checkpoint(path, {"model": self.kept.state_dict(), "config": self.data.config.plain(), **about})
+        save_checkpoint(path, {"model": weights, "config": self.data.config.plain(), **about})
 
     def describe(self, row: dict[str, Any]) -> str:
         """The validation UAR."""

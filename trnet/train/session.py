@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from trnet.conditions import CLEAN
+from trnet.conditions import CLEAN, Condition
 from trnet.features.cache import FeatureCache, FeatureSet, room_on, sets_of
 from trnet.model.systems import make_system, run_system, ser_module
 from trnet.runs.checkpoint import check_weights, load_weights
@@ -22,6 +23,7 @@ from trnet.runs.spec import RunSpec
 from trnet.train.batches import BatchReader, scoring_batches
 from trnet.train.ctc import Tokens, check_tap, encoder_of, make_tokens
 from trnet.train.fast_jobs import make_job
+from trnet.train.inference import batch_size_on
 from trnet.train.ser_job import SERData
 from trnet.train.tokenizer import fold_tokenizer
 from trnet.train.trainer import Progress, Trainer
@@ -30,6 +32,8 @@ from trnet.utils.locks import only_one
 from trnet.utils.stamp import Stamp
 
 log = logging.getLogger(__name__)
+
+_HOLDING = threading.Lock()  # of the thread that fills the caches, which are made by the first of them
 
 
 @dataclass(frozen=True)
@@ -69,9 +73,24 @@ class Session:
         for run in runs:
             sets |= self._sets(run.system)
             utts |= {*run.fold.train, *run.fold.valid}
-        self.cache.hold(sets, utts)
-        if self.gate_cache is not None:
-            self.gate_cache.hold(sets, utts)
+        self._hold(sets, utts)
+
+    def hold_for_scoring(self, runs: Iterable[RunSpec], conditions: Sequence[Condition]) -> None:
+        """Read all features that runs are scored on into memory, as far as they fit."""
+        sets: set[FeatureSet] = set()
+        utts: set[str] = set()
+        for run in runs:
+            sets |= sets_of(self.experiment.config.system(run.system).inputs, conditions)
+            utts |= set(run.fold.test)
+        self._hold(sets, utts)
+
+    def _hold(self, sets: set[FeatureSet], utts: set[str]) -> None:
+        with _HOLDING:
+            for cache in (self.cache, self.gate_cache):
+                if cache is not None:
+                    cache.hold(sets, utts)
+            if self.device.type == "cuda":
+                torch.cuda.synchronize(self.device)  # other threads read on streams of their own
 
     def _sets(self, name: str) -> set[FeatureSet]:
         config, conditions = self.experiment.config, self.experiment.conditions(name)
@@ -171,7 +190,8 @@ class Session:
         inputs = self.experiment.config.system(TEACHER).inputs
         reader = BatchReader(self.cache, self.experiment.dataset.labels, inputs)
         h_s: dict[str, Tensor] = {}
-        batches = list(scoring_batches([(utt, CLEAN) for utt in run.fold.train], self.lengths, batch_size=32))
+        size = batch_size_on(self.device, 32)
+        batches = list(scoring_batches([(utt, CLEAN) for utt in run.fold.train], self.lengths, size))
         with torch.inference_mode():
             for items in tqdm(batches, desc="h_s of the teacher", unit="batch", leave=False):
                 h = run_system(network, reader.read(items)).h

@@ -53,6 +53,8 @@ class Progress:
         self.trained_with = [f"{commit()} on {machine(device)}"]
         self.logger: ExperimentLogger | None = None
         self.log = logging.getLogger("trnet.runs.log")
+        self.waiting: tuple[int, dict[str, Any]] | None = None  # best epoch and its weights that are not written yet
+        self.written = -math.inf  # when files were written last
 
     @property
     def best_epoch(self) -> int:
@@ -65,7 +67,7 @@ class Progress:
 
     def resume(self) -> dict[str, Any] | None:
         """Take up the last epoch's state and return it, if there is one."""
-        self.history = []
+        self.history, self.waiting = [], None
         if not self.folder.last.exists():
             return None
         state = self.folder.read_last()
@@ -121,9 +123,15 @@ class TrainingJob(ABC):
     def validate(self, run: Progress, epoch: int) -> dict[str, float | None]:
         """The columns of the history that validation gives."""
 
+    save_every = 0.0  # seconds between two epochs that are kept on disk; the last epoch of a run always is
+
     @abstractmethod
-    def save_best(self, path: Path, about: dict[str, Any]) -> None:
-        """Write the file of the chosen epoch, with where it comes from."""
+    def best(self) -> dict[str, Any]:
+        """The weights of this epoch as they are kept if it is chosen; a later step does not change them."""
+
+    @abstractmethod
+    def save_best(self, path: Path, weights: dict[str, Any], about: dict[str, Any]) -> None:
+        """Write the file of the chosen epoch, what `best` gave, with where it comes from."""
 
     @abstractmethod
     def about(self, run: Progress) -> dict[str, Any]:
@@ -260,15 +268,23 @@ class Trainer:
 
     def _save(self, run: Progress) -> None:
         row = run.history[-1]
-        about = self.job.about(run) | {"trained_with": run.trained_with, "versions": versions()}
-        if run.best_epoch == len(run.history):  # first, so that last.pt never names a file that is not there
-            self.job.save_best(run.folder.best, {"epoch": row["epoch"], **about})
-        save_checkpoint(run.folder.last, {**self.job.state(), "history": run.history, **about})
-        run.folder.write_history(run.history)
+        if run.best_epoch == len(run.history):
+            run.waiting = row["epoch"], self.job.best()
+        if run.finished() or time.monotonic() - run.written >= self.job.save_every:
+            self._write(run)
         cells = (f"{key} {value:.6g}" for key, value in row.items() if isinstance(value, int | float))
         run.log.info(", ".join(cells))
         if run.logger is not None:
             run.logger.scalars(row, row["epoch"])
+
+    def _write(self, run: Progress) -> None:
+        about = self.job.about(run) | {"trained_with": run.trained_with, "versions": versions()}
+        if run.waiting is not None:  # first, so that last.pt never names a file that is not there
+            epoch, weights = run.waiting
+            self.job.save_best(run.folder.best, weights, {"epoch": epoch, **about})
+        save_checkpoint(run.folder.last, {**self.job.state(), "history": run.history, **about})
+        run.folder.write_history(run.history)
+        run.waiting, run.written = None, time.monotonic()
 
     def _make_room(self) -> None:
         if not self.job.make_room():

@@ -1,6 +1,7 @@
 """The GPU, set up before its first use, and what is sent there."""
 
 import os
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -31,3 +32,19 @@ def is_device_error(error: BaseException | None) -> bool:
     if (kind is not None and isinstance(error, kind)) or "CUDA error" in str(error):
         return True
     return is_device_error(error.__cause__) or is_device_error(error.__context__)
+
+
+def fetch(x: Tensor) -> Callable[[], Tensor]:
+    """Begin to bring x to the host; what is returned waits for it, in any thread, and gives it."""
+    if x.device.type != "cuda":
+        return lambda: x.cpu()
+    here = torch.empty(x.shape, dtype=x.dtype, pin_memory=True)
+    here.copy_(x, non_blocking=True)
+    done = torch.cuda.Event()
+    done.record()
+
+    def waited() -> Tensor:
+        done.synchronize()
+        return here
+
+    return waited

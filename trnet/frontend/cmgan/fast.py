@@ -88,7 +88,7 @@ def _cores() -> Iterator[Each]:
         torch.set_num_threads(threads)
 
 
-def _of(kind: type[M], module: Any) -> M:
+def of_kind(kind: type[M], module: Any) -> M:
     """A module within a sequential or generic one, with its type."""
     assert isinstance(module, kind)
     return module
@@ -216,7 +216,9 @@ class _NormAct:
 def _conv_norm_act(layers: list[nn.Module], each: Each) -> tuple[_Conv, _NormAct]:
     """A convolution, its instance norm and its PReLU."""
     conv, norm, prelu = layers
-    return _Conv(_of(nn.Conv2d, conv), each), _NormAct(_of(nn.InstanceNorm2d, norm), _of(nn.PReLU, prelu), each)
+    return _Conv(of_kind(nn.Conv2d, conv), each), _NormAct(
+        of_kind(nn.InstanceNorm2d, norm), of_kind(nn.PReLU, prelu), each
+    )
 
 
 class _Dense:
@@ -246,18 +248,27 @@ class _Dense:
         return y
 
 
+def joined_sub_pixel(decoder: MaskDecoder) -> nn.Conv2d:
+    """The sub-pixel convolution of a mask and its products with both taps of the next one: four maps.
+
+    Channels are even bands with the first tap and the second, and odd bands. The bias of the next convolution is left
+    out, as before an instance norm.
+    """
+    conv, last = decoder.sub_pixel.conv, decoder.conv_1
+    taps = last.weight[0, :, 0].t()  # (2, channels)
+    joined = nn.Conv2d(conv.in_channels, 4, (1, 3), padding=(0, 1))
+    weight = torch.einsum("kc,rcifb->rkifb", taps, conv.weight.unflatten(0, (2, -1)))
+    joined.weight = nn.Parameter(weight.flatten(0, 1), requires_grad=False)
+    joined.bias = nn.Parameter((_bias(conv).view(2, -1) @ taps.t()).flatten(), requires_grad=False)
+    return joined
+
+
 class _Mask:
     """The mask decoder. Its sub-pixel convolution and the next one are both linear: one convolution to four maps."""
 
     def __init__(self, decoder: MaskDecoder, each: Each) -> None:
         self.dense, self.decoder = _Dense(decoder.dense_block, each), decoder
-        conv, last = decoder.sub_pixel.conv, decoder.conv_1
-        taps = last.weight[0, :, 0].t()  # (2, channels)
-        joined = nn.Conv2d(conv.in_channels, 4, (1, 3), padding=(0, 1))
-        weight = torch.einsum("kc,rcifb->rkifb", taps, conv.weight.unflatten(0, (2, -1)))
-        joined.weight = nn.Parameter(weight.flatten(0, 1), requires_grad=False)
-        joined.bias = nn.Parameter((_bias(conv).view(2, -1) @ taps.t()).flatten(), requires_grad=False)
-        self.conv = _Conv(joined, each, bias=True)
+        self.conv = _Conv(joined_sub_pixel(decoder), each, bias=True)
 
     def __call__(self, x: Tensor) -> Tensor:
         """(frames, bands, channels) to (frames, bins)."""
@@ -307,17 +318,17 @@ class _Conformer:
         self.ff1, self.ff2 = _FeedForward(block.ff1), _FeedForward(block.ff2)
         self.attention_norm, self.conv_norm, self.post_norm = (
             block.attn.norm,
-            _of(nn.LayerNorm, conv[0]),
+            of_kind(nn.LayerNorm, conv[0]),
             block.post_norm,
         )
         in_bits = attention.rel_pos_emb.embedding_dim**-0.5 * math.log2(math.e)
         self.qkv = torch.cat([attention.to_q.weight * in_bits, attention.to_kv.weight]).t().contiguous()
         self.out = _linear(attention.to_out)
         self.embedding = attention.rel_pos_emb.weight
-        enter, leave = _of(nn.Conv1d, conv[2]), _of(nn.Conv1d, conv[7])
+        enter, leave = of_kind(nn.Conv1d, conv[2]), of_kind(nn.Conv1d, conv[7])
         (value, gate), (value_bias, gate_bias) = enter.weight[:, :, 0].chunk(2), _bias(enter).chunk(2)
         self.value, self.gate = (value.t().contiguous(), value_bias), (gate.t().contiguous(), gate_bias)
-        norm, depthwise = _of(nn.BatchNorm1d, conv[5]), _of(DepthwiseConv, conv[4]).conv
+        norm, depthwise = of_kind(nn.BatchNorm1d, conv[5]), of_kind(DepthwiseConv, conv[4]).conv
         assert norm.running_var is not None and norm.running_mean is not None
         scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
         self.depthwise = (depthwise.weight * scale[:, None, None])[:, :, None]  # (channels, 1, 1, 31)
@@ -355,7 +366,7 @@ class _FeedForward:
 
     def __init__(self, half: Half[PreNorm[FeedForward]]) -> None:
         self.norm, net = half.fn.norm, half.fn.fn.net
-        self.inner, self.outer = _linear(_of(nn.Linear, net[0])), _linear(_of(nn.Linear, net[3]), 0.5)
+        self.inner, self.outer = _linear(of_kind(nn.Linear, net[0])), _linear(of_kind(nn.Linear, net[3]), 0.5)
 
     def add_to(self, tokens: Tensor) -> None:
         """(tokens, channels), in place."""

@@ -1,6 +1,7 @@
 """The front-end ``cmgan``: the authors' procedure for a file, with rules where it fails."""
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal, get_args
 
@@ -16,11 +17,18 @@ from trnet.frontend.cmgan.spectral import HOP, RATE, SHORTEST, compress, decompr
 from trnet.frontend.cmgan.windows import over_windows
 from trnet.frontend.network_config import given_config
 from trnet.frontend.trainable import TrainableFrontEnd
+from trnet.utils.compiled import compile_cache
 from trnet.utils.errors import TrnetError
 
+log = logging.getLogger(__name__)
+
+Generate = Callable[[Tensor], tuple[Tensor, Tensor]]
 Precision = Literal["float32", "tf32", "bf16"]
 PRECISIONS = get_args(Precision)
+DEVICE_ERRORS = (torch.OutOfMemoryError, getattr(torch, "AcceleratorError", torch.OutOfMemoryError))
 LONGEST_S = 1e6  # of the options in seconds
+KERNEL_CHANNELS = 64  # of the networks that `gpu.py` serves
+BYTES_A_SAMPLE = 8192  # of memory that a GPU needs at most for a sample in the network
 
 
 class CmganFrontEnd(TrainableFrontEnd):
@@ -39,7 +47,7 @@ class CmganFrontEnd(TrainableFrontEnd):
     - Digital silence, NaN in the authors' code, stays silence.
     - Clips of 200 samples (12.5 ms) or less, too short to be mirrored, are repeated up to 300 samples.
 
-    The network processes at most one window of audio at a time; on a GPU, ``gpu_seconds``.
+    The network processes at most one window of audio at a time; on a GPU, ``gpu_seconds`` or what its memory holds.
     """
 
     kind = "cmgan"
@@ -68,8 +76,8 @@ class CmganFrontEnd(TrainableFrontEnd):
             window_s: longest stretch enhanced at once, seconds, rounded to hops of 1/160 s; the authors' is 16.
             overlap_s: length of the cross-fade of two windows, seconds.
             context_s: what is discarded at either end of a window, seconds.
-            fast: the same output but for rounding, faster and in less memory, by :mod:`trnet.frontend.cmgan.fast`;
-                False: by the network as it is written.
+            fast: the same output but for rounding, faster and in less memory, by :mod:`trnet.frontend.cmgan.fast`, on a
+                GPU by :mod:`trnet.frontend.cmgan.gpu`; False: by the network as it is written.
             precision: of matrix products and convolutions: ``"float32"``; ``"tf32"``, on a GPU only; ``"bf16"``, which
                 excludes ``fast`` on a CPU.
             gpu_seconds: audio in the network at a time on a GPU, if more than a window.
@@ -90,6 +98,8 @@ class CmganFrontEnd(TrainableFrontEnd):
             )
         self.fast, self.precision = fast, precision
         self.gpu_samples = round(seconds["gpu_seconds"] * RATE)
+        self._kernels: tuple[Any, Generate] | None = None  # the network on a GPU, and the weights it was made from
+        self._without_kernels = False
 
     def make_network(self, config: CmganConfig) -> TscNet:
         """The untrained network: spectra in and out."""
@@ -114,7 +124,9 @@ class CmganFrontEnd(TrainableFrontEnd):
 
     def _enhance(self, wav: Tensor) -> Tensor:
         """(clips, whole hops) to the same shape, as many at a time as a window, ``gpu_seconds`` or the memory allow."""
-        samples = max(self.window, self.gpu_samples) if wav.is_cuda else self.window
+        samples = self.window
+        if wav.is_cuda:
+            samples = max(samples, min(self.gpu_samples, _free(wav.device) // BYTES_A_SAMPLE))
         rows = min(len(wav), max(1, samples // wav.shape[1]))
         while True:
             try:
@@ -130,14 +142,48 @@ class CmganFrontEnd(TrainableFrontEnd):
         on_cpu = wav.device.type == "cpu"
         if self.fast and on_cpu and self.precision != "bf16":
             real, imag = fast_path.fast_forward(self.network, spec)
+        elif self.fast and not on_cpu:
+            real, imag = self._by_kernels(spec) or self._fused(spec)
         else:
             with _precise(self.precision, wav.device.type):
-                if self.fast and not on_cpu:
-                    with fast_path.fused_attention(self.network):
-                        real, imag = self.network(spec)
-                else:
-                    real, imag = self.network(spec)
+                real, imag = self.network(spec)
         return istft(decompress(real.float(), imag.float()))
+
+    def _fused(self, spec: Tensor) -> tuple[Tensor, Tensor]:
+        """The network on a GPU by PyTorch's operations, fused where it has such."""
+        with _precise(self.precision, spec.device.type), fast_path.fused_attention(self.network):
+            return self.network(spec)
+
+    def _by_kernels(self, spec: Tensor) -> tuple[Tensor, Tensor] | None:
+        """The network on a GPU by :mod:`trnet.frontend.cmgan.gpu`; None, logged once, where that does not run."""
+        if self._without_kernels or self.network_config.num_channel != KERNEL_CHANNELS:
+            return None
+        try:
+            return self._generator()(spec)
+        except DEVICE_ERRORS:
+            raise
+        except Exception as error:  # of Triton, its compilers or the driver: there is no end of them
+            why = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+            log.warning("front-end cmgan: its kernels do not run here (%s): PyTorch does their work, slower", why)
+            self._without_kernels = True
+            return None
+
+    def _generator(self) -> Generate:
+        """The network's kernels with the weights as they are now."""
+        weights = [*self.network.parameters(), *self.network.buffers()]
+        state = [(w.data_ptr(), None if w.is_inference() else w._version) for w in weights]
+        if self._kernels is None or self._kernels[0] != state or None in (version for _, version in state):
+            compile_cache()
+            from trnet.frontend.cmgan.gpu import Generator  # needs Triton
+
+            self._kernels = state, Generator(self.network, self.precision)
+        return self._kernels[1]
+
+
+def _free(device: torch.device) -> int:
+    """Bytes of a GPU's memory that are free, or kept by PyTorch and unused."""
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return torch.cuda.mem_get_info(device)[0] + kept
 
 
 @contextmanager

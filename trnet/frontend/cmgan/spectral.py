@@ -55,7 +55,21 @@ def stft(wav: Tensor) -> Tensor:
 
 def istft(spec: Tensor) -> Tensor:
     """(clips, 201, frames) complex to (clips, (frames - 1) * 100)."""
+    if spec.is_cuda:
+        return overlap_add(spec)
     return torch.istft(spec, N_FFT, HOP, window=_window(spec.real), center=True)
+
+
+def overlap_add(spec: Tensor) -> Tensor:
+    """What ``torch.istft`` computes, which looks at its window on a GPU and so waits for it at every call."""
+    frames, window = spec.shape[2], _window(spec.real)
+    pieces = torch.fft.irfft(spec.transpose(1, 2), N_FFT) * window
+    both = torch.cat([pieces, window.square().expand(1, frames, N_FFT)])  # the last one is what windows add up to
+    total = both.new_zeros(len(both), frames + N_FFT // HOP - 1, HOP)
+    for hop, piece in enumerate(both.split(HOP, dim=2)):
+        total[:, hop : hop + frames] += piece
+    total = total.flatten(1)[:, N_FFT // 2 : N_FFT // 2 + (frames - 1) * HOP]
+    return total[:-1] / total[-1:]
 
 
 def compress(spec: Tensor) -> Tensor:
