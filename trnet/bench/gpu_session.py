@@ -38,7 +38,7 @@ TRAIN = {  # the options of each call, and its share of the step's time
     "train_500": (("--precision", "bf16", "--seconds", "5.015", "--rows", "engine threads"), 2),  # as long as any
     "train_processes": ((*BF16_256, "--rows", "processes", "--runs", "4"), 1),
 }
-CMGAN = ("--frontends", "cmgan", "--compare-cmgan")
+CMGAN = ("--frontends", "cmgan")
 
 
 @dataclass(frozen=True)
