@@ -8,7 +8,7 @@ import torch
 from lines import assert_names
 
 from trnet.bench import train_together
-from trnet.bench.train_floors import copy_mib_per_s, step_work
+from trnet.bench.train_floors import copy_mib_per_s, matmul_gflops, step_work
 from trnet.bench.train_marks import IEMOCAP, NEMO, Mark, marks_on_cpu, marks_on_gpu
 from trnet.bench.train_rows import ON_CPU, TrainBench
 from trnet.bench.train_speed import Engine, gpu_step_seconds, make_cache, make_corpus, steps_of, with_training
@@ -155,16 +155,25 @@ def test_the_rate_of_a_copy(monkeypatch):
     assert 10 < copy_mib_per_s(CPU) < 1e7
 
 
+@pytest.mark.slow
+def test_a_row_that_fails_is_named_and_the_others_are_measured(tiny, tmp_path, fails, monkeypatch):
+    def broken(*args):
+        raise RuntimeError("illegal memory access")
+
+    monkeypatch.setattr("trnet.bench.train_rows.engine_speed", broken)
+    monkeypatch.setattr("trnet.bench.train_floors.COPIED", {"cpu": 1 << 20})
+    options = ["--utterances", "8", "--seconds", "0.3", "--rows", "engine bare", "--json", str(tmp_path / "b.json")]
+    assert_names(fails(bench_train.main, ["--config", str(tiny.config_path), *options]), "illegal memory access")
+    found = json.loads((tmp_path / "b.json").read_text())
+    assert [row["key"] for row in found["rows"]] == ["bare"] and list(found["failed"]) == ["engine"]
+
+
 @pytest.mark.gpu
-def test_steps_on_a_gpu_are_captured_and_timed_there(corpus):
+def test_rates_of_a_gpu():
     from trnet.utils.device import gpu
 
-    engine = Engine(corpus, "trnet", make_cache(corpus, "trnet", gpu()))
-    engine.epoch()
-    step = gpu_step_seconds(engine)
-    assert step is not None and 1e-5 < step < 1
-    speed = in_threads(corpus, "trnet", gpu(), 2, 2)
-    assert speed.utts_per_s > 0
+    assert 1e5 < copy_mib_per_s(gpu()) < 1e8
+    assert matmul_gflops(gpu(), 1, "bf16") > 2 * matmul_gflops(gpu(), 1, "float32") > 1000
 
 
 @pytest.mark.parametrize(

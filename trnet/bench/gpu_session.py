@@ -34,11 +34,11 @@ RECIPE = "nemo/ser1"
 PAPER = "egs/TEMPLATE/ser1/conf/paper.yaml"
 BF16_256 = ("--precision", "bf16", "--seconds", "2.575")  # as long as nEMO's utterances are
 TRAIN = {  # the options of each call, and its share of the step's time
-    "train_256": ((*BF16_256, "--rows", "bare engine threads dataloader float32"), 4),
+    "train_256": ((*BF16_256, "--rows", "bare dataloader engine float32 threads"), 4),
     "train_500": (("--precision", "bf16", "--seconds", "5.015", "--rows", "engine threads"), 2),  # as long as any
     "train_processes": ((*BF16_256, "--rows", "processes", "--runs", "4"), 1),
 }
-CMGAN = ("--frontends", "cmgan", "--compare-cmgan")
+CMGAN = ("--frontends", "cmgan")
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,7 @@ class GpuSession:
         """Of the steps' processes."""
         path = [str(self.site), str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
         more = {"PYTHONPATH": os.pathsep.join(path), "PYTHON": sys.executable, "PYTHONUNBUFFERED": "1"}
+        more["TRNET_DEBUG"] = "1"  # tracebacks in the logs: the machine may be gone tomorrow
         if self.plan.commit:
             more["TRNET_COMMIT"] = self.plan.commit
         return os.environ | more
@@ -173,7 +174,8 @@ class GpuSession:
         if not files:
             return "done"
         report = self.plan.work / "tests.xml"
-        words = [sys.executable, "-m", "pytest", "-m", "gpu", "-p", "no:cacheprovider", "-v", "-rfE", "--tb=short"]
+        words = [sys.executable, "-m", "pytest", "-m", "gpu", "-p", "no:cacheprovider", "-vv", "-rfE", "--tb=short"]
+        words += [f"--rootdir={ROOT}", "-c", str(ROOT / "pyproject.toml")]
         report.unlink(missing_ok=True)
         words += ["--durations=10", "--continue-on-collection-errors", f"--junitxml={report}", *files]
         commands = [Command(words, ROOT, self.environment, self.logs / "tests.log")]

@@ -52,7 +52,12 @@ class TrainBench:
     workers: int  # of the DataLoader
 
     def __post_init__(self) -> None:
-        self.found: dict[str, Any] = {"rows": [], "floors": {}, "frames": max(self._cache.length.values())}
+        self.found: dict[str, Any] = {
+            "rows": [],
+            "failed": {},
+            "floors": {},
+            "frames": max(self._cache.length.values()),
+        }
 
     @property
     def precision(self) -> str:

@@ -106,6 +106,8 @@ def make_cache(corpus: BenchCorpus, system: str, device: torch.device, resident:
     cache = FeatureCache(corpus.reader, corpus.reader.lengths(CLEAN), device, None if resident else Room(0))
     if resident:
         cache.hold(sets_of({"noisy", *corpus.config.system(system).inputs}, (CLEAN, NOISY)), corpus.utts)
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)  # other threads read them, on streams of their own
     return cache
 
 

@@ -23,7 +23,7 @@ from trnet.bin.options import (
     make_parser,
 )
 from trnet.utils.compiled import compile_cache
-from trnet.utils.errors import nearest, one_line_errors
+from trnet.utils.errors import first_line, nearest, one_line_errors, report_unexpected
 from trnet.utils.files import write_text
 from trnet.utils.provenance import commit, machine, versions
 from trnet.utils.workers import prepare
@@ -60,8 +60,8 @@ def get_parser() -> Parser:
 
 
 @one_line_errors
-def main(args: list[str] | None = None) -> None:
-    """Measure on a corpus of noise in a temporary folder, and print a table."""
+def main(args: list[str] | None = None) -> int:
+    """Measure on a corpus of noise in a temporary folder, and print a table; status 1 if a row is missing."""
     opts = get_parser().parse_args(args)
     config, device = config_from(opts), device_from(opts)
     config.system(opts.system)
@@ -78,11 +78,16 @@ def main(args: list[str] | None = None) -> None:
         runs = opts.runs or ([cores] if device.type == "cpu" else [2, 4, 8])
         bench = TrainBench(corpus, opts.system, device, opts.epochs or epochs, runs, opts.threads, opts.workers)
         for key in opts.rows or rows:
-            for row in bench.measure(key):
-                print(_line(row), flush=True)
-                _keep(about | bench.found, opts.json, opts.markdown)  # so that a call that is stopped leaves these
+            try:
+                for row in bench.measure(key):
+                    print(_line(row), flush=True)
+                    _keep(about | bench.found, opts.json, opts.markdown)  # so that a call that is stopped leaves these
+            except Exception as error:  # the other rows can still be measured
+                bench.found["failed"][key] = f"{type(error).__name__}: {first_line(error)}"
+                report_unexpected(error)
     found = about | bench.found
-    hand_out(found | {"marks": [vars(mark) for mark in _marks(found)]}, _markdown(found), opts)
+    hand_out(_with_marks(found), _markdown(found), opts)
+    return 1 if found["failed"] else 0
 
 
 def _cache_state() -> str:
@@ -94,9 +99,13 @@ def _cache_state() -> str:
 
 def _keep(found: dict[str, Any], numbers: Path | None, page: Path | None) -> None:
     if numbers:
-        write_text(numbers, json.dumps(found, indent=1) + "\n")
+        write_text(numbers, json.dumps(_with_marks(found), indent=1) + "\n")
     if page:
         write_text(page, _markdown(found))
+
+
+def _with_marks(found: dict[str, Any]) -> dict[str, Any]:
+    return found | {"marks": [vars(mark) for mark in _marks(found)]}
 
 
 def _marks(found: dict[str, Any]) -> list[Any]:
@@ -120,6 +129,8 @@ def _markdown(found: dict[str, Any]) -> str:
     heads = "fed by | utterances/s | steps/s | of the bare step, a run | waiting for data | of the matmul rate"
     lines += [f"| {heads} | of the copy's rate |", "|---|" + "--:|" * 6]
     lines += [_line(row) for row in found["rows"]]
+    if found["failed"]:
+        lines += ["", *(f"- `{key}`: not measured: {why}" for key, why in found["failed"].items())]
     marks = _marks(found)
     if marks:
         on_gpu = ["Marks are for 32 x 256 frames of the paper's encoder on one H200:", ""]
