@@ -145,6 +145,8 @@ def markdown(found: dict[str, Any]) -> list[str]:
         lines += _rows(found)
     for title in ("attention", "kernels", "tiles"):
         lines += _table(title, found.get(title, {}))
+    if "failed" in found:
+        lines += ["", f"Not measured further: {found['failed']}"]
     return lines
 
 

@@ -56,6 +56,7 @@ def get_parser() -> Parser:
     gpu.add_argument("--clips", type=many, default=[16], help="how many are enhanced together, besides one")
     gpu.add_argument("--passes", type=types.count(1, 1000), default=5, help="timed, after two")
     gpu.add_argument("--compiled", action="store_true", help="also other front-ends than CMGAN through torch.compile")
+    gpu.add_argument("--tiles", action="store_true", help="also CMGAN's kernels with blocks of other sizes")
     gpu.add_argument("--parts", action="store_true", help="also ways of CMGAN's attention, and its kernels by time")
     gpu.add_argument(
         "--profile", action="store_true", help="only the plain CMGAN's kernels by time, by number of clips"
@@ -97,18 +98,24 @@ def main(args: list[str] | None = None) -> None:
 
 def _on_gpu(opts: Namespace, seconds: float, checkpoints: dict[str, str], device: torch.device) -> dict[str, Any]:
     """All tables for clips of one length."""
+    found: dict[str, Any] = {"rows": []}
     if opts.profile:
         kinds = {f"plain, {clips} clips": ("plain", clips) for clips in sorted({1, *opts.clips})}
-        found: dict[str, Any] = {"rows": []}
     else:
         configs = [_config(name, checkpoints.get(name)) for name in opts.frontends]
         found = gpu_report.measured(configs, seconds, opts.clips, opts.passes, opts.compiled, device)
         kinds = {f"{kind}, one clip": (kind, 1) for kind in ("float32", "bf16")} if opts.parts else {}
+    try:
+        if opts.tiles:
+            found["tiles"] = gpu_report.tiles(seconds, opts.passes)
+        found["kernels"] = {}
+        for name, kind in kinds.items():
+            found["kernels"][name] = kernels_of(*kind, seconds, device)
         if opts.parts:
             found["attention"] = {"along time, one clip": attention_ways(seconds, device)}
-    if opts.tiles:
-        found["tiles"] = gpu_report.tiles(seconds, opts.passes)
-    found["kernels"] = {name: kernels_of(*kind, seconds, device) for name, kind in kinds.items()}
+    except (RuntimeError, torch.OutOfMemoryError) as error:  # what is measured so far is kept
+        found["failed"] = str(error).splitlines()[0]
+        print(found["failed"], flush=True)
     return found
 
 

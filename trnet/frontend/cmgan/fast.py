@@ -1,7 +1,7 @@
 """The CMGAN generator for inference: the results of :class:`TscNet`, several times faster, in less memory.
 
-The network itself stays the reference. On a GPU :mod:`trnet.frontend.cmgan.gpu` does the work; where it does not run, only
-the attention differs (:func:`fused_attention`). On a CPU (:func:`fast_forward`):
+The network itself stays the reference. On a GPU :mod:`trnet.frontend.cmgan.gpu` does the work; where that does not run,
+only the attention differs (:func:`fused_attention`). On a CPU (:func:`fast_forward`):
 
 - Tensors are tokens-major, (frames, bands, channels), as linear layers and oneDNN's convolutions prefer.
 - A conformer processes about 1,000 tokens at a time, so that the output of a layer is in the cache for the next.
