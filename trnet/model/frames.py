@@ -100,7 +100,8 @@ class StaticFrames(ValidFrames):
     @property
     def mask(self) -> Tensor:  # type: ignore[override]
         """(B, T) bool, True on real frames."""
-        return torch.arange(self.total, device=self.device)[None, :] < self.counts[:, None]
+        steps = torch.arange(self.total, dtype=self.counts.dtype, device=self.device)
+        return steps[None, :] < self.counts[:, None]
 
     @property
     def index(self) -> Tensor:  # type: ignore[override]

@@ -190,14 +190,14 @@ class Lane:
     def _compute(self, shape: Shape) -> None:
         """One step, on the device from beginning to end."""
         rows = self._buffers["table"].index_select(0, self.cursor)[0, : shape.batch]  # (B, columns)
-        tensors = self.tables.gather(rows, shape)
-        tensors |= {name: values[rows[:, UTT]] for name, values in self.by_utt.items()}
+        tensors = self.tables.lengths(rows) | {name: values[rows[:, UTT]] for name, values in self.by_utt.items()}
         lr = self._buffers["lr"].index_select(0, self.cursor)[0]  # (groups,)
         for group, rate in enumerate(self.rates):
             rate.copy_(lr[group])
         self.optimizer.zero_grad(set_to_none=True)
         compute = compiled_losses if self._compile and shape.batch == self.conf.batch_size else static_losses
-        losses = compute(self.model, self.losses, tensors, self.conf.precision == "bf16")
+        bf16, picks = self.conf.precision == "bf16", self.tables.picks(rows, shape)
+        losses = compute(self.model, self.losses, tensors, bf16, picks)
         losses["loss"].backward()
         if self.conf.grad_clip:
             nn.utils.clip_grad_norm_([*self.model.parameters(), *self.losses.parameters()], self.conf.grad_clip)
@@ -210,7 +210,8 @@ class Lane:
                 len(self._buffers["table"]), len(values), dtype=values.dtype, device=self.device
             )
         self.columns = list(losses)
-        self._step_log.index_copy_(0, self.cursor, values[None])
+        here = torch.arange(len(self._step_log), device=self.device) == self.cursor  # index_copy_ sorts first
+        self._step_log.copy_(torch.where(here[:, None], values, self._step_log))
         self.cursor.add_(1)
 
     # capturing

@@ -7,8 +7,8 @@ gradients are those of `run_system` on the same utterances, whatever they are pa
 import functools
 import logging
 import threading
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -31,13 +31,32 @@ COMPILING = threading.RLock()
 _said: set[str] = set()  # lines that were logged
 
 
-def static_losses(system: nn.Module, losses: WeightedSum, tensors: Tensors, bf16: bool) -> Tensors:
+class Pick(NamedTuple):
+    """Matrices that begin at the rows `first` (B,) of flat (rows, F), of `lengths` (B,) frames."""
+
+    flat: Tensor
+    first: Tensor
+    lengths: Tensor
+    steps: Tensor  # (T,): 0, 1, ...
+
+    def read(self) -> Tensor:
+        """(B, T, F), zeros behind each end."""
+        steps, lengths = self.steps[None, :], self.lengths[:, None]
+        index = self.first[:, None] + torch.minimum(steps, lengths - 1)
+        return self.flat[index] * (steps < lengths)[..., None]
+
+
+def static_losses(
+    system: nn.Module, losses: WeightedSum, tensors: Tensors, bf16: bool, picks: Mapping[str, Pick] | None = None
+) -> Tensors:
     """The losses of a system on a batch, by column; the sum is ``loss``.
 
     Args:
         tensors: Fields of a `Batch`: features (B, T, F), ``lengths`` (B,) and what else the losses need, on one device.
         bf16: Whether matrix products and convolutions are computed in bfloat16; losses and Eq. 1 to 5 never are.
+        picks: Features that are picked from memory instead, by field.
     """
+    tensors = tensors | {name: pick.read() for name, pick in (picks or {}).items()}
     batch = StaticBatch((), **tensors)  # type: ignore[arg-type]
     with torch.autocast(batch.lengths.device.type, torch.bfloat16, enabled=bf16):
         output = check_output(system, system(batch), len(batch.lengths))
@@ -66,7 +85,9 @@ class CannotCompile(Exception):
     """A network, or a machine, that `torch.compile` fails on."""
 
 
-def compiled_losses(system: nn.Module, losses: WeightedSum, tensors: Tensors, bf16: bool) -> Tensors:
+def compiled_losses(
+    system: nn.Module, losses: WeightedSum, tensors: Tensors, bf16: bool, picks: Mapping[str, Pick] | None = None
+) -> Tensors:
     """`static_losses`, compiled for the shapes of the tensors at its first call with them.
 
     Raises:
@@ -74,7 +95,7 @@ def compiled_losses(system: nn.Module, losses: WeightedSum, tensors: Tensors, bf
     """
     try:
         with COMPILING:
-            return _compiled(static_losses)(system, losses, tensors, bf16)
+            return _compiled(static_losses)(system, losses, tensors, bf16, picks)
     except (torch.OutOfMemoryError, MemoryError, KeyboardInterrupt):
         raise
     except Exception as error:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trnet.config.model import Convolutional, Plain, Residual
+from trnet.model.encoders.windows import convolved
 from trnet.model.frames import StaticFrames, ValidFrames
 from trnet.model.masked_batch_norm import MaskedBatchNorm
 from trnet.model.normalise import normalised
@@ -40,7 +41,7 @@ class ResidualBlock(nn.Module):
     @staticmethod
     def halved(sizes: Tensor) -> Tensor:
         """What the block leaves of so many frames or bins, (N,) -> (N,)."""
-        return (sizes + 1) // 2
+        return (sizes + 1) >> 1  # a GPU divides integers slowly
 
     def __init__(self, channels_in: int, channels_out: int, kernel: int, dropout: float) -> None:
         super().__init__()
@@ -52,7 +53,7 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor, frames: ValidFrames) -> tuple[Tensor, ValidFrames]:
         """x (B, C, T, F), padding zero -> (B, C', ceil(T / 2), ceil(F / 2)), padding zero."""
-        main = self.conv(x)
+        main = convolved(self.conv, x, frames)
         frames = frames.resized(self.halved(frames.counts), main.shape[2])
         short = self.shortcut(frames.rows(x[:, :, ::2, ::2]))
         rows = self.norm(frames.rows(main), frames) + self.shortcut_norm(short, frames)
@@ -65,7 +66,7 @@ class PlainBlock(nn.Module):
     @staticmethod
     def halved(sizes: Tensor) -> Tensor:
         """What the block leaves of so many frames or bins, (N,) -> (N,); at least one."""
-        return (sizes // 2).clamp_min(1)
+        return (sizes >> 1).clamp_min(1)
 
     def __init__(self, channels_in: int, channels_out: int, kernel: int, dropout: float) -> None:
         super().__init__()
