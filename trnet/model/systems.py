@@ -15,6 +15,7 @@ from trnet.model.parts import make_own
 from trnet.model.ser import SER
 from trnet.model.trnet import Mels, TRNet
 from trnet.utils.errors import TrnetError, first_line
+from trnet.utils.seeding import DRAWS
 
 
 class SystemModule(Protocol):
@@ -80,10 +81,11 @@ SYSTEMS: dict[str, type[nn.Module]] = {"ser": SERSystem, "trnet": TRNetSystem}
 def make_system(config: ModelConfig, num_classes: int) -> nn.Module:
     """A system, untrained, in channels_last memory (1.5 to 2 times faster on CPU and GPU)."""
     kind = config.system.kind
-    if config.system.is_own:
-        system = make_own(load_class(kind, "model"), kind, config, num_classes)
-    else:
-        system = SYSTEMS[kind](config, num_classes)
+    with DRAWS:  # initial weights are drawn
+        if config.system.is_own:
+            system = make_own(load_class(kind, "model"), kind, config, num_classes)
+        else:
+            system = SYSTEMS[kind](config, num_classes)
     object.__setattr__(system, "own_classes", tuple(config.own_classes))
     object.__setattr__(system, "class_count", num_classes)
     return system.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -1,0 +1,130 @@
+"""Runs that share a GPU: stages 5 to 7 in one process, a run that fails, a GPU that does."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from training import is_finished
+
+from trnet.bin import score, train
+from trnet.train import session as training_session
+from trnet.train.captured import drop_lanes
+from trnet.train.device_runs import run_on_gpu
+from trnet.train.fast_jobs import CapturedSERJob
+from trnet.utils.errors import TrnetError
+from trnet.utils.threads import stop_if_asked
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def in_python(monkeypatch):
+    """Steps are captured without being compiled, which would take minutes."""
+    import torch._dynamo
+
+    monkeypatch.setattr(torch._dynamo.config, "disable", True)
+    yield
+    drop_lanes()
+
+
+def title(job):
+    return f"run {job}"
+
+
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_a_run_that_fails_does_not_stop_the_others(at_once, caplog):
+    done = []
+
+    def work(job, line):
+        assert (line is None) == (at_once == 1)
+        if job == 2:
+            raise TrnetError("run 2: broken; mend it")
+        done.append(job)
+
+    with pytest.raises(TrnetError, match=r"run 2: broken.*1 of 6"):
+        run_on_gpu(work, range(6), at_once, CPU, 1, "test", title)
+    assert sorted(done) == [0, 1, 3, 4, 5]
+
+
+def test_an_interruption_ends_every_thread():
+    def work(job, _line):
+        if job == 1:
+            raise KeyboardInterrupt
+        while True:
+            stop_if_asked()
+
+    with pytest.raises(KeyboardInterrupt):
+        run_on_gpu(work, range(6), 3, CPU, 1, "test", title)
+
+
+BROKEN = """
+import sys
+import torch
+from pathlib import Path
+from trnet.train.device_runs import run_on_gpu
+from trnet.utils.errors import one_line_errors
+
+folder, kind = Path(sys.argv[1]), sys.argv[2]
+def work(job, _line):
+    with open(folder / f"{job}", "a") as log:
+        log.write("begun\\n")
+    if job == 2:
+        if kind == "cuda":
+            torch.zeros(1, device="cuda")[torch.tensor([7], device="cuda")].cpu()
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+    (folder / f"{job}.done").touch()
+
+@one_line_errors
+def main():
+    left = [job for job in range(5) if not (folder / f"{job}.done").exists()]
+    run_on_gpu(work, left, 3, torch.device(kind), 1, "test", lambda job: f"run {job}")
+
+sys.exit(main())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def test_when_the_gpu_fails_the_others_are_taken_up_in_a_new_process(tmp_path, kind):
+    script = tmp_path / "broken.py"
+    script.write_text(BROKEN)
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path), kind], capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 1
+    assert "run 2" in done.stderr.splitlines()[-1] and "CUDA error" in done.stderr.splitlines()[-1]
+    assert sorted(path.name for path in tmp_path.glob("*.done")) == [f"{job}.done" for job in (0, 1, 3, 4)]
+    assert (tmp_path / "2").read_text().count("begun") == 2  # beside others, and alone
+
+
+def stages_5_to_7(tiny, exp, *device):
+    """Two folds of all systems, three runs at a time."""
+    session = tiny.session(exp)
+    options = [*tiny.folders(), "--exp", str(exp), "--nj", "3", "--folds", "1 2", *device]
+    assert train.main([*options, "--part", "teacher"]) == 0
+    assert train.main(options) == 0
+    assert all(is_finished(session, name, fold) for name in session.experiment.config.systems for fold in (1, 2))
+    assert score.main([*options, "--noises", "esc"]) == 0
+    results = next(exp.glob("*/results.csv")).read_text().splitlines()
+    assert len(results) == 1 + 6 * 2 * 3
+    return {path.parent.parent.name: torch.load(path)["history"] for path in exp.glob("*/*/fold1_seed1/last.pt")}
+
+
+@pytest.mark.slow
+def test_stages_5_to_7_in_threads_rehearsed_on_a_cpu(tiny, tmp_path, monkeypatch):
+    """The same runs as one after another, whatever thread they are in."""
+    monkeypatch.setattr(train, "shares_process", lambda *_: True)
+    monkeypatch.setattr(training_session, "make_job", CapturedSERJob)
+    monkeypatch.setattr(CapturedSERJob, "save_every", 0.0)
+    still = ["--set", "encoder.dropout=0.1 training.compile=false"]
+    first = stages_5_to_7(tiny, tmp_path / "a", *still)
+    drop_lanes()
+    assert first == stages_5_to_7(tiny, tmp_path / "b", *still) and len(first) == 6
+
+
+@pytest.mark.gpu
+def test_stages_5_to_7_on_a_gpu(tiny, tmp_path, in_python):
+    first = stages_5_to_7(tiny, tmp_path / "a", "--ngpu", "1")
+    drop_lanes()
+    assert first == stages_5_to_7(tiny, tmp_path / "b", "--ngpu", "1")
