@@ -1,7 +1,7 @@
 """Training of a front-end: what `Trainer` requires of it."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from trnet.enh.metrics import METRICS, mean_scores, pesq_of_pair, scores_of_pair
 from trnet.enh.schedule import lr_at
 from trnet.frontend.clips import enhance_clips
 from trnet.runs.history import History
-from trnet.train.trainer import Progress, Step, TrainingJob
+from trnet.train.trainer import Progress, Step, Steps, TrainingJob
 from trnet.utils.errors import TrnetError
 from trnet.utils.seeding import seed_torch
 from trnet.utils.workers import Workers
@@ -68,7 +68,7 @@ class EnhJob(TrainingJob):
         """Check that the front-end of the chosen epoch exists and is whole."""
         check_frontend_file(run.folder.best)
 
-    def steps(self, epoch: int, history: History) -> tuple[int, Iterator[Step]]:
+    def steps(self, epoch: int, history: History) -> tuple[int, Steps]:
         """The batches of an epoch."""
         conf = self.data.config.training
         self._epoch = epoch
@@ -80,7 +80,7 @@ class EnhJob(TrainingJob):
         count, batches = epoch_batches(self.data.train, *size, self._readers, self.data.seed, epoch)
         self.method.train(True)
         seconds = conf.batch_size * conf.segment_s
-        return count, (Step(batch, lambda batch=batch: batch.utts, 1.0, seconds) for batch in batches)
+        return count, (Step(batch, partial(tuple, batch.utts), 1.0, seconds) for batch in batches)
 
     def step(self, batch: SegmentBatch) -> dict[str, Tensor]:
         """One step of all optimizers."""

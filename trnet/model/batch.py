@@ -78,13 +78,13 @@ class StaticBatch(Batch):
     """A batch whose lengths are on its device, for networks that are compiled; see `StaticFrames`."""
 
     @property
-    def frames(self) -> ValidFrames:  # type: ignore[override]
+    def frames(self) -> ValidFrames:
         """The real frames of its features."""
         there = next(x for x in (self.noisy, self.enhanced, self.clean) if x is not None)
         return StaticFrames(self.lengths, there.shape[1], there.device)
 
     @property
-    def mel_frames(self) -> ValidFrames:  # type: ignore[override]
+    def mel_frames(self) -> ValidFrames:
         """The real frames of what the gate reads."""
         if self.noisy_mels is None or self.mel_lengths is None:
             return self.frames

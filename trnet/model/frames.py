@@ -93,18 +93,18 @@ class StaticFrames(ValidFrames):
         self.counts, self.total, self.device = counts, total, device or counts.device
 
     @property
-    def lengths(self) -> Tensor:  # type: ignore[override]
+    def lengths(self) -> Tensor:
         """(B,) frames of each item."""
         return self.counts
 
     @property
-    def mask(self) -> Tensor:  # type: ignore[override]
+    def mask(self) -> Tensor:
         """(B, T) bool, True on real frames."""
         steps = torch.arange(self.total, dtype=self.counts.dtype, device=self.device)
         return steps[None, :] < self.counts[:, None]
 
     @property
-    def index(self) -> Tensor:  # type: ignore[override]
+    def index(self) -> Tensor:
         """There is none: how many frames are real is not known on the host."""
         raise TrnetError("a network that packs frames cannot be compiled; use the mask of frames")
 

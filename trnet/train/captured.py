@@ -86,7 +86,11 @@ class Lane:
         self.on_gpu = self.device.type == "cuda"
         self.average = MovingAverage(model, conf.ema) if conf.ema else None
         self.rates = [torch.tensor(float(group["lr"]), device=self.device) for group in groups]
-        options = {"fused": True, "capturable": self.on_gpu, "weight_decay": conf.optimizer.weight_decay}
+        options: dict[str, Any] = {
+            "fused": True,
+            "capturable": self.on_gpu,
+            "weight_decay": conf.optimizer.weight_decay,
+        }
         groups = [group | {"lr": rate} for group, rate in zip(groups, self.rates, strict=True)]
         self.optimizer = OPTIMIZERS[conf.optimizer.type](groups, **options)
         self.columns: list[str] = []  # of the log

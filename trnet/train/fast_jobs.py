@@ -1,8 +1,8 @@
 """Training jobs with static shapes: compiled, and on a GPU captured. The readable way is `SERJob`."""
 
 import logging
-from collections.abc import Iterator, Sequence
-from functools import cached_property
+from collections.abc import Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from trnet.train.epoch_table import Epoch, TableMaker
 from trnet.train.optimization import parameter_groups
 from trnet.train.ser_job import SERData, SERJob, names_of
 from trnet.train.static_step import CannotCompile, compiled_losses, say_once, widened
-from trnet.train.trainer import Step
+from trnet.train.trainer import Step, Steps
 from trnet.train.widths import batch_widths
 from trnet.utils.random import rng_for
 
@@ -44,6 +44,8 @@ def make_job(data: SERData, runs: Sequence[Any]) -> SERJob:
         say_once(f"{data.name}: CTC is computed on the CPU, so that its steps are not compiled")
         return SERJob(data, runs)
     if device.type == "cuda":
+        if data.config.training.precision == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False):
+            say_once("training.precision: this GPU has no bf16, which is emulated, slowly; set it to float32")
         job = CapturedSERJob(data, runs)
         if job.tables.in_memory:
             return job
@@ -147,7 +149,7 @@ class CapturedSERJob(SERJob):
         if self.lane is not None:
             self.lane.take(self.optimizer)
 
-    def steps(self, epoch: int, history: History) -> tuple[int, Iterator[Step]]:
+    def steps(self, epoch: int, history: History) -> tuple[int, Steps]:
         """The steps of an epoch, whose table lies on the device."""
         if self.lane is None:
             return super().steps(epoch, history)
@@ -164,9 +166,9 @@ class CapturedSERJob(SERJob):
             return super().steps(epoch, history)
         return count, self._steps_of(table, epoch)
 
-    def _steps_of(self, table: Epoch, epoch: int) -> Iterator[Step]:
+    def _steps_of(self, table: Epoch, epoch: int) -> Steps:
         for number, (items, shape) in enumerate(zip(table.batches, table.shapes, strict=True)):
-            yield Step((number, shape), lambda items=items: names_of(items), len(items), len(items))
+            yield Step((number, shape), partial(names_of, items), len(items), len(items))
         self._next = epoch + 1, self._epoch(epoch + 1)  # while the device computes
 
     def _epoch(self, epoch: int) -> Epoch:

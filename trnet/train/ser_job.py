@@ -1,7 +1,8 @@
 """Training of an SER system for one set of training utterances: what `Trainer` needs to know of it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from trnet.train.ctc import CTCLoss, Tokens
 from trnet.train.inference import infer
 from trnet.train.losses import WeightedSum, balanced_weights, make_loss
 from trnet.train.optimization import LearningRate, make_optimizer, parameter_groups
-from trnet.train.trainer import Progress, Step, TrainingJob
+from trnet.train.trainer import Progress, Step, Steps, TrainingJob
 from trnet.utils.errors import TrnetError
 from trnet.utils.seeding import DRAWS, seed_torch
 
@@ -147,7 +148,7 @@ class SERJob(TrainingJob):
         check_weights(self.model, state["model"], run.folder.last)
         run.key.check_best(state["history"], stopped=True)
 
-    def steps(self, epoch: int, history: History) -> tuple[int, Iterator[Step]]:
+    def steps(self, epoch: int, history: History) -> tuple[int, Steps]:
         """The batches of an epoch."""
         data, conf = self.data, self.data.config.training
         key = (data.seed, data.draws, epoch)
@@ -158,11 +159,11 @@ class SERJob(TrainingJob):
         self.learning_rate.set(*self._place)
         return len(batches), self._steps(batches, key)
 
-    def _steps(self, batches: Sequence[Sequence[Item]], key: tuple[object, ...]) -> Iterator[Step]:
+    def _steps(self, batches: Sequence[Sequence[Item]], key: tuple[object, ...]) -> Steps:
         with DRAWS:  # of dropout and SpecAugment, to the end of the epoch
             seed_torch(*key, "dropout")
             for items in batches:
-                yield Step(self.reader.read(items), lambda items=items: names_of(items), len(items), len(items))
+                yield Step(self.reader.read(items), partial(names_of, items), len(items), len(items))
 
     def step(self, batch: Batch) -> dict[str, Tensor]:
         """Eq. 8 and one step of the optimizer on it."""

@@ -25,6 +25,7 @@ from trnet.train.ctc import Tokens, check_tap, encoder_of, make_tokens
 from trnet.train.fast_jobs import make_job
 from trnet.train.inference import batch_size_on
 from trnet.train.ser_job import SERData
+from trnet.train.static_step import COMPILING
 from trnet.train.tokenizer import fold_tokenizer
 from trnet.train.trainer import Progress, Trainer
 from trnet.utils.errors import TrnetError
@@ -85,7 +86,7 @@ class Session:
         self._hold(sets, utts)
 
     def _hold(self, sets: set[FeatureSet], utts: set[str]) -> None:
-        with _HOLDING:
+        with _HOLDING, COMPILING:  # memory is allocated and waited for, which a capture does not go with
             for cache in (self.cache, self.gate_cache):
                 if cache is not None:
                     cache.hold(sets, utts)

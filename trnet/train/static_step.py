@@ -75,7 +75,7 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     import torch._dynamo  # here, because it takes a second
     import torch._inductor.config as inductor
 
-    torch._dynamo.config.recompile_limit = max(LARGEST, torch._dynamo.config.recompile_limit)  # type: ignore[attr-defined]
+    torch._dynamo.config.recompile_limit = max(LARGEST, torch._dynamo.config.recompile_limit)
     if hasattr(inductor, "deterministic"):
         inductor.deterministic = True  # nothing that is timed decides an order of summation
     return torch.compile(function, fullgraph=True, dynamic=False)

@@ -8,8 +8,8 @@ import logging
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,9 @@ class Progress:
         return state
 
 
+Steps = Generator[Step, None, None]
+
+
 class TrainingJob(ABC):
     """What one kind of training does in the loop."""
 
@@ -108,7 +111,7 @@ class TrainingJob(ABC):
         """
 
     @abstractmethod
-    def steps(self, epoch: int, history: History) -> tuple[int, Iterator[Step]]:
+    def steps(self, epoch: int, history: History) -> tuple[int, Steps]:
         """How many steps the epoch after `history` has, and these; seeds, and puts networks into training mode."""
 
     @abstractmethod
@@ -247,6 +250,12 @@ class Trainer:
         history = max((run.history for run in self.runs), key=len)[: self.epoch]
         count, steps = self.job.steps(epoch, history)
         means, started = LossMeans(self.job.title, self.job.device), time.monotonic()
+        with closing(steps):  # whatever ends the epoch: it may hold a lock
+            self._take(epoch, count, steps, means, started, bar)
+        return {"epoch": epoch} | self.job.row(means.means())
+
+    def _take(self, epoch: int, count: int, steps: Steps, means: LossMeans, started: float, bar: tqdm) -> None:
+        """The steps of an epoch."""
         for done, step in enumerate(steps, 1):
             stop_if_asked()
             if means.add(step, self.job.step(step.batch)):
@@ -255,7 +264,6 @@ class Trainer:
                 bar.set_postfix_str(f"loss {loss:.4f}, {speed:.4g} {self.job.unit}/s", refresh=False)
             bar.n = epoch - 1 + done / count
             bar.update(0)
-        return {"epoch": epoch} | self.job.row(means.means())
 
     def _finish_epoch(self, row: dict[str, Any], waiting: Sequence[Progress]) -> None:
         """Validate and save each run that does not have this epoch yet."""
