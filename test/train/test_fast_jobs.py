@@ -1,5 +1,6 @@
 """Steps of static shapes, compiled or by tables of rows, are those of the readable way."""
 
+import gc
 import io
 import math
 from copy import deepcopy
@@ -133,6 +134,14 @@ def test_a_second_run_in_a_lane_is_as_if_it_were_the_first(session_of):
     assert equal(first, again) and equal(first, third)
 
 
+def test_graphs_read_tensors_that_live_as_long_as_the_lane(session_of):
+    data, run = data_of(session_of(), "trnet")
+    first, second = (CapturedSERJob(replace(data, seed=seed), [run]) for seed in (1, 2))
+    for job in (first, second):
+        epochs(job, 1)
+    assert second.lane is first.lane and second.lane.tables is first.tables is not second.tables
+
+
 def equal(first, second):
     """To the bit."""
     same = [a == b for a, b in zip(first[0], second[0], strict=True)]
@@ -220,6 +229,18 @@ def test_runs_beside_each_other_are_as_runs_alone(on_gpu):
     beside = dict(in_threads(work, seeds, 3, "test", "run"))
     alone = {seed: epochs(CapturedSERJob(replace(data, seed=seed), [run]), 3) for seed in seeds}
     assert all(equal(beside[seed], alone[seed]) for seed in seeds)
+
+
+@pytest.mark.gpu
+def test_a_second_run_in_a_lane_is_as_if_it_were_alone(on_gpu):
+    data, run = data_of(on_gpu(compile=False), "trnet")
+    second = replace(data, seed=5)
+    alone = epochs(CapturedSERJob(second, [run]))
+    drop_lanes()
+    epochs(CapturedSERJob(data, [run]))
+    gc.collect()
+    rubbish = [torch.full((size,), 12345, device=data.cache.device) for size in range(1, 4000, 7)]
+    assert equal(alone, epochs(CapturedSERJob(second, [run]))) and len(rubbish)
 
 
 @pytest.mark.gpu

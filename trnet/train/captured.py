@@ -4,7 +4,6 @@ A captured graph reads and writes the very tensors that it was captured with. So
 belong to a `Lane`, whose tensors stay where they are; a run that is trained there is copied in, and out again.
 """
 
-import logging
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,11 +18,9 @@ from trnet.train.average import MovingAverage
 from trnet.train.epoch_table import UTT, Epoch, Shape, TableMaker
 from trnet.train.losses import WeightedSum
 from trnet.train.optimization import OPTIMIZERS
-from trnet.train.static_step import COMPILING, CannotCompile, compiled_losses, static_losses
+from trnet.train.static_step import COMPILING, CannotCompile, compiled_losses, say_once, static_losses
 from trnet.utils.errors import first_line
 from trnet.utils.seeding import DRAWS
-
-log = logging.getLogger(__name__)
 
 WARM_UPS = 2  # steps before a capture: libraries choose and load their kernels in them
 
@@ -78,7 +75,8 @@ class Lane:
 
         Args:
             groups: Of parameters, with their ``lr``.
-            tables: Of features on the device of the network.
+            tables: Of features on the device of the network. Graphs read the tensors of these very tables, so they stay
+                the lane's, whatever run is trained there.
         """
         self.model, self.losses, self.conf, self.tables = model, losses, conf, tables
         assert tables.features is not None
@@ -127,10 +125,10 @@ class Lane:
         value = value.to(self.device)
         kept = self._buffers.get(name)
         if kept is None or kept.shape[1:] != value.shape[1:] or len(kept) < len(value):
-            self._buffers[name] = kept = value.clone()
+            room = len(value) + len(value) // 4 + 8  # for the next runs, too
+            self._buffers[name] = kept = value.new_zeros(room, *value.shape[1:])
             self._graphs.clear()
-        else:
-            kept[: len(value)].copy_(value)
+        kept[: len(value)].copy_(value)
         return kept
 
     def take(self, optimizer: torch.optim.Optimizer) -> None:
@@ -238,7 +236,7 @@ class Lane:
                 self.cursor.zero_()
                 self._compute(shape)
         except CannotCompile as error:
-            log.info("torch.compile: %s; steps are computed without it", error)
+            say_once(f"torch.compile: {error}; steps are computed without it")
             self._compile = False
             self._warm_up(shape)
 

@@ -119,7 +119,6 @@ class CapturedSERJob(SERJob):
             groups = parameter_groups(self.model, self.losses, data.config.training, data.config.gate.lr)
             lane = Lane(self.model, self.losses, groups, data.config.training, self.tables)
             keep_lane(key, lane)
-        lane.tables = self.tables
         h_s = None if data.h_s is None else h_s_of(self.tables, data.h_s, self.device)
         lane.enter(self.model, self.losses, labels_of(self.tables, data.labels), h_s)
         self.lane, self.model, self.losses, self.average = lane, lane.model, lane.losses, lane.average
