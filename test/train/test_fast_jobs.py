@@ -10,11 +10,11 @@ import pytest
 import torch
 from training import run_of, with_settings
 
-from trnet.train import captured, fast_jobs
+from trnet.train import captured, fast_jobs, inference
 from trnet.train.captured import drop_lanes, use_thread_stream
 from trnet.train.fast_jobs import CapturedSERJob, CompiledSERJob, make_job
 from trnet.train.ser_job import SERJob
-from trnet.train.static_step import CannotCompile
+from trnet.train.static_step import CannotCompile, static_outputs
 from trnet.train.trainer import Progress, Trainer
 from trnet.utils.device import gpu
 from trnet.utils.errors import TrnetError
@@ -190,6 +190,32 @@ def test_a_compiled_network_trains_as_the_readable_way(session_of):
     for one, other in zip(first[0], second[0], strict=True):
         assert other == pytest.approx(one, rel=1e-3)
     assert first[0][0] == pytest.approx(second[0][0], rel=1e-6)
+
+
+def test_compiled_batches_are_filled_and_give_what_each_item_gets_alone(session_of, monkeypatch):
+    """Whatever fills a batch is left out of the result."""
+    shapes = []
+
+    def outputs(system, tensors):
+        shapes.append(tensors["noisy"].shape)
+        return static_outputs(system, tensors)
+
+    monkeypatch.setattr(inference, "compiled_outputs", outputs)
+    data, run = data_of(session_of(), "trnet")
+    job = SERJob(data, [run])
+    job.begin()
+    items = [(utt, condition) for utt in run.fold.train for condition in data.conditions]
+    widths = fast_jobs.widths_of(data.config, data.cache, None)
+    reader = data.reader(training=False)
+    wanted = inference.infer(job.model, reader, items, 20, with_h=True)
+    got = inference.infer(job.model, reader, items, 20, with_h=True, widths=widths)
+    assert len(shapes) == -(-len(items) // 20) > 1 and {shape[0] for shape in shapes} == {20}
+    assert {shape[1] for shape in shapes} <= set(widths.frames)
+    assert wanted.keys() == got.keys()
+    for item, prediction in wanted.items():
+        assert got[item].probs == pytest.approx(prediction.probs, abs=1e-5)
+        assert got[item].c == pytest.approx(prediction.c, abs=1e-5)
+        assert got[item].h == pytest.approx(prediction.h, abs=1e-4)
 
 
 # on a GPU

@@ -16,6 +16,7 @@ from trnet.model.systems import make_system
 from trnet.runs.checkpoint import load_weights
 from trnet.runs.spec import RunSpec
 from trnet.train.batches import BatchReader
+from trnet.train.fast_jobs import scoring_widths
 from trnet.train.inference import UtterancePrediction, infer
 from trnet.train.session import Session
 from trnet.utils.errors import TrnetError
@@ -84,7 +85,8 @@ def predict(
     tested = session if other is None else replace(session, experiment=other)
     gate = None if model.gate_features is None else tested.gate_cache
     reader = BatchReader(tested.cache, tested.experiment.dataset.labels, model.system.inputs, gate=gate)
-    return infer(system.to(session.device), reader, items, BATCH, with_h)
+    widths = scoring_widths(session.experiment.config, tested.cache, gate)
+    return infer(system.to(session.device), reader, items, BATCH, with_h, widths)
 
 
 def _predictions(

@@ -15,7 +15,7 @@ from trnet.conditions import CLEAN, Condition
 from trnet.features.cache import FeatureCache, FeatureSet, Item, Resident
 from trnet.train.batches import BatchReader
 from trnet.train.static_step import Pick
-from trnet.train.widths import width_for
+from trnet.train.widths import Widths, width_for
 
 UTT, LENGTH, MEL_LENGTH = 0, 1, 2  # columns of the table; behind them one for each field of features
 
@@ -60,11 +60,8 @@ class Epoch:
 class TableMaker:
     """Makes tables for one set of features in memory."""
 
-    def __init__(
-        self, reader: BatchReader, conditions: Sequence[Condition], widths: Sequence[int], mel_widths: Sequence[int]
-    ) -> None:
-        self.reader, self.conditions = reader, tuple(conditions)
-        self.widths, self.mel_widths = widths, mel_widths
+    def __init__(self, reader: BatchReader, conditions: Sequence[Condition], widths: Widths) -> None:
+        self.reader, self.conditions, self.widths = reader, tuple(conditions), widths
         self.fields = fields_of(reader)
         self.utts = sorted(reader.cache.length)
         self.number = {utt: number for number, utt in enumerate(self.utts)}
@@ -111,8 +108,10 @@ class TableMaker:
             these = rows[begin : begin + len(batch)]
             table[step, : len(batch)], table[step, len(batch) :] = these, these[0]
             begin += len(batch)
-            mel_frames = width_for(self.mel_widths, int(these[:, MEL_LENGTH].max())) if self.mels is not None else 0
-            shapes.append(Shape(len(batch), width_for(self.widths, int(these[:, LENGTH].max())), mel_frames))
+            mel_frames = (
+                width_for(self.widths.mel_frames, int(these[:, MEL_LENGTH].max())) if self.mels is not None else 0
+            )
+            shapes.append(Shape(len(batch), width_for(self.widths.frames, int(these[:, LENGTH].max())), mel_frames))
         return Epoch(batches, shapes, table)
 
     def lengths(self, rows: Tensor) -> dict[str, Tensor]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from trnet.config import Config
-from trnet.features.cache import Item
+from trnet.features.cache import FeatureCache, Item
 from trnet.model.batch import Batch
 from trnet.runs.history import History
 from trnet.train.batches import draw_conditions, training_batches
@@ -29,7 +29,7 @@ from trnet.train.optimization import parameter_groups
 from trnet.train.ser_job import SERData, SERJob, names_of
 from trnet.train.static_step import CannotCompile, compiled_losses, say_once, widened
 from trnet.train.trainer import Step, Steps
-from trnet.train.widths import batch_widths
+from trnet.train.widths import Widths, batch_widths
 from trnet.utils.random import rng_for
 
 log = logging.getLogger(__name__)
@@ -61,10 +61,17 @@ def shares_process(config: Config, device: torch.device, names: Sequence[str]) -
     return compiled and not any("text" in config.needs(name) for name in names)
 
 
-def mel_widths(data: SERData) -> list[int]:
-    """Widths of what the gate reads; none where it reads the features."""
-    conf = data.config.training
-    return [] if data.gate_cache is None else batch_widths(data.gate_cache.length, conf.batch_size, conf.bucketing)
+def widths_of(config: Config, cache: FeatureCache, gate_cache: FeatureCache | None) -> Widths:
+    """The widths of batches of a corpus."""
+    conf = config.training
+    caches = [cache, gate_cache]
+    return Widths(*([] if c is None else batch_widths(c.length, conf.batch_size, conf.bucketing) for c in caches))
+
+
+def scoring_widths(config: Config, cache: FeatureCache, gate_cache: FeatureCache | None) -> Widths | None:
+    """The same where scoring is compiled, on a GPU; None where it is not."""
+    compiled = cache.device.type == "cuda" and config.training.compile is not False
+    return widths_of(config, cache, gate_cache) if compiled else None
 
 
 class CompiledSERJob(SERJob):
@@ -72,9 +79,7 @@ class CompiledSERJob(SERJob):
 
     def __init__(self, data: SERData, runs: Sequence[Any]) -> None:
         super().__init__(data, runs)
-        conf = data.config.training
-        self.widths = batch_widths(data.cache.length, conf.batch_size, conf.bucketing)
-        self.mel_widths = mel_widths(data)
+        self.widths = widths_of(data.config, data.cache, data.gate_cache)
         self._compile = True
 
     def compute(self, batch: Batch) -> dict[str, Tensor]:
@@ -83,7 +88,7 @@ class CompiledSERJob(SERJob):
         if not self._compile or len(batch.lengths) < conf.batch_size:
             return super().compute(batch)
         try:
-            tensors = widened(batch, self.widths, self.mel_widths)
+            tensors = widened(batch, *self.widths)
             return compiled_losses(self.model, self.losses, tensors, conf.precision == "bf16")
         except CannotCompile as error:
             say_once(f"{self.data.name}: torch.compile: {error}; trained without it")
@@ -98,9 +103,8 @@ class CapturedSERJob(SERJob):
 
     def __init__(self, data: SERData, runs: Sequence[Any]) -> None:
         super().__init__(data, runs)
-        conf = data.config.training
-        widths = batch_widths(data.cache.length, conf.batch_size, conf.bucketing)
-        self.tables = TableMaker(self.reader, data.conditions, widths, mel_widths(data))
+        self.tables = TableMaker(self.reader, data.conditions, widths_of(data.config, data.cache, data.gate_cache))
+        self.scoring_widths = scoring_widths(data.config, data.cache, data.gate_cache)
         self.lane: Lane | None = None
         self._captures = True
         self._next: tuple[int, Epoch] | None = None  # an epoch whose table is made already

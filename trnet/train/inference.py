@@ -8,11 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from trnet.features.cache import Item
+from trnet.model.batch import Output
 from trnet.model.systems import run_system
 from trnet.train.batches import BatchReader, scoring_batches
+from trnet.train.static_step import CannotCompile, compiled_outputs, say_once, widened
+from trnet.train.widths import Widths
 from trnet.utils.errors import TrnetError
 
 GPU_BATCH = 256  # items a batch on a GPU, where larger ones are faster
+FEWEST = 0.25  # of a whole batch for which it pays to fill it
 LOOK_EVERY = 64  # batches between two copies from the device, for which a GPU has to stop
 
 
@@ -35,7 +39,12 @@ class _Computed(NamedTuple):
 
 @torch.inference_mode()
 def infer(
-    model: nn.Module, reader: BatchReader, items: Sequence[Item], batch_size: int, with_h: bool = False
+    model: nn.Module,
+    reader: BatchReader,
+    items: Sequence[Item],
+    batch_size: int,
+    with_h: bool = False,
+    widths: Widths | None = None,
 ) -> dict[Item, UtterancePrediction]:
     """What a trained system predicts for every item; it is left in eval mode. Always float32.
 
@@ -44,6 +53,7 @@ def infer(
         items: Clean utterance ids with their conditions.
         batch_size: Items a batch; on a GPU `GPU_BATCH` if that is more.
         with_h: Whether the predictions hold the representation h.
+        widths: Of batches for which the network is compiled; None: it is not.
 
     Raises:
         TrnetError: For features that are missing, or probabilities that are not finite.
@@ -53,13 +63,28 @@ def infer(
     waiting: list[_Computed] = []
     batch_size = batch_size_on(reader.cache.device, batch_size)
     for chunk in scoring_batches(items, reader.cache.length, batch_size):
-        out = run_system(model, reader.read(chunk))
+        out = _outputs(model, reader, chunk, batch_size, widths)
         probs = torch.softmax(out.logits.float(), dim=1)
         waiting.append(_Computed(chunk, probs, out.c, out.h.float() if with_h else None))
         if len(waiting) == LOOK_EVERY:
             _collect(waiting, found)
     _collect(waiting, found)
     return found
+
+
+def _outputs(
+    model: nn.Module, reader: BatchReader, items: Sequence[Item], batch_size: int, widths: Widths | None
+) -> Output:
+    """What a system gives for a batch; compiled for whole batches, which the last item fills."""
+    if widths is None or len(items) < batch_size * FEWEST:
+        return run_system(model, reader.read(items))
+    whole = reader.read([*items, *[items[-1]] * (batch_size - len(items))])
+    try:
+        found = compiled_outputs(model, widened(whole, *widths))
+    except CannotCompile as error:
+        say_once(f"torch.compile: {error}; scored without it")
+        return run_system(model, reader.read(items))
+    return Output(*(None if value is None else value[: len(items)] for value in found[:3]))
 
 
 def batch_size_on(device: torch.device, batch_size: int) -> int:

@@ -24,6 +24,7 @@ from trnet.train.inference import infer
 from trnet.train.losses import WeightedSum, balanced_weights, make_loss
 from trnet.train.optimization import LearningRate, make_optimizer, parameter_groups
 from trnet.train.trainer import Progress, Step, Steps, TrainingJob
+from trnet.train.widths import Widths
 from trnet.utils.errors import TrnetError
 from trnet.utils.seeding import DRAWS, seed_torch
 
@@ -69,6 +70,7 @@ class SERJob(TrainingJob):
     """A system with its losses; a run's key is its `RunSpec`."""
 
     unit = "utt"
+    scoring_widths: Widths | None = None  # of batches in validation, where they are compiled
 
     def __init__(self, data: SERData, runs: Sequence[Any]) -> None:
         """`runs`: `RunSpec` of each run on the trajectory."""
@@ -200,7 +202,7 @@ class SERJob(TrainingJob):
     def validate(self, run: Progress, epoch: int) -> dict[str, float | None]:
         """UAR (%) and the mean c of clean and of noisy speech of the validation speaker."""
         data, items = self.data, self.valid_items(run)
-        found = infer(self.kept, self._valid_reader, items, BATCH)
+        found = infer(self.kept, self._valid_reader, items, BATCH, widths=self.scoring_widths)
         labels = [data.classes[data.labels[utt]] for utt, _ in items]
         predictions = [data.classes[int(found[item].probs.argmax())] for item in items]
         row: dict[str, float | None] = {"valid_uar": uar(labels, predictions)}

@@ -102,6 +102,17 @@ def compiled_losses(
         raise CannotCompile(first_line(error)) from error
 
 
+def compiled_outputs(system: nn.Module, tensors: Tensors) -> Output:
+    """`static_outputs`, compiled for the shapes of the tensors at its first call with them; raises as the other."""
+    try:
+        with COMPILING:
+            return _compiled(static_outputs)(system, tensors)
+    except (torch.OutOfMemoryError, MemoryError, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        raise CannotCompile(first_line(error)) from error
+
+
 def say_once(line: str) -> None:
     """Log a line, unless this process has."""
     if line not in _said:

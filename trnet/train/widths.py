@@ -2,12 +2,20 @@
 
 import bisect
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from trnet.conditions import CLEAN
 from trnet.train.batches import training_batches
 
 WIDTHS = 3  # of an experiment; each is compiled once
 STEP = 16  # frames that a width is a multiple of
+
+
+class Widths(NamedTuple):
+    """Widths of features, and of what the gate reads (none where it reads the features)."""
+
+    frames: list[int]
+    mel_frames: list[int]
 
 
 def batch_widths(length: Mapping[str, int], batch_size: int, bucketing: int) -> list[int]:
