@@ -123,6 +123,16 @@ def test_a_lane_trains_every_encoder(session_of, in_float64, encoder):
     assert_same(epochs(SERJob(data, [run]), count), epochs(CapturedSERJob(data, [run]), count), 1e-5)
 
 
+@pytest.mark.parametrize(("batch_size", "sizes"), [(20, {20, 12}), (31, {31})])
+def test_a_smaller_last_batch_has_a_shape_of_its_own_and_one_of_one_is_left_out(
+    session_of, in_float64, batch_size, sizes
+):
+    data, run = data_of(session_of(batch_size=batch_size), "trnet")
+    job = CapturedSERJob(data, [run])
+    assert_same(epochs(SERJob(data, [run])), epochs(job), 1e-5)
+    assert {shape.batch for shape in job.lane._graphs} == sizes
+
+
 def test_a_second_run_in_a_lane_is_as_if_it_were_the_first(session_of):
     data, run = data_of(session_of(STILL, ema=0.9), "trnet")
     first = epochs(CapturedSERJob(data, [run]))
@@ -190,6 +200,24 @@ def test_a_compiled_network_trains_as_the_readable_way(session_of):
     for one, other in zip(first[0], second[0], strict=True):
         assert other == pytest.approx(one, rel=1e-3)
     assert first[0][0] == pytest.approx(second[0][0], rel=1e-6)
+
+
+class OnHost(torch.nn.Module):
+    """A loss that fails on batches whose lengths are not int64, as on the host."""
+
+    needs = ()
+
+    def forward(self, output, batch):
+        assert batch.lengths.dtype == torch.int64
+        return output.logits.square().mean()
+
+
+def test_what_fails_on_static_shapes_is_trained_the_readable_way(session_of, caplog):
+    losses = [{"type": "cross_entropy"}, {"type": f"{__name__}:OnHost", "name": "on_host"}]
+    session = session_of(STILL | {"systems": {"baseline_n": {"input": "noisy", "losses": losses}}})
+    data, run = data_of(session, "baseline_n")
+    wanted, got = epochs(SERJob(data, [run])), epochs(CapturedSERJob(data, [run]))
+    assert equal(wanted, got) and "captured" in caplog.text
 
 
 def test_compiled_batches_are_filled_and_give_what_each_item_gets_alone(session_of, monkeypatch):

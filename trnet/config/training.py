@@ -57,7 +57,7 @@ class Training(Section):
     ctc_weight: float = within(0.0, 0, LARGEST, later=True)
     # weight of the CTC loss on the transcripts, see the section ctc; 0: there is none
     compile: bool | None = later(None)
-    # compile the network for batches of a few shapes; null: on a GPU, where whole steps are captured, not on a CPU
+    # compile the network for batches of a few shapes; null: on a GPU, where whole steps are captured, too
     optimizer: Optimizer = later(Optimizer())
     schedule: Schedule = later(Schedule())
 

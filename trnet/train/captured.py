@@ -62,6 +62,10 @@ def _tensors(module: nn.Module) -> Iterator[Tensor]:
     yield from module.buffers()
 
 
+class CannotCapture(Exception):
+    """A step that does something which a CUDA graph cannot hold."""
+
+
 class Lane:
     """A network in training by tables of rows, whose steps are captured where the device is a GPU.
 
@@ -239,6 +243,10 @@ class Lane:
             say_once(f"torch.compile: {error}; steps are computed without it")
             self._compile = False
             self._warm_up(shape)
+        except (torch.OutOfMemoryError, CannotCapture):
+            raise
+        except Exception as error:  # of somebody's own class, or what the readable way reports better
+            raise CannotCapture(first_line(error)) from error
 
     def _captured(self, shape: Shape) -> Any:
         if self.average is not None:
@@ -290,10 +298,6 @@ class Lane:
                 finally:
                     self.generator.set_state(default.get_state())
                     default.set_state(state)
-
-
-class CannotCapture(Exception):
-    """A step that does something which a CUDA graph cannot hold."""
 
 
 def lane_of(key: str) -> Lane | None:

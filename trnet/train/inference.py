@@ -84,7 +84,8 @@ def _outputs(
     except CannotCompile as error:
         say_once(f"torch.compile: {error}; scored without it")
         return run_system(model, reader.read(items))
-    return Output(*(None if value is None else value[: len(items)] for value in found[:3]))
+    count = len(items)
+    return Output(found.logits[:count], found.h[:count], None if found.c is None else found.c[:count])
 
 
 def batch_size_on(device: torch.device, batch_size: int) -> int:
