@@ -7,4 +7,4 @@ set -euo pipefail
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 PYTHON=${PYTHON:-python3}
 command -v "$PYTHON" >/dev/null || { echo "error: $PYTHON: no such Python; set PYTHON to one with PyTorch" >&2; exit 1; }
-PYTHONPATH="$ROOT${PYTHONPATH:+:$PYTHONPATH}" exec "$PYTHON" -m trnet.bin.bench_gpu "$@"
+PYTHONPATH="$ROOT${PYTHONPATH:+:$PYTHONPATH}" exec "$PYTHON" -m trnet.bench.gpu_command "$@"

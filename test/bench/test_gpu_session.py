@@ -13,10 +13,10 @@ import pytest
 from lines import assert_names
 from nemo_tree import write_esc, write_nemo, write_noises
 
-from trnet.bench import gpu_session
+from trnet.bench import gpu_command, gpu_session
 from trnet.bench.gpu_session import CMGAN, ROOT, SHARES, STEPS, TRAIN, GpuSession, Plan, gpu_tests, read_junit
 from trnet.bench.limited import Ended
-from trnet.bin import bench_frontend, bench_gpu, bench_train
+from trnet.bin import bench_frontend, bench_train
 
 GPU_TESTS = """import pytest
 
@@ -177,7 +177,7 @@ def test_files_with_tests_for_a_gpu_are_found(tmp_path):
     ],
 )
 def test_what_is_wrong_is_one_line(tmp_path, fails, options, message):
-    assert_names(fails(bench_gpu.main, [option.format(tmp_path) for option in options]), message)
+    assert_names(fails(gpu_command.main, [option.format(tmp_path) for option in options]), message)
     assert not list(tmp_path.iterdir())
 
 
@@ -212,7 +212,7 @@ def test_a_rehearsal_on_a_cpu(tmp_path):
     (tmp_path / "test_tiny.py").write_text(GPU_TESTS)
     out = tmp_path / "out"
     command = ["bash", ROOT / "utils/bench_gpu.sh", "900", out, "--ngpu", "0", "--nj", "1", "--runs", "1"]
-    for option, folder in zip(bench_gpu.CORPORA, folders, strict=True):
+    for option, folder in zip(gpu_command.CORPORA, folders, strict=True):
         command += [option, folder]
     command += ["--folds", "1", "--seeds", "1", "--systems", "baseline_c", "--tests", tmp_path / "test_tiny.py"]
     command += ["--steps", "tests nemo", "--commit", "abc123"]
