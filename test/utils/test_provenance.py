@@ -46,6 +46,11 @@ def test_code_of_any_kind_counts(checkout, name):
     assert provenance.commit().endswith("+untracked")
 
 
+def test_a_copy_of_a_checkout_can_be_told_its_commit(checkout, monkeypatch):
+    monkeypatch.setenv("TRNET_COMMIT", "0123abc")
+    assert provenance.commit() == "0123abc"
+
+
 def test_a_package_inside_another_checkout_is_not_of_its_commit(checkout, monkeypatch):
     (checkout / "venv/trnet").mkdir(parents=True)
     monkeypatch.setattr(provenance, "CHECKOUT", checkout / "venv")

@@ -19,17 +19,20 @@ PATIENCE_S = 20.0  # of a git that waits for a slow disk
 
 
 def commit() -> str:
-    """Short commit of the checkout that holds this package; $TRNET_COMMIT or the version where git cannot say.
+    """Short commit of the checkout that holds this package; the version where git cannot say.
 
     ``-dirty`` stands behind it where tracked files differ from it, ``+untracked`` where there is code or configuration
-    that git does not know.
+    that git does not know. $TRNET_COMMIT comes before all: a copy of a checkout may be of a commit that git there does
+    not know.
     """
+    if named := os.environ.get("TRNET_COMMIT"):
+        return named
     try:
         _git("ls-files", "--error-unmatch", "trnet/utils/provenance.py")  # not a checkout around an installed package
         described = _git("describe", "--always", "--dirty", "--abbrev=10")
         untracked = _git("ls-files", "--others", "--exclude-standard", "--", *CODE)
     except (OSError, subprocess.SubprocessError):
-        return os.environ.get("TRNET_COMMIT") or f"no checkout, version {__version__}"
+        return f"no checkout, version {__version__}"
     return described + ("+untracked" if untracked else "")
 
 
