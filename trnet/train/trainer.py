@@ -174,7 +174,8 @@ class LossMeans:
         """Take what is waiting into `sums`; raises as `add` does."""
         if not self._waiting:
             return
-        values = torch.stack([torch.stack(list(losses.values())) for _, losses in self._waiting]).tolist()
+        flat = torch.stack([value for _, losses in self._waiting for value in losses.values()])  # in one go
+        values = flat.view(len(self._waiting), -1).tolist()
         for (step, losses), row in zip(self._waiting, values, strict=True):
             found = dict(zip(losses, row, strict=True))
             if not math.isfinite(found["loss"]):
