@@ -196,7 +196,8 @@ def test_a_network_that_cannot_be_compiled_is_trained_without(session_of, monkey
 
 def test_a_compiled_network_trains_as_the_readable_way(session_of, monkeypatch):
     monkeypatch.setattr(fast_jobs, "batch_widths", lambda length, *_: [max(length.values()) + 3])  # compiled once
-    data, run = data_of(session_of(STILL, compile=True), "trnet")
+    small = {"encoder": {"channels": [4], "kernel": 3}, "pooling": {"attention": 0}}
+    data, run = data_of(session_of(small, compile=True), "trnet")
     first, second = (epochs(kind(data, [run]), 1) for kind in (SERJob, CompiledSERJob))
     for one, other in zip(first[0], second[0], strict=True):
         assert other == pytest.approx(one, rel=0.05)  # Adam makes much of last bits
