@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from cmgan import build, noise
 from near import WAVE, assert_near
 from shared import needs_compiler
 
@@ -12,23 +13,6 @@ from trnet.frontend.cmgan import CmganFrontEnd, TscNet, attention, fast
 from trnet.utils.errors import TrnetError
 
 pytestmark = pytest.mark.usefixtures("compiled_anew")
-
-
-def build(seed=0, **conf):
-    """A front-end whose every norm, bias and statistic is off its default, the same weights at every call."""
-    torch.manual_seed(seed)
-    frontend = build_frontend({"frontend": "cmgan", "frontend_conf": {"init": "random", **conf}})
-    for parameter in frontend.parameters():
-        parameter += 0.05 * torch.randn_like(parameter)
-    for part in frontend.modules():
-        if isinstance(part, torch.nn.BatchNorm1d):
-            part.running_mean.normal_(0, 0.1)
-            part.running_var.uniform_(0.5, 2)
-    return frontend
-
-
-def noise(*shape: int) -> torch.Tensor:
-    return 0.1 * torch.randn(*shape, generator=torch.Generator().manual_seed(1))
 
 
 def network(channels=8) -> TscNet:

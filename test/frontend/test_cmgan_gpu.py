@@ -9,32 +9,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from cmgan import build, noise
 from near import assert_near
 
-from trnet.frontend import build_frontend
 from trnet.frontend.clips import begin_clips, enhance_clips
 from trnet.frontend.cmgan import CmganFrontEnd
 from trnet.frontend.cmgan.conformer import FARTHEST, RelativeAttention
 
 NEAR = {"float32": 1e-4, "tf32": 2e-2, "bf16": 1e-1}  # of a waveform's norm
 ATTENTION_NEAR = {"float32": 3e-6, "tf32": 3e-3, "bf16": 3e-2}
-
-
-def build(**conf) -> CmganFrontEnd:
-    """A front-end whose every norm, bias and statistic is off its default, the same weights at every call."""
-    torch.manual_seed(0)
-    frontend = build_frontend({"frontend": "cmgan", "frontend_conf": {"init": "random", **conf}})
-    for parameter in frontend.parameters():
-        parameter += 0.05 * torch.randn_like(parameter)
-    for part in frontend.modules():
-        if isinstance(part, torch.nn.BatchNorm1d):
-            part.running_mean.normal_(0, 0.1)
-            part.running_var.uniform_(0.5, 2)
-    return frontend
-
-
-def noise(*shape: int) -> torch.Tensor:
-    return 0.1 * torch.randn(*shape, generator=torch.Generator().manual_seed(1))
 
 
 @pytest.fixture(scope="module")

@@ -63,15 +63,21 @@ class Batch:
     @cached_property
     def frames(self) -> ValidFrames:
         """The real frames of its features."""
-        there = next(x for x in (self.noisy, self.enhanced, self.clean) if x is not None)
-        return ValidFrames(self.lengths, there.shape[1], there.device)
+        return self._frames(ValidFrames)
 
     @cached_property
     def mel_frames(self) -> ValidFrames:
         """The real frames of what the gate reads."""
+        return self._mel_frames(ValidFrames)
+
+    def _frames(self, kind: type[ValidFrames]) -> ValidFrames:
+        there = next(x for x in (self.noisy, self.enhanced, self.clean) if x is not None)
+        return kind(self.lengths, there.shape[1], there.device)
+
+    def _mel_frames(self, kind: type[ValidFrames]) -> ValidFrames:
         if self.noisy_mels is None or self.mel_lengths is None:
             return self.frames
-        return ValidFrames(self.mel_lengths, self.noisy_mels.shape[1], self.noisy_mels.device)
+        return kind(self.mel_lengths, self.noisy_mels.shape[1], self.noisy_mels.device)
 
 
 class StaticBatch(Batch):
@@ -80,12 +86,9 @@ class StaticBatch(Batch):
     @property
     def frames(self) -> ValidFrames:
         """The real frames of its features."""
-        there = next(x for x in (self.noisy, self.enhanced, self.clean) if x is not None)
-        return StaticFrames(self.lengths, there.shape[1], there.device)
+        return self._frames(StaticFrames)
 
     @property
     def mel_frames(self) -> ValidFrames:
         """The real frames of what the gate reads."""
-        if self.noisy_mels is None or self.mel_lengths is None:
-            return self.frames
-        return StaticFrames(self.mel_lengths, self.noisy_mels.shape[1], self.noisy_mels.device)
+        return self._mel_frames(StaticFrames)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from trnet.conditions import CLEAN, Condition
-from trnet.features.cache import FeatureCache, FeatureSet, Item, Resident
+from trnet.features.cache import FeatureSet, Item
 from trnet.train.batches import BatchReader
 from trnet.train.static_step import Pick
 from trnet.train.widths import Widths, width_for
@@ -66,8 +66,9 @@ class TableMaker:
         self.utts = sorted(reader.cache.length)
         self.number = {utt: number for number, utt in enumerate(self.utts)}
         self._condition = {condition: number for number, condition in enumerate(self.conditions)}
-        self.features = _resident(reader.cache, self._sets(mels=False))
-        self.mels = None if reader.gate is None else _resident(reader.gate, self._sets(mels=True))
+        self.features = reader.cache.resident(self._sets(mels=False))
+        self.mels = None if reader.gate is None else reader.gate.resident(self._sets(mels=True))
+        self._starts: list[tuple[np.ndarray, np.ndarray]] = []  # of each field: rows of archives, and of utterances
         self._steps: dict[int, Tensor] = {}
         self._lengths = self._of_utts(reader.cache.length)
         self._mel_lengths = None if reader.gate is None else self._of_utts(reader.gate.length)
@@ -80,10 +81,18 @@ class TableMaker:
             for condition in self.conditions
         }
 
-    @property
-    def in_memory(self) -> bool:
-        """Whether all that the batches read lies on the device."""
-        return self.features is not None and (self.reader.gate is None or self.mels is not None)
+    def holds(self, utts: Sequence[str]) -> bool:
+        """Whether all that batches of these utterances read lies on the device."""
+        if self.features is None or (self.reader.gate is not None and self.mels is None):
+            return False
+        return all(there is None or there.row.keys() >= set(utts) for there in (self.features, self.mels))
+
+    def _start(self, field: Field) -> tuple[np.ndarray, np.ndarray]:
+        """First row of the archive of each condition, and of each utterance in it (0 where it is not in memory)."""
+        there = self.mels if field.mels else self.features
+        assert there is not None
+        first = [there.first[field.kind, CLEAN if field.clean else each] for each in self.conditions]
+        return np.array(first), self._of_utts(there.row)
 
     def _of_utts(self, by_utt: Mapping[str, int]) -> np.ndarray:
         return np.array([by_utt.get(utt, 0) for utt in self.utts])
@@ -95,12 +104,8 @@ class TableMaker:
         utt = np.array([self.number[each] for each, _ in items])
         condition = np.array([self._condition[each] for _, each in items])
         columns = [utt, self._lengths[utt], np.zeros_like(utt) if self._mel_lengths is None else self._mel_lengths[utt]]
-        for field in self.fields:
-            there = self.mels if field.mels else self.features
-            assert there is not None
-            row = np.array([there.row.get(each, 0) for each in self.utts])
-            first = np.array([there.first[field.kind, CLEAN if field.clean else each] for each in self.conditions])
-            columns.append(first[condition] + row[utt])
+        self._starts = self._starts or [self._start(field) for field in self.fields]
+        columns += [first[condition] + row[utt] for first, row in self._starts]
         rows = np.stack(columns, axis=1)  # (items, columns)
         table = np.empty((len(batches), size, len(columns)), np.int64)
         shapes, begin = [], 0
@@ -131,7 +136,3 @@ class TableMaker:
             of = lengths["mel_lengths" if field.mels else "lengths"]
             found[field.name] = Pick(there.flat, rows[:, column].contiguous(), of, self._steps[frames])
         return found
-
-
-def _resident(cache: FeatureCache, sets: set[FeatureSet]) -> Resident | None:
-    return cache.resident(sets)

@@ -1,6 +1,5 @@
 """Training jobs with static shapes: compiled, and on a GPU captured. The readable way is `SERJob`."""
 
-import logging
 from collections.abc import Sequence
 from functools import cached_property, partial
 from pathlib import Path
@@ -32,8 +31,6 @@ from trnet.train.trainer import Step, Steps
 from trnet.train.widths import Widths, batch_widths
 from trnet.utils.random import rng_for
 
-log = logging.getLogger(__name__)
-
 
 def make_job(data: SERData, runs: Sequence[Any]) -> SERJob:
     """The fastest job for a run: on a GPU captured, where the YAML asks for it compiled, else the readable one."""
@@ -47,7 +44,7 @@ def make_job(data: SERData, runs: Sequence[Any]) -> SERJob:
         if data.config.training.precision == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False):
             say_once("training.precision: this GPU has no bf16, which is emulated, slowly; set it to float32")
         job = CapturedSERJob(data, runs)
-        if job.tables.in_memory:
+        if job.tables.holds(data.utts):
             return job
         say_once(
             f"{data.name}: not all features fit on the GPU, so that steps are not captured; free some memory there"
@@ -104,7 +101,8 @@ class CapturedSERJob(SERJob):
     def __init__(self, data: SERData, runs: Sequence[Any]) -> None:
         super().__init__(data, runs)
         self.tables = TableMaker(self.reader, data.conditions, widths_of(data.config, data.cache, data.gate_cache))
-        self.scoring_widths = scoring_widths(data.config, data.cache, data.gate_cache)
+        if data.config.training.compile is not False and self.device.type == "cuda":
+            self.scoring_widths = self.tables.widths
         self.lane: Lane | None = None
         self._captures = True
         self._next: tuple[int, Epoch] | None = None  # an epoch whose table is made already
