@@ -84,5 +84,7 @@ class UpstreamExtractor:
 
     def fingerprint(self) -> dict[str, Any]:
         """Digest of the weights, layers, and versions of what computes with them."""
-        versions = {name: ".".join(importlib.metadata.version(name).split(".")[:2]) for name in ("transformers", "torch")}
+        versions = {
+            name: ".".join(importlib.metadata.version(name).split(".")[:2]) for name in ("transformers", "torch")
+        }
         return {"weights": weights_digest(self.folder), "layers": self.layers, "versions": versions}

@@ -47,9 +47,13 @@ def _from_hub(model: str, revision: str) -> Path:
         raise TrnetError(f"{KEY}: {missing_package('huggingface_hub', 'upstream')}") from None
     small = [CONFIG, PREPROCESSOR]
     try:
-        folder = Path(snapshot_download(model, revision=revision or None, allow_patterns=[*small, "model*.safetensors*"]))
+        folder = Path(
+            snapshot_download(model, revision=revision or None, allow_patterns=[*small, "model*.safetensors*"])
+        )
         if not any((folder / name).is_file() for name in WEIGHTS):  # older repositories
-            folder = Path(snapshot_download(model, revision=revision or None, allow_patterns=[*small, "pytorch_model*"]))
+            folder = Path(
+                snapshot_download(model, revision=revision or None, allow_patterns=[*small, "pytorch_model*"])
+            )
         return folder
     except (LocalEntryNotFoundError, OSError, ValueError) as error:
         reason = f"{type(error).__name__}: {first_line(error)}"
