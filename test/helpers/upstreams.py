@@ -1,4 +1,4 @@
-"""Pretrained networks in miniature: random weights under the real configurations, in folders that transformers loads."""
+"""Pretrained networks in miniature: random weights, the real configurations, in folders that transformers loads."""
 
 from pathlib import Path
 from typing import Any
@@ -35,9 +35,7 @@ def make_upstream(kind: str, folder: Path, seed: int = 0) -> Path:
         )
         preprocessor = transformers.WhisperFeatureExtractor(feature_size=20)
     elif kind == "wav2vec2-bert":
-        config = transformers.Wav2Vec2BertConfig(
-            **SIZES, feature_projection_input_dim=160, conv_depthwise_kernel_size=5
-        )
+        config = transformers.Wav2Vec2BertConfig(**SIZES, conv_depthwise_kernel_size=5)
         preprocessor = transformers.SeamlessM4TFeatureExtractor()
     else:
         config = transformers.AutoConfig.for_model(kind, **SIZES, **SAMPLES)

@@ -1,4 +1,4 @@
-"""Stage 4: features of clean, noisy and enhanced sets in ark/scp: log-mels, or hidden states of a pretrained network."""
+"""Stage 4: features of clean, noisy and enhanced sets in ark/scp: log-mels, or a pretrained network's hidden states."""
 
 import contextlib
 import sys

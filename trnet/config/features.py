@@ -98,7 +98,7 @@ class Upstream(Features):
     model: str  # id on the Hugging Face hub, or folder
     revision: str = ""  # of the hub's repository; empty: its newest
     layer: int | list[int] | Literal["middle"] = "middle"
-    # k: hidden_states[k], 0 is what the first layer reads | several: their mean | middle: the middle third of the layers
+    # k: hidden_states[k], 0 is what the first layer reads | several: their mean | middle: of the middle third
     max_seconds: float = within(5.015, 0.01, 600)  # longer speech is cropped; 5.015 s are the paper's 500 frames
     window: float = within(30.0, 1, 600)  # seconds that the network reads at a time; longer speech is cut
 

@@ -99,8 +99,8 @@ def make_archives(sets: list[tuple[DataDir, Path]], features: Features, nj: int)
         if changed := stamp.changed():
             if features.folder and {"features", "extractor"} & set(changed):
                 raise TrnetError(
-                    f"{out}: has hidden states of other weights, layers, versions or settings; keep both by naming another "
-                    "folder (run.sh --tag, --dump), or remove this one"
+                    f"{out}: has hidden states of other weights, layers, versions or settings; keep both "
+                    "by naming another folder (run.sh --tag, --dump), or remove this one"
                 )
             log.info("%s: features made anew, changed: %s", out, ", ".join(changed))
         todo.append((data, Path(out), stamp))

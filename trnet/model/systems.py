@@ -88,7 +88,7 @@ def make_system(config: ModelConfig, num_classes: int) -> nn.Module:
         else:
             system = SYSTEMS[kind](config, num_classes)
     if config.features.scaled:
-        system.feature_scale = FeatureScale(feature_dim(config.features))
+        system.add_module("feature_scale", FeatureScale(feature_dim(config.features)))
     object.__setattr__(system, "own_classes", tuple(config.own_classes))
     object.__setattr__(system, "class_count", num_classes)
     return system.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -104,7 +104,7 @@ def run_system(system: nn.Module, batch: Batch) -> Output:
 
 
 def run_scaled(system: nn.Module, batch: Batch) -> Output:
-    """What a system gives for a batch of features that are scaled where it wants them scaled; errors as `run_system`."""
+    """What a system gives for a batch of features, scaled where it wants them scaled; errors as `run_system`."""
     own = ", ".join(getattr(system, "own_classes", ()))
     try:
         output = system(batch)

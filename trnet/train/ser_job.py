@@ -89,7 +89,7 @@ class SERJob(TrainingJob):
             seed_torch(data.seed, data.draws, "init")
             self.model = make_system(data.config.model(data.name), len(data.classes)).to(self.device)
             if data.scale is not None:
-                self.model.feature_scale.load_state_dict(data.scale.state_dict())
+                self.model.get_submodule("feature_scale").load_state_dict(data.scale.state_dict())
             if data.start is not None:
                 ser_module(self.model).load_state_dict(data.start)
             self.average = MovingAverage(self.model, conf.ema) if conf.ema else None

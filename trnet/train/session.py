@@ -185,12 +185,11 @@ class Session:
 
     def _scale(self, fold: Fold) -> FeatureScale:
         """Mean and standard deviation of each dimension over the frames of a fold's training utterances, clean."""
-        count, total, squares = 0, 0.0, 0.0  # the last two (dim,) float64
+        count, total, squares = 0, torch.zeros(()), torch.zeros(())  # the last two (dim,) float64
         for items in scoring_batches([(utt, CLEAN) for utt in fold.train], self.lengths, 256):
             x = self.cache.stack("noisy", items).flatten(0, 1).double()  # zeros behind each end add nothing
             count += sum(self.lengths[utt] for utt, _ in items)
             total, squares = total + x.sum(0), squares + x.square().sum(0)
-        assert isinstance(total, Tensor) and isinstance(squares, Tensor)
         mean = total / count
         scale = FeatureScale(len(mean)).to(self.device)
         scale.set(mean, (squares / count - mean.square()).clamp_min(0).sqrt())

@@ -45,15 +45,13 @@ def _from_hub(model: str, revision: str) -> Path:
         from huggingface_hub.errors import LocalEntryNotFoundError
     except ImportError:
         raise TrnetError(f"{KEY}: {missing_package('huggingface_hub', 'upstream')}") from None
-    small = [CONFIG, PREPROCESSOR]
+    folder = Path()
     try:
-        folder = Path(
-            snapshot_download(model, revision=revision or None, allow_patterns=[*small, "model*.safetensors*"])
-        )
-        if not any((folder / name).is_file() for name in WEIGHTS):  # older repositories
-            folder = Path(
-                snapshot_download(model, revision=revision or None, allow_patterns=[*small, "pytorch_model*"])
-            )
+        for weights in ("model*.safetensors*", "pytorch_model*"):  # the latter in older repositories
+            wanted = [CONFIG, PREPROCESSOR, weights]
+            folder = Path(snapshot_download(model, revision=revision or None, allow_patterns=wanted))
+            if any((folder / name).is_file() for name in WEIGHTS):
+                break
         return folder
     except (LocalEntryNotFoundError, OSError, ValueError) as error:
         reason = f"{type(error).__name__}: {first_line(error)}"
