@@ -17,6 +17,7 @@ from trnet.deploy.archive import json_bytes, origin_of, read_entries, write_arch
 from trnet.deploy.frontends import pack_frontend
 from trnet.deploy.model_file import ModelFile, make_settings, write_model
 from trnet.deploy.onnx_export import graphs_of
+from trnet.deploy.upstreams import pack_features
 from trnet.frontend import build_frontend
 from trnet.model.systems import make_system
 
@@ -38,13 +39,16 @@ SETTINGS = {
 }
 
 
-def make_model(path: Path, frontend: str = "none", graphs: bool = False, **settings: Any) -> ModelFile:
+def make_model(
+    path: Path, frontend: str = "none", graphs: bool = False, embed_upstream: bool = False, **settings: Any
+) -> ModelFile:
     """Write the model file of an untrained network, the same for the same arguments.
 
     Args:
         path: Of the file.
         frontend: Name; one that can be trained is untrained, too.
         graphs: Put graphs into it.
+        embed_upstream: Put the network of features of type upstream into it.
         settings: Sections of the configuration, instead of those of `SETTINGS`.
     """
     torch.manual_seed(7)
@@ -54,8 +58,9 @@ def make_model(path: Path, frontend: str = "none", graphs: bool = False, **setti
     if "enhanced" in system.inputs:
         conf = {} if frontend == "none" else {"init": "random"}
         packed, weights = pack_frontend(build_frontend({"frontend": frontend, "frontend_conf": conf}))
-    made = make_settings(config, "trnet", CLASSES, packed)
-    model = ModelFile(path, made, system.state_dict(), weights, ABOUT)
+    features, files = pack_features(config.features, embed_upstream)
+    made = make_settings(config.replace(features=features), "trnet", CLASSES, packed)
+    model = ModelFile(path, made, system.state_dict(), weights, ABOUT, upstream=files)
     if graphs:
         model = replace(model, graphs=graphs_of(model, trust=True))
     write_model(model)

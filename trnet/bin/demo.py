@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from trnet.bin import option_types as types
-from trnet.bin.options import Parser, add_device_option, make_parser
+from trnet.bin.options import Parser, add_device_option, add_upstream_option, make_parser
 from trnet.deploy.model_path import PREFIX
 from trnet.utils.errors import TrnetError, one_line_errors
 
@@ -16,6 +16,7 @@ def get_parser() -> Parser:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at; 0.0.0.0 lets others in")
     parser.add_argument("--port", type=types.count(1, 65_535), default=7860, help="port to listen at")
     parser.add_argument("--trust", action="store_true", help="run code that is not trnet's: a front-end, a network")
+    add_upstream_option(parser)
     add_device_option(parser)
     return parser
 
@@ -28,7 +29,7 @@ def main(args: list[str] | None = None) -> None:
     from trnet.deploy.predictor import Predictor
 
     name = opts.model if opts.model.startswith(PREFIX) else Path(opts.model).name
-    page = make_demo(Predictor.from_pretrained(opts.model, opts.ngpu, opts.trust), name)
+    page = make_demo(Predictor.from_pretrained(opts.model, opts.ngpu, opts.trust, opts.upstream), name)
     try:
         page.launch(server_name=opts.host, server_port=opts.port, share=False, show_error=True)
     except OSError as error:

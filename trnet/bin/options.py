@@ -102,6 +102,15 @@ def add_device_option(parser: Parser) -> None:
     parser.add_argument("--ngpu", type=types.count(0, types.MOST_PROCESSES), default=0, help="0: CPU; N: GPUs")
 
 
+def add_upstream_option(parser: Parser) -> None:
+    """Where a model's pretrained network lies."""
+    help_text = (
+        "folder of the pretrained network behind the features, where the model neither carries it nor finds it on the "
+        "Hugging Face hub"
+    )
+    parser.add_argument("--upstream", type=types.path, metavar="FOLDER", help=help_text)
+
+
 def add_channel_option(parser: Parser) -> None:
     """Which channel is taken of recordings that have several."""
     help_text = "channel that is taken of recordings that have several: 0, 1, ... or mean"

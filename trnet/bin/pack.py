@@ -22,6 +22,9 @@ def get_parser() -> Parser:
     add_experiment_options(parser)
     parser.set_defaults(systems=["trnet"])
     parser.add_argument("--out", type=types.path, help="default: exp/<frontend>/<system>_fold<k>_seed<s>.zip")
+    parser.add_argument(
+        "--embed-upstream", action="store_true", help="carry the pretrained network behind features of type upstream"
+    )
     parser.add_argument("--if-possible", action="store_true", help="what cannot be packed is reported, and no error")
     return parser
 
@@ -50,12 +53,12 @@ def _pack(experiment: Experiment, run: RunSpec, opts: Namespace) -> None:
     file = f"{run.system}_fold{run.fold.number}_seed{run.seed}.zip"
     place = experiment.exp / experiment.config.frontend_name / file
     path = opts.out or place
-    stamp = Stamp(place.parent, place.name, pack_inputs(experiment, run))
+    stamp = Stamp(place.parent, place.name, pack_inputs(experiment, run, opts.embed_upstream))
     results = read_stamp(stamp.path).get("results")
     if not opts.out and stamp.done() and place.is_file() and results == {file: file_digest(place)}:
         print(f"{place}: up to date")
     else:
-        packed = pack_run(experiment, run, path)
+        packed = pack_run(experiment, run, path, opts.embed_upstream)
         write_model(packed)
         if not opts.out:
             stamp.finish({file: file_digest(place)})

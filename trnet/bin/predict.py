@@ -10,7 +10,14 @@ from pathlib import Path
 from tqdm import tqdm
 
 from trnet.bin import option_types as types
-from trnet.bin.options import Parser, add_channel_option, add_device_option, add_pipes_option, make_parser
+from trnet.bin.options import (
+    Parser,
+    add_channel_option,
+    add_device_option,
+    add_pipes_option,
+    add_upstream_option,
+    make_parser,
+)
 from trnet.deploy.formats import FORMATS
 from trnet.deploy.inputs import find_recordings
 from trnet.deploy.model_path import CARD, FILE, PREFIX, locate
@@ -45,6 +52,7 @@ def get_parser() -> Parser:
     parser.add_argument("--batch-size", type=types.count(1, 10_000), default=8, help="windows computed together")
     parser.add_argument("--engine", choices=("auto", "torch", "onnx"), default="auto", help=ENGINE_HELP)
     parser.add_argument("--trust", action="store_true", help="run code that is not trnet's: a front-end, a network")
+    add_upstream_option(parser)
     add_device_option(parser)
     return parser
 
@@ -56,7 +64,9 @@ def names_model(argument: str) -> bool:
     return argument.startswith(PREFIX) or folder.suffix == ".zip" or holds_one
 
 
-def _predictor(model: str, engine: str, ngpu: int, trust: bool) -> SlidingWindowPredictor:
+def _predictor(model: str, engine: str, ngpu: int, trust: bool, upstream: Path | None = None) -> SlidingWindowPredictor:
+    if upstream is not None and (is_exported(model) or engine == "onnx"):
+        raise TrnetError(f"--upstream {upstream}: graphs have no pretrained network behind; give --engine torch")
     if is_exported(model):
         if ngpu or engine == "torch":
             raise TrnetError(f"{model}: exported networks run on the CPU, by ONNX Runtime; name the packed model")
@@ -64,11 +74,12 @@ def _predictor(model: str, engine: str, ngpu: int, trust: bool) -> SlidingWindow
     path = locate(model)
     if engine == "onnx" and ngpu:
         raise TrnetError(f"--ngpu {ngpu}: --engine onnx runs on the CPU; give --engine torch")
-    if engine == "onnx" or (engine == "auto" and not ngpu and has_graphs(path) and find_spec("onnxruntime")):
+    graphs_do = engine == "auto" and not ngpu and upstream is None
+    if engine == "onnx" or (graphs_do and has_graphs(path) and find_spec("onnxruntime")):
         return OnnxPredictor(path)
     from trnet.deploy.predictor import Predictor  # here, as it brings PyTorch, which the others do without
 
-    return Predictor.from_pretrained(path, ngpu, trust)
+    return Predictor.from_pretrained(path, ngpu, trust, upstream)
 
 
 @one_line_errors
@@ -82,7 +93,7 @@ def main(args: list[str] | None = None) -> int:
         raise TrnetError(f"{opts.model}: is no model (a .zip, {PREFIX}org/name, a folder); name one before the audio")
     if not opts.audio:
         raise TrnetError(f"{opts.model}: no audio is named; name files, folders or lists behind the model, or -")
-    predictor = _predictor(opts.model, opts.engine, opts.ngpu, opts.trust)
+    predictor = _predictor(opts.model, opts.engine, opts.ngpu, opts.trust, opts.upstream)
     found = find_recordings(opts.audio, opts.channel, opts.allow_pipes)
     recordings = [each for each in found if not isinstance(each, TrnetError)]
     width = max((len(printable(recording.name)) for recording in recordings), default=0)

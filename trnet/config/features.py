@@ -28,6 +28,11 @@ class Features(Part):
         return ""
 
     @property
+    def known_dim(self) -> int | None:
+        """Values of a frame; None: only the extractor knows."""
+        return None
+
+    @property
     def in_half(self) -> bool:
         """Whether features are kept in memory in float16 (log-mels are in float32)."""
         return False
@@ -70,6 +75,11 @@ class Fbank(Features):
                 f"within half of sample_rate {self.sample_rate}",
             )
         return self
+
+    @property
+    def known_dim(self) -> int | None:
+        """A value for each filter."""
+        return self.num_mel_bins
 
     @property
     def window_samples(self) -> int:

@@ -24,7 +24,11 @@ GRAPHS = "onnx/"
 GRAPH_CONFIG, SER_GRAPH, FRONTEND_GRAPH = "config.json", "ser.onnx", "frontend.onnx"
 """Files in ``onnx/``, and of a folder of `trnet.bin.export`."""
 REQUIRED = {MODEL, ABOUT, WEIGHTS}
-OPTIONAL = {FRONTEND, *(GRAPHS + name for name in (GRAPH_CONFIG, SER_GRAPH, FRONTEND_GRAPH))}
+UPSTREAM = "upstream/"
+UPSTREAM_CONFIG, UPSTREAM_WEIGHTS = UPSTREAM + "config.json", UPSTREAM + "model.safetensors"
+UPSTREAM_FILES = (UPSTREAM_CONFIG, UPSTREAM + "preprocessor_config.json", UPSTREAM_WEIGHTS)
+"""Files of the pretrained network behind the features, where the model carries it."""
+OPTIONAL = {FRONTEND, *UPSTREAM_FILES, *(GRAPHS + name for name in (GRAPH_CONFIG, SER_GRAPH, FRONTEND_GRAPH))}
 FORMAT, VERSION = "trnet-model", 1
 MAX_BYTES = 4_000_000_000  # of the zip
 MAX_JSON_BYTES = 4_000_000  # of a .json entry

@@ -10,6 +10,7 @@ import yaml
 from trnet.deploy.archive import ABOUT, is_model
 from trnet.deploy.model_file import ModelFile, read_model
 from trnet.deploy.model_path import CARD, FILE, PREFIX, hub_error, load_hub, locate, parse_repo
+from trnet.deploy.packed_upstream import upstream_note
 from trnet.utils.errors import TrnetError
 from trnet.utils.files import read_text, write_bytes
 
@@ -74,6 +75,7 @@ def card(model: ModelFile, where: str, license_id: str | None = None) -> str:
             "",
             caveat(model),
             "",
+            *([note, ""] if (note := upstream_note(model.settings.features)) else []),
             "```bash",
             f"trnet-predict {where} speech.wav",
             "```",

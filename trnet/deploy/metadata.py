@@ -6,8 +6,9 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
-from trnet.config import ModelConfig, Section, build, problem
+from trnet.config import Fbank, ModelConfig, Section, build, problem
 from trnet.deploy.archive import FRONTEND, GRAPH_CONFIG, GRAPHS, MODEL, brief, origin_of, read_json
+from trnet.deploy.packed_upstream import PackedFeatures, check_embedded
 from trnet.utils.errors import TrnetError
 
 COMPARED = ("name", "revision", "sample_rate", "checkpoint_sha256", "weights_sha256", "package")
@@ -53,6 +54,7 @@ class ModelSettings(ModelConfig):
     fingerprint of features that are not trnet's own.
     """
 
+    features: PackedFeatures = Field(default_factory=Fbank)
     name: Name
     classes: Annotated[list[Name], Field(min_length=2)]
     frontend: PackedFrontEnd | None
@@ -95,6 +97,7 @@ def read_model_settings(path: Path, entries: Mapping[str, bytes], trust: bool = 
         raise TrnetError(f"{where}: {brief(error)}; pack the model again") from None
     if (FRONTEND in entries) != (settings.frontend is not None and settings.frontend.weights == FRONTEND):
         raise TrnetError(f"{path}: {FRONTEND} and {MODEL} do not agree; pack the model again")
+    check_embedded(path, entries, settings.features)
     return settings
 
 

@@ -2,7 +2,8 @@
 
 ``model.json`` decides the predictions, ``about.json`` names the origin, ``model.safetensors`` and
 ``frontend.safetensors`` hold the weights (the latter where the front-end's weights are not part of a package). The same
-networks as graphs may lie in ``onnx/``, for prediction without PyTorch.
+networks as graphs may lie in ``onnx/``, for prediction without PyTorch, and in ``upstream/`` the pretrained network
+behind the features.
 """
 
 import json
@@ -20,6 +21,7 @@ from trnet.deploy.archive import (
     FRONTEND,
     GRAPHS,
     MODEL,
+    UPSTREAM,
     WEIGHTS,
     brief,
     json_bytes,
@@ -29,7 +31,9 @@ from trnet.deploy.archive import (
 )
 from trnet.deploy.frontends import unpack_frontend
 from trnet.deploy.metadata import ModelSettings, PackedFrontEnd, read_model_settings
+from trnet.deploy.packed_upstream import PackedUpstream, embedded_files
 from trnet.deploy.tensors import read_tensors, write_tensors
+from trnet.deploy.upstreams import open_upstream
 from trnet.features import Extractor, fingerprint, make_extractor
 from trnet.frontend import FrontEnd
 from trnet.model.systems import make_system
@@ -43,7 +47,7 @@ class ModelFile:
 
     path: of the file. settings: ``model.json``. weights: of the network. frontend_weights: safetensors, where they are
     in the file. about: corpus, fold, scores, versions. graphs: what `graphs_of` makes of all that, by file; may be
-    empty.
+    empty. upstream: files of the pretrained network behind the features, where they are in the file.
     """
 
     path: Path
@@ -52,6 +56,7 @@ class ModelFile:
     frontend_weights: bytes | None
     about: dict[str, Any]
     graphs: Mapping[str, bytes] = field(default_factory=dict)
+    upstream: Mapping[str, bytes] = field(default_factory=dict)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -72,6 +77,7 @@ class ModelFile:
         }
         if self.frontend_weights is not None:
             entries[FRONTEND] = self.frontend_weights
+        entries |= {UPSTREAM + name: body for name, body in sorted(self.upstream.items())}
         return entries | {GRAPHS + name: body for name, body in sorted(self.graphs.items())}
 
     def make_network(self) -> nn.Module:
@@ -105,12 +111,16 @@ class ModelFile:
             )
         return frontend
 
-    def make_extractor(self) -> Extractor:
-        """What computes the features.
+    def make_extractor(self, upstream: str | Path | None = None) -> Extractor:
+        """What computes the features; `upstream`: folder of the pretrained network behind them.
 
         Raises:
             TrnetError: If it is another than was packed.
         """
+        if isinstance(self.settings.features, PackedUpstream):
+            return open_upstream(self.settings.features, self.upstream, str(self.path), upstream)
+        if upstream is not None:
+            raise TrnetError(f"--upstream {upstream}: {self.path} has no pretrained network behind; leave it out")
         extractor = make_extractor(self.settings.features)
         if self.settings.extractor not in (None, json.loads(json.dumps(extractor.fingerprint()))):
             kind = self.settings.features.type
@@ -143,4 +153,5 @@ def read_model(path: Path, trust: bool = False) -> ModelFile:
         frontend_weights=entries.get(FRONTEND),
         about=read_json(entries[ABOUT], f"{path}: {ABOUT}"),
         graphs={name.removeprefix(GRAPHS): body for name, body in entries.items() if name.startswith(GRAPHS)},
+        upstream=embedded_files(entries),
     )

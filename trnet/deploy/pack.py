@@ -11,6 +11,7 @@ from trnet import __version__
 from trnet.deploy.frontends import pack_frontend, unpack_frontend
 from trnet.deploy.model_file import ModelFile, make_settings
 from trnet.deploy.onnx_export import NoGraph, graphs_of
+from trnet.deploy.upstreams import pack_features
 from trnet.eval.predictions import read_predictions, score
 from trnet.eval.run_predictions import are_whole
 from trnet.frontend import build_frontend
@@ -29,7 +30,7 @@ def best_run(experiment: Experiment, runs: Sequence[RunSpec]) -> RunSpec:
     return max(runs, key=lambda run: _chosen(experiment, run)["valid_uar"])
 
 
-def pack_inputs(experiment: Experiment, run: RunSpec) -> dict[str, Any]:
+def pack_inputs(experiment: Experiment, run: RunSpec, embed_upstream: bool = False) -> dict[str, Any]:
     """All that decides what the model file of a run holds, for a stamp.
 
     Raises:
@@ -44,13 +45,16 @@ def pack_inputs(experiment: Experiment, run: RunSpec) -> dict[str, Any]:
         "run": digest(experiment.stamp(run).made_from),
         "frontend": frontend,
         "graphs": find_spec("onnx") is not None,
+        **({"upstream": "embedded"} if embed_upstream else {}),
     }
     files = (run.best, run.last, run.folder / "predictions.csv")
     return made_from | {file.name: file_digest(file) for file in files if file.is_file()}
 
 
-def pack_run(experiment: Experiment, run: RunSpec, path: Path) -> ModelFile:
+def pack_run(experiment: Experiment, run: RunSpec, path: Path, embed_upstream: bool = False) -> ModelFile:
     """The model file of a run, to be written to `path`; with graphs where onnx is installed and can express it.
+
+    `embed_upstream`: it carries the pretrained network behind its features.
 
     Raises:
         TrnetError: If the run is not trained to its end under this configuration, its features are missing or of
@@ -82,8 +86,9 @@ def pack_run(experiment: Experiment, run: RunSpec, path: Path) -> ModelFile:
         "versions": best["versions"],
         "trnet": __version__,
     }
-    settings = make_settings(config.model(run.system), run.system, classes, frontend)
-    packed = ModelFile(Path(path), settings, best["model"], frontend_weights, about)
+    features, upstream = pack_features(config.features, embed_upstream)
+    settings = make_settings(config.model(run.system).replace(features=features), run.system, classes, frontend)
+    packed = ModelFile(Path(path), settings, best["model"], frontend_weights, about, upstream=upstream)
     packed.make_network()
     has_fast_graph = packed.frontend_name in (None, *FAST_GRAPHS)
     return replace(packed, graphs=_graphs(packed)) if has_fast_graph and find_spec("onnx") else packed

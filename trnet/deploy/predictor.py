@@ -18,6 +18,7 @@ from trnet.deploy.sliding_window import SlidingWindowPredictor, WindowScores
 from trnet.features import Extractor, make_extractor
 from trnet.features.archive import as_archived
 from trnet.features.cache import pad
+from trnet.features.equal_lengths import extract
 from trnet.frontend.clips import enhance_clips
 from trnet.model.batch import Batch, Output
 from trnet.model.feature_scale import scaled_batch
@@ -44,40 +45,62 @@ class Inference:
         return [WindowScores(probs, c) for probs, c in zip(self.probs, cs, strict=True)]
 
     def matrix(self, kind: str) -> np.ndarray | None:
-        """Features (frames, dim) of the first window: `noisy`, `enhanced` or `compensated`; None without such."""
+        """Features (frames, dim) of the first window, or the log-mels beside them: `noisy`, `enhanced` or
+        `compensated`; None without such.
+        """
         found: Tensor | None = getattr(self.output if kind == "compensated" else self.batch, kind)
-        return None if found is None else found[0, : int(self.batch.lengths[0])].float().cpu().numpy()
+        lengths = self.batch.lengths
+        if (mels := self.batch.mel_lengths) is not None:  # beside features that nobody can look at
+            found, lengths = getattr(self.batch, kind + MELS, None), mels
+        return None if found is None else found[0, : int(lengths[0])].float().cpu().numpy()
 
 
 class Predictor(SlidingWindowPredictor):
     """A trained system with its front-end, by PyTorch."""
 
-    def __init__(self, model: ModelFile, ngpu: int = 0, trust: bool = False) -> None:
-        """Build network and front-end, on the GPU if `ngpu` is 1; `trust`: run code that is not trnet's.
+    def __init__(
+        self, model: ModelFile, ngpu: int = 0, trust: bool = False, upstream: str | Path | None = None
+    ) -> None:
+        """Build network and front-end.
+
+        Args:
+            model: Of `trnet.deploy.hub.read_pretrained`.
+            ngpu: 1: on the GPU.
+            trust: Run code that is not trnet's.
+            upstream: Folder of the pretrained network behind the features; None: the model's own, or the hub's.
 
         Raises:
-            TrnetError: If a part does not fit, or there is no GPU.
+            TrnetError: If a part is missing or does not fit, or there is no GPU.
         """
         if ngpu not in (0, 1):
             raise TrnetError(f"--ngpu {ngpu}: give 0 for the CPU, 1 for a GPU")
         if ngpu and not torch.cuda.is_available():
             raise TrnetError(f"--ngpu {ngpu}: PyTorch sees no GPU here; use --ngpu 0")
         self.device = gpu() if ngpu else torch.device("cpu")
-        extractor = model.make_extractor()
-        super().__init__(model.settings.features, model.classes, extractor.num_frames)
-        self.model = model
-        self.network = model.make_network().to(self.device)
-        self.inputs: tuple[str, ...] = self.network.inputs  # type: ignore[assignment]  # see trnet.model.systems.System
+        extractor = model.make_extractor(upstream)
         self._extractors: list[tuple[str, Fbank | Features, Extractor]] = [("", model.settings.features, extractor)]
         if (mels := model.settings.gate_features) is not None:
             self._extractors.append((MELS, mels, make_extractor(mels)))
+        for _, _, each in self._extractors:
+            if (to := getattr(each, "to", None)) is not None:
+                to(self.device)
+        super().__init__(model.settings.features, model.classes, self._num_frames)
+        self.model = model
+        self.network = model.make_network().to(self.device)
+        self.inputs: tuple[str, ...] = self.network.inputs  # type: ignore[assignment]  # see trnet.model.systems.System
         frontend = model.make_frontend(trust)
         self.frontend = None if frontend is None else frontend.to(self.device)
 
     @classmethod
-    def from_pretrained(cls, path: str | Path, ngpu: int = 0, trust: bool = False) -> "Predictor":
+    def from_pretrained(
+        cls, path: str | Path, ngpu: int = 0, trust: bool = False, upstream: str | Path | None = None
+    ) -> "Predictor":
         """The predictor of a model at a place that `trnet.deploy.model_path.locate` knows; the rest as above."""
-        return cls(read_pretrained(path, trust), ngpu, trust)
+        return cls(read_pretrained(path, trust), ngpu, trust, upstream)
+
+    def _num_frames(self, samples: int) -> int:
+        """Frames of so many samples, of the features that have the fewest."""
+        return min(extractor.num_frames(samples) for _, _, extractor in self._extractors)
 
     def score_windows(self, clips: list[np.ndarray], names: list[str]) -> list[WindowScores]:
         """See :meth:`SlidingWindowPredictor.score_windows`."""
@@ -92,9 +115,9 @@ class Predictor(SlidingWindowPredictor):
         lengths: dict[str, Tensor] = {}
         for kind in self.inputs:
             for suffix, features, extractor in self._extractors:
-                with self._foreign_errors(), torch.inference_mode():
-                    found = [extractor(torch.from_numpy(clip)).numpy() for clip in given[kind]]
-                matrices = [as_archived(matrix, features) for matrix in found]
+                with self._foreign_errors():
+                    found = extract(extractor, [torch.from_numpy(clip) for clip in given[kind]])
+                matrices = [as_archived(matrix.numpy(), features) for matrix in found]
                 stack = pad(matrices)
                 stacks[kind + suffix] = stack.half().float() if features.in_half else stack  # as in training
                 lengths[suffix] = torch.tensor([len(matrix) for matrix in matrices])

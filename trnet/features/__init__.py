@@ -56,9 +56,8 @@ def _described(options: str, kind: type[Features]) -> tuple[int, dict[str, Any]]
 
 def feature_dim(options: Features) -> int:
     """Values of a frame, (frames, dim)."""
-    if isinstance(options, Fbank):
-        return options.num_mel_bins
-    return _described(options.model_dump_json(), type(options))[0]
+    known = options.known_dim
+    return _described(options.model_dump_json(), type(options))[0] if known is None else known
 
 
 def fingerprint(options: Features) -> dict[str, Any]:

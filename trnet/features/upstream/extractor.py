@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from trnet.config.features import Upstream
-from trnet.features.upstream.hidden_states import check_hidden_states, layer_numbers, mean_of_layers
+from trnet.features.upstream.hidden_states import check_hidden_states, layer_numbers, layers_of, mean_of_layers
 from trnet.features.upstream.input import make_input
 from trnet.features.upstream.weights import KEY, find_folder, load_config, load_network, weights_digest
 from trnet.utils.errors import TrnetError
@@ -43,8 +43,12 @@ class UpstreamExtractor:
 
     @cached_property
     def network(self) -> nn.Module:
-        """The network on the device, in eval mode."""
-        return load_network(self.folder).to(self.device)
+        """The network on the device, in eval mode, without the layers that are not read."""
+        network = load_network(self.folder, max(self.layers))
+        layers = layers_of(network, self.count)
+        for number in range(max(self.layers), self.count):
+            layers[number] = nn.Identity()  # is never run; see `mean_of_layers`
+        return network.to(self.device)
 
     def to(self, device: torch.device) -> "UpstreamExtractor":
         """Compute there from now on."""
@@ -84,7 +88,9 @@ class UpstreamExtractor:
 
     def fingerprint(self) -> dict[str, Any]:
         """Digest of the weights, layers, and versions of what computes with them."""
-        versions = {
-            name: ".".join(importlib.metadata.version(name).split(".")[:2]) for name in ("transformers", "torch")
-        }
-        return {"weights": weights_digest(self.folder), "layers": self.layers, "versions": versions}
+        return {"weights": weights_digest(self.folder), "layers": self.layers, "versions": self.versions()}
+
+    @staticmethod
+    def versions() -> dict[str, str]:
+        """Major and minor versions of what computes."""
+        return {name: ".".join(importlib.metadata.version(name).split(".")[:2]) for name in ("transformers", "torch")}

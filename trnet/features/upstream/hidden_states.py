@@ -55,7 +55,7 @@ def mean_of_layers(network: nn.Module, count: int, numbers: Sequence[int], input
 
         return read
 
-    layers = _layers(network, count)
+    layers = layers_of(network, count)
     hooks = [layers[k].register_forward_pre_hook(before(k), with_kwargs=True) for k in numbers if k < count]
     try:
         with _whole_positions(network, inputs):
@@ -69,7 +69,8 @@ def mean_of_layers(network: nn.Module, count: int, numbers: Sequence[int], input
     return total[0] / len(numbers)
 
 
-def _layers(network: nn.Module, count: int) -> nn.ModuleList:
+def layers_of(network: nn.Module, count: int) -> nn.ModuleList:
+    """The `count` layers of a network. TrnetError if they are not found."""
     for name in ("layers", "encoder.layers"):
         try:
             found = network.get_submodule(name)

@@ -5,6 +5,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,9 @@ from trnet.utils.errors import TrnetError, first_line, how_to_install, missing_p
 CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 KEY = "features.model"
+FROM_DISK = {"local_files_only": True, "trust_remote_code": False}
+ATTENTION = ("eager", "sdpa", "flash_attention_2")
+LAYER = re.compile(r"(?:encoder\.)?layers\.(\d+)\.")  # begins a weight's name; data2vec has other layers within
 
 
 @functools.lru_cache(maxsize=16)
@@ -118,7 +122,16 @@ def _reported(folder: Path, what: str) -> Iterator[None]:
 def load_config(folder: Path) -> Any:
     """The network's configuration (a ``PretrainedConfig``)."""
     with _reported(folder, CONFIG):
-        return transformers().AutoConfig.from_pretrained(folder, local_files_only=True)
+        config = transformers().AutoConfig.from_pretrained(folder, **FROM_DISK)
+        if getattr(config, "_attn_implementation", None) not in (None, *ATTENTION):  # one of a hub is code of that hub
+            raise ValueError("attn_implementation is none of transformers' own")
+        return config
+
+
+def is_read(name: str, deepest: int | None = None) -> bool:
+    """Whether a weight decides hidden states up to `deepest` (None: any): not one of a decoder or of a layer behind."""
+    layer = LAYER.match(name)
+    return not name.startswith("decoder.") and (layer is None or deepest is None or int(layer[1]) < deepest)
 
 
 def load_preprocessor(folder: Path) -> Any:
@@ -126,11 +139,15 @@ def load_preprocessor(folder: Path) -> Any:
     if not (folder / PREPROCESSOR).is_file():
         return None
     with _reported(folder, PREPROCESSOR):
-        return transformers().AutoFeatureExtractor.from_pretrained(folder, local_files_only=True)
+        return transformers().AutoFeatureExtractor.from_pretrained(folder, **FROM_DISK)
 
 
-def load_network(folder: Path) -> nn.Module:
+def load_network(folder: Path, deepest: int | None = None) -> nn.Module:
     """The network in float32 in eval mode, of several parts its encoder.
+
+    Args:
+        folder: Of `find_folder`.
+        deepest: The last hidden state that is wanted (None: all): layers behind it may have no weights.
 
     Raises:
         TrnetError: If weights are damaged, missing, or of another network.
@@ -138,9 +155,9 @@ def load_network(folder: Path) -> nn.Module:
     with _reported(folder, "the network"):
         package, config = transformers(), load_config(folder)
         network, info = package.AutoModel.from_pretrained(
-            folder, local_files_only=True, dtype=torch.float32, output_loading_info=True
+            folder, **FROM_DISK, dtype=torch.float32, output_loading_info=True
         )
-        missing = sorted(name for name in info["missing_keys"] if not name.startswith("decoder."))
+        missing = sorted(name for name in info["missing_keys"] if is_read(name, deepest))
         if missing:
             raise ValueError(f"weights lack {missing[0]}" + (f" and {len(missing) - 1} more" * (len(missing) > 1)))
         if getattr(config, "is_encoder_decoder", False):
