@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from model_files import SCRIPT, make_model
-from tiny import SETS, Tiny
+from tiny import CONFIG, SETS, Tiny
+from upstreams import make_upstream
 
 import trnet
 from trnet.bin import enhance, export, make_fbank, pack, predict, train
@@ -105,6 +107,20 @@ def make_packed(tiny: Tiny, dump: Path, setup: list[str], experiment: Experiment
 def packed(tiny, tmp_path_factory) -> Packed:
     """With the front-end none; not to be changed."""
     return make_packed(tiny, tiny.dump, [], tiny.experiment(tmp_path_factory.mktemp("packed") / "exp", max_epochs=3))
+
+
+@pytest.fixture(scope="session")
+def packed_upstream(tiny, tmp_path_factory) -> Packed:
+    """On hidden states of a tiny Whisper in a folder, with the front-end none; not to be changed."""
+    root = tmp_path_factory.mktemp("packed_upstream")
+    (root / "data").symlink_to(tiny.root / "data")
+    mine, folder = Tiny(root), make_upstream("whisper", root / "net")
+    features = {"type": "upstream", "model": str(folder), "layer": 2}
+    mine.config_path.write_text(yaml.safe_dump(CONFIG | {"features": features}), encoding="utf-8")
+    config = ["--config", str(mine.config_path)]
+    sets = ["--sets", " ".join(str(mine.root / "data" / name) for name in SETS), "--dump", str(mine.dump)]
+    assert enhance.main([*config, *sets]) == make_fbank.main([*config, *sets]) == 0
+    return make_packed(mine, mine.dump, [], mine.experiment(root / "exp", max_epochs=3))
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import logging
 import re
@@ -13,18 +14,20 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from model_files import entries_of, make_model, with_json
+from model_files import CLASSES, entries_of, make_model, with_json
+from near import ANSWER, assert_same_answer
 from tiny import RATE, hiss, tone, write_wav
 from upstreams import DIM, FAMILIES, LAYERS, make_upstream
 
 import trnet
-from trnet.bin import demo, predict, push
+from trnet.bin import demo, pack, predict, push
 from trnet.config import Upstream
 from trnet.deploy.archive import UPSTREAM_CONFIG, UPSTREAM_WEIGHTS, write_archive
 from trnet.deploy.model_file import read_model
 from trnet.deploy.upstreams import hub_place, open_upstream, pack_features
 from trnet.features.upstream import UpstreamExtractor
 from trnet.features.upstream.weights import find_folder
+from trnet.kaldi.data_dir import DataDir
 from trnet.utils.errors import TrnetError
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -245,3 +248,34 @@ def test_the_page_shows_log_mels(named, folder, tmp_path, monkeypatch):
     _, pictures, _ = predict_file(trnet.Predictor.from_pretrained(named, upstream=folder), path)
     assert set(pictures) == {"noisy", "enhanced"}
     assert demo.get_parser().parse_args([str(named), "--upstream", str(folder)]).upstream == folder
+
+
+def by_class(row: dict[str, str]) -> dict[str, float]:
+    return {cls: float(row[cls]) for cls in CLASSES}
+
+
+@pytest.mark.slow
+def test_a_trained_model_answers_as_stage_7_does(packed_upstream, tmp_path, run_predict):
+    """Given the network or carrying it, in other batches than there; the same run is packed to the same file."""
+    folder = Path(packed_upstream.experiment.config.features.model)
+    carrying, again = tmp_path / "carrying.zip", tmp_path / "again.zip"
+    for path in (carrying, again):
+        assert pack.main([*packed_upstream.options, "--embed-upstream", "--out", str(path)]) == 0
+    assert carrying.read_bytes() == again.read_bytes()
+    assert without_path(carrying, folder) and without_path(packed_upstream.model, folder)
+    with open(packed_upstream.predictions, newline="") as stream:
+        expected = {(row["noise"], row["snr_db"], row["utt_id"]): row for row in csv.DictReader(stream)}
+    for model, given in ((carrying, []), (packed_upstream.model, ["--upstream", folder])):
+        for noise, snr in sorted({key[:2] for key in expected}):
+            suffix = "" if noise == "clean" else f"_{noise}_{float(snr):g}db"
+            data = DataDir(packed_upstream.tiny.root / "data" / f"tiny{suffix}")
+            utts = [utt for n, s, utt in expected if (n, s) == (noise, snr)]
+            scp = tmp_path / "wav.scp"
+            scp.write_text("".join(f"{utt} {data.clip(utt + suffix.replace('_', '-', 1)).path}\n" for utt in utts))
+            status, out, _ = run_predict(model, scp, "--format", "csv", "--batch-size", "3", *given)
+            rows = list(csv.DictReader(out.splitlines()))
+            assert status == 0 and [row["file"] for row in rows] == utts
+            for found in rows:
+                wanted = expected[noise, snr, found["file"]]
+                assert_same_answer(found["emotion"], by_class(found), wanted["pred"], by_class(wanted))
+                assert float(found["c"]) == pytest.approx(float(wanted["c"]), abs=ANSWER)
