@@ -1,5 +1,6 @@
-"""Stage 4: log-mel features of clean, noisy and enhanced sets in ark/scp."""
+"""Stage 4: features of clean, noisy and enhanced sets in ark/scp: log-mels, or a pretrained network's hidden states."""
 
+import contextlib
 import sys
 from pathlib import Path
 
@@ -24,17 +25,23 @@ def get_parser() -> Parser:
 
 @one_line_errors
 def main(args: list[str] | None = None) -> None:
-    """Write features of each set to ``<dump>/raw/<set>``, of its enhanced audio to ``<dump>/<frontend>/<set>``."""
+    """Write features of each set to ``<dump>/raw/<set>``, of its enhanced audio to ``<dump>/<frontend>/<set>``.
+
+    Hidden states go to ``<dump>/<upstream>_<layer>/raw/<set>`` and ``<dump>/<upstream>_<layer>/<frontend>/<set>``.
+    """
     opts = get_parser().parse_args(args)
     config = config_from(opts)
     sets = []
     for folder in opts.sets:
         enhanced = opts.dump / config.frontend_name / folder.name
         data = valid_data_dir(folder, ("wav.scp",), allow_pipes=opts.allow_pipes)
-        sets.append((data, opts.dump / "raw" / folder.name))
-        sets.append((valid_data_dir(enhanced, ("wav.scp",)), enhanced))
-    with only_one(opts.dump / "raw"), only_one(opts.dump / config.frontend_name):
-        make_all_archives(sets, config, opts.nj)
+        sets.append((data, f"raw/{folder.name}"))
+        sets.append((valid_data_dir(enhanced, ("wav.scp",)), f"{config.frontend_name}/{folder.name}"))
+    with contextlib.ExitStack() as locks:
+        for root in {opts.dump, opts.dump / config.features.folder}:
+            for name in ("raw", config.frontend_name):
+                locks.enter_context(only_one(root / name))
+        make_all_archives(sets, opts.dump, config, opts.nj)
 
 
 if __name__ == "__main__":

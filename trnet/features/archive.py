@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from trnet.audio.crop import read_cropped
-from trnet.config import Config, Features
+from trnet.config import Config, Fbank, Features
 from trnet.features import Extractor, fingerprint, make_extractor
 from trnet.kaldi.ark import FILES, ArkReader, decode_matrix, encode, write_ark
 from trnet.kaldi.data_dir import Clip, DataDir
@@ -21,7 +21,7 @@ from trnet.utils.workers import imap
 log = logging.getLogger(__name__)
 
 STAMP = ".fbank.json"
-GATE = "gate"  # folder of log-mels that the gate reads, below that of other features
+GATE = "gate"  # folder of log-mels that the gate reads, below that of features which lie beside them
 NEEDED = [name for name in FILES if name != "utt2checksum"]  # which older versions did not write
 
 
@@ -38,7 +38,7 @@ def _features_of(job: tuple[str, Clip]) -> np.ndarray:
     """Features (frames, dim) of one utterance, cropped."""
     name, clip = job
     wav = torch.from_numpy(read_cropped(clip, _options))
-    if _options.is_own and _extractor.num_frames(len(wav)) < 1:
+    if not isinstance(_options, Fbank) and _extractor.num_frames(len(wav)) < 1:
         raise TrnetError(f"{clip.path}: {name}: {len(wav)} samples are shorter than one frame; remove it there")
     try:
         with torch.inference_mode():
@@ -59,14 +59,29 @@ def _features_of(job: tuple[str, Clip]) -> np.ndarray:
 def made_from(options: Features) -> dict[str, Any]:
     """What of the settings decides features, for a stamp."""
     found = {"features": options.record()}
-    return found | {"extractor": fingerprint(options)} if options.is_own else found
+    return found if isinstance(options, Fbank) else found | {"extractor": fingerprint(options)}
 
 
-def make_all_archives(sets: list[tuple[DataDir, Path]], config: Config, nj: int) -> None:
-    """Write the features of data dirs to the folders named with them; below these what only the gate reads."""
-    make_archives(sets, config.features, nj)
+def gate_folder(features: Features) -> str:
+    """Where the log-mels of the gate lie: below each folder of features, or, empty, in each folder of `dump` itself."""
+    return "" if features.folder else GATE
+
+
+def make_all_archives(sets: list[tuple[DataDir, str]], dump: Path, config: Config, nj: int) -> None:
+    """Write the features of data dirs, and the log-mels that only the gate reads.
+
+    Args:
+        sets: Data dirs, and where below `dump`, or below the folder of these features there, the features of each go.
+    """
+    features = config.features
+    make_archives([(data, dump / features.folder / out) for data, out in sets], features, nj)
     if (mels := config.gate_features) is not None:
-        make_archives([(data, Path(out) / GATE) for data, out in sets], mels, nj)
+        make_archives([(data, dump / out / gate_folder(features)) for data, out in sets], mels, nj)
+
+
+def source_digest(data: Path) -> str:
+    """Digest of a data dir but for features that lie there, too."""
+    return dir_digest(data, ignore=(*FILES, STAMP))
 
 
 def make_archives(sets: list[tuple[DataDir, Path]], features: Features, nj: int) -> None:
@@ -77,11 +92,16 @@ def make_archives(sets: list[tuple[DataDir, Path]], features: Features, nj: int)
     """
     todo, settings = [], made_from(features)
     for data, out in sets:
-        stamp = Stamp(out, "fbank", {"data": dir_digest(data.path, ignore=(*FILES, STAMP)), **settings})
+        stamp = Stamp(out, "fbank", {"data": source_digest(data.path), **settings})
         if stamp.done() and all((Path(out) / name).is_file() for name in NEEDED):
             log.info("%s: features up to date", out)
             continue
         if changed := stamp.changed():
+            if features.folder and {"features", "extractor"} & set(changed):
+                raise TrnetError(
+                    f"{out}: has hidden states of other weights, layers, versions or settings; keep both "
+                    "by naming another folder (run.sh --tag, --dump), or remove this one"
+                )
             log.info("%s: features made anew, changed: %s", out, ", ".join(changed))
         todo.append((data, Path(out), stamp))
     jobs = [(f"utterance {utt} of {data.path}", data.clip(utt)) for data, _, _ in todo for utt in data.utts]
@@ -98,13 +118,17 @@ def as_archived(matrix: np.ndarray, features: Features) -> np.ndarray:
     return decode_matrix(encode(matrix, features.compression))
 
 
-def check_archive(out: Path, data: Path, features: Features, frontend: dict[str, Any] | None = None) -> None:
+def check_archive(
+    out: Path, data: Path, features: Features, frontend: dict[str, Any] | None = None, audio: Path | None = None
+) -> None:
     """Make sure that a folder's features are whole, of these settings, and of what the data dir now holds.
 
-    `data` is of the audio before any enhancement; `frontend` the fingerprint of what enhanced it (None: not compared).
+    Args:
+        data: Data dir of the audio before any enhancement.
+        frontend: Fingerprint of what enhanced it; None: not compared.
+        audio: Folder of the enhanced audio; None: `out`.
     """
-    enhanced_in = out.parent if out.name == GATE else out
-    stamps = [read_stamp(out / STAMP), read_stamp(enhanced_in / ".enhance.json")]
+    stamps = [read_stamp(out / STAMP), read_stamp((audio or out) / ".enhance.json")]
     extracted, enhanced = (stamp.get("made_from", {}) for stamp in stamps)
     if stamps[0].get("state") != "done":
         raise TrnetError(f"{out}: has no features; run stages 2 to 4 with this noise, SNR and front-end")
@@ -112,6 +136,8 @@ def check_archive(out: Path, data: Path, features: Features, frontend: dict[str,
         raise TrnetError(f"{out}: has features of other settings; run stages 2 to 4 with this configuration")
     if (enhanced or extracted).get("data") != dir_digest(data):
         raise TrnetError(f"{out}: was made from other audio than {data} now holds; run stages 3 and 4 again")
+    if enhanced and audio not in (None, out) and extracted.get("data") != source_digest(audio):
+        raise TrnetError(f"{out}: was made from other audio than {audio} now holds; run stage 4 again")
     if enhanced and frontend is not None:
         old = enhanced.get("frontend")
         if not isinstance(old, dict):
