@@ -87,7 +87,7 @@ def run(case: Case) -> Measured:
     if case.eager:
         assert isinstance(frontend, CmganFrontEnd)
         make_eager(frontend.network)
-    base, wall, cpu = _memory("VmRSS"), [], []
+    base, wall, cpu = memory("VmRSS"), [], []
     for _ in range(case.passes):
         began = time.perf_counter(), time.process_time()
         out = frontend.enhance(wav)
@@ -95,7 +95,7 @@ def run(case: Case) -> Measured:
         cpu.append(time.process_time() - began[1])
     counted = slice(min(1, case.passes - 1), None)
     check = out[0, :: max(1, out.shape[1] // 1000)].tolist()
-    return Measured(min(wall[counted]), min(cpu[counted]), _memory("VmHWM"), base, check)
+    return Measured(min(wall[counted]), min(cpu[counted]), memory("VmHWM"), base, check)
 
 
 def count_gflop(frontend: dict[str, Any], seconds: float) -> float | None:
@@ -161,7 +161,7 @@ def peak_gflops(threads: int, size: int = 1536, repeats: int = 8) -> float:
     return 2e-9 * size**3 / best
 
 
-def _memory(name: str) -> float:
+def memory(name: str) -> float:
     """A field of /proc/self/status, MiB, 0 without one."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
