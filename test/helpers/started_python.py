@@ -93,6 +93,7 @@ def serve(path: str) -> None:
                 arguments, environment, folder, streams = _call(connection)
                 if (child := os.fork()) == 0:
                     connection.close()
+                    sys.executable = str(Path(path).with_name("python"))  # for commands that it runs
                     _run(arguments, environment, folder, streams)
                 _, status = os.waitpid(child, 0)
                 connection.sendall(str(os.waitstatus_to_exitcode(status)).encode())
