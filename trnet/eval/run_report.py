@@ -15,7 +15,6 @@ from trnet.conditions import CLEAN, Condition
 from trnet.eval.added import Peer
 from trnet.eval.other_corpus import OtherCorpus, tested_classes
 from trnet.eval.predictions import read_predictions, write_predictions
-from trnet.eval.report import place_beside, write_report
 from trnet.eval.report_data import ReportData, gather_report_data
 from trnet.eval.run_predictions import are_whole, predictions_path
 from trnet.eval.summary import ELSEWHERE
@@ -160,6 +159,8 @@ class RunReport:
         return rows[found.columns]
 
     def _write(self) -> None:
+        from trnet.eval.report import place_beside, write_report  # here: matplotlib takes more than a second
+
         made_from, predictions = self._made_from(), self._predictions()
         suffix, _ = finished_report(self.out, made_from)  # files of which are gone or changed
         if suffix is None:
