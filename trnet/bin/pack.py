@@ -59,7 +59,11 @@ def _pack(experiment: Experiment, run: RunSpec, opts: Namespace) -> None:
         write_model(packed)
         if not opts.out:
             stamp.finish({file: file_digest(place)})
-        print(f"{path}: epoch {packed.about['epoch']}, validation UAR {packed.about['valid_uar']:.2f} %")
+        uar = packed.about["valid_uar"]
+        print(
+            f"{path}: epoch {packed.about['epoch']}, "
+            + ("nobody validated" if uar is None else f"validation UAR {uar:.2f} %")
+        )
     earlier = sorted(other.name for other in path.parent.glob(f"{run.system}_fold*_seed*.zip") if other != path)
     if earlier:
         print(f"{path.parent}: also holds what was packed earlier: {' '.join(earlier)}")

@@ -1,6 +1,7 @@
 """From a trained run to a model file; which run is the best one."""
 
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.util import find_spec
@@ -25,8 +26,13 @@ FAST_GRAPHS = ("none", "gtcrn", "dccrn")
 
 
 def best_run(experiment: Experiment, runs: Sequence[RunSpec]) -> RunSpec:
-    """The run with the best validation UAR (the first of equals). TrnetError if one is not trained to its end."""
-    return max(runs, key=lambda run: _chosen(experiment, run)["valid_uar"])
+    """The run with the best validation UAR (the first of equals, and where nobody validates).
+
+    Raises:
+        TrnetError: If one is not trained to its end.
+    """
+    scores = [_chosen(experiment, run)["valid_uar"] for run in runs]
+    return runs[max(range(len(runs)), key=lambda i: -math.inf if scores[i] is None else scores[i])]
 
 
 def pack_inputs(experiment: Experiment, run: RunSpec) -> dict[str, Any]:
@@ -68,8 +74,8 @@ def pack_run(experiment: Experiment, run: RunSpec, path: Path) -> ModelFile:
     about = {
         "corpus": experiment.dataset.corpus,
         "fold": fold.number,
-        "test_speaker": fold.test_speaker,
-        "valid_speaker": fold.valid_speaker,
+        "test_speaker": fold.test_speaker or None,
+        "valid_speaker": fold.valid_speaker or None,
         "train_utts": len(fold.train),
         "train_noise": None if system.conditions == "clean" else config.simulation.train_noise,
         "seed": run.seed,
