@@ -35,6 +35,8 @@ def locate(where: str | Path) -> Path:
 
 def is_card(path: Path) -> bool:
     """Whether a file is the card of a model of trnet, and not the README of something else."""
+    if not path.is_file():  # nor a pipe, which might never end
+        return False
     try:
         with open(path, encoding="utf-8") as card:
             return LIBRARY in card.read(MOST_OF_CARD)
