@@ -43,15 +43,17 @@ LISTED = 5  # runs that a message names
 def median_epochs(experiment: Experiment, systems: Sequence[str], seeds: Sequence[int]) -> dict[str, int]:
     """The median of the chosen epochs of each system's runs, all folds with these seeds (of an even number the lower).
 
+    The teacher comes first, without whose runs those of others are none.
+
     Raises:
-        TrnetError: If some are not trained to their end, with how many are.
+        TrnetError: If some are not trained to their end, with how many are; if features are missing.
     """
     found = {}
     for name in systems:
-        histories = {}
+        histories: dict[RunSpec, History] = {}
         runs = experiment.runs([name], experiment.dataset.folds, seeds)
         for run in runs:
-            if (history := _finished(experiment, run)) is not None:
+            if (history := experiment.finished(run)) is not None:
                 histories[run] = history
         if absent := [run.folder.name for run in runs if run not in histories]:
             names = " ".join(absent[:LISTED]) + (" ..." if len(absent) > LISTED else "")
@@ -61,14 +63,6 @@ def median_epochs(experiment: Experiment, systems: Sequence[str], seeds: Sequenc
             )
         found[name] = median_low(experiment.rule.best(history) for history in histories.values())
     return found
-
-
-def _finished(experiment: Experiment, run: RunSpec) -> History | None:
-    """The history of a run; None where it is not finished, or its teacher is not."""
-    try:
-        return experiment.finished(run)
-    except TrnetError:
-        return None
 
 
 def results_of(experiment: Experiment, system: str) -> pd.DataFrame:
