@@ -21,7 +21,7 @@ from trnet.utils.errors import TrnetError
 
 SHORT = Fbank(max_frames=20)  # 400 + 19 * 160 = 3440 samples
 SPAN = 3440
-CONF = Simulation(seed=1, snrs=[20.0, 0.0, -2.5])
+CONF = Simulation(seed=1, snrs=[20.0, 0.0], test_snrs=[-2.5])
 
 
 def speech() -> dict[str, np.ndarray]:
@@ -52,7 +52,7 @@ def test_files_have_the_snr_on_the_cropped_span_and_are_remixed_to_the_sample(tm
     features = Fbank(max_frames=20, pad=pad)
     folders = simulate(*data, "esc", tmp_path, features, CONF, nj=1)
     assert [folder.name for folder in folders] == ["clean_esc_20db", "clean_esc_0db", "clean_esc_-2.5db"]
-    for folder, snr_db in zip(folders, CONF.snrs, strict=True):
+    for folder, snr_db in zip(folders, CONF.all_snrs, strict=True):
         noisy = DataDir(folder)
         assert len(noisy.utts) == 4
         for utt, clip in speech().items():
@@ -93,7 +93,7 @@ def test_the_same_seed_gives_the_same_bytes_in_two_processes_too_another_seed_ot
     monkeypatch.setattr(module, "imap", lambda *args, **options: one(*args, **options | {"worth": 1}))
     again = simulate(*data, "esc", tmp_path / "2", SHORT, CONF, nj=2)
     assert [wavs(folder) for folder in first] == [wavs(folder) for folder in again]
-    other = simulate(*data, "esc", tmp_path / "3", SHORT, Simulation(seed=2, snrs=CONF.snrs), nj=1)
+    other = simulate(*data, "esc", tmp_path / "3", SHORT, Simulation(seed=2, snrs=CONF.all_snrs), nj=1)
     assert read_table(first[0] / "utt2noise") != read_table(other[0] / "utt2noise")
     assert wavs(first[0]) != wavs(other[0])
 
@@ -142,14 +142,14 @@ def test_a_finished_call_is_not_redone_and_a_changed_one_is(tmp_path, data, caps
     assert times == {path: path.stat().st_mtime_ns for path in times}
     assert capsys.readouterr().out.count("up to date") == 3
     # one more SNR leaves the others alone
-    simulate(*data, "esc", tmp_path, SHORT, Simulation(seed=1, snrs=[*CONF.snrs, 5.0]), nj=1)
+    simulate(*data, "esc", tmp_path, SHORT, Simulation(seed=1, snrs=[*CONF.all_snrs, 5.0]), nj=1)
     assert times == {path: path.stat().st_mtime_ns for path in times}
     assert (tmp_path / "clean_esc_5db" / "wav.scp").exists()
     # features that only decide the spectrogram change nothing, another seed everything
     simulate(*data, "esc", tmp_path, Fbank(max_frames=20, num_mel_bins=40), CONF, nj=1)
     assert times == {path: path.stat().st_mtime_ns for path in times}
     capsys.readouterr()
-    simulate(*data, "esc", tmp_path, SHORT, Simulation(seed=2, snrs=CONF.snrs), nj=1)
+    simulate(*data, "esc", tmp_path, SHORT, Simulation(seed=2, snrs=CONF.all_snrs), nj=1)
     assert capsys.readouterr().out.count("made anew, changed: seed") == 3
     assert not any(path.stat().st_mtime_ns == old for path, old in times.items() if path.suffix == ".wav")
 

@@ -1,14 +1,21 @@
-"""Stage 4: log-mel features of clean, noisy and enhanced sets in ark/scp."""
+"""Stage 4: features of clean, noisy and enhanced sets in ark/scp: log-mels, or a pretrained network's hidden states."""
 
 import sys
 from pathlib import Path
 
 from trnet.bin import option_types as types
-from trnet.bin.options import Parser, add_config_options, add_pipes_option, config_from, make_parser
+from trnet.bin.options import (
+    Parser,
+    add_config_options,
+    add_device_option,
+    add_pipes_option,
+    config_from,
+    device_from,
+    make_parser,
+)
 from trnet.features.archive import make_all_archives
 from trnet.kaldi.validate import valid_data_dir
 from trnet.utils.errors import one_line_errors
-from trnet.utils.locks import only_one
 
 
 def get_parser() -> Parser:
@@ -17,24 +24,28 @@ def get_parser() -> Parser:
     add_config_options(parser)
     parser.add_argument("--sets", type=types.list_of(types.path), required=True, help="data dirs, clean and noisy")
     parser.add_argument("--dump", type=types.path, default=Path("dump"), help="folder of enhanced sets and features")
-    parser.add_argument("--nj", type=types.processes, default=1, help="processes")
+    parser.add_argument("--nj", type=types.processes, default=1, help="processes (one on a GPU)")
+    parser.add_argument("--shard", type=types.shard, default=(1, 1), help="k/n: every n-th set from the k-th on")
+    add_device_option(parser)
     add_pipes_option(parser)
     return parser
 
 
 @one_line_errors
 def main(args: list[str] | None = None) -> None:
-    """Write features of each set to ``<dump>/raw/<set>``, of its enhanced audio to ``<dump>/<frontend>/<set>``."""
+    """Write features of each set to ``<dump>/raw/<set>``, of its enhanced audio to ``<dump>/<frontend>/<set>``.
+
+    Hidden states go to ``<dump>/<upstream>_<layer>/raw/<set>`` and ``<dump>/<upstream>_<layer>/<frontend>/<set>``.
+    """
     opts = get_parser().parse_args(args)
     config = config_from(opts)
     sets = []
     for folder in opts.sets:
         enhanced = opts.dump / config.frontend_name / folder.name
         data = valid_data_dir(folder, ("wav.scp",), allow_pipes=opts.allow_pipes)
-        sets.append((data, opts.dump / "raw" / folder.name))
-        sets.append((valid_data_dir(enhanced, ("wav.scp",)), enhanced))
-    with only_one(opts.dump / "raw"), only_one(opts.dump / config.frontend_name):
-        make_all_archives(sets, config, opts.nj)
+        sets.append((data, f"raw/{folder.name}"))
+        sets.append((valid_data_dir(enhanced, ("wav.scp",)), f"{config.frontend_name}/{folder.name}"))
+    make_all_archives(sets, opts.dump, config, opts.nj, device_from(opts), opts.shard)
 
 
 if __name__ == "__main__":

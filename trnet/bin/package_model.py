@@ -37,7 +37,7 @@ def main(args: list[str] | None = None) -> None:
     logging.getLogger("trnet").setLevel(logging.WARNING)  # a script reads what is printed
     experiment = experiment_from(opts)
     epochs = median_epochs(experiment, [TEACHER, SYSTEM], opts.seeds)
-    results_of(experiment, SYSTEM)  # before hours are spent
+    results_of(experiment, SYSTEM, opts.seeds)  # before hours are spent
     if opts.part == "epochs":
         print(*epochs.values())
         return

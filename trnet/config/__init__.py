@@ -1,7 +1,7 @@
 """The experiment's settings: what a YAML file may say, and what it then means."""
 
 from trnet.config.experiment import Config, Folds, ModelConfig, Simulation, load_config, with_settings
-from trnet.config.features import FEATURES, Fbank, Features
+from trnet.config.features import FEATURES, Fbank, Features, Upstream
 from trnet.config.files import merge, read_settings
 from trnet.config.model import ENCODERS, POOLINGS, ClassifierConf, EncoderConf, GateConf, PoolingConf
 from trnet.config.parts import Part, load_class, own_code, source_digest
@@ -33,6 +33,7 @@ __all__ = [
     "Simulation",
     "System",
     "Training",
+    "Upstream",
     "build",
     "check_value",
     "later",

@@ -1,8 +1,10 @@
 """Settings of the features that the SER module is given, and of the part of an utterance that is cropped for them."""
 
-from typing import Annotated, Literal, Self
+import re
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import model_validator
+from pydantic import field_validator, model_validator
 
 from trnet.config.parts import Part, chosen
 from trnet.config.section import later, problem, within
@@ -19,6 +21,21 @@ class Features(Part):
     def span(self) -> int:
         """Samples that an utterance is cropped to."""
         raise NotImplementedError(f"{type(self).__name__} has to define span")
+
+    @property
+    def folder(self) -> str:
+        """Of dumped features below ``dump``; empty: they lie beside the log-mels'."""
+        return ""
+
+    @property
+    def in_half(self) -> bool:
+        """Whether features are kept in memory in float16 (log-mels are in float32)."""
+        return False
+
+    @property
+    def scaled(self) -> bool:
+        """Whether each dimension is scaled by statistics of the training speakers."""
+        return False
 
 
 class OwnFeatures(Features):
@@ -74,6 +91,59 @@ class Fbank(Features):
         return max(0, 1 + (samples - self.window_samples) // self.shift_samples)
 
 
-FEATURES: dict[str, type[Part]] = {"fbank": Fbank}
+class Upstream(Features):
+    """Hidden states of a pretrained network that transformers loads (Whisper, WavLM, HuBERT, wav2vec 2.0, ...)."""
+
+    type: Literal["upstream"] = "upstream"
+    model: str  # id on the Hugging Face hub, or folder
+    revision: str = ""  # of the hub's repository; empty: its newest
+    layer: int | list[int] | Literal["middle"] = "middle"
+    # k: hidden_states[k], 0 is what the first layer reads | several: their mean | middle: of the middle third
+    max_seconds: float = within(5.015, 0.01, 600)  # longer speech is cropped; 5.015 s are the paper's 500 frames
+    window: float = within(30.0, 1, 600)  # seconds that the network reads at a time; longer speech is cut
+
+    @field_validator("model")
+    @classmethod
+    def _check_model(cls, model: str) -> str:
+        if not PurePosixPath(model).name:
+            raise problem("", "name a folder, or an id of the Hugging Face hub such as openai/whisper-base")
+        return model
+
+    @field_validator("layer")
+    @classmethod
+    def _check_layer(cls, layer: int | list[int] | str) -> int | list[int] | str:
+        numbers = layer if isinstance(layer, list) else [layer] if isinstance(layer, int) else [0]
+        if not numbers or min(numbers) < 0 or len(set(numbers)) < len(numbers):
+            raise problem("", f"{layer} is no layer; give middle, a number from 0 on, or a list of them")
+        return layer
+
+    @property
+    def span(self) -> int:
+        """Samples that an utterance is cropped to."""
+        return round(self.max_seconds * self.sample_rate)
+
+    @property
+    def folder(self) -> str:
+        """Name of network and layer, such as ``whisper-base_middle``."""
+        layers = self.layer if isinstance(self.layer, list) else [self.layer]
+        name = re.sub(r"[^\w.-]", "-", PurePosixPath(self.model).name).lstrip(".")
+        return f"{name or 'upstream'}_{'+'.join(map(str, layers))}"
+
+    @property
+    def in_half(self) -> bool:
+        """Hidden states are wide: float16 errs less than the archives' two bytes do."""
+        return True
+
+    @property
+    def scaled(self) -> bool:
+        """Hidden states have dimensions a hundred times as large as others."""
+        return True
+
+    def record(self) -> dict[str, Any]:
+        """Without where the network lies, and the layer's name: the fingerprint has digest and numbers."""
+        return {key: value for key, value in super().record().items() if key not in ("model", "revision", "layer")}
+
+
+FEATURES: dict[str, type[Part]] = {"fbank": Fbank, "upstream": Upstream}
 
 AnyFeatures = Annotated[Features, chosen(FEATURES, OwnFeatures)]

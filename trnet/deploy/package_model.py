@@ -65,11 +65,11 @@ def median_epochs(experiment: Experiment, systems: Sequence[str], seeds: Sequenc
     return found
 
 
-def results_of(experiment: Experiment, system: str) -> pd.DataFrame:
+def results_of(experiment: Experiment, system: str, seeds: Sequence[int]) -> pd.DataFrame:
     """UAR of a system on clean speech and on each noise set (mean over SNRs), with intervals, from statistics.csv.
 
     Raises:
-        TrnetError: If the table is missing, or is not of all folds.
+        TrnetError: If the table is missing, or is not of all folds with these seeds.
     """
     path = experiment.exp / experiment.config.frontend_name / "statistics.csv"
     if not path.is_file():
@@ -85,8 +85,11 @@ def results_of(experiment: Experiment, system: str) -> pd.DataFrame:
     ]
     found = mine[mine["snr_db"].isna()].reset_index(drop=True)
     tested = {experiment.data["utt2spk"][utt] for fold in experiment.dataset.folds for utt in fold.test}
-    if found.empty or found["speakers"].min() < len(tested):
-        raise TrnetError(f"{path}: has no row of {system} on all {len(tested)} speakers; run stage 7 with all folds")
+    if found.empty or (found["speakers"] < len(tested)).any() or (found["seeds"] != len(seeds)).any():
+        raise TrnetError(
+            f"{path}: has no rows of {system} on all {len(tested)} speakers with {len(seeds)} seeds; run stage 7 with "
+            "all folds and just these seeds"
+        )
     return found
 
 
@@ -151,7 +154,7 @@ def card_fields(
 ) -> dict[str, object]:
     """What a card may say of a packaged model and of the runs that held speakers out (`experiment`, of all folds)."""
     about, calibration = packed.about, Calibration(**packed.about["calibration"])
-    results = results_of(experiment, packed.settings.name)
+    results = results_of(experiment, packed.settings.name, seeds)
     return {
         "classes": ", ".join(packed.classes),
         "chance": f"{100 / len(packed.classes):.0f}",

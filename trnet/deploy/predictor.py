@@ -21,6 +21,7 @@ from trnet.features.archive import as_archived
 from trnet.features.cache import pad
 from trnet.frontend.clips import enhance_clips
 from trnet.model.batch import Batch, Output
+from trnet.model.feature_scale import scaled_batch
 from trnet.utils.device import gpu
 from trnet.utils.errors import TrnetError, first_line
 
@@ -98,12 +99,13 @@ class Predictor(SlidingWindowPredictor):
                 with self._foreign_errors(), torch.inference_mode():
                     found = [extractor(torch.from_numpy(clip)).numpy() for clip in given[kind]]
                 matrices = [as_archived(matrix, features) for matrix in found]
-                stacks[kind + suffix] = pad(matrices)
+                stack = pad(matrices)
+                stacks[kind + suffix] = stack.half().float() if features.in_half else stack  # as in training
                 lengths[suffix] = torch.tensor([len(matrix) for matrix in matrices])
         labels = torch.zeros(len(clips), dtype=torch.long)
         batch = Batch((), lengths[""], labels, mel_lengths=lengths.get(MELS), **stacks)
         with self._foreign_errors(), torch.inference_mode():
-            output = self.network(batch.to(self.device))
+            output = self.network(scaled_batch(self.network, batch.to(self.device)))
             probs = torch.softmax(output.logits.float() / self.temperature, dim=1).cpu().numpy()
         for name, row in zip(names, probs, strict=True):
             if not np.isfinite(row).all():

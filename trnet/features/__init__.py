@@ -10,6 +10,7 @@ from torch import Tensor
 
 from trnet.config import Fbank, Features, load_class, own_code
 from trnet.features.fbank import FbankExtractor
+from trnet.features.upstream import UpstreamExtractor
 from trnet.utils.errors import TrnetError
 
 
@@ -28,8 +29,11 @@ class Extractor(Protocol):
     def fingerprint(self) -> dict[str, Any]:
         """All that decides its numbers beside its options, such as a digest of weights; JSON can hold it."""
 
+    # Optional: batch(wavs: Sequence[Tensor]) -> list[Tensor], clips of one length, the same numbers as one by one;
+    # to(device: torch.device), from when on it computes there.
 
-EXTRACTORS: dict[str, type] = {"fbank": FbankExtractor}
+
+EXTRACTORS: dict[str, type] = {"fbank": FbankExtractor, "upstream": UpstreamExtractor}
 
 
 def make_extractor(options: Features) -> Extractor:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -72,7 +73,9 @@ class _Block:
         steps = torch.arange(total)
         real = steps[None, :] < lengths[:, None]  # (B, T)
         index = torch.where(real, torch.tensor(rows)[:, None] + steps[None, :], 0).flatten()
-        room = torch.empty(len(index), self.flat.shape[1], device=device, pin_memory=self.home == HOST)
+        room = torch.empty(
+            len(index), self.flat.shape[1], dtype=self.flat.dtype, device=device, pin_memory=self.home == HOST
+        )
         torch.index_select(self.flat, 0, send(index, device), out=room)
         return room.view(*real.shape, -1).masked_fill_(~send(real, device)[..., None], 0)
 
@@ -85,7 +88,7 @@ class Resident:
     the cache does later changes nothing here; the memory is given back when the last of these is gone, too.
     """
 
-    flat: Tensor  # (rows, dim) float32, on the device
+    flat: Tensor  # (rows, dim) float32 or float16, on the device
     first: dict[FeatureSet, int]  # first row of each archive
     row: dict[str, int]  # first row of an utterance within its archive
     length: Mapping[str, int]  # rows of an utterance
@@ -114,9 +117,21 @@ class FeatureCache:
     """
 
     def __init__(
-        self, reader: FeatureReader, length: Mapping[str, int], device: torch.device, room: Room | None = None
+        self,
+        reader: FeatureReader,
+        length: Mapping[str, int],
+        device: torch.device,
+        room: Room | None = None,
+        half: bool = False,
     ) -> None:
-        """An empty cache; `length`: frames of each clean utterance id; `room` None: what `room_on` says."""
+        """An empty cache.
+
+        Args:
+            length: Frames of each clean utterance id.
+            room: None: what `room_on` says.
+            half: Keep features in float16; what `stack` gives is float32, rounded so wherever it is from.
+        """
+        self.dtype = torch.float16 if half else torch.float32
         self.reader, self.length, self.device = reader, length, device
         self.room = room_on(device) if room is None else room
         self._held = _Held()
@@ -166,7 +181,7 @@ class FeatureCache:
         if not sets or not rows:
             return
         dim = self._matrix(sets[0], utts[0]).shape[1]
-        size = 4 * rows * dim  # bytes of an archive, float32
+        size = self.dtype.itemsize * rows * dim  # bytes of an archive
         parts, begin = [], 0
         for home, room in ((self.device.type, self.room.device), (HOST, self.room.host), (DISK, self.room.disk)):
             count, flat = min(len(sets) - begin, room // size), None
@@ -184,26 +199,30 @@ class FeatureCache:
         self._held = _Held(tuple(_Block(*part) for part in parts), row)
 
     def _room_for(self, rows: int, dim: int, home: str) -> Tensor | None:
-        """(rows, dim) float32; None (logged) if the allocation fails, because of a quota or of other processes."""
+        """(rows, dim); None (logged) if the allocation fails, because of a quota or of other processes."""
         try:
             return self._empty(rows, dim, home)
         except (torch.OutOfMemoryError, MemoryError, OSError) as error:
             where = self.room.folder if home == DISK else home
             why = error.strerror if isinstance(error, OSError) else "out of memory"
-            log.info("%s: no room for %.0f MB of features (%s); fewer are tried", where, 4e-6 * rows * dim, why)
+            size = 1e-6 * self.dtype.itemsize * rows * dim
+            log.info("%s: no room for %.0f MB of features (%s); fewer are tried", where, size, why)
             return None
 
     def _empty(self, rows: int, dim: int, home: str) -> Tensor:
-        """(rows, dim) float32 on the device, in pinned memory, or in a nameless file."""
+        """(rows, dim) on the device, in pinned memory, or in a nameless file."""
+        kind: Any = np.float16 if self.dtype == torch.float16 else np.float32
         if home == DISK:
             with tempfile.TemporaryFile(dir=self.room.folder) as file:
-                os.posix_fallocate(file.fileno(), 0, 4 * rows * dim)  # all of it, so that no write finds the disk full
-                return torch.from_numpy(np.memmap(file, np.float32, "r+", shape=(rows, dim)))
+                os.posix_fallocate(
+                    file.fileno(), 0, kind().itemsize * rows * dim
+                )  # all of it, so that no write finds the disk full
+                return torch.from_numpy(np.memmap(file, kind, "r+", shape=(rows, dim)))
         if home == HOST:
-            return torch.empty(rows, dim, pin_memory=True)
+            return torch.empty(rows, dim, dtype=self.dtype, pin_memory=True)
         if self.device.type == "cpu":  # numpy asks for large pages, which are there in a quarter of the time
-            return torch.from_numpy(np.empty((rows, dim), np.float32))
-        return torch.empty(rows, dim, device=self.device)
+            return torch.from_numpy(np.empty((rows, dim), kind))
+        return torch.empty(rows, dim, dtype=self.dtype, device=self.device)
 
     def _matrix(self, each: FeatureSet, utt: str) -> np.ndarray:
         return read_singly(self.reader, *each, utt, self.length[utt])
@@ -221,12 +240,12 @@ class FeatureCache:
                 parts.append((members, block.gather(rows, lengths[members])))
         if members := [i for i, home in enumerate(homes) if home is None]:
             matrices = [self._matrix((kind, items[i][1]), items[i][0]) for i in members]
-            parts.append((members, pad(matrices)))
+            parts.append((members, pad(matrices).to(self.dtype).float()))
         if len(parts) == 1:
-            return send(parts[0][1], self.device)
+            return send(parts[0][1], self.device).float()
         stacked = torch.zeros(len(items), int(lengths.max()), parts[0][1].shape[2], device=self.device)
         for members, found in parts:
-            stacked[send(torch.tensor(members), self.device), : found.shape[1]] = send(found, self.device)
+            stacked[send(torch.tensor(members), self.device), : found.shape[1]] = send(found, self.device).float()
         return stacked
 
 

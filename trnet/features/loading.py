@@ -36,8 +36,8 @@ def load(
     """Read features of the same utterances of some archives.
 
     Args:
-        targets: Where those of each kind and condition are put, one utterance behind the other: (rows, dim) float32,
-            on any device.
+        targets: Where those of each kind and condition are put, one utterance behind the other: (rows, dim) float32
+            or float16, on any device.
         length: Rows of each utterance.
         utts: Which ones, in this order.
         progress: Called with how many were read since the last time.
@@ -90,12 +90,12 @@ def _portions(utts: list[str], length: Mapping[str, int], most: int) -> Iterator
 
 
 def _is_near(target: Tensor) -> bool:
-    """Whether numpy can write there."""
-    return target.device.type == "cpu"
+    """Whether numpy can write float32 there."""
+    return target.device.type == "cpu" and target.dtype == torch.float32
 
 
 class _Ways:
-    """How features get to targets: at once, or, on a device, by way of pinned memory of the host."""
+    """How features get to targets: at once, or by way of float32 memory of the host, pinned for a device."""
 
     def __init__(self, count: int, portions: list[_Portion], targets: Iterable[Tensor]) -> None:
         """`count`: of threads, each of which may have a portion on the way."""

@@ -11,6 +11,7 @@ from torch import nn
 from trnet.config import ModelConfig, load_class
 from trnet.features import feature_dim
 from trnet.model.batch import Batch, Output
+from trnet.model.feature_scale import FeatureScale, scaled_batch
 from trnet.model.parts import make_own
 from trnet.model.ser import SER
 from trnet.model.trnet import Mels, TRNet
@@ -86,17 +87,24 @@ def make_system(config: ModelConfig, num_classes: int) -> nn.Module:
             system = make_own(load_class(kind, "model"), kind, config, num_classes)
         else:
             system = SYSTEMS[kind](config, num_classes)
+    if config.features.scaled:
+        system.add_module("feature_scale", FeatureScale(feature_dim(config.features)))
     object.__setattr__(system, "own_classes", tuple(config.own_classes))
     object.__setattr__(system, "class_count", num_classes)
     return system.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def run_system(system: nn.Module, batch: Batch) -> Output:
-    """What a system of `make_system` gives for a batch.
+    """What a system of `make_system` gives for a batch of features as they were read.
 
     Raises:
         TrnetError: Naming somebody's own class that fails.
     """
+    return run_scaled(system, scaled_batch(system, batch))
+
+
+def run_scaled(system: nn.Module, batch: Batch) -> Output:
+    """What a system gives for a batch of features, scaled where it wants them scaled; errors as `run_system`."""
     own = ", ".join(getattr(system, "own_classes", ()))
     try:
         output = system(batch)

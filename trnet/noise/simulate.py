@@ -70,7 +70,8 @@ def simulate(
     Raises:
         TrnetError: For silent speech or noise, unreadable audio, or too few noise sources.
     """
-    conditions = [Condition(noise_name, snr) for snr in conf.all_snrs]
+    snrs = conf.all_snrs
+    conditions = [Condition(noise_name, snr) for snr in snrs]
     folders = [Path(out_root) / c.data_name(speech.path.name) for c in conditions]
     made_from = {"speech": dir_digest(speech.path), "noise": dir_digest(noise.path), "features": _span_of(features)}
     if groups is not None:
@@ -98,7 +99,7 @@ def simulate(
     for utt in speech.utts:
         seconds[utt] = cropped_length(float(speech["utt2dur"][utt]), features) / features.sample_rate
         clip, start = utt2noise[utt].split()
-        targets = [(conf.snrs[i], target(i, utt)) for i in todo]
+        targets = [(snrs[i], target(i, utt)) for i in todo]
         waiting = tuple((snr, path) for snr, path in targets if not is_whole(path))
         name = f"utterance {utt} of {speech.path} with noise {clip} of {noise.path}"
         if waiting:  # an earlier call that was stopped has made the others

@@ -16,7 +16,7 @@ from typing import Any
 from trnet.conditions import CLEAN, Condition, training_conditions
 from trnet.config import Config, source_digest
 from trnet.features import feature_dim
-from trnet.features.archive import GATE, check_archive, features_digest
+from trnet.features.archive import check_archive, features_digest, gate_folder
 from trnet.features.reader import FeatureReader
 from trnet.folds import Fold
 from trnet.frontend import build_frontend
@@ -55,8 +55,9 @@ class Experiment:
     @cached_property
     def reader(self) -> FeatureReader:
         """The dumped features."""
-        dim = feature_dim(self.config.features)
-        return FeatureReader(self.dump, self.config.frontend_name, self.dataset.corpus, dim)
+        features = self.config.features
+        root = self.dump / features.folder
+        return FeatureReader(root, self.config.frontend_name, self.dataset.corpus, feature_dim(features))
 
     @cached_property
     def gate_reader(self) -> FeatureReader | None:
@@ -64,7 +65,8 @@ class Experiment:
         mels = self.config.gate_features
         if mels is None:
             return None
-        return FeatureReader(self.dump, self.config.frontend_name, self.dataset.corpus, mels.num_mel_bins, GATE)
+        part = gate_folder(self.config.features)
+        return FeatureReader(self.dump, self.config.frontend_name, self.dataset.corpus, mels.num_mel_bins, part)
 
     def conditions(self, name: str) -> tuple[Condition, ...]:
         """The conditions that a system is trained and validated on: never the unmatched noise."""
@@ -131,10 +133,12 @@ class Experiment:
         for kind in system.inputs:
             frontend = self.frontend_fingerprint if kind == "enhanced" else None
             for condition in conditions:
-                data = self.data.path.parent / condition.data_name(self.dataset.corpus)
+                name = condition.data_name(self.dataset.corpus)
+                data = self.data.path.parent / name
+                audio = self.dump / self.config.frontend_name / name if kind == "enhanced" else None
                 for reader, features in readers:
                     folder = reader.folder(kind, condition)
-                    check_archive(folder, data, features, frontend)
+                    check_archive(folder, data, features, frontend, audio)
                     found[str(folder.relative_to(self.dump))] = features_digest(folder)
         return found
 

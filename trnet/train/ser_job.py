@@ -14,7 +14,8 @@ from trnet.config import Config
 from trnet.features.cache import FeatureCache, Item
 from trnet.metrics import uar
 from trnet.model.batch import Batch
-from trnet.model.systems import make_system, run_system, ser_module
+from trnet.model.feature_scale import FeatureScale, scaled_batch
+from trnet.model.systems import make_system, run_scaled, ser_module
 from trnet.runs.checkpoint import check_weights, load_part, load_weights, save_checkpoint
 from trnet.runs.history import History
 from trnet.train.average import MovingAverage
@@ -53,6 +54,7 @@ class SERData:
     h_s: Mapping[str, Tensor] | None = None  # (D,) of the teacher by utterance, where a loss needs it
     start: Mapping[str, Tensor] | None = None  # weights that the SER module begins with, where they are the teacher's
     tokens: Tokens | None = None  # of the transcripts, where a loss needs them
+    scale: FeatureScale | None = None  # of the features over the training utterances, where they are scaled
 
     def reader(self, training: bool) -> BatchReader:
         """Reads what the system reads, and in training also what its losses do."""
@@ -86,6 +88,8 @@ class SERJob(TrainingJob):
         with DRAWS:
             seed_torch(data.seed, data.draws, "init")
             self.model = make_system(data.config.model(data.name), len(data.classes)).to(self.device)
+            if data.scale is not None:
+                self.model.get_submodule("feature_scale").load_state_dict(data.scale.state_dict())
             if data.start is not None:
                 ser_module(self.model).load_state_dict(data.start)
             self.average = MovingAverage(self.model, conf.ema) if conf.ema else None
@@ -186,8 +190,9 @@ class SERJob(TrainingJob):
     def compute(self, batch: Batch) -> dict[str, Tensor]:
         """Eq. 8 and its parts."""
         bf16 = self.data.config.training.precision == "bf16"
+        batch = scaled_batch(self.model, batch)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
-            output = run_system(self.model, batch)
+            output = run_scaled(self.model, batch)
         return self.losses(output, batch)
 
     def row(self, means: dict[str, float]) -> dict[str, Any]:

@@ -15,6 +15,8 @@ from tqdm import tqdm
 
 from trnet.conditions import CLEAN, Condition
 from trnet.features.cache import FeatureCache, FeatureSet, room_on, sets_of
+from trnet.folds import Fold
+from trnet.model.feature_scale import FeatureScale
 from trnet.model.systems import make_system, run_system, ser_module
 from trnet.runs.checkpoint import check_weights, load_weights
 from trnet.runs.experiment import TEACHER, Experiment
@@ -56,7 +58,8 @@ class Session:
     def cache(self) -> FeatureCache:
         """The features that runs read."""
         room = room_on(self.device, self.at_once, self.experiment.dump)
-        return FeatureCache(self.experiment.reader, self.lengths, self.device, room)
+        half = self.experiment.config.features.in_half
+        return FeatureCache(self.experiment.reader, self.lengths, self.device, room, half)
 
     @cached_property
     def gate_cache(self) -> FeatureCache | None:
@@ -98,6 +101,8 @@ class Session:
         needs = config.needs(name)
         clean = {config.target_kind(name), "noisy" if "h_s" in needs else None} - {None}  # for X_s and h_s
         kinds = {*config.system(name).inputs, *(needs & {"noisy", "enhanced"})}
+        if config.features.scaled:
+            clean |= {"noisy"}
         return sets_of(kinds, conditions) | sets_of(filter(None, clean), [CLEAN])
 
     def train_group(self, group: Sequence[RunSpec], position: int | None = None) -> None:
@@ -175,7 +180,20 @@ class Session:
             h_s=self._h_s(run) if "h_s" in needs else None,
             start=self._teacher_weights(run) if experiment.config.system(name).init == "teacher" else None,
             tokens=self._tokens(run) if "text" in needs else None,
+            scale=self._scale(fold) if experiment.config.features.scaled else None,
         )
+
+    def _scale(self, fold: Fold) -> FeatureScale:
+        """Mean and standard deviation of each dimension over the frames of a fold's training utterances, clean."""
+        count, total, squares = 0, torch.zeros(()), torch.zeros(())  # the last two (dim,) float64
+        for items in scoring_batches([(utt, CLEAN) for utt in fold.train], self.lengths, 256):
+            x = self.cache.stack("noisy", items).flatten(0, 1).double()  # zeros behind each end add nothing
+            count += sum(self.lengths[utt] for utt, _ in items)
+            total, squares = total + x.sum(0), squares + x.square().sum(0)
+        mean = total / count
+        scale = FeatureScale(len(mean)).to(self.device)
+        scale.set(mean, (squares / count - mean.square()).clamp_min(0).sqrt())
+        return scale
 
     def _teacher(self, run: RunSpec) -> tuple[torch.nn.Module, Path, dict[str, Tensor]]:
         """The untrained network of the teacher, its checkpoint, and the weights in it."""

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trnet.model.batch import Batch, Output, StaticBatch
+from trnet.model.feature_scale import scaled_batch
 from trnet.model.systems import check_output
 from trnet.train.losses import WeightedSum
 from trnet.train.widths import width_for
@@ -43,7 +44,7 @@ class Pick(NamedTuple):
         """(B, T, F), zeros behind each end."""
         steps, lengths = self.steps[None, :], self.lengths[:, None]
         index = self.first[:, None] + torch.minimum(steps, lengths - 1)
-        return self.flat[index] * (steps < lengths)[..., None]
+        return self.flat[index].float() * (steps < lengths)[..., None]
 
 
 def static_losses(
@@ -57,7 +58,7 @@ def static_losses(
         picks: Features that are picked from memory instead, by field.
     """
     tensors = tensors | {name: pick.read() for name, pick in (picks or {}).items()}
-    batch = StaticBatch((), **tensors)  # type: ignore[arg-type]
+    batch = scaled_batch(system, StaticBatch((), **tensors))  # type: ignore[arg-type]
     with torch.autocast(batch.lengths.device.type, torch.bfloat16, enabled=bf16):
         output = check_output(system, system(batch), len(batch.lengths))
     return losses(output, batch)
@@ -65,7 +66,7 @@ def static_losses(
 
 def static_outputs(system: nn.Module, tensors: Tensors) -> Output:
     """What a system gives for a batch of such tensors, in float32."""
-    batch = StaticBatch((), **tensors)  # type: ignore[arg-type]
+    batch = scaled_batch(system, StaticBatch((), **tensors))  # type: ignore[arg-type]
     return check_output(system, system(batch), len(batch.lengths))
 
 

@@ -31,16 +31,17 @@ musan_dir=                    # MUSAN; downloads/musan if empty
 demand_dir=                   # DEMAND; downloads/demand if empty
 nonspeech_dir=                # any folder of noises; downloads/nonspeech if empty
 noise_dirs=                   # more noise sets for --noises: "NAME=FOLDER ...", any folders of noises
-shard=1/1                     # k/n: stage 3 does part k of n, the others being done elsewhere at the same time
+shard=1/1                     # k/n: stage 3, or 4 where the call begins with it, does part k of n; others do the rest
 download=false                # true: stage 0 fetches the corpora and weights that are missing and free to fetch
 tag=                          # data_<tag>, dump_<tag>, exp_<tag>: an experiment apart from the recipe's own
 exp=                          # folder of runs, for another training on the same data and dump; exp or exp_<tag> if empty
 test_corpus=                  # stage 7 tests on this corpus: a recipe's name, or its data dir; its stages 1 to 4 are done
 wandb=                        # project of Weights & Biases that gets the curves too; TensorBoard always does
 reference=                    # CSV of published figures to print beside ours
+peers=                        # stage 7 also reports on predictions from elsewhere: "NAME=CSV ...", utt_id,label,condition
 
 options="corpus layout stage stop_stage ngpu nj config folds seeds systems frontend frontend_checkpoint noises snrs max_epochs set
-contract noise_contracts corpus_dir esc_dir musan_dir demand_dir nonspeech_dir noise_dirs shard download tag exp test_corpus wandb reference channel
+contract noise_contracts corpus_dir esc_dir musan_dir demand_dir nonspeech_dir noise_dirs shard download tag exp test_corpus wandb reference peers channel
 allow_pipes"
 
 usage() {
@@ -51,7 +52,7 @@ Usage: ./run.sh [--stage N] [--stop-stage M] [--OPTION VALUE]...   (lists are qu
   stage 1  Kaldi data dirs of speech and noise             data/
   stage 2  noise manifest and noisy sets                   data/<corpus>_<noise>_<snr>db/
   stage 3  enhance with the front-end                      dump/<frontend>/
-  stage 4  log-mel features in ark/scp                     dump/raw/ dump/<frontend>/
+  stage 4  features in ark/scp                             dump/raw/ dump/<frontend>/
   stage 5  the teacher (Baseline-c)                        exp/<frontend>/baseline_c/
   stage 6  the other systems                               exp/<frontend>/<system>/
   stage 7  score, statistics, figures, a page              exp/<frontend>/RESULTS.md report.html
@@ -95,6 +96,11 @@ for noise in $noises; do
         *) fail "--noises $noise: no such noise set; known: ${known% }; one of your own: --noise-dirs $noise=FOLDER" 2 ;;
     esac
 done
+for word in $peers; do
+    [[ $word =~ ^[a-zA-Z0-9_][a-zA-Z0-9_.+-]*=. ]] || fail "--peers $word: write NAME=CSV; neither may have a blank" 2
+    [ -f "${word#*=}" ] || fail "--peers $word: there is no file ${word#*=}; relative paths start from $PWD" 2
+done
+[ -z "$peers" ] || [ -z "$test_corpus" ] || fail "--peers: predictions of --test-corpus cannot be added; leave one out" 2
 # Where a noise set lies, and how: those of --noise-dirs like nonspeech.
 noise_dir() { local option=$1_dir; echo "${own_noises[$1]:-${!option}}"; }
 noise_layout() { if [ -n "${own_noises[$1]:-}" ]; then echo nonspeech; else echo "$1"; fi; }
@@ -149,7 +155,8 @@ if in_stage 3 "enhance"; then
 fi
 
 if in_stage 4 "features"; then
-    run make_fbank "${setup[@]}" --sets "$sets" --dump "$dump" --nj "$nj" --allow-pipes "$allow_pipes"
+    run make_fbank "${setup[@]}" --sets "$sets" --dump "$dump" --nj "$nj" --ngpu "$ngpu" --allow-pipes "$allow_pipes" \
+        --shard "$(if [ "$stage" = 4 ]; then echo "$shard"; else echo 1/1; fi)"
 fi
 
 if in_stage 5 "teacher"; then
@@ -167,6 +174,10 @@ if in_stage 7 "score"; then
         case $test_corpus in */*) ;; *) test_corpus=../../$test_corpus/ser1/$data/$test_corpus ;; esac
         run score "${setup[@]}" "${runs[@]}" "${notes[@]}" --nj "$nj" --noises "$noises" --test-corpus "$test_corpus"
     else
+        for word in $peers; do
+            run add_system "${setup[@]}" --corpus-data "$data/$corpus" --exp "$exp" ${folds:+--folds="$folds"} \
+                --name "${word%%=*}" --predictions "${word#*=}"
+        done
         run score "${setup[@]}" "${runs[@]}" "${notes[@]}" --nj "$nj" --noises "$noises" ${reference:+--reference "$reference"}
         case " ${systems:-trnet} " in *[\ ,]trnet[\ ,]*) run pack "${setup[@]}" "${runs[@]}" --systems trnet --if-possible ;; esac
     fi

@@ -1,0 +1,90 @@
+"""Hidden states of a pretrained network as features (frames, dim)."""
+
+import importlib.metadata
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trnet.config.features import Upstream
+from trnet.features.upstream.hidden_states import check_hidden_states, layer_numbers, mean_of_layers
+from trnet.features.upstream.input import make_input
+from trnet.features.upstream.weights import KEY, find_folder, load_config, load_network, weights_digest
+from trnet.utils.errors import TrnetError
+
+
+class UpstreamExtractor:
+    """Hidden states of a frozen network; see `trnet.features.Extractor`.
+
+    A clip gives the same frames alone and in a batch of clips of its length; clips of other lengths never share a
+    batch, and nothing is padded. What is longer than `window` seconds is read a window at a time, each for itself.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        """Find the network, and read its configuration; weights are loaded when the first clip comes.
+
+        Raises:
+            TrnetError: If transformers or the network are missing, or a layer is not there.
+        """
+        self.options = Upstream(**options)
+        self.folder = find_folder(self.options.model, self.options.revision)
+        self.sample_rate = self.options.sample_rate
+        self.device = torch.device("cpu")
+        config = load_config(self.folder)
+        try:
+            self.count, self.dim = int(config.num_hidden_layers), int(config.hidden_size)
+        except (AttributeError, TypeError):
+            raise TrnetError(f"{KEY}: {self.folder}: is no network with hidden states; name another") from None
+        self.layers = layer_numbers(self.options.layer, self.count, self.folder)
+        self._input = make_input(self.folder, self.sample_rate)
+        self._window = round(self.options.window * self.sample_rate)
+
+    @cached_property
+    def network(self) -> nn.Module:
+        """The network on the device, in eval mode."""
+        return load_network(self.folder).to(self.device)
+
+    def to(self, device: torch.device) -> "UpstreamExtractor":
+        """Compute there from now on."""
+        self.device = device
+        if "network" in self.__dict__:
+            self.network.to(device)
+        return self
+
+    def num_frames(self, samples: int) -> int:
+        """Frames of a clip of so many samples; 0 if it is too short for one."""
+        whole, rest = divmod(samples, self._window)
+        return whole * self._input.num_frames(self._window) + self._input.num_frames(rest)
+
+    def __call__(self, wav: Tensor) -> Tensor:
+        """Clip (samples,) float32 in [-1, 1] -> (frames, dim) float32; errors as `batch`."""
+        return self.batch([wav])[0]
+
+    @torch.inference_mode()
+    def batch(self, wavs: Sequence[Tensor]) -> list[Tensor]:
+        """Clips (samples,) of one length -> of each (frames, dim) float32, what it gives alone, on the host.
+
+        Raises:
+            ValueError: If clips are shorter than the network's receptive field.
+            TrnetError: If the network cannot be loaded, or gives other shapes or values that are not finite.
+        """
+        clips = torch.stack(list(wavs))  # (B, samples)
+        if (frames := self.num_frames(clips.shape[1])) < 1:
+            raise ValueError(f"{clips.shape[1]} samples are shorter than what {self.folder.name} reads for one frame")
+        parts = [part for part in clips.split(self._window, dim=1) if self._input.num_frames(part.shape[1])]
+        found = torch.cat([self._states(part) for part in parts], dim=1).cpu()  # (B, frames, dim)
+        check_hidden_states(found, frames, self.dim, f"{KEY}: {self.folder}")
+        return list(found)
+
+    def _states(self, clips: Tensor) -> Tensor:
+        inputs = {name: value.to(self.device) for name, value in self._input(clips).items()}
+        return mean_of_layers(self.network, self.count, self.layers, inputs).float()
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Digest of the weights, layers, and versions of what computes with them."""
+        versions = {
+            name: ".".join(importlib.metadata.version(name).split(".")[:2]) for name in ("transformers", "torch")
+        }
+        return {"weights": weights_digest(self.folder), "layers": self.layers, "versions": versions}
