@@ -216,7 +216,7 @@ class RunReport:
         ctc = f", CTC {training.ctc_weight} ({config.ctc.model})" if training.ctc_weight else ""
         folds = {run.fold.number: run.fold.test_speaker for run in self.runs}
         seeds = dict.fromkeys(run.seed for run in self.runs)
-        speakers = " ".join(f"{number}:{speaker}" for number, speaker in folds.items())
+        speakers = " ".join(f"{number}:{speaker or 'nobody'}" for number, speaker in folds.items())
         states = [run.read_last() for run in self.runs]
         trained_with = Counter(text for state in states for text in state["trained_with"])
         done = [len(state["history"]) for state in states]
@@ -226,7 +226,8 @@ class RunReport:
         if self.other is not None:
             tested = f"{self.other.dataset.corpus}, all {len(self.other.data.utts)} utterances"
             lines = {
-                "Trained on": f"{corpus}, without each fold's test and validation speakers",
+                "Trained on": corpus
+                + (", without each fold's test and validation speakers" if config.folds.hold_out else ""),
                 "Tested on": f"{tested}, by the model of each fold",
                 "Classes": tested_classes(experiment, self.other),
             }
