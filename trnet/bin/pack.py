@@ -8,7 +8,7 @@ from trnet.bin.experiment_options import add_experiment_options, experiment_from
 from trnet.bin.options import Parser, make_parser
 from trnet.deploy.archive import is_model
 from trnet.deploy.model_file import write_model
-from trnet.deploy.pack import best_run, pack_inputs, pack_run
+from trnet.deploy.pack import best_run, pack_inputs, pack_run, read_calibration
 from trnet.folds import pick_folds
 from trnet.runs.experiment import Experiment
 from trnet.runs.spec import RunSpec
@@ -25,6 +25,10 @@ def get_parser() -> Parser:
     parser.add_argument(
         "--embed-upstream", action="store_true", help="carry the pretrained network behind features of type upstream"
     )
+    parser.add_argument(
+        "--calibration", type=types.path, help="JSON of trnet.bin.calibrate: temperature of probabilities"
+    )
+    parser.add_argument("--half", action="store_true", help="keep matrices and kernels of weights in float16")
     parser.add_argument("--if-possible", action="store_true", help="what cannot be packed is reported, and no error")
     return parser
 
@@ -53,16 +57,22 @@ def _pack(experiment: Experiment, run: RunSpec, opts: Namespace) -> None:
     file = f"{run.system}_fold{run.fold.number}_seed{run.seed}.zip"
     place = experiment.exp / experiment.config.frontend_name / file
     path = opts.out or place
-    stamp = Stamp(place.parent, place.name, pack_inputs(experiment, run, opts.embed_upstream))
+    calibration = read_calibration(opts.calibration) if opts.calibration else None
+    how = (calibration, opts.half, opts.embed_upstream)
+    stamp = Stamp(place.parent, place.name, pack_inputs(experiment, run, *how))
     results = read_stamp(stamp.path).get("results")
     if not opts.out and stamp.done() and place.is_file() and results == {file: file_digest(place)}:
         print(f"{place}: up to date")
     else:
-        packed = pack_run(experiment, run, path, opts.embed_upstream)
+        packed = pack_run(experiment, run, path, *how)
         write_model(packed)
         if not opts.out:
             stamp.finish({file: file_digest(place)})
-        print(f"{path}: epoch {packed.about['epoch']}, validation UAR {packed.about['valid_uar']:.2f} %")
+        uar = packed.about["valid_uar"]
+        print(
+            f"{path}: epoch {packed.about['epoch']}, "
+            + ("nobody validated" if uar is None else f"validation UAR {uar:.2f} %")
+        )
     earlier = sorted(other.name for other in path.parent.glob(f"{run.system}_fold*_seed*.zip") if other != path)
     if earlier:
         print(f"{path.parent}: also holds what was packed earlier: {' '.join(earlier)}")
