@@ -20,7 +20,7 @@ from tiny import RATE, hiss, tone, write_wav
 from upstreams import DIM, FAMILIES, LAYERS, make_upstream
 
 import trnet
-from trnet.bin import demo, pack, predict, push
+from trnet.bin import demo, export, pack, predict, push
 from trnet.config import Upstream
 from trnet.deploy.archive import UPSTREAM_CONFIG, UPSTREAM_WEIGHTS, write_archive
 from trnet.deploy.model_file import read_model
@@ -83,8 +83,8 @@ def answer(predictor: trnet.Predictor, wav: np.ndarray | None = None) -> list[fl
 
 
 def without_path(model: Path, path: Path) -> bool:
-    """Whether neither a file nor its entries have a path of this machine."""
-    return all(str(each).encode() not in model.read_bytes() for each in (path, path.parent, Path.home()))
+    """Whether nothing in a file, which is not compressed, is the path or the folder above."""
+    return all(str(each).encode() not in model.read_bytes() for each in (path, path.parent))
 
 
 def test_a_folder_is_named_without_its_path(named, folder):
@@ -152,6 +152,13 @@ def test_other_weights_are_refused(named, carrying, tmp_path, folder):
             trnet.Predictor.from_pretrained(model, upstream=other)
     with pytest.raises(TrnetError, match="no such folder"):
         trnet.Predictor.from_pretrained(named, upstream=tmp_path / "gone")
+
+
+def test_there_are_no_graphs_of_it(named, folder, tmp_path, fails):
+    assert "log-mels" in fails(export.main, [str(named), "--out", str(tmp_path / "onnx")])
+    assert not (tmp_path / "onnx").exists()
+    line = fails(predict.main, [str(named), "a.wav", "--engine", "onnx", "--upstream", str(folder)])
+    assert "--engine torch" in line
 
 
 def test_an_upstream_for_log_mels_is_refused(model, folder):

@@ -4,6 +4,7 @@ import json
 import shutil
 
 import pytest
+import safetensors.torch
 import torch
 from upstreams import DIM, FAMILIES, LAYERS, make_upstream
 
@@ -128,6 +129,20 @@ def _other_network(folder):
 
 def _for_text(folder):
     (folder / "config.json").write_text(json.dumps({"model_type": "bert"}))
+
+
+def test_weights_that_are_not_read_may_be_missing_others_may_not(tmp_path):
+    folder = make_upstream("data2vec-audio", tmp_path / "net")  # whose layers of positions are numbered, too
+    clip = wav(16000)
+    wanted = UpstreamExtractor(model=str(folder), layer=2)(clip)
+    whole = safetensors.torch.load_file(folder / "model.safetensors")
+    behind = ("masked_spec_embed", *(f"encoder.layers.{number}." for number in range(2, LAYERS)))
+    kept = {name: value for name, value in whole.items() if not name.startswith(behind)}
+    assert len(kept) < len(whole)
+    safetensors.torch.save_file(kept, folder / "model.safetensors", {"format": "pt"})
+    torch.testing.assert_close(UpstreamExtractor(model=str(folder), layer=2)(clip), wanted, rtol=0, atol=0)
+    with pytest.raises(TrnetError, match="weights lack encoder.layers.2"):
+        UpstreamExtractor(model=str(folder), layer=3)(clip)
 
 
 @pytest.mark.parametrize(

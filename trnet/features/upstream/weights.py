@@ -129,9 +129,14 @@ def load_config(folder: Path) -> Any:
 
 
 def is_read(name: str, deepest: int | None = None) -> bool:
-    """Whether a weight decides hidden states up to `deepest` (None: any): not one of a decoder or of a layer behind."""
+    """Whether a weight decides hidden states up to `deepest` (None: any).
+
+    Those of a decoder, of a layer behind, and what training puts in the place of masked frames do not.
+    """
     layer = LAYER.match(name)
-    return not name.startswith("decoder.") and (layer is None or deepest is None or int(layer[1]) < deepest)
+    if name.startswith("decoder.") or name == "masked_spec_embed":
+        return False
+    return layer is None or deepest is None or int(layer[1]) < deepest
 
 
 def load_preprocessor(folder: Path) -> Any:
