@@ -154,8 +154,46 @@ def test_other_weights_are_refused(named, carrying, tmp_path, folder):
         trnet.Predictor.from_pretrained(named, upstream=tmp_path / "gone")
 
 
-def test_there_are_no_graphs_of_it(named, folder, tmp_path, fails):
-    assert "log-mels" in fails(export.main, [str(named), "--out", str(tmp_path / "onnx")])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["whisper", "wav2vec2", "wavlm", "hubert", "data2vec-audio"])
+@pytest.mark.parametrize("layer", ["middle", LAYERS])
+def test_exported_networks_answer_as_pytorch_does(kind, layer, tmp_path, run_predict):
+    pytest.importorskip("onnxruntime", reason="needs onnxruntime: pip install 'trnet[export]'")
+    pytest.importorskip("onnx", reason="needs onnx: pip install 'trnet[export]'")
+    folder, path = make_upstream(kind, tmp_path / "net"), tmp_path / "m.zip"
+    make_model(path, "gtcrn", **features_in(folder, layer=layer))
+    out = tmp_path / "onnx"
+    assert export.main([str(path), "--out", str(out), "--upstream", str(folder)]) == 0
+    files = [write_wav(tmp_path / f"{n}.wav", speech(n)) for n in (2000, 7001, 20000)]
+    short = write_wav(tmp_path / "short.wav", hiss(1, 390))
+    status, exported, err = run_predict(out, *files, short, "--format", "csv")
+    assert status == 1 and "short.wav: lasts 24 ms" in err
+    _, by_torch, _ = run_predict(path, *files, "--format", "csv", "--upstream", folder)
+    rows = [list(csv.DictReader(text.splitlines())) for text in (exported, by_torch)]
+    assert len(rows[0]) == len(rows[1]) == 3
+    for found, wanted in zip(*rows, strict=True):
+        assert by_class(found) == pytest.approx(by_class(wanted), abs=ANSWER)
+        assert float(found["c"]) == pytest.approx(float(wanted["c"]), abs=ANSWER)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("more", [{"system": {"input": "noisy"}}, {"gate": {"resolution": "frame"}}])
+def test_so_do_other_systems(more, folder, tmp_path, script):
+    """By the script that does without trnet, too."""
+    path, out = tmp_path / "m.zip", tmp_path / "onnx"
+    make_model(path, **features_in(folder), **more)
+    assert export.main([str(path), "--out", str(out), "--upstream", str(folder)]) == 0
+    wanted = trnet.Predictor.from_pretrained(path, upstream=folder)(speech(20000), RATE)
+    found = script.Model.of(out).predict(write_wav(tmp_path / "a.wav", speech(20000)))
+    assert found["probabilities"] == pytest.approx(wanted.probabilities, abs=ANSWER)
+    assert found["c"] == (wanted.c if wanted.c is None else pytest.approx(wanted.c, abs=ANSWER))
+
+
+def test_what_has_no_graph_is_one_line(named, folder, tmp_path, fails):
+    stacked = make_upstream("wav2vec2-bert", tmp_path / "net")
+    make_model(tmp_path / "m.zip", **features_in(stacked))
+    options = ["--out", str(tmp_path / "onnx"), "--upstream", str(stacked)]
+    assert "wav2vec2-bert" in fails(export.main, [str(tmp_path / "m.zip"), *options])
     assert not (tmp_path / "onnx").exists()
     line = fails(predict.main, [str(named), "a.wav", "--engine", "onnx", "--upstream", str(folder)])
     assert "--engine torch" in line

@@ -4,8 +4,15 @@ import sys
 from pathlib import Path
 
 from trnet.bin import option_types as types
-from trnet.bin.options import Parser, make_parser
-from trnet.deploy.archive import FRONTEND_GRAPH, GRAPH_CONFIG, MAX_JSON_BYTES, SER_GRAPH, read_json
+from trnet.bin.options import Parser, add_upstream_option, make_parser
+from trnet.deploy.archive import (
+    FRONTEND_GRAPH,
+    GRAPH_CONFIG,
+    MAX_JSON_BYTES,
+    SER_GRAPH,
+    UPSTREAM_GRAPH,
+    read_json,
+)
 from trnet.deploy.hub import read_pretrained
 from trnet.deploy.onnx_export import FORMAT, graphs_of
 from trnet.utils.errors import TrnetError, one_line_errors
@@ -18,12 +25,13 @@ def get_parser() -> Parser:
     parser.add_argument("model", help="a model file (the zip of stage 7 or trnet.bin.pack), or hf://org/name")
     parser.add_argument("--out", type=types.path, required=True, help="folder of ser.onnx, frontend.onnx, config.json")
     parser.add_argument("--trust", action="store_true", help="run code that is not trnet's: a front-end, a network")
+    add_upstream_option(parser)
     return parser
 
 
 def check_folder(folder: Path) -> None:
     """Refuse a folder with files of these names that no export wrote."""
-    there = [name for name in (GRAPH_CONFIG, SER_GRAPH, FRONTEND_GRAPH) if (folder / name).exists()]
+    there = [name for name in (GRAPH_CONFIG, SER_GRAPH, FRONTEND_GRAPH, UPSTREAM_GRAPH) if (folder / name).exists()]
     try:
         ours = read_json(read_bytes(folder / GRAPH_CONFIG, MAX_JSON_BYTES), GRAPH_CONFIG).get("format") == FORMAT
     except (OSError, TrnetError):
@@ -38,7 +46,7 @@ def main(args: list[str] | None = None) -> None:
     opts = get_parser().parse_args(args)
     check_folder(opts.out)
     model = read_pretrained(opts.model, opts.trust)
-    graphs = graphs_of(model, opts.trust)
+    graphs = graphs_of(model, opts.trust, opts.upstream)
     for name, body in graphs.items():
         write_bytes(opts.out / name, body)
     print(" ".join(str(opts.out / name) for name in graphs))

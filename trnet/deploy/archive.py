@@ -22,6 +22,7 @@ MANIFEST = "manifest.json"
 MODEL, ABOUT, WEIGHTS, FRONTEND = "model.json", "about.json", "model.safetensors", "frontend.safetensors"
 GRAPHS = "onnx/"
 GRAPH_CONFIG, SER_GRAPH, FRONTEND_GRAPH = "config.json", "ser.onnx", "frontend.onnx"
+UPSTREAM_GRAPH = "upstream.onnx"  # of a folder alone
 """Files in ``onnx/``, and of a folder of `trnet.bin.export`."""
 REQUIRED = {MODEL, ABOUT, WEIGHTS}
 UPSTREAM = "upstream/"

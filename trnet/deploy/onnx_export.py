@@ -1,7 +1,7 @@
 """The networks of a packed model as ONNX: the emotion recogniser from log-mels to logits, the front-end between waves.
 
 Log-mels and windows stay outside: `onnx_numpy.py` has them in NumPy. Batch and length are free; the clips of a batch
-are of one length. The exporter is the one that traces (``dynamo=False``): the other unrolls recurrent layers to the
+are of one length. Of a model on hidden states there is the network behind them, too. The exporter is the one that traces (``dynamo=False``): the other unrolls recurrent layers to the
 length of the example.
 """
 
@@ -21,18 +21,24 @@ import torch
 from torch import Tensor, nn
 
 from trnet.config import Fbank
-from trnet.deploy.archive import FRONTEND_GRAPH, GRAPH_CONFIG, SER_GRAPH, json_bytes, origin_of
+from trnet.deploy.archive import FRONTEND_GRAPH, GRAPH_CONFIG, SER_GRAPH, UPSTREAM_GRAPH, json_bytes, origin_of
 from trnet.deploy.metadata import graph_metadata
 from trnet.deploy.model_file import ModelFile
 from trnet.deploy.onnx_frontends import graph_of
+from trnet.deploy.onnx_upstream import states_module
+from trnet.deploy.packed_upstream import PackedUpstream
+from trnet.features import Extractor, feature_dim, make_extractor
+from trnet.features.upstream import UpstreamExtractor
 from trnet.frontend import FrontEnd
 from trnet.model.batch import Batch
+from trnet.model.feature_scale import scaled_batch
 from trnet.model.frames import ValidFrames
 from trnet.model.snr_gate import SNRGate
 from trnet.utils.errors import TrnetError, first_line, missing_package
 
 FORMAT, VERSION = "trnet-onnx", 2
 OPSET = 17
+MELS = "_mels"  # ends the names of log-mels beside other features
 STDOUT = 1  # its file descriptor
 
 
@@ -65,22 +71,26 @@ class WholeBatch(Batch):
     """A batch of utterances of one length."""
 
     @cached_property
-    def frames(self) -> WholeFrames:
+    def frames(self) -> ValidFrames:
         """All frames of its features."""
-        x = self.noisy if self.noisy is not None else self.enhanced
-        assert x is not None
-        return WholeFrames(self.lengths, x.shape[1], x.device)
+        return self._frames(WholeFrames)
+
+    @cached_property
+    def mel_frames(self) -> ValidFrames:
+        """All frames of what the gate reads."""
+        return self._mel_frames(WholeFrames)
 
 
 class SystemGraph(nn.Module):
     """A system as a function of tensors: features (B, T, F) of each of its inputs to logits (B, classes) and, where it
-    has it, c (B,).
+    has it, c (B,). Where the gate reads log-mels beside other features, those are inputs, too.
     """
 
-    def __init__(self, system: nn.Module) -> None:
+    def __init__(self, system: nn.Module, beside: bool = False) -> None:
         super().__init__()
         self.system = system
-        self.inputs: Sequence[str] = system.inputs  # type: ignore[assignment]  # see trnet.model.systems.System
+        inputs: Sequence[str] = system.inputs  # type: ignore[assignment]  # see trnet.model.systems.System
+        self.inputs = (*inputs, *(f"{name}{MELS}" for name in inputs if beside))
         for module in system.modules():
             if isinstance(module, SNRGate):
                 module.returning = False  # the same forward, and ONNX has a name for it
@@ -90,7 +100,10 @@ class SystemGraph(nn.Module):
         size, frames = features[0].shape[:2]
         lengths = torch.full((size,), frames, dtype=torch.long)
         given: dict[str, Any] = dict(zip(self.inputs, features, strict=True))
-        output = self.system(WholeBatch((), lengths, torch.zeros_like(lengths), **given))
+        if len(mels := [x for name, x in given.items() if name.endswith(MELS)]):
+            given["mel_lengths"] = torch.full((size,), mels[0].shape[1], dtype=torch.long)
+        batch = WholeBatch((), lengths, torch.zeros_like(lengths), **given)
+        output = self.system(scaled_batch(self.system, batch))
         return (output.logits,) if output.c is None else (output.logits, output.c)
 
 
@@ -98,34 +111,60 @@ class NoGraph(TrnetError):
     """A network that ONNX cannot express."""
 
 
-def graphs_of(model: ModelFile, trust: bool = False) -> dict[str, bytes]:
+def graphs_of(model: ModelFile, trust: bool = False, upstream: str | Path | None = None) -> dict[str, bytes]:
     """``ser.onnx``, ``config.json`` and, where there is a graph of the front-end, ``frontend.onnx``.
+
+    Of a model on hidden states also ``upstream.onnx``; `upstream`: folder of that network, see `open_upstream`.
 
     Raises:
         NoGraph: If ONNX cannot express one of them, TrnetError if a package is missing, or parts do not fit.
     """
     if find_spec("onnx") is None:
         raise missing_package("onnx", "export")
-    features = model.settings.features
-    if not isinstance(features, Fbank):
+    features, mels = model.settings.features, model.settings.gate_features
+    if not isinstance(features, Fbank | PackedUpstream):
         raise NoGraph(f"ONNX graphs take log-mels (fbank), not {features.type}; use the packed model, by PyTorch")
     network, frontend = model.make_network(), model.make_frontend(trust)
     with _reported(f"the network {type(network).__name__} of {model.settings.name}"):
-        graph = SystemGraph(network)
-        example = tuple(torch.zeros(2, 61, features.num_mel_bins) for _ in graph.inputs)
+        graph = SystemGraph(network, beside=mels is not None)
+        beside = (123, mels.num_mel_bins if mels else 0)
+        sizes = [beside if name.endswith(MELS) else (61, feature_dim(features)) for name in graph.inputs]
+        example = tuple(torch.zeros(2, *size) for size in sizes)
         with torch.no_grad():
             outputs = ("logits", "c")[: len(graph(*example))]
         graphs = {SER_GRAPH: _export(graph, example, tuple(graph.inputs), "frames", outputs)}
     if (body := frontend_graph(frontend, features.span)) is not None:
         graphs[FRONTEND_GRAPH] = body
+    more: dict[str, Any] = {}
+    if isinstance(features, PackedUpstream):
+        extractor = model.make_extractor(upstream)
+        graphs[UPSTREAM_GRAPH] = upstream_graph(extractor, features)
+        reads = [each.num_frames for each in (extractor, *([make_extractor(mels)] if mels else []))]
+        shortest = next(n for n in range(1, features.span + 1) if all(count(n) for count in reads))
+        more = {"gate_features": mels and mels.plain(), "shortest": shortest}
     config = {
         "format": FORMAT,
         "version": VERSION,
         **graph_metadata(model.settings.plain()),
+        **more,
         "sha256": {name: hashlib.sha256(body).hexdigest() for name, body in graphs.items()},
         "made_from": origin_of(model.entries()),
     }
     return graphs | {GRAPH_CONFIG: json_bytes(config)}
+
+
+def upstream_graph(extractor: Extractor, features: PackedUpstream) -> bytes:
+    """A pretrained network, ``wav`` (batch, samples) to ``states`` (batch, frames, dim).
+
+    Raises:
+        NoGraph: If ONNX cannot express it.
+    """
+    module = states_module(extractor) if isinstance(extractor, UpstreamExtractor) else None
+    if module is None or features.max_seconds > features.window:
+        why = "reads an utterance in several windows" if module else f"is of type {features.family}"
+        raise NoGraph(f"{features.model}: {why}, for which there is no ONNX graph; use the packed model, by PyTorch")
+    with _reported(f"the network {features.model}"):
+        return _export(module, (0.1 * torch.randn(2, 16111),), ("wav",), "samples", ("states",), ("states",))
 
 
 def frontend_graph(frontend: FrontEnd | None, longest: int) -> bytes | None:
@@ -180,7 +219,8 @@ def _export(
     lasting: tuple[str, ...] = (),
 ) -> bytes:
     """One network; every input and the outputs `lasting` have time, counted in `axis`, as their second axis."""
-    axes = {name: {0: "batch", 1: axis} for name in (*inputs, *lasting)}
+    axes = {name: {0: "batch", 1: f"{axis}{MELS}" if name.endswith(MELS) else axis} for name in inputs}
+    axes |= {name: {0: "batch", 1: "frames" if name == "states" else axis} for name in lasting}
     axes |= {name: {0: "batch"} for name in outputs if name not in lasting}
     with warnings.catch_warnings(), torch.no_grad(), _nothing_printed(), tempfile.TemporaryDirectory() as folder:
         warnings.simplefilter("ignore")  # of tracing: checked against the network by tests at several lengths

@@ -43,6 +43,7 @@ FEATURES: dict[str, type | tuple[type, ...]] = {
     "window": str,
     "pad": str,
 }
+STATES: dict[str, type | tuple[type, ...]] = {"sample_rate": int, "max_seconds": (int, float), "pad": str}
 EXPORTED = ("none", "gtcrn", "dccrn", "cmgan", "dpt_fsnet")  # front-ends that python -m trnet.bin.export writes
 NEEDS_PYTORCH = "only trnet-predict with the packed model (trnet and PyTorch installed) answers by it"
 SILENCE_RMS = 1e-5  # -100 dB of full scale
@@ -159,8 +160,13 @@ class Model:
                 raise Unusable(f"{where}config.json: is not of trnet-onnx 2; {again}")
             self.features, self.classes = self.conf["features"], self.conf["classes"]
             frontend, graphs = self.conf["frontend"], self.conf["sha256"]
-            if not all(isinstance(self.features[key], kind) for key, kind in FEATURES.items()):
+            on_states = "upstream.onnx" in graphs
+            self.mels = self.conf["gate_features"] if on_states else self.features  # None: no gate, which reads them
+            if self.mels and not all(isinstance(self.mels[key], kind) for key, kind in FEATURES.items()):
                 raise ValueError("features of another kind")
+            if on_states and not all(isinstance(self.features[key], kind) for key, kind in STATES.items()):
+                raise ValueError("features of another kind")
+            self.upstream = self.session("upstream.onnx") if on_states else None
             self.temperature = self.conf.get("temperature", 1.0)  # that logits are divided by
             if not isinstance(self.temperature, int | float) or not 0.01 <= self.temperature <= 100:
                 raise ValueError("the temperature is no number from 0.01 to 100")
@@ -226,19 +232,29 @@ class Model:
         span = self.span()
         if self.features["pad"] == "repeat" and len(wav) < span:
             wav = np.resize(wav, span)
-        inputs = {}
+        inputs, clips = {}, {"noisy": wav}
         for name in (given.name for given in self.ser.get_inputs()):
-            clip = wav
-            if name == "enhanced" and self.network is not None:
-                peak = max(1.0, float(np.abs(wav).max()))
-                clip = self.network.run(None, {"wav": (wav / peak)[None]})[0][0] * peak
-            inputs[name] = log_mels(clip, self.features)[None]
+            kind = name.removesuffix("_mels")
+            if kind not in clips:
+                clips[kind] = self._enhanced(wav)
+            if self.upstream is not None and name == kind:
+                inputs[name] = self.upstream.run(None, {"wav": clips[kind][None].astype(np.float32)})[0]
+            else:
+                inputs[name] = log_mels(clips[kind], self.mels)[None]
         logits, *c = self.ser.run(None, inputs)
         odds = np.exp((logits[0] - logits[0].max()) / self.temperature)
         return odds / odds.sum(), float(c[0][0]) if c else None
 
+    def _enhanced(self, wav: np.ndarray) -> np.ndarray:
+        if self.network is None:
+            return wav
+        peak = max(1.0, float(np.abs(wav).max()))
+        return self.network.run(None, {"wav": (wav / peak)[None]})[0][0] * peak
+
     def span(self) -> int:
         """Samples of the longest window."""
+        if self.upstream is not None:
+            return round(self.features["max_seconds"] * self.features["sample_rate"])
         per_ms = self.features["sample_rate"] / 1000
         shift = round(self.features["frame_shift"] * per_ms)
         return round(self.features["frame_length"] * per_ms) + (self.features["max_frames"] - 1) * shift

@@ -11,9 +11,11 @@ import numpy as np
 from trnet.config import Fbank, build
 from trnet.deploy.archive import DAMAGED, GRAPHS, SER_GRAPH, read_entries
 from trnet.deploy.metadata import NeedsTrust, read_model_settings
+from trnet.deploy.packed_upstream import PackedUpstream
 from trnet.deploy.sliding_window import SlidingWindowPredictor, WindowScores
 from trnet.utils.errors import TrnetError
 from trnet.utils.files import is_regular
+from trnet.utils.numbers import whole
 
 ADVICE = "pack the model again, or give --engine torch"
 
@@ -56,10 +58,13 @@ class OnnxPredictor(SlidingWindowPredictor):
         except onnx_numpy.Unusable as error:
             raise TrnetError(str(error)) from None
         try:
-            features = build(Fbank, self.model.features, "features")
+            kind: type[Fbank] | type[PackedUpstream] = Fbank if self.model.upstream is None else PackedUpstream
+            features = build(kind, self.model.features, "features")
+            shortest = whole(self.model.conf.get("shortest", 1), 1)
         except TrnetError as error:
             raise TrnetError(f"{self.model.where}config.json: is damaged ({error}); export the model again") from None
-        super().__init__(features, self.model.classes, features.num_frames)
+        frames = features.num_frames if isinstance(features, Fbank) else lambda samples: samples // shortest
+        super().__init__(features, self.model.classes, frames)
         self._cores, self._unusable = ThreadPoolExecutor(os.cpu_count()), onnx_numpy.Unusable
 
     def score_windows(self, clips: list[np.ndarray], names: list[str]) -> list[WindowScores]:

@@ -14,6 +14,7 @@ from trnet.deploy.archive import MAX_JSON_BYTES, brief, read_json
 from trnet.deploy.frontends import pack_frontend, unpack_frontend
 from trnet.deploy.model_file import ModelFile, in_float16, make_settings
 from trnet.deploy.onnx_export import NoGraph, graphs_of
+from trnet.deploy.packed_upstream import PackedUpstream
 from trnet.deploy.upstreams import pack_features
 from trnet.eval.calibration import Calibration
 from trnet.eval.predictions import read_predictions, score
@@ -138,7 +139,7 @@ def pack_run(
     weights = in_float16(best["model"]) if half else best["model"]
     packed = ModelFile(Path(path), settings, weights, frontend_weights, about, upstream=upstream)
     packed.make_network()
-    has_fast_graph = packed.frontend_name in (None, *FAST_GRAPHS)
+    has_fast_graph = packed.frontend_name in (None, *FAST_GRAPHS) and not isinstance(features, PackedUpstream)
     return replace(packed, graphs=_graphs(packed)) if has_fast_graph and find_spec("onnx") else packed
 
 

@@ -32,7 +32,7 @@ def wav(samples: int, seed: int = 0) -> torch.Tensor:
 
 def reference(extractor: UpstreamExtractor, clip: torch.Tensor) -> list[torch.Tensor]:
     """All hidden states (frames, dim) as transformers gives them for one clip."""
-    inputs, network = extractor._input(clip[None]), extractor.network
+    inputs, network = extractor.reads(clip[None]), extractor.network
     with torch.inference_mode():
         if "input_features" in inputs and hasattr(network, "embed_positions"):
             frames = inputs["input_features"].shape[-1] // 2  # a network whose longest clip is this one

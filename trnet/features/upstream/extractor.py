@@ -38,7 +38,7 @@ class UpstreamExtractor:
         except (AttributeError, TypeError):
             raise TrnetError(f"{KEY}: {self.folder}: is no network with hidden states; name another") from None
         self.layers = layer_numbers(self.options.layer, self.count, self.folder)
-        self._input = make_input(self.folder, self.sample_rate)
+        self.reads = make_input(self.folder, self.sample_rate)
         self._window = round(self.options.window * self.sample_rate)
 
     @cached_property
@@ -60,7 +60,7 @@ class UpstreamExtractor:
     def num_frames(self, samples: int) -> int:
         """Frames of a clip of so many samples; 0 if it is too short for one."""
         whole, rest = divmod(samples, self._window)
-        return whole * self._input.num_frames(self._window) + self._input.num_frames(rest)
+        return whole * self.reads.num_frames(self._window) + self.reads.num_frames(rest)
 
     def __call__(self, wav: Tensor) -> Tensor:
         """Clip (samples,) float32 in [-1, 1] -> (frames, dim) float32; errors as `batch`."""
@@ -77,13 +77,13 @@ class UpstreamExtractor:
         clips = torch.stack(list(wavs))  # (B, samples)
         if (frames := self.num_frames(clips.shape[1])) < 1:
             raise ValueError(f"{clips.shape[1]} samples are shorter than what {self.folder.name} reads for one frame")
-        parts = [part for part in clips.split(self._window, dim=1) if self._input.num_frames(part.shape[1])]
+        parts = [part for part in clips.split(self._window, dim=1) if self.reads.num_frames(part.shape[1])]
         found = torch.cat([self._states(part) for part in parts], dim=1).cpu()  # (B, frames, dim)
         check_hidden_states(found, frames, self.dim, f"{KEY}: {self.folder}")
         return list(found)
 
     def _states(self, clips: Tensor) -> Tensor:
-        inputs = {name: value.to(self.device) for name, value in self._input(clips).items()}
+        inputs = {name: value.to(self.device) for name, value in self.reads(clips).items()}
         return mean_of_layers(self.network, self.count, self.layers, inputs).float()
 
     def fingerprint(self) -> dict[str, Any]:
