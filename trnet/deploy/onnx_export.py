@@ -1,8 +1,8 @@
 """The networks of a packed model as ONNX: the emotion recogniser from log-mels to logits, the front-end between waves.
 
 Log-mels and windows stay outside: `onnx_numpy.py` has them in NumPy. Batch and length are free; the clips of a batch
-are of one length. Of a model on hidden states there is the network behind them, too. The exporter is the one that traces (``dynamo=False``): the other unrolls recurrent layers to the
-length of the example.
+are of one length. A model on hidden states has a third graph, of the network behind them. The exporter is the one that
+traces (``dynamo=False``): the other unrolls recurrent layers to the length of the example.
 """
 
 import hashlib
