@@ -13,7 +13,6 @@ from typing import Annotated
 import numpy as np
 import pandas as pd
 from pydantic import Field
-from scipy.optimize import minimize_scalar
 from tqdm import tqdm
 
 from trnet.config import Section
@@ -65,6 +64,8 @@ def nll(probs: np.ndarray, labels: np.ndarray) -> float:
 def fit_temperature(probs: np.ndarray, labels: np.ndarray) -> float:
     """The temperature within LIMITS that minimises `nll`, which is convex in 1 / T."""
     low, high = np.log(LIMITS)
+    from scipy.optimize import minimize_scalar  # here, because it takes a second
+
     found = minimize_scalar(
         lambda x: nll(scaled(probs, float(np.exp(x))), labels),
         bounds=(low, high),
