@@ -11,6 +11,7 @@ from trnet.config import Fbank, ModelConfig, build
 from trnet.features import feature_dim, fingerprint, make_extractor
 from trnet.features.archive import check_archive, make_archives, open_features
 from trnet.utils.errors import TrnetError
+from trnet.utils.logs import configure
 
 CLIPS = {"A-ang_1": 16000, "A-neu_2": 700, "B-ang_1": 90000}  # samples
 
@@ -44,6 +45,7 @@ def test_its_size_and_fingerprint_are_asked_of_the_class():
 
 
 def test_features_are_made_anew_when_the_fingerprint_changes(tmp_path, data, monkeypatch, capsys):
+    configure()  # trnet-predict, in another test, has asked for warnings alone
     out, options = tmp_path / "out", options_of("Energies")
     make_archives([(data, out)], options, 1)
     check_archive(out, data.path, options)
