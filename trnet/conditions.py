@@ -4,9 +4,13 @@ A condition is ``clean`` or a noise set at an SNR; its data dir is ``data/<corpu
 ``data/<corpus>_<noise>_<snr>db``, its utterances carry the suffix ``-<noise>_<snr>db``.
 """
 
+import contextlib
+import re
 from dataclasses import dataclass
 
+from trnet.utils.errors import TrnetError
 from trnet.utils.names import noise_name
+from trnet.utils.numbers import real
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,18 @@ class Condition:
 
 
 CLEAN = Condition()
+NOISY = re.compile(r"([A-Za-z0-9]+)_(\S+)db")
+
+
+def condition_named(name: str) -> Condition:
+    """The condition of a name as `Condition.name` gives it; TrnetError for another text."""
+    if name == CLEAN.name:
+        return CLEAN
+    found = NOISY.fullmatch(name)
+    with contextlib.suppress(ValueError):  # no number
+        if found is not None:
+            return Condition(found[1], real(found[2]))
+    raise TrnetError(f"'{name}' is no condition, as are clean and esc_10db")
 
 
 def noisy_conditions(noises: list[str], snrs: list[float]) -> list[Condition]:

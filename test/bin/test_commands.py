@@ -42,6 +42,7 @@ VERBS += (
     "export",
     "push",
     "demo",
+    "add_system",
 )
 
 HALF = """from trnet.frontend import FrontEnd
@@ -88,6 +89,7 @@ def test_an_unknown_option_is_named(verb, fails):
         "enhance": ["--config", "c", "--sets", "s"],
         "check_frontend": ["--config", "c", "--sets", "s"],
         "make_fbank": ["--config", "c", "--sets", "s"],
+        "add_system": ["--config", "c", "--corpus-data", "d", "--name", "n", "--predictions", "p"],
     }.get(verb, ["--config", "c", "--corpus-data", "d", *(["--noises", "n"] if verb not in ("train", "pack") else [])])
     line = fails(importlib.import_module(f"trnet.bin.{verb}").main, [*needed, "--outt", "x"])
     assert "--outt" in line

@@ -11,6 +11,7 @@ from trnet.bin import option_types as types
 from trnet.bin.experiment_options import add_experiment_options, add_share_options, at_once, experiment_from
 from trnet.bin.options import Parser, device_from, make_parser
 from trnet.conditions import CLEAN, Condition, noisy_conditions
+from trnet.eval.added import find_peers
 from trnet.eval.other_corpus import OtherCorpus, other_corpus
 from trnet.eval.run_predictions import predict_run
 from trnet.eval.run_report import RunReport
@@ -101,9 +102,11 @@ def main(args: list[str] | None = None) -> None:
         opts.report_seed,
         opts.resamples,
         opts.permutations,
+        () if other else find_peers(experiment),
     )
     if report.up_to_date():
         return
+    _ = report.added  # what does not fit is said before the work
     work = partial(score_run, session, runs, conditions, other)
     if session.device.type == "cuda":
         run_on_gpu(work, runs, nj, session.device, opts.threads, "score", lambda run: run.title)

@@ -60,8 +60,9 @@ def read_checked_csv(path: PathLike, columns: Mapping[str, Field], more: Field |
     missing = [name for name in columns if name not in header]
     if missing or header[: len(columns)] != list(columns) or len(set(header)) < len(header):
         what = f"column {missing[0]} is missing" if missing else "columns out of order or repeated"
-        raise TrnetError(f"{path}:{first}: {what}; the header must begin {','.join(columns)}")
-    del rows[first]
+        mend = f"the header must begin {','.join(columns)}" if columns else "give each column a name of its own"
+        raise TrnetError(f"{path}:{first}: {what}; {mend}")
+    rows.pop(first, None)
     if not rows:
         raise TrnetError(f"{path}:{first}: no rows below the header; write the file anew")
     for line, values in rows.items():

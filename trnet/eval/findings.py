@@ -52,7 +52,8 @@ def headline(results: Results, statistics: Statistics) -> str:
     """
     sets = results.noises or ["clean"]
     uar = summarise(results.averaged, ["name", "noise"], "uar")["mean"].unstack()[sets]
-    names = [name for name in results.names if not results.gaps(name)] or results.names
+    known = [name for name in results.names if name in uar.index and uar.loc[name].notna().all()]
+    names = [name for name in known if not results.gaps(name)] or known or results.names
     mean = uar.mean(axis=1)[names].round(2)
     best = [name for name in names if mean[name] == mean.max()]
     what = "mean UAR in noise" if results.noises else "UAR on clean speech"
@@ -103,6 +104,8 @@ def make_findings(predictions: pd.DataFrame, results: Results, statistics: Stati
         noisy = _listed([f"{value:.3f} on {noise}" for noise, value in values if value is not None])
         clean_c = c[name, "clean", "clean"]
         found += [f"Mean c of {name}: {clean_c:.3f} on clean speech; at {lowest} {noisy}."] if noisy else []
+    peers = ", ".join(results.peers)
+    found += [f"Not trained here, known only by their predictions: {peers}."] if peers else []
     gaps = [results.title(name) for name in results.names if results.gaps(name)]
     found += [f"Incomplete: {', '.join(gaps)}."] if gaps else []
     found += ["Some statistics could not be computed; the section on them says which."] if statistics.refused else []

@@ -85,7 +85,7 @@ def render_page(
     )
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     names = dict(zip(results.rows["system"], results.rows["name"], strict=True))
-    matrices = confusions(in_means(predictions, results.test_snrs))
+    matrices = confusions(in_means(predictions, results.test_snrs), results.titles)
     snrs = snr_colours([snr for one in data.embeddings for snr in one.snrs])
     emotions = {label: colour(i) for i, label in enumerate(classes_of(predictions))}
     uar = {f"UAR against SNR in noise {notes.label(n)}": draw for n, draw in uar_plots(results, statistics).items()}

@@ -24,7 +24,7 @@ from matplotlib.ticker import MaxNLocator
 from trnet.eval.predictions import classes_of
 from trnet.eval.report_data import Embedding, TrainingCurve
 from trnet.eval.statistics import Statistics
-from trnet.eval.summary import Results, coefficients, in_means, with_names
+from trnet.eval.summary import Results, Titles, coefficients, in_means, with_names
 
 Draw = Callable[[Axes], None]  # draws one plot
 Colours = Mapping[Any, str]  # colour of each value of a group: SNR or class
@@ -127,6 +127,8 @@ def uar_plots(results: Results, statistics: Statistics) -> dict[str, Draw]:
 
     def draw(axes: Axes, noise: str) -> None:
         for order, name in enumerate(results.names):
+            if name not in points[noise].index.unique("name"):  # from elsewhere, and not of this noise set
+                continue
             mine = points[noise].loc[name].reindex(results.snr_columns)
             x = np.arange(len(mine)) + 0.07 * (order - (len(results.names) - 1) / 2)
             bars = [
@@ -220,10 +222,10 @@ def embedding_plot(found: Embedding, by: Sequence[object], colours: Colours, nam
     return draw
 
 
-def confusions(predictions: pd.DataFrame) -> dict[tuple[str, str], pd.DataFrame]:
+def confusions(predictions: pd.DataFrame, titles: Titles | None = None) -> dict[tuple[str, str], pd.DataFrame]:
     """Counts (rows: true classes, columns: predicted) by name and ``clean`` or ``noisy``, over all folds and seeds."""
     classes = classes_of(predictions)
-    rows = with_names(predictions)
+    rows = with_names(predictions, titles)
     part = rows["noise"].where(rows["noise"] == "clean", "noisy")
     return {
         (str(name), str(which)): pd.crosstab(items["label"], items["pred"]).reindex(
@@ -268,7 +270,7 @@ def draw_figures(predictions: pd.DataFrame, results: Results, statistics: Statis
     if c := c_plots(predictions, results):
         titled = {results.title(name): draw for name, draw in c.items()}
         figures["c_vs_snr.png"] = png(titled, "SNR coefficient c: mean and standard deviation over utterances")
-    matrices = confusions(in_means(predictions, results.test_snrs))
+    matrices = confusions(in_means(predictions, results.test_snrs), results.titles)
     systems = results.rows.drop_duplicates("name")[["name", "system", "frontend"]].values.tolist()
     for name, system, frontend in systems:
         stem = system if [other for _, other, _ in systems].count(system) == 1 else f"{system}_{frontend}"

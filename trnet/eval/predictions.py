@@ -2,7 +2,8 @@
 
 Both begin with the columns of CONDITION. ``snr_db`` is in dB, NaN for clean speech (``noise`` is ``clean``). The
 SNR coefficient ``c`` is in [0, 1], NaN where a system has none. The columns behind ``c`` are the classes, with their
-probabilities. ``uar`` and ``war`` are in percent.
+probabilities. ``uar`` and ``war`` are in percent. A system whose name begins with PEER was not trained here (see
+trnet.eval.peers); its probabilities may be NaN, and its seed 0 stands for a run of which no seed is known.
 """
 
 import os
@@ -17,10 +18,11 @@ from trnet.eval.csv_files import Check, Field, PathLike, check_rows, optional, p
 from trnet.metrics import uar, war
 from trnet.utils.errors import TrnetError
 from trnet.utils.files import write_text
-from trnet.utils.numbers import real, whole
+from trnet.utils.numbers import whole
 
 SYSTEMS = ("baseline_c", "baseline_n", "baseline_e", "trnet", "trnet_wo_low", "trnet_wo_high")
 NOISES = ("clean", "esc", "musan")
+PEER = "peer:"  # the names of systems whose predictions come from elsewhere begin so; no trained one can have this name
 POOLED = "all"  # the fold of a result that pools the test items of every fold
 CONDITION: dict[str, Field] = {
     "system": str,
@@ -41,9 +43,14 @@ def natural_key(text: str) -> tuple[str | tuple[int, str], ...]:
     return tuple((len(part), part) if i % 2 else part for i, part in enumerate(parts))
 
 
+def is_peer(system: str) -> bool:
+    """Whether the predictions of a system come from elsewhere."""
+    return system.startswith(PEER)
+
+
 def system_key(system: str) -> tuple[int, str]:
-    """Sort key of the systems: the order of the paper's Table 1, then by name."""
-    return (SYSTEMS.index(system) if system in SYSTEMS else len(SYSTEMS), system)
+    """Sort key of the systems: the order of the paper's Table 1, then by name, those from elsewhere last."""
+    return (SYSTEMS.index(system) if system in SYSTEMS else len(SYSTEMS) + is_peer(system), system)
 
 
 def noise_key(noise: str) -> tuple[int, str]:
@@ -107,7 +114,8 @@ def _check_predictions(path: PathLike, frame: pd.DataFrame) -> None:
     known = frame[["label", "pred"]].isin(classes)
     outside = (frame["c"] < -ROUNDING) | (frame["c"] > 1 + ROUNDING)
     probs = frame[classes]
-    sums = ((probs.sum(axis=1) - 1).abs() <= 0.01) & (probs.min(axis=1) >= 0)
+    sums = ((probs.sum(axis=1) - 1).abs() <= 0.01) & (probs.min(axis=1) >= 0) & probs.notna().all(axis=1)
+    sums |= probs.isna().all(axis=1) & frame["system"].map(is_peer)
 
     def unknown(row: pd.Series) -> str:
         name = "label" if row["label"] not in classes else "pred"
@@ -116,7 +124,10 @@ def _check_predictions(path: PathLike, frame: pd.DataFrame) -> None:
     checks: list[Check] = [
         (~known.all(axis=1), unknown),
         (outside, lambda row: f"c is {row['c']:g} but must lie in [0, 1]"),
-        (~sums, lambda row: f"probabilities sum to {row[classes].sum():g} or are negative; they must sum to 1"),
+        (
+            ~sums,
+            lambda row: f"probabilities sum to {row[classes].sum():g}, are negative or missing; they must sum to 1",
+        ),
     ]
     check_rows(path, frame, [*_check_condition(frame, "utt_id"), *checks])
 
@@ -129,7 +140,7 @@ def read_predictions(paths: PathLike | Iterable[PathLike]) -> pd.DataFrame:
             seed and condition (whatever the front end), or an utterance with two labels.
     """
     files = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
-    frames = [read_checked_csv(path, PREDICTION, more=real) for path in files]
+    frames = [read_checked_csv(path, PREDICTION, more=optional) for path in files]
     if not frames:
         raise TrnetError("no predictions files given: name at least one predictions.csv")
     expected = classes_of(frames[0])

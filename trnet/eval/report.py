@@ -11,10 +11,10 @@ from trnet.eval.csv_files import PathLike
 from trnet.eval.findings import make_findings, parse_notes
 from trnet.eval.html_report import render_page
 from trnet.eval.plots import draw_figures
-from trnet.eval.predictions import read_results, score, write_results
+from trnet.eval.predictions import is_peer, read_results, score, write_results
 from trnet.eval.report_data import ReportData
 from trnet.eval.statistics import compute_statistics, write_statistics
-from trnet.eval.summary import arrange
+from trnet.eval.summary import Titles, arrange
 from trnet.eval.tables import Reference, make_sections, read_reference, render_markdown
 from trnet.utils.errors import TrnetError
 from trnet.utils.files import write_bytes, write_text
@@ -25,7 +25,8 @@ PATTERNS = ("confusion_*.png", "c_vs_snr.png", "uar_vs_snr.png")
 def place_beside(out: Path, predictions: pd.DataFrame) -> str:
     """What the names of a report's files get in a folder: empty, or (logged) a suffix beside a table that has more.
 
-    The table that is there is that of results.csv; without this file there is none.
+    The table that is there is that of results.csv; without this file there is none. Systems from elsewhere do not
+    count: they are taken in and out as the folder of them says.
 
     Raises:
         TrnetError: If that file is damaged.
@@ -33,7 +34,9 @@ def place_beside(out: Path, predictions: pd.DataFrame) -> str:
     there = out / "results.csv"
     if not there.is_file():
         return ""
-    old, new = scores_in(read_results(there)), scores_in(predictions)
+    old, new = (
+        scores_in(rows[~rows["system"].map(is_peer).astype(bool)]) for rows in (read_results(there), predictions)
+    )
     suffix = suffix_beside(new, old)
     if suffix:
         logging.getLogger(__name__).info(
@@ -64,6 +67,7 @@ def write_report(
     seed: int = 0,
     suffix: str = "",
     test_snrs: Collection[float] = (),
+    titles: Titles | None = None,
 ) -> list[Path]:
     """Write results.csv, statistics.csv, RESULTS.md, figures/*.png and report.html, each file whole; returns the files.
 
@@ -77,6 +81,7 @@ def write_report(
         speakers: Test speaker of each utterance; without it a fold is taken for one.
         suffix: Behind each name, see place_beside.
         test_snrs: SNRs in dB that are only tested: each has its own figures, and no part in means over SNRs.
+        titles: How systems from elsewhere are called.
 
     Raises:
         TrnetError: If there are no predictions, or the folder cannot be written.
@@ -87,9 +92,15 @@ def write_report(
     if reference is not None and not isinstance(reference, Mapping):
         reference = read_reference(reference)
     scored, noted = score(predictions), parse_notes(notes)
-    results = arrange(scored, folds, seeds, test_snrs)
+    results = arrange(scored, folds, seeds, test_snrs, titles)
     statistics = compute_statistics(
-        predictions, speakers, resamples=resamples, permutations=permutations, seed=seed, test_snrs=test_snrs
+        predictions,
+        speakers,
+        resamples=resamples,
+        permutations=permutations,
+        seed=seed,
+        test_snrs=test_snrs,
+        titles=titles,
     )
     sections = make_sections(predictions, results, reference, styles, statistics)
     findings = make_findings(predictions, results, statistics, noted)

@@ -20,7 +20,7 @@ from trnet.audio.crop import read_cropped
 from trnet.audio.reading import read_audio
 from trnet.conditions import CLEAN, Condition
 from trnet.eval.csv_files import read_checked_csv
-from trnet.eval.predictions import classes_of, natural_key
+from trnet.eval.predictions import classes_of, is_peer, natural_key
 from trnet.eval.run_predictions import predict
 from trnet.folds import Fold
 from trnet.kaldi.data_dir import DataDir
@@ -239,7 +239,7 @@ def _audio(experiment: Experiment, utt: str, condition: Condition) -> tuple[dict
 
 def gather_examples(experiment: Experiment, predictions: pd.DataFrame, seed: int) -> tuple[list[AudioExample], str]:
     """The utterances to listen to, and how many were left out, if any."""
-    items = choose_examples(predictions, seed)
+    items = choose_examples(predictions[~predictions["system"].map(is_peer).astype(bool)], seed)
     texts = experiment.data["text"] if experiment.data.has("text") else {}
     examples: list[AudioExample] = []
     size = 0
@@ -253,9 +253,10 @@ def gather_examples(experiment: Experiment, predictions: pd.DataFrame, seed: int
             )
         of_item = (predictions["utt_id"] == utt) & (predictions["noise"] == noise) & (predictions["snr_db"] == snr)
         rows = predictions[of_item]
-        first = rows[rows["seed"] == rows["seed"].min()]
+        lowest: pd.Series = rows.groupby("system")["seed"].transform("min")
+        first = rows[rows["seed"] == lowest]
         label = str(first["label"].iloc[0])
-        records = first.to_dict("records")
+        records = [{str(column): value for column, value in row.items()} for row in first.to_dict("records")]
         examples.append(AudioExample(utt, texts.get(utt, ""), label, noise, snr, audio, missing, records))
     return examples, ""
 

@@ -4,6 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,13 @@ import pandas as pd
 from tqdm import tqdm
 
 from trnet.conditions import CLEAN, Condition
+from trnet.eval.added import Peer
 from trnet.eval.other_corpus import OtherCorpus, tested_classes
 from trnet.eval.predictions import read_predictions, write_predictions
 from trnet.eval.report import place_beside, write_report
 from trnet.eval.report_data import ReportData, gather_report_data
 from trnet.eval.run_predictions import are_whole, predictions_path
+from trnet.eval.summary import ELSEWHERE
 from trnet.eval.tables import Reference
 from trnet.runs.spec import RunSpec
 from trnet.train.session import Session
@@ -54,7 +57,8 @@ def _is(path: Path, known: object) -> bool:
 class RunReport:
     """Runs of an experiment, the noisy conditions that they are tested under, and how the report of them is made.
 
-    other: The corpus that is tested on, if it is another one. seed: Of resampling, t-SNE, choice of audio.
+    other: The corpus that is tested on, if it is another one. seed: Of resampling, t-SNE, choice of audio. peers: What
+    was added from elsewhere to the experiment; it knows nothing of another corpus.
     """
 
     session: Session
@@ -66,6 +70,7 @@ class RunReport:
     seed: int = 0
     resamples: int = 2000
     permutations: int = 9999
+    peers: Sequence[Peer] = ()
 
     @property
     def out(self) -> Path:
@@ -84,7 +89,7 @@ class RunReport:
             "notes": None if self.notes is None else digest(self.notes),
         }
         systems = dict.fromkeys(run.system for run in self.runs)
-        return {
+        made_from: dict[str, Any] = {
             "revision": REVISION,
             "configuration": digest(experiment.config.record()),
             "options": digest(options | {name: value for name, value in digests.items() if value is not None}),
@@ -97,6 +102,7 @@ class RunReport:
                 for run in tqdm(self.runs, desc="look for changes", unit="run", leave=False)
             },
         }
+        return made_from | ({"peers": {peer.system: peer.digest for peer in self.peers}} if self.peers else {})
 
     def _shown(self) -> list[Path]:
         """Folders whose noises and audio report.html shows."""
@@ -133,12 +139,25 @@ class RunReport:
         with only_one(self.out / "report", WAIT_S):
             self._write()
 
+    @cached_property
+    def added(self) -> pd.DataFrame | None:
+        """The peers' predictions for the folds that are asked for; None without any. TrnetError if they do not fit."""
+        experiment, folds = self.session.experiment, {str(run.fold.number) for run in self.runs}
+        frames = [peer.predictions(experiment) for peer in self.peers]
+        return pd.concat([rows[rows["fold"].isin(folds)] for rows in frames]) if frames else None
+
     def _predictions(self) -> pd.DataFrame:
         """Those of the conditions that are asked for; systems without a front-end are part of this experiment here."""
         found = read_predictions([predictions_path(run.folder, self.other) for run in self.runs])
+        found = found.assign(frontend=self.session.experiment.config.frontend)
+        if self.added is not None:
+            found = pd.concat([found, self.added], ignore_index=True)
         asked = pd.DataFrame([(c.noise or "clean", c.snr_db) for c in (CLEAN, *self.conditions)])
         rows = found.merge(asked.drop_duplicates().set_axis(["noise", "snr_db"], axis=1).astype({"snr_db": float}))
-        return rows[found.columns].assign(frontend=self.session.experiment.config.frontend)
+        for peer in self.peers:
+            if not (rows["system"] == peer.system).any():
+                log.info("%s: predicts nothing that is asked for, and is left out", peer.folder)
+        return rows[found.columns]
 
     def _write(self) -> None:
         made_from, predictions = self._made_from(), self._predictions()
@@ -156,7 +175,7 @@ class RunReport:
         written = write_report(
             self.out,
             predictions,
-            self.header(),
+            {**self.header(), **self._elsewhere(predictions)},
             self.reference,
             tested["utt2style"] if tested.has("utt2style") else None,
             notes=self.notes or "",
@@ -169,6 +188,7 @@ class RunReport:
             seed=self.seed,
             suffix=suffix,
             test_snrs=self.session.experiment.config.simulation.test_snrs,
+            titles={peer.system: peer.title for peer in self.peers},
         )
         stamp.finish({str(path.relative_to(self.out)): file_digest(path) for path in (table, *written)})
         names = ", ".join(f"{name}{suffix}.csv" for name in ("results", "statistics", "predictions"))
@@ -180,6 +200,12 @@ class RunReport:
             return gather_report_data(self.session, self.runs, predictions, self.conditions, self.seed)
         recipe = self.other.data.path.parent.parent
         return ReportData(missing=[f"audio and noise sets: see {recipe}; training: see {self.out.parent}"])
+
+    def _elsewhere(self, predictions: pd.DataFrame) -> dict[str, str]:
+        """A line of the header on the systems that were not trained here."""
+        shown = set(predictions["system"])
+        lines = [peer.line(predictions) for peer in self.peers if peer.system in shown]
+        return {ELSEWHERE.capitalize(): "; ".join(lines)} if lines else {}
 
     def header(self) -> Mapping[str, str]:
         """How the results were made; what the runs were trained with is in their checkpoints."""

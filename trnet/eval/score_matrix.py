@@ -1,7 +1,7 @@
 """What one system predicted right, as an array: utterances x seeds x conditions, each utterance with its speaker."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -30,6 +30,11 @@ class ScoreMatrix:
     def share_right(self, targets: Iterable[Sequence[int]]) -> np.ndarray:
         """Share of right predictions (U, seeds, K), averaged over each of K lists of conditions."""
         return np.stack([self.right[:, :, columns].mean(axis=2) for columns in targets], axis=2)
+
+    def under(self, conditions: Collection[str]) -> "ScoreMatrix":
+        """The same under those of its conditions that are named."""
+        kept = self.conditions["condition"].isin(list(conditions)).to_numpy()
+        return replace(self, conditions=self.conditions[kept].reset_index(drop=True), right=self.right[:, :, kept])
 
 
 def make_score_matrix(
@@ -73,13 +78,13 @@ def describe(items: pd.MultiIndex) -> str:
     return ", ".join(parts[:4]) + (f" and {len(parts) - 4} more folds" if len(parts) > 4 else "")
 
 
-def check_paired(one: ScoreMatrix, other: ScoreMatrix) -> None:
+def check_paired(one: ScoreMatrix, other: ScoreMatrix, same_seeds: bool = True) -> None:
     """TrnetError unless two systems were scored on the same utterances, seeds and conditions, saying which."""
     lacks = []
     for who, mine, theirs in (("the first", one, other), ("the second", other, one)):
         if len(items := theirs.items.difference(mine.items)):
             lacks.append(f"{who} lacks {describe(items)}")
-        elif seeds := sorted(set(theirs.seeds) - set(mine.seeds)):
+        elif same_seeds and (seeds := sorted(set(theirs.seeds) - set(mine.seeds))):
             lacks.append(f"{who} lacks seed {' '.join(map(str, seeds))}")
         elif conditions := [c for c in theirs.conditions["condition"] if c not in set(mine.conditions["condition"])]:
             lacks.append(f"{who} lacks {', '.join(conditions)}")

@@ -24,9 +24,9 @@ from trnet.eval.intervals import (
     scores,
     sign_flip_p,
 )
-from trnet.eval.predictions import classes_of, snr_text
+from trnet.eval.predictions import classes_of, is_peer, snr_text
 from trnet.eval.score_matrix import ScoreMatrix, check_paired, make_score_matrix
-from trnet.eval.summary import SYSTEM_NAMES, counted, with_names
+from trnet.eval.summary import Titles, counted, in_means, system_title, with_names
 from trnet.utils.errors import TrnetError
 from trnet.utils.files import write_text
 
@@ -50,8 +50,9 @@ class Statistics:
     NaN for clean speech and for the average over a noise set's SNRs, those that are only tested left out. ``average``
     and ``metric``: see trnet.eval.intervals. ``std`` is the standard deviation over seeds, ``low`` and ``high`` the
     ends of the 95 % interval, ``resampled`` what it resamples; the ``p`` are two-sided, ``_holm`` adjusted over all
-    comparisons with the same metric and average. What is impossible is NaN, and ``note`` says why. ``name`` and
-    ``rival``, which the file does not have, are how tables call the systems.
+    comparisons with the same metric and average, those with systems from elsewhere among themselves. What is
+    impossible is NaN, and ``note`` says why. ``name`` and ``rival``, which the file does not have, are how tables call
+    the systems.
     """
 
     rows: pd.DataFrame
@@ -72,13 +73,19 @@ class Statistics:
         return self.rows[rows & (self.rows["average"] == average) & (self.rows["metric"] == metric)]
 
 
-def _targets(matrix: ScoreMatrix, test_snrs: Collection[float], per_snr: bool) -> list[Target]:
-    """Clean speech, each noise set averaged over its SNRs but `test_snrs`, and (`per_snr`) each SNR of it."""
+def _targets(
+    matrix: ScoreMatrix, test_snrs: Collection[float], per_snr: bool, sizes: Mapping[str, int] | None = None
+) -> list[Target]:
+    """Clean speech, each noise set averaged over its SNRs but `test_snrs`, and (`per_snr`) each SNR of it.
+
+    sizes: How many SNRs are averaged in a noise set; one of which the matrix has fewer has no average. None: any.
+    """
     targets: list[Target] = []
     conditions = matrix.conditions
     for noise in conditions["noise"].unique():
         columns = np.flatnonzero(conditions["noise"] == noise).tolist()
-        if averaged := [column for column in columns if conditions["snr_db"].iloc[column] not in test_snrs]:
+        averaged = [column for column in columns if conditions["snr_db"].iloc[column] not in test_snrs]
+        if averaged and (sizes is None or len(averaged) == sizes[noise]):
             targets.append((noise, np.nan, averaged))
         if per_snr and noise != "clean":
             targets += [(noise, float(conditions["snr_db"].iloc[column]), [column]) for column in columns]
@@ -131,12 +138,29 @@ def _compare(
     resamples: int,
     permutations: int,
     seed: int,
+    sizes: Mapping[str, int] | None = None,
 ) -> pd.DataFrame:
-    """Rows of the difference between two systems, with p not yet adjusted."""
-    check_paired(matrix, against)
-    targets = _targets(matrix, test_snrs, per_snr=False)
-    share = _shares(matrix, targets) - _shares(against, targets)
+    """Rows of the difference between two systems, with p not yet adjusted.
+
+    sizes: Given (see `_targets`) where `against` comes from elsewhere. Then the conditions are those that both have,
+    and each system's answers are averaged over its own seeds first: nothing pairs the seeds of the two.
+    """
+    if sizes is not None:
+        matrix, against = matrix.under(against.conditions["condition"]), against.under(matrix.conditions["condition"])
+    check_paired(matrix, against, same_seeds=sizes is None)
+    targets = _targets(matrix, test_snrs, per_snr=False, sizes=sizes)
+    if not targets:
+        raise TrnetError("both have neither clean speech nor a noise set at all its SNRs; predict the others too")
+    one, other = _shares(matrix, targets), _shares(against, targets)
+    if sizes is not None:
+        one, other = one.mean(axis=1, keepdims=True), other.mean(axis=1, keepdims=True)
+    share = one - other
     rows = _rows(matrix, targets, share, resamples, seed)
+    if sizes is not None:
+        runs = (
+            f"means of {counted(len(matrix.seeds), 'seed')} and of {counted(len(against.seeds), 'run')} from elsewhere"
+        )
+        rows = rows.assign(seeds=len(matrix.seeds), note=[f"{note}; {runs}" if note else runs for note in rows["note"]])
     parts = difference_parts(share.mean(axis=1), matrix.labels, matrix.speakers)
     rows["p_utts"] = _flat(sign_flip_p(parts, resamples=permutations, seed=seed))
     if resampled_unit(len(matrix.names)) == SPEAKERS:
@@ -146,9 +170,14 @@ def _compare(
 
 
 def _adjust(rows: pd.DataFrame) -> None:
-    """Holm over the comparisons (systems x clean and noise sets) of the same system, average and metric."""
+    """Holm over the comparisons (systems x clean and noise sets) of the same system, average and metric.
+
+    Those with systems from elsewhere are a family of their own: adding one changes no other p.
+    """
+    elsewhere = rows["against"].map(is_peer).astype(bool)
     for name in ("p_utts", "p_speakers"):
-        families = rows[rows[name].notna()].groupby(["system", "frontend", "average", "metric"])[name]
+        there = rows[name].notna()
+        families = rows[there].groupby(["system", "frontend", "average", "metric", elsewhere[there]])[name]
         for _, p in families:
             rows.loc[p.index, f"{name}_holm"] = holm(p.to_numpy())
 
@@ -162,8 +191,9 @@ def compute_statistics(
     seed: int = 0,
     ours: str = OURS,
     test_snrs: Collection[float] = (),
+    titles: Titles | None = None,
 ) -> Statistics:
-    """Intervals of every system and tests of `ours` against the other systems with the same front end.
+    """Intervals of every system and tests of `ours` against others with the same front end and those from elsewhere.
 
     A system whose seeds or conditions differ in utterances, and a pair of systems with different utterances, are left
     out, and ``refused`` names what is missing. Without `speakers` a fold is taken for one speaker.
@@ -176,6 +206,7 @@ def compute_statistics(
         seed: Seed of both.
         ours: System that is compared with the others.
         test_snrs: SNRs in dB that are no part of a noise set's mean.
+        titles: How systems from elsewhere are called.
 
     Raises:
         TrnetError: Too few resamples or permutations to give an interval or a p.
@@ -183,10 +214,13 @@ def compute_statistics(
     for name, number in (("resamples", resamples), ("permutations", permutations)):
         if number < FEWEST:
             raise TrnetError(f"--{name} {number}: give {FEWEST} or more")
-    named = with_names(predictions)
+    named = with_names(predictions, titles)
+    averaged = in_means(named, test_snrs).groupby("noise")["snr_db"].nunique(dropna=False)
+    sizes = {str(noise): int(number) for noise, number in averaged.items()}
     keys = ("system", "frontend", "name")
     names: list[dict[str, str]] = [dict(zip(keys, row, strict=True)) for row in named[[*keys]].drop_duplicates().values]
-    pairs = [(a, b) for a in names if a["system"] == ours for b in names if b["frontend"] == a["frontend"] and b != a]
+    rivals = [(a, b) for a in names if a["system"] == ours for b in names if b != a]
+    pairs = [(a, b) for a, b in rivals if b["frontend"] == a["frontend"] or is_peer(b["system"])]
     rows: list[pd.DataFrame] = []
     refused: list[str] = []
     matrices: dict[str, ScoreMatrix] = {}
@@ -195,7 +229,7 @@ def compute_statistics(
             try:
                 mine = named[named["name"] == one["name"]]
                 matrix = matrices[one["name"]] = make_score_matrix(mine, classes_of(predictions), speakers)
-                targets = _targets(matrix, test_snrs, per_snr=True)
+                targets = _targets(matrix, test_snrs, True, sizes if is_peer(one["system"]) else None)
                 own = _rows(matrix, targets, _shares(matrix, targets), resamples, seed)
                 rows.append(own.assign(**one, against="", rival=""))
             except TrnetError as error:
@@ -205,14 +239,14 @@ def compute_statistics(
             if one["name"] in matrices and other["name"] in matrices:
                 try:
                     both = matrices[one["name"]], matrices[other["name"]]
-                    found = _compare(*both, test_snrs, resamples, permutations, seed)
+                    whole = sizes if is_peer(other["system"]) else None
+                    found = _compare(*both, test_snrs, resamples, permutations, seed, whole)
                     rows.append(found.assign(**one, against=other["system"], rival=other["name"]))
                 except TrnetError as error:
                     refused.append(f"{one['name']} (the first) against {other['name']} (the second): {error}")
             bar.update()
     if not pairs:
-        who = SYSTEM_NAMES.get(ours, ours)
-        refused.append(f"no comparison: it takes {who} and another system with the same front end")
+        refused.append(f"no comparison: it takes {system_title(ours)} and another system with the same front end")
     empty = pd.DataFrame(columns=[*COLUMNS, "name", "rival"])
     frame = (pd.concat(rows, ignore_index=True) if rows else empty).reindex(columns=empty.columns)
     frame = frame.astype(dict.fromkeys(NUMBERS, float))
@@ -237,13 +271,20 @@ def explain(statistics: Statistics) -> str:
 
 def explain_tests(statistics: Statistics) -> str:
     """What the p-values are, for a report."""
+    family = "all comparisons of this table"
+    if statistics.rows["against"].map(is_peer).any():
+        family = (
+            "the comparisons of this table with systems that were trained here; those with predictions from elsewhere "
+            "are adjusted among themselves, so that adding some changes no other p. They compare, utterance by "
+            "utterance, the mean over the seeds of the one with the mean over the runs of the other"
+        )
     return (
         "Difference in UAR on the same utterances, mean over test speakers, with its 95 % interval. Two-sided "
         f"sign-flip tests ({statistics.permutations} assignments of signs at most, seed {statistics.seed}): over "
         "utterances, stratified by speaker (are the two systems interchangeable on these speakers? Cautious where one "
         "is better in some classes and worse in others), and over speakers (would it "
         f"hold for others?), the latter from {MIN_SPEAKERS} speakers on, as fewer cannot give p < 0.05. An utterance's "
-        "seeds and SNRs keep together. Holm's adjustment is over all comparisons of this table."
+        f"seeds and SNRs keep together. Holm's adjustment is over {family}."
     )
 
 

@@ -1,11 +1,11 @@
 """Scores of several systems: averages over SNRs, folds and seeds, and which runs are missing."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import pandas as pd
 
-from trnet.eval.predictions import in_order, natural_key, noise_key, with_conditions
+from trnet.eval.predictions import PEER, in_order, is_peer, natural_key, noise_key, with_conditions
 
 SYSTEM_NAMES = {
     "baseline_c": "Baseline-c",
@@ -15,6 +15,16 @@ SYSTEM_NAMES = {
     "trnet_wo_low": "TRNet w/o L_low",
     "trnet_wo_high": "TRNet w/o L_high",
 }
+ELSEWHERE = "predictions from elsewhere"  # what tables and figures call a system that was not trained here
+Titles = Mapping[str, str]
+"""How systems from elsewhere are called, by their name in predictions.csv."""
+
+
+def system_title(system: str, titles: Titles | None = None) -> str:
+    """The paper's name of a system, else its own; one from elsewhere has its title and is marked."""
+    if is_peer(system):
+        return f"{(titles or {}).get(system, system.removeprefix(PEER))} ({ELSEWHERE})"
+    return SYSTEM_NAMES.get(system, system)
 
 
 def counted(number: int, noun: str) -> str:
@@ -22,11 +32,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def with_names(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame in table order, with a column ``name``: the paper's, and the front end where a system has several."""
+def with_names(frame: pd.DataFrame, titles: Titles | None = None) -> pd.DataFrame:
+    """The frame in table order, with a column ``name``: its title, and the front end where a system has several."""
     frame = in_order(frame, ["system", "frontend"])
     several = frame.groupby("system")["frontend"].transform("nunique") > 1
-    names = frame["system"].map(lambda system: SYSTEM_NAMES.get(system, system))
+    names = frame["system"].map(lambda system: system_title(system, titles))
     frontends = frame["frontend"].where(frame["frontend"] != "", "no front end")
     return frame.assign(name=names.where(~several, names + " (" + frontends + ")"))
 
@@ -52,8 +62,8 @@ def summarise(results: pd.DataFrame, by: Sequence[str], metric: str) -> pd.DataF
 class Results:
     """Rows of results.csv with the columns ``name`` and ``condition``, and what a complete table has.
 
-    names: The systems in table order. folds, seeds: Those of all systems, and those expected besides. test_snrs: SNRs
-    in dB that are no part of means over SNRs.
+    names: The systems in table order. folds, seeds: Those of all systems that were trained here, and those expected
+    besides. test_snrs: SNRs in dB that are no part of means over SNRs. titles: Of systems from elsewhere.
     """
 
     rows: pd.DataFrame
@@ -63,11 +73,25 @@ class Results:
     folds: list[str]
     seeds: list[int]
     test_snrs: frozenset[float] = frozenset()
+    titles: Titles = field(default_factory=dict)
 
     @property
     def averaged(self) -> pd.DataFrame:
-        """The rows that means over SNRs are of."""
-        return in_means(self.rows, self.test_snrs)
+        """The rows that means over SNRs are of; a system from elsewhere has none of a noise set that it has in part."""
+        rows = in_means(self.rows, self.test_snrs)
+        every = rows.groupby("noise")["condition"].nunique()
+        own = rows.groupby(["name", "noise"])["condition"].transform("nunique")
+        return rows[~rows["system"].map(is_peer).astype(bool) | (own == rows["noise"].map(every))]
+
+    @property
+    def peers(self) -> list[str]:
+        """The names of systems from elsewhere."""
+        return [name for name in self.names if self.rows["system"][self.rows["name"] == name].map(is_peer).any()]
+
+    def lacks_noises(self, name: str) -> bool:
+        """Whether a system from elsewhere has no mean over all noise sets."""
+        rows = self.averaged
+        return name in self.peers and not set(rows["noise"]) - {"clean"} <= set(rows["noise"][rows["name"] == name])
 
     @property
     def snr_columns(self) -> list[str]:
@@ -80,7 +104,10 @@ class Results:
         return summarise(rows.assign(snr=rows["condition"].str.removeprefix(f"{noise} ")), ["name", "snr"], "uar")
 
     def gaps(self, name: str) -> str:
-        """The folds, seeds, conditions and utterances that a system lacks; empty if none."""
+        """The folds, seeds, conditions and utterances that a system lacks; empty if none.
+
+        A system from elsewhere has the seeds that it has.
+        """
         every = self.rows
         rows = every[every["name"] == name]
         if rows.empty:
@@ -90,6 +117,12 @@ class Results:
             rows["seed"].nunique(),
             len(rows[["fold", "seed"]].drop_duplicates()),
         )
+        if name in self.peers:
+            pairs = (
+                (folds, len(self.folds), "fold"),
+                (rows["condition"].nunique(), every["condition"].nunique(), "condition"),
+            )
+            return ", ".join(f"{have} of {counted(most, noun)}" for have, most, noun in pairs if have < most)
         most = every.groupby(["fold", "condition"])["n_utts"].transform("max")
         short = int((every["n_utts"] < most)[rows.index].sum())
         notes = [
@@ -105,7 +138,14 @@ class Results:
         return ", ".join(notes + ([f"utterances missing in {counted(short, 'condition')}"] if short else []))
 
     def runs(self, name: str) -> str:
-        """The folds and seeds of a complete system (``2 folds x 3 seeds``), else its gaps."""
+        """The folds and seeds of a complete system (``2 folds x 3 seeds``), else its gaps.
+
+        Those of a system from elsewhere, whose runs need not have the others' seeds: ``2 folds x 1 run``.
+        """
+        if name in self.peers:
+            rows = self.rows[self.rows["name"] == name]
+            runs = f"{counted(rows['fold'].nunique(), 'fold')} x {counted(rows['seed'].nunique(), 'run')}"
+            return ", ".join(part for part in (runs, self.gaps(name)) if part)
         return self.gaps(name) or f"{counted(len(self.folds), 'fold')} x {counted(len(self.seeds), 'seed')}"
 
     def title(self, name: str) -> str:
@@ -124,17 +164,20 @@ def arrange(
     folds: Collection[str] | None = None,
     seeds: Collection[int] | None = None,
     test_snrs: Collection[float] = (),
+    titles: Titles | None = None,
 ) -> Results:
     """Arrange results by system; ``folds`` and ``seeds`` are expected besides those present."""
-    rows = with_names(with_conditions(results))
+    rows = with_names(with_conditions(results), titles)
+    trained = rows[~rows["system"].map(is_peer).astype(bool)]
     return Results(
         rows=rows,
         names=list(rows["name"].unique()),
         noises=sorted(set(rows["noise"]) - {"clean"}, key=noise_key),
         snrs=sorted(rows["snr_db"].dropna().unique()),
-        folds=sorted({*rows["fold"], *(folds or ())}, key=natural_key),
-        seeds=sorted({*rows["seed"], *(seeds or ())}),
+        folds=sorted({*trained["fold"], *(folds or ())}, key=natural_key),
+        seeds=sorted({*trained["seed"], *(seeds or ())}),
         test_snrs=frozenset(test_snrs) & {*rows["snr_db"].dropna()},
+        titles=dict(titles or {}),
     )
 
 

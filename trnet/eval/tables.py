@@ -11,7 +11,7 @@ from trnet.eval.csv_files import PathLike, check_rows, percent, read_checked_csv
 from trnet.eval.intervals import METRICS
 from trnet.eval.predictions import natural_key, noise_key, score, system_key
 from trnet.eval.statistics import Statistics, explain, explain_tests
-from trnet.eval.summary import SYSTEM_NAMES, Results, arrange, coefficients, summarise, with_names
+from trnet.eval.summary import Results, arrange, coefficients, summarise, system_title, with_names
 
 Reference = Mapping[tuple[str, str], tuple[float, float]]  # published figures: (system, noise) to (UAR, WAR) in percent
 Cell = tuple[str, float]  # text of a number, and its value (NaN: none)
@@ -119,11 +119,11 @@ def _table1(results: Results, runs: Results, reference: Reference) -> Table:
     noises = sorted({"clean", *results.noises, *(noise for _, noise in reference)}, key=noise_key)
     systems = results.rows.drop_duplicates("name")[["system", "frontend", "name"]].values.tolist()
     absent = {system for system, _ in reference} - {system for system, *_ in systems}
-    systems += [[system, "-", SYSTEM_NAMES.get(system, system)] for system in absent]
+    systems += [[system, "-", system_title(system)] for system in absent]
     summary = {metric: summarise(results.averaged, ["name", "noise"], metric) for metric in METRICS}
     rows = []
     for system, frontend, name in sorted(systems, key=lambda one: (system_key(one[0]), one[1])):
-        row: list[str | Cell] = [SYSTEM_NAMES.get(system, system), frontend or "-", runs.runs(name)]
+        row: list[str | Cell] = [system_title(system, results.titles), frontend or "-", runs.runs(name)]
         for noise in noises:
             published = reference.get((system, noise))
             for i, metric in enumerate(METRICS):
@@ -152,9 +152,10 @@ def _per_fold(results: Results) -> Table:
         line: list[str | Cell] = [fold]
         for name in results.names:
             parts = [mean.get((name, fold, part)) for part in ("clean", "noisy")]
+            parts[1] = None if results.lacks_noises(name) else parts[1]
             text = " / ".join("-" if value is None else f"{value:.2f}" for value in parts)
             trained = seeds.get((name, fold), 0)
-            if 0 < trained < len(results.seeds):
+            if 0 < trained < len(results.seeds) and name not in results.peers:
                 text += f" ({trained} of {len(results.seeds)} seeds)"
             line.append((text if trained else "missing", float("nan")))
         lines.append(line)
@@ -178,9 +179,9 @@ def _style_table(predictions: pd.DataFrame, styles: Mapping[str, str], results: 
     rows: list[list[str | Cell]] = []
     for group in sorted(style.unique(), key=natural_key):
         mine = predictions[style == group]
-        pooled = arrange(score(mine, by_fold=False), test_snrs=results.test_snrs)
+        pooled = arrange(score(mine, by_fold=False), test_snrs=results.test_snrs, titles=results.titles)
         summary = {metric: summarise(pooled.averaged, ["name", "noise"], metric) for metric in METRICS}
-        items = with_names(mine).groupby("name")["utt_id"].nunique()
+        items = with_names(mine, results.titles).groupby("name")["utt_id"].nunique()
         for name in pooled.names:
             cells = [_cell(summary[metric], (name, noise)) for noise in noises for metric in METRICS]
             rows.append([group, results.title(name), (str(items[name]), float("nan")), *cells])
@@ -262,7 +263,7 @@ def make_sections(
         styles: Group of each utterance, to be reported apart.
         statistics: Intervals and tests.
     """
-    pooled = arrange(score(predictions, by_fold=False), test_snrs=results.test_snrs)
+    pooled = arrange(score(predictions, by_fold=False), test_snrs=results.test_snrs, titles=results.titles)
     published = reference or {}
     beside = " In brackets: the paper's figure." if published else ""
     sections = _with_pooled(

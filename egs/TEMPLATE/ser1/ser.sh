@@ -38,9 +38,10 @@ exp=                          # folder of runs, for another training on the same
 test_corpus=                  # stage 7 tests on this corpus: a recipe's name, or its data dir; its stages 1 to 4 are done
 wandb=                        # project of Weights & Biases that gets the curves too; TensorBoard always does
 reference=                    # CSV of published figures to print beside ours
+peers=                        # stage 7 also reports on predictions from elsewhere: "NAME=CSV ...", utt_id,label,condition
 
 options="corpus layout stage stop_stage ngpu nj config folds seeds systems frontend frontend_checkpoint noises snrs max_epochs set
-contract noise_contracts corpus_dir esc_dir musan_dir demand_dir nonspeech_dir noise_dirs shard download tag exp test_corpus wandb reference channel
+contract noise_contracts corpus_dir esc_dir musan_dir demand_dir nonspeech_dir noise_dirs shard download tag exp test_corpus wandb reference peers channel
 allow_pipes"
 
 usage() {
@@ -95,6 +96,11 @@ for noise in $noises; do
         *) fail "--noises $noise: no such noise set; known: ${known% }; one of your own: --noise-dirs $noise=FOLDER" 2 ;;
     esac
 done
+for word in $peers; do
+    [[ $word =~ ^[a-zA-Z0-9_][a-zA-Z0-9_.+-]*=. ]] || fail "--peers $word: write NAME=CSV; neither may have a blank" 2
+    [ -f "${word#*=}" ] || fail "--peers $word: there is no file ${word#*=}; relative paths start from $PWD" 2
+done
+[ -z "$peers" ] || [ -z "$test_corpus" ] || fail "--peers: predictions of --test-corpus cannot be added; leave one out" 2
 # Where a noise set lies, and how: those of --noise-dirs like nonspeech.
 noise_dir() { local option=$1_dir; echo "${own_noises[$1]:-${!option}}"; }
 noise_layout() { if [ -n "${own_noises[$1]:-}" ]; then echo nonspeech; else echo "$1"; fi; }
@@ -167,6 +173,10 @@ if in_stage 7 "score"; then
         case $test_corpus in */*) ;; *) test_corpus=../../$test_corpus/ser1/$data/$test_corpus ;; esac
         run score "${setup[@]}" "${runs[@]}" "${notes[@]}" --nj "$nj" --noises "$noises" --test-corpus "$test_corpus"
     else
+        for word in $peers; do
+            run add_system "${setup[@]}" --corpus-data "$data/$corpus" --exp "$exp" ${folds:+--folds="$folds"} \
+                --name "${word%%=*}" --predictions "${word#*=}"
+        done
         run score "${setup[@]}" "${runs[@]}" "${notes[@]}" --nj "$nj" --noises "$noises" ${reference:+--reference "$reference"}
         case " ${systems:-trnet} " in *[\ ,]trnet[\ ,]*) run pack "${setup[@]}" "${runs[@]}" --systems trnet --if-possible ;; esac
     fi
