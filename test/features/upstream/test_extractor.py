@@ -182,3 +182,21 @@ def test_without_transformers_it_says_how_to_install_it(whisper, tmp_path, monke
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(TrnetError, match="upstream"):
         UpstreamExtractor(model=str(folder))
+
+
+@pytest.mark.parametrize("window", [30, 1])
+def test_pooled_states_are_the_mean_and_deviation_of_those_of_transformers(folder, window):
+    clip, groups = wav(37000), [[0], [3], [LAYERS], [3, 4]]
+    extractor = UpstreamExtractor(model=str(folder), window=window)
+    pooled = extractor.pooled(clip, groups)
+    assert pooled.shape == (len(groups), 2 * DIM) and pooled.dtype == torch.float32
+    parts = [reference(UpstreamExtractor(model=str(folder)), part) for part in clip.split(16000 * window)]
+    for found, numbers in zip(pooled, groups, strict=True):
+        states = torch.cat([torch.stack([part[k] for k in numbers]).mean(dim=0) for part in parts])
+        wanted = torch.cat([states.mean(dim=0), states.std(dim=0, correction=0)])
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_pooled_needs_a_frame(folder):
+    with pytest.raises(ValueError, match="100"):
+        UpstreamExtractor(model=str(folder)).pooled(wav(100), [[0]])
