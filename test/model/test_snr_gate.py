@@ -8,7 +8,7 @@ from near import EPS, ROUNDINGS, assert_near
 
 from trnet.config import GateConf
 from trnet.model.frames import ValidFrames
-from trnet.model.snr_gate import ReturningHardtanh, SNRGate, cosine_similarity
+from trnet.model.snr_gate import ReturningHardtanh, SNRGate, cosine_similarity, local_similarity
 
 OF_ONE = ROUNDINGS * EPS
 """How far a similarity or c, both of size 1, may be off: see near.py."""
@@ -224,3 +224,62 @@ def test_both_gates_start_alike():
     (one, mixed), (many, by_band) = (SNRGate(12, GateConf(resolution=r))(x, x_e, frames) for r in ("utterance", "band"))
     assert_near(many, one, of=1.0)
     assert_near(by_band, mixed)
+
+
+def test_the_similarity_around_a_frame_is_that_of_the_frames_there():
+    x, x_e, frames = batch(lengths=(7, 4))
+    d = local_similarity(x, x_e, frames, centred=False, context=3)
+    assert d.shape == x.shape
+    for b, length in enumerate((7, 4)):
+        for t in range(length):
+            around = slice(max(0, t - 1), min(length, t + 2))
+            cut = (x[b : b + 1, around], x_e[b : b + 1, around])
+            there = ValidFrames(torch.tensor([cut[0].shape[1]]), cut[0].shape[1])
+            assert d[b, t].tolist() == pytest.approx(cosine_similarity(*cut, there, False)[0].tolist(), abs=1e-5)
+
+
+def test_a_gate_for_each_frame_mixes_each_frame_by_its_own_c():
+    torch.manual_seed(0)
+    gate = SNRGate(5, GateConf(resolution="frame", context=3))
+    x, x_e, frames = batch(lengths=(7, 4))
+    c, mixed = gate(x, x_e, frames)
+    d = local_similarity(x, x_e, frames, True, 3)
+    weights = gate.fc(d)[..., 0].clamp(0, 1)  # (B, T)
+    torch.testing.assert_close(mixed, weights[..., None] * x + (1 - weights[..., None]) * x_e)
+    assert c.tolist() == pytest.approx([weights[0].mean().item(), weights[1, :4].mean().item()], abs=1e-5)
+    assert c.tolist() == pytest.approx(gate(x[:, :7], x_e[:, :7], frames)[0].tolist())
+    alone = gate(x[1:, :4], x_e[1:, :4], ValidFrames(torch.tensor([4]), 4))
+    torch.testing.assert_close(alone[1][0], mixed[1, :4])
+
+
+def test_a_gate_for_each_frame_reads_log_mels_of_twice_the_rate():
+    gate = SNRGate(5, GateConf(resolution="frame", context=1))
+    x, x_e, frames = batch(lengths=(3, 2), mels=8)
+    mels, mels_e, mel_frames = batch(lengths=(6, 4), mels=5, seed=1)
+    _, mixed = gate(x, x_e, frames, (mels, mels_e, mel_frames))
+    c = gate.fc(local_similarity(mels, mels_e, mel_frames, True, 1))[..., 0].clamp(0, 1)[:, [1, 3, 5]]
+    for b, length in enumerate((3, 2)):
+        expected = c[b, :length, None] * x[b, :length] + (1 - c[b, :length, None]) * x_e[b, :length]
+        torch.testing.assert_close(mixed[b, :length], expected)
+
+
+def test_a_gate_that_compares_the_features_too_starts_as_one_of_log_mels_alone():
+    x, x_e, frames = batch(mels=8)
+    mels = batch(mels=5, seed=1)
+    both, alone = SNRGate(5, GateConf(reads="features"), dim=8), SNRGate(5, GateConf())
+    torch.testing.assert_close(both(x, x_e, frames, mels)[0], alone(x, x_e, frames, mels)[0])
+    with torch.no_grad():
+        both.fc.weight[0, 5:] = 0.01
+    d = cosine_similarity(x, x_e, frames, centred=False)  # (B, 8)
+    expected = (alone.fc(cosine_similarity(*mels, True))[:, 0] + 0.01 * d.sum(1)).clamp(0, 1)
+    torch.testing.assert_close(both(x, x_e, frames, mels)[0], expected)
+
+
+@pytest.mark.parametrize("resolution", ["utterance", "frame"])
+@pytest.mark.parametrize("fixed", [0.0, 0.5, 1.0])
+def test_a_fixed_c_is_that_of_every_utterance_and_nothing_of_the_gate_is_trained(fixed, resolution):
+    gate = SNRGate(5, GateConf(fixed=fixed, resolution=resolution))
+    x, x_e, frames = batch()
+    c, mixed = gate(x, x_e, frames)
+    assert c.tolist() == [fixed] * 3 and not any(p.requires_grad for p in gate.parameters())
+    torch.testing.assert_close(mixed, fixed * x + (1 - fixed) * x_e)

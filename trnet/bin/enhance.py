@@ -1,7 +1,6 @@
 """Stage 3: enhance clean and noisy sets with the chosen front-end."""
 
 import sys
-from argparse import ArgumentTypeError
 from pathlib import Path
 
 from trnet.bin import option_types as types
@@ -18,7 +17,6 @@ from trnet.bin.options import (
 from trnet.frontend.enhance import enhance_data_dirs
 from trnet.kaldi.validate import valid_data_dir
 from trnet.utils.errors import one_line_errors
-from trnet.utils.numbers import whole
 
 
 def get_parser() -> Parser:
@@ -30,18 +28,8 @@ def get_parser() -> Parser:
     parser.add_argument("--sets", type=types.list_of(types.path), required=True, help="data dirs to enhance")
     parser.add_argument("--dump", type=types.path, default=Path("dump"), help="folder of enhanced sets and features")
     parser.add_argument("--nj", type=types.processes, default=1, help="processes (one on a GPU)")
-    parser.add_argument("--shard", type=shard_of, default=(1, 1), help="k/n: do part k of n; others run elsewhere")
+    parser.add_argument("--shard", type=types.shard, default=(1, 1), help="k/n: do part k of n; others run elsewhere")
     return parser
-
-
-def shard_of(text: str) -> tuple[int, int]:
-    """``2/8`` as (2, 8)."""
-    part, _, parts = text.partition("/")
-    try:
-        count = whole(parts, 1, 100_000)
-        return whole(part, 1, count), count
-    except ValueError:
-        raise ArgumentTypeError(f"'{text}' is not k/n with k from 1 to n") from None
 
 
 @one_line_errors

@@ -1,15 +1,21 @@
 """Stage 4: features of clean, noisy and enhanced sets in ark/scp: log-mels, or a pretrained network's hidden states."""
 
-import contextlib
 import sys
 from pathlib import Path
 
 from trnet.bin import option_types as types
-from trnet.bin.options import Parser, add_config_options, add_pipes_option, config_from, make_parser
+from trnet.bin.options import (
+    Parser,
+    add_config_options,
+    add_device_option,
+    add_pipes_option,
+    config_from,
+    device_from,
+    make_parser,
+)
 from trnet.features.archive import make_all_archives
 from trnet.kaldi.validate import valid_data_dir
 from trnet.utils.errors import one_line_errors
-from trnet.utils.locks import only_one
 
 
 def get_parser() -> Parser:
@@ -18,7 +24,9 @@ def get_parser() -> Parser:
     add_config_options(parser)
     parser.add_argument("--sets", type=types.list_of(types.path), required=True, help="data dirs, clean and noisy")
     parser.add_argument("--dump", type=types.path, default=Path("dump"), help="folder of enhanced sets and features")
-    parser.add_argument("--nj", type=types.processes, default=1, help="processes")
+    parser.add_argument("--nj", type=types.processes, default=1, help="processes (one on a GPU)")
+    parser.add_argument("--shard", type=types.shard, default=(1, 1), help="k/n: every n-th set from the k-th on")
+    add_device_option(parser)
     add_pipes_option(parser)
     return parser
 
@@ -37,11 +45,7 @@ def main(args: list[str] | None = None) -> None:
         data = valid_data_dir(folder, ("wav.scp",), allow_pipes=opts.allow_pipes)
         sets.append((data, f"raw/{folder.name}"))
         sets.append((valid_data_dir(enhanced, ("wav.scp",)), f"{config.frontend_name}/{folder.name}"))
-    with contextlib.ExitStack() as locks:
-        for root in {opts.dump, opts.dump / config.features.folder}:
-            for name in ("raw", config.frontend_name):
-                locks.enter_context(only_one(root / name))
-        make_all_archives(sets, opts.dump, config, opts.nj)
+    make_all_archives(sets, opts.dump, config, opts.nj, device_from(opts), opts.shard)
 
 
 if __name__ == "__main__":

@@ -44,6 +44,16 @@ noise = _checked(lambda text: noise_name(text, "noise set"))
 channel = _checked(channel_of)
 
 
+def shard(text: str) -> tuple[int, int]:
+    """Type of a part of the work: ``2/8`` as (2, 8)."""
+    part, _, parts = text.partition("/")
+    try:
+        total = whole(parts, 1, 100_000)
+        return whole(part, 1, total), total
+    except ValueError:
+        raise ArgumentTypeError(f"'{text}' is not k/n with k from 1 to n") from None
+
+
 def true_or_false(text: str) -> bool:
     """Type of a switch."""
     if text not in ("true", "false"):

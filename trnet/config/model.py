@@ -134,6 +134,16 @@ class GateConf(Section):
     gradient: Literal["returning", "hardtanh"] = "returning"  # returning: a saturated c may come back | hardtanh: Eq. 3
     init: Literal["mean", "random"] = "mean"  # mean: c starts as the mean of d | random: PyTorch's own
     lr: float = within(1e-3, 1e-12, 100)  # of the optimizer, for the weights of Eq. 2; larger where epochs are short
-    resolution: Literal["utterance", "band"] = later("utterance")  # one c | one a mel bin, the bridge gets their mean
+    resolution: Literal["utterance", "band", "frame"] = later("utterance")
+    # one c | one a mel bin | one a frame, from what is around it; the bridge gets their mean
+    context: Kernel = within(51, 1, 10_001, later=True)  # resolution frame: log-mels around each that are compared, odd
+    reads: Literal["mels", "features"] = later("mels")  # features: Eq. 1 compares these dimensions, too (no log-mels)
+    fixed: Annotated[float, Field(ge=0, le=1)] | None = later(None)  # c of every utterance instead of Eq. 1 to 3
     features: Annotated[Fbank, chosen({"fbank": Fbank}, Fbank)] = later(Fbank())
     # log-mels that Eq. 1 to 3 read where the features of Eq. 4 are others
+
+    @model_validator(mode="after")
+    def _check_reads(self) -> Self:
+        if self.reads == "features" and self.resolution != "utterance":
+            raise problem("reads", f"features goes with 'resolution: utterance', not {self.resolution}")
+        return self

@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from trnet.conditions import Condition
-from trnet.eval.peers import PeerRow, peer_csv, peer_predictions
+from trnet.eval.peers import peer_predictions, table_csv
 from trnet.eval.predictions import PEER, SYSTEMS, classes_of, in_order
 from trnet.eval.summary import counted
 from trnet.runs.experiment import Experiment
@@ -138,7 +138,7 @@ def add_peer(
     rows = in_order(peer_predictions(source, PEER + name, experiment, folds, labels), ORDER)
     if (rows["label"] == rows["pred"]).all():
         log.warning("%s: every label is right; make sure that they are predictions, not the corpus's own", source)
-    table = peer_csv(_as_given(rows))
+    table = table_csv(_as_given(rows))
     peer = Peer(folder, title, source.name, file_sha256(source))
     about = {
         "title": title,
@@ -160,12 +160,11 @@ def add_peer(
     return peer
 
 
-def _as_given(rows: pd.DataFrame) -> list[PeerRow]:
-    """Rows of predictions.csv as a peer's file has them."""
-    classes = classes_of(rows)
-    found = []
-    for row in rows.to_dict("records"):
-        name = "clean" if row["noise"] == "clean" else Condition(row["noise"], row["snr_db"]).name
-        probabilities = {label: row[label] for label in classes if not pd.isna(row[label])}
-        found.append(PeerRow(row["utt_id"], row["pred"], name, seed=row["seed"], probabilities=probabilities))
-    return found
+def _as_given(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of predictions.csv as a peer's file has them, see read_peer_csv."""
+    keys = rows[["noise", "snr_db"]].drop_duplicates().values.tolist()
+    names = {noise: noise for noise, snr_db in keys if pd.isna(snr_db)}  # clean
+    names |= {f"{noise} {snr_db}": Condition(noise, snr_db).name for noise, snr_db in keys if not pd.isna(snr_db)}
+    where = rows["noise"].where(rows["snr_db"].isna(), rows["noise"] + " " + rows["snr_db"].astype(str))
+    found = pd.DataFrame({"utt_id": rows["utt_id"], "label": rows["pred"], "condition": where.map(names)})
+    return found.assign(fold="", seed=rows["seed"], **{name: rows[name] for name in classes_of(rows)})

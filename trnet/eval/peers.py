@@ -50,15 +50,20 @@ def write_peer_csv(path: PathLike, rows: Iterable[PeerRow]) -> None:
 def peer_csv(rows: Iterable[PeerRow]) -> str:
     """The text of a file of predictions, rows in the order given; fold, seed, probabilities only where one has them."""
     found = list(rows)
-    classes = list(dict.fromkeys(name for row in found for name in row.probabilities))
     frame = pd.DataFrame([(row.utt_id, row.label, row.condition) for row in found], columns=list(NEEDED))
-    if any(row.fold is not None for row in found):
-        frame["fold"] = ["" if row.fold is None else str(row.fold) for row in found]
-    if any(row.seed != NO_SEED for row in found):
-        frame["seed"] = [row.seed for row in found]
-    for name in classes:
+    frame["fold"] = ["" if row.fold is None else str(row.fold) for row in found]
+    frame["seed"] = [row.seed for row in found]
+    for name in dict.fromkeys(name for row in found for name in row.probabilities):
         frame[name] = [row.probabilities.get(name) for row in found]
-    return frame.to_csv(index=False, float_format="%.6f", lineterminator="\n")
+    return table_csv(frame)
+
+
+def table_csv(frame: pd.DataFrame) -> str:
+    """The text of a file that read_peer_csv makes this frame of, without the columns that say nothing."""
+    empty = {"fold": frame["fold"].eq("").all(), "seed": frame["seed"].eq(NO_SEED).all()}
+    empty |= {name: frame[name].isna().all() for name in map(str, frame.columns) if name not in (*NEEDED, *empty)}
+    said = frame.drop(columns=[name for name, nothing in empty.items() if nothing])
+    return said.to_csv(index=False, float_format="%.6f", lineterminator="\n")
 
 
 def read_peer_csv(path: PathLike, classes: Sequence[str], labels: Mapping[str, str] | None = None) -> pd.DataFrame:

@@ -2,21 +2,22 @@
 
 import contextlib
 import logging
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from trnet.audio.crop import read_cropped
 from trnet.config import Config, Fbank, Features
-from trnet.features import Extractor, fingerprint, make_extractor
-from trnet.kaldi.ark import FILES, ArkReader, decode_matrix, encode, write_ark
-from trnet.kaldi.data_dir import Clip, DataDir
-from trnet.utils.errors import TrnetError, first_line
+from trnet.features import fingerprint
+from trnet.features.computing import BATCHED, Job, in_batches, jobs_of, log_estimate, one_by_one
+from trnet.kaldi.ark import FILES, ArkReader, decode_matrix, encode, open_ark, write_ark
+from trnet.kaldi.data_dir import DataDir
+from trnet.utils.errors import TrnetError
+from trnet.utils.locks import only_one
 from trnet.utils.stamp import Stamp, dir_digest, file_digest, read_stamp
-from trnet.utils.workers import imap
 
 log = logging.getLogger(__name__)
 
@@ -24,36 +25,8 @@ STAMP = ".fbank.json"
 GATE = "gate"  # folder of log-mels that the gate reads, below that of features which lie beside them
 NEEDED = [name for name in FILES if name != "utt2checksum"]  # which older versions did not write
 
-
-_extractor: Extractor  # of a worker process
-_options: Features
-
-
-def _begin(options: Features) -> None:
-    global _extractor, _options
-    _extractor, _options = make_extractor(options), options
-
-
-def _features_of(job: tuple[str, Clip]) -> np.ndarray:
-    """Features (frames, dim) of one utterance, cropped."""
-    name, clip = job
-    wav = torch.from_numpy(read_cropped(clip, _options))
-    if not isinstance(_options, Fbank) and _extractor.num_frames(len(wav)) < 1:
-        raise TrnetError(f"{clip.path}: {name}: {len(wav)} samples are shorter than one frame; remove it there")
-    try:
-        with torch.inference_mode():
-            features = _extractor(wav)
-    except ValueError as error:
-        raise TrnetError(f"{clip.path}: {name}: {error}; remove the utterance there") from None
-    except Exception as error:
-        if not _options.is_own:
-            raise
-        raise TrnetError(f"{_options.type}: raised {type(error).__name__}: {first_line(error)}, on {name}") from None
-    wanted = (_extractor.num_frames(len(wav)), _extractor.dim)
-    if tuple(features.shape) != wanted or features.dtype != torch.float32:
-        found = f"{tuple(features.shape)} {features.dtype}"
-        raise TrnetError(f"{_options.type}: gives {found} instead of {wanted} torch.float32, on {name}; mend the class")
-    return features.numpy()
+CPU = torch.device("cpu")
+GROUP_HOURS = 50  # of audio that a GPU is given together, at most: clips of one length make full batches
 
 
 def made_from(options: Features) -> dict[str, Any]:
@@ -67,16 +40,25 @@ def gate_folder(features: Features) -> str:
     return "" if features.folder else GATE
 
 
-def make_all_archives(sets: list[tuple[DataDir, str]], dump: Path, config: Config, nj: int) -> None:
+def make_all_archives(
+    sets: list[tuple[DataDir, str]],
+    dump: Path,
+    config: Config,
+    nj: int,
+    device: torch.device = CPU,
+    shard: tuple[int, int] = (1, 1),
+) -> None:
     """Write the features of data dirs, and the log-mels that only the gate reads.
 
     Args:
         sets: Data dirs, and where below `dump`, or below the folder of these features there, the features of each go.
+        nj, device, shard: See `make_archives`.
     """
     features = config.features
-    make_archives([(data, dump / features.folder / out) for data, out in sets], features, nj)
+    make_archives([(data, dump / features.folder / out) for data, out in sets], features, nj, device, shard)
     if (mels := config.gate_features) is not None:
-        make_archives([(data, dump / out / gate_folder(features)) for data, out in sets], mels, nj)
+        gate = [(data, dump / out / gate_folder(features)) for data, out in sets]
+        make_archives(gate, mels, nj, shard=shard)
 
 
 def source_digest(data: Path) -> str:
@@ -84,33 +66,101 @@ def source_digest(data: Path) -> str:
     return dir_digest(data, ignore=(*FILES, STAMP))
 
 
-def make_archives(sets: list[tuple[DataDir, Path]], features: Features, nj: int) -> None:
+class _Set(NamedTuple):
+    """A data dir without features, where they go, and their stamp."""
+
+    data: DataDir
+    out: Path
+    stamp: Stamp
+    jobs: list[Job]
+
+
+def make_archives(
+    sets: list[tuple[DataDir, Path]],
+    features: Features,
+    nj: int,
+    device: torch.device = CPU,
+    shard: tuple[int, int] = (1, 1),
+) -> None:
     """Write ``feats.ark``, ``feats.scp`` and ``utt2num_frames`` of data dirs to folders, each whole or not at all.
 
+    Args:
+        nj: Processes, on a CPU.
+        device: A GPU computes those features that can be there.
+        shard: (k, n): every n-th set, from the k-th on; others are made elsewhere at the same time.
+
     Raises:
-        TrnetError: For audio that cannot be read or is shorter than one frame.
+        TrnetError: For audio that cannot be read or is shorter than one frame, a disk without room, features of other
+            weights that would be lost, or a folder that another process works on.
     """
-    todo, settings = [], made_from(features)
-    for data, out in sets:
+    part, parts = shard
+    todo = list(_unfinished(sets[part - 1 :: parts], features))
+    if features.type in BATCHED and todo:
+        log_estimate([each.jobs for each in todo], [each.out for each in todo], features)
+    if _takes_batches(device, features):
+        for group in _groups(todo):
+            _make_together(group, features, device)
+        return
+    matrices = one_by_one([job for each in todo for job in each.jobs], features, nj)
+    with contextlib.closing(matrices):
+        for data, out, stamp, _ in todo:
+            with only_one(out):
+                stamp.begin(clear=partial(clear_archive, out))
+                write_ark(out, zip(data.utts, matrices, strict=False), features.compression)  # the others come behind
+                stamp.finish({"feats": file_digest(out / "feats.ark")})
+
+
+def _takes_batches(device: torch.device, features: Features) -> bool:
+    """Whether features are computed for several utterances at a time."""
+    return device.type != "cpu" and features.type in BATCHED
+
+
+def _unfinished(sets: Iterable[tuple[DataDir, Path]], features: Features) -> Iterator[_Set]:
+    settings = made_from(features)
+    for number, (data, out) in enumerate(sets):
         stamp = Stamp(out, "fbank", {"data": source_digest(data.path), **settings})
-        if stamp.done() and all((Path(out) / name).is_file() for name in NEEDED):
+        if stamp.done() and all((out / name).is_file() for name in NEEDED):
             log.info("%s: features up to date", out)
             continue
         if changed := stamp.changed():
-            if features.folder and {"features", "extractor"} & set(changed):
+            if features.folder and {"features", "extractor"} & set(changed) and (out / "feats.ark").is_file():
                 raise TrnetError(
                     f"{out}: has hidden states of other weights, layers, versions or settings; keep both "
                     "by naming another folder (run.sh --tag, --dump), or remove this one"
                 )
             log.info("%s: features made anew, changed: %s", out, ", ".join(changed))
-        todo.append((data, Path(out), stamp))
-    jobs = [(f"utterance {utt} of {data.path}", data.clip(utt)) for data, _, _ in todo for utt in data.utts]
-    matrices = imap(_features_of, jobs, nj, "features", initializer=_begin, initargs=(features,), worth=1000)
-    with contextlib.closing(matrices):
-        for data, out, stamp in todo:
-            stamp.begin(clear=partial(clear_archive, out))
-            write_ark(out, zip(data.utts, matrices, strict=False), features.compression)  # the other sets' come behind
-            stamp.finish({"feats": file_digest(out / "feats.ark")})
+        yield _Set(data, out, stamp, jobs_of(number, data, features))
+
+
+def _groups(sets: list[_Set]) -> Iterator[list[_Set]]:
+    """Neighbouring sets of together at most `GROUP_HOURS` of audio, unless one has more."""
+    group: list[_Set] = []
+    hours = 0.0
+    for each in sets:
+        more = sum(job.seconds for job in each.jobs) / 3600
+        if group and hours + more > GROUP_HOURS:
+            yield group
+            group, hours = [], 0.0
+        group.append(each)
+        hours += more
+    if group:
+        yield group
+
+
+def _make_together(sets: list[_Set], features: Features, device: torch.device) -> None:
+    """The features of some sets, utterances of one length together."""
+    with contextlib.ExitStack() as stack:
+        for each in sets:
+            stack.enter_context(only_one(each.out))
+            each.stamp.begin(clear=partial(clear_archive, each.out))
+        with contextlib.ExitStack() as archives:
+            add = {
+                each.jobs[0].number: archives.enter_context(open_ark(each.out, features.compression)) for each in sets
+            }
+            for job, matrix in in_batches([job for each in sets for job in each.jobs], features, device):
+                add[job.number](job.utt, matrix)
+        for each in sets:
+            each.stamp.finish({"feats": file_digest(each.out / "feats.ark")})
 
 
 def as_archived(matrix: np.ndarray, features: Features) -> np.ndarray:

@@ -9,7 +9,7 @@ import contextlib
 import io
 import os
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -28,25 +28,40 @@ KEY_END = b" "  # between a key and its matrix
 LARGEST_MATRIX = 1 << 26  # bytes; of the last one in an archive without checksums
 
 
-def write_ark(folder: Path, matrices: Iterable[tuple[str, np.ndarray]], compression: int) -> None:
+@contextlib.contextmanager
+def open_ark(folder: Path, compression: int) -> Iterator[Callable[[str, np.ndarray], None]]:
     """Write the four files of a folder, each whole or not at all.
 
+    Within the block what is given takes an utterance id and its features (frames, dim) float32, in the order of the
+    archive; the files are there at its end, unless it raises.
+
     Args:
-        matrices: Utterance id and features (frames, dim) float32, in the order of the archive.
         compression: kaldiio's compression_method; 0: none.
     """
-    scp, frames, checksums = {}, {}, {}
+    scp: dict[str, str] = {}
+    frames: dict[str, str] = {}
+    checksums: dict[str, str] = {}
     with whole_file(folder / "feats.ark") as partial, open(partial, "wb") as stream:
-        for utt, matrix in matrices:
+
+        def add(utt: str, matrix: np.ndarray) -> None:
             stored = encode(matrix, compression)
             stream.write(utt.encode() + KEY_END)
             scp[utt] = f"feats.ark:{stream.tell()}"
             stream.write(stored)
             frames[utt] = str(len(matrix))
             checksums[utt] = f"{len(stored)} {xxhash.xxh3_64_hexdigest(stored)}"
+
+        yield add
     for name, table in zip(FILES, (scp, None, frames, checksums), strict=True):
         if table is not None:
             write_table(folder / name, table)
+
+
+def write_ark(folder: Path, matrices: Iterable[tuple[str, np.ndarray]], compression: int) -> None:
+    """Write utterance ids and their features (frames, dim) float32, in this order; see `open_ark`."""
+    with open_ark(folder, compression) as add:
+        for utt, matrix in matrices:
+            add(utt, matrix)
 
 
 def encode(matrix: np.ndarray, compression: int) -> bytes:

@@ -35,9 +35,10 @@ class Mels(NamedTuple):
 class TRNet(nn.Module):
     """Figure 1 from the spectrograms on, without the teacher."""
 
-    def __init__(self, num_mels: int, ser: SER, gate: GateConf, bridge: bool) -> None:
+    def __init__(self, num_mels: int, ser: SER, gate: GateConf, bridge: bool, dim: int = 0) -> None:
+        """`dim`: of the features, where the gate compares these beside log-mels."""
         super().__init__()
-        self.gate = SNRGate(num_mels, gate)
+        self.gate = SNRGate(num_mels, gate, dim)
         self.ser = ser
         self.bridge = Bridge(ser.h_dim) if bridge else None
 

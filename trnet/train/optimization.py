@@ -73,7 +73,7 @@ def after_plateaus(lr: float, scores: Iterable[float], patience: int, factor: fl
 
 def parameter_groups(model: nn.Module, losses: nn.Module, conf: Training, gate_lr: float) -> list[dict[str, Any]]:
     """Parameters with their learning rates: those of the gate (Eq. 2) have their own."""
-    named = list(model.named_parameters())
+    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     groups: list[dict[str, Any]] = [{"params": [p for n, p in named if not n.startswith("gate.")], "lr": conf.base_lr}]
     if gate := [p for n, p in named if n.startswith("gate.")]:
         groups.append({"params": gate, "lr": gate_lr})

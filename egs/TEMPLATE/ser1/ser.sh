@@ -31,7 +31,7 @@ musan_dir=                    # MUSAN; downloads/musan if empty
 demand_dir=                   # DEMAND; downloads/demand if empty
 nonspeech_dir=                # any folder of noises; downloads/nonspeech if empty
 noise_dirs=                   # more noise sets for --noises: "NAME=FOLDER ...", any folders of noises
-shard=1/1                     # k/n: stage 3 does part k of n, the others being done elsewhere at the same time
+shard=1/1                     # k/n: stage 3, or 4 where the call begins with it, does part k of n; others do the rest
 download=false                # true: stage 0 fetches the corpora and weights that are missing and free to fetch
 tag=                          # data_<tag>, dump_<tag>, exp_<tag>: an experiment apart from the recipe's own
 exp=                          # folder of runs, for another training on the same data and dump; exp or exp_<tag> if empty
@@ -52,7 +52,7 @@ Usage: ./run.sh [--stage N] [--stop-stage M] [--OPTION VALUE]...   (lists are qu
   stage 1  Kaldi data dirs of speech and noise             data/
   stage 2  noise manifest and noisy sets                   data/<corpus>_<noise>_<snr>db/
   stage 3  enhance with the front-end                      dump/<frontend>/
-  stage 4  log-mel features in ark/scp                     dump/raw/ dump/<frontend>/
+  stage 4  features in ark/scp                             dump/raw/ dump/<frontend>/
   stage 5  the teacher (Baseline-c)                        exp/<frontend>/baseline_c/
   stage 6  the other systems                               exp/<frontend>/<system>/
   stage 7  score, statistics, figures, a page              exp/<frontend>/RESULTS.md report.html
@@ -155,7 +155,8 @@ if in_stage 3 "enhance"; then
 fi
 
 if in_stage 4 "features"; then
-    run make_fbank "${setup[@]}" --sets "$sets" --dump "$dump" --nj "$nj" --allow-pipes "$allow_pipes"
+    run make_fbank "${setup[@]}" --sets "$sets" --dump "$dump" --nj "$nj" --ngpu "$ngpu" --allow-pipes "$allow_pipes" \
+        --shard "$(if [ "$stage" = 4 ]; then echo "$shard"; else echo 1/1; fi)"
 fi
 
 if in_stage 5 "teacher"; then
