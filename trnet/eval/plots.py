@@ -206,7 +206,7 @@ def layer_plot(summary: pd.DataFrame) -> Draw:
     def draw(axes: Axes) -> None:
         layers = list(summary["layer"].unique())
         for number, (condition, rows) in enumerate(summary.groupby("condition", sort=False)):
-            look = {"color": colour(number), "marker": MARKERS[number % len(MARKERS)], "markersize": 4}
+            look: dict[str, Any] = {"color": colour(number), "marker": MARKERS[number % len(MARKERS)], "markersize": 4}
             states = rows["layer"].str.isdecimal()
             for some, line in ((rows[states], "-"), (rows[~states], "none")):
                 axes.errorbar(

@@ -122,7 +122,7 @@ def make_layer_statistics(
         jobs = [data.clip(condition.utt(utt)) for data, condition, _, _, missing in todo for utt in _in(missing)]
         del extractor
         start = (options, list(groups.values()), device)
-        rows = imap(_pooled, jobs, nj, "layers", initializer=_begin, initargs=start, worth=100)
+        rows = imap(_pooled, jobs, nj, "layers", initializer=_begin, initargs=start, worth=40)
         with contextlib.closing(rows):
             for _, _, statistics, stamp, missing in todo:
                 stamp.begin()
@@ -173,4 +173,3 @@ def _pooled(clip: Clip) -> np.ndarray:
     except ValueError as error:
         raise TrnetError(f"{clip.path}: {clip.name}: {error}; remove the utterance there") from None
     return pooled
-

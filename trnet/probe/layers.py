@@ -99,14 +99,14 @@ def layers_markdown(scores: pd.DataFrame, title: str, header: Mapping[str, str])
     """The text of ``layers.md``."""
     every = scores.groupby(["fold", "layer"], sort=False, as_index=False)["uar"].mean().assign(condition=MEAN)
     summary = over_folds(pd.concat([scores, every]))
-    cells = {(row.layer, row.condition): _cell(row.mean, row.error) for row in summary.itertuples(index=False)}
+    cells = {(layer, name): _cell(mean, error) for layer, name, mean, error in summary.values.tolist()}
     layers, conditions = list(summary["layer"].unique()), list(summary["condition"].unique())
     table = make_table(
         ["Layer", *map(_spoken, conditions)],
         [[layer, *(cells[layer, condition] for condition in conditions)] for layer in layers],
         ranked=True,
     )
-    uar = {(row.fold, row.layer): row.uar for row in every.itertuples(index=False)}
+    uar = {(fold, layer): value for fold, layer, value in every[["fold", "layer", "uar"]].values.tolist()}
     judges = dict(zip(scores["fold"], scores["valid_speaker"], strict=True))
     of_folds = make_table(
         ["Layer", *(f"Fold {fold} ({speaker})" for fold, speaker in judges.items())],

@@ -111,4 +111,3 @@ def predict_folds(
     with threadpool_limits(1):
         found = list(in_threads(predict, folds, threads, "probe", "fold"))
     return [row for rows in sorted(found, key=lambda rows: rows[0].fold or 0) for row in rows]
-
