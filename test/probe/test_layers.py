@@ -130,6 +130,12 @@ def test_the_page_has_each_number_and_the_best_in_bold():
     pd.testing.assert_frame_equal(read, FOUND, check_dtype=False)
 
 
+def test_the_page_compares_with_middle_fold_by_fold():
+    page = layers_markdown(FOUND.replace({"layer": {"1": "middle"}}), "Layers", {})
+    assert "| 0 | **75.0 ± 5.0** | 45.0 ± 5.0 | 60.0 ± 0.0 | -0.2 ± 0.2 |" in page
+    assert "mean - middle" in page and "mean - middle" not in layers_markdown(FOUND, "Layers", {})
+
+
 def test_the_picture_is_drawn_for_one_fold_and_several():
     for scores in (FOUND, FOUND[FOUND["fold"] == 1]):
         image = imread(io.BytesIO(layers_png(scores, "Layers")))

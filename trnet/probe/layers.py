@@ -19,6 +19,7 @@ from trnet.utils.threads import in_threads
 
 COLUMNS = ("fold", "valid_speaker", "layer", "cost", "condition", "uar")
 MEAN = "mean"  # of the conditions
+MIDDLE = "middle"
 
 
 def score_layers(
@@ -90,6 +91,17 @@ def _cell(mean: float, error: float) -> Cell:
     return (f"{mean:.1f}" + (f" ± {error:.1f}" if error == error else ""), mean)
 
 
+def _less_middle(every: pd.DataFrame) -> pd.DataFrame:
+    """The means of each fold, less that of its `middle`; no rows where that is not compared."""
+    middle = every[every["layer"] == MIDDLE].set_index("fold")["uar"]
+    return every.assign(uar=every["uar"] - every["fold"].map(middle)).dropna(subset="uar")
+
+
+def _difference(differences: pd.DataFrame, layer: str) -> str:
+    mean, error = differences.loc[layer, ["mean", "error"]].tolist()
+    return "" if layer == MIDDLE else f"{mean:+.1f}" + (f" ± {error:.1f}" if error == error else "")
+
+
 def layers_csv(scores: pd.DataFrame) -> str:
     """The text of ``layers.csv``."""
     return scores.to_csv(index=False, float_format="%.6g", lineterminator="\n")
@@ -101,9 +113,17 @@ def layers_markdown(scores: pd.DataFrame, title: str, header: Mapping[str, str])
     summary = over_folds(pd.concat([scores, every]))
     cells = {(layer, name): _cell(mean, error) for layer, name, mean, error in summary.values.tolist()}
     layers, conditions = list(summary["layer"].unique()), list(summary["condition"].unique())
+    differences = over_folds(_less_middle(every)).set_index("layer")
     table = make_table(
-        ["Layer", *map(_spoken, conditions)],
-        [[layer, *(cells[layer, condition] for condition in conditions)] for layer in layers],
+        ["Layer", *map(_spoken, conditions), *([f"mean - {MIDDLE}"] if len(differences) else [])],
+        [
+            [
+                layer,
+                *(cells[layer, condition] for condition in conditions),
+                *([_difference(differences, layer)] if len(differences) else []),
+            ]
+            for layer in layers
+        ],
         ranked=True,
     )
     uar = {(fold, layer): value for fold, layer, value in every[["fold", "layer", "uar"]].values.tolist()}
@@ -120,7 +140,8 @@ def layers_markdown(scores: pd.DataFrame, title: str, header: Mapping[str, str])
 Validation UAR in percent of linear probes: logistic regression on the mean and standard deviation over time of a hidden
 state, trained on a fold's training speakers under all conditions of the table. Its C, one of {costs},
 is chosen by the mean UAR over these conditions of the same validation speakers, so each number is a little too high.
-`middle` is the mean of the middle third of the layers. Test speakers and unmatched noise are not used.
+`middle` is the mean of the middle third of the layers; the last column is the difference to it, fold by fold. Test
+speakers and unmatched noise are not used.
 
 ## Mean over folds, ± its standard error
 
