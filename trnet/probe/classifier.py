@@ -13,7 +13,7 @@ from trnet.metrics import uar
 if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression
 
-COSTS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)  # scikit-learn's C, which are tried from the strongest regularisation on
+COSTS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)  # scikit-learn's C, tried from the strongest regularisation on
 MOST_STEPS = 300  # of L-BFGS
 TOLERANCE = 1e-3  # largest component of the gradient of the mean loss
 
