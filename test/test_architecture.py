@@ -76,3 +76,44 @@ def test_an_import_that_goes_up_is_found_wherever_it_stands():
         assert graph == {"trnet.utils.files": {"trnet.bin.train"}}
         found = upward({**graph, "trnet.bin.train": set()}, [["bin"], ["utils"]])
         assert found == ["trnet.utils.files -> trnet.bin.train"]
+
+
+def imported_at_once(source: str) -> set[str]:
+    """What a module imports as it is imported itself: not in functions, nor for type checkers."""
+    found: set[str] = set()
+    todo: list[ast.AST] = [ast.parse(source)]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            todo += node.orelse
+        elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            todo += ast.iter_child_nodes(node)
+    return found
+
+
+def loaded_with(command: str) -> set[str]:
+    """The packages that are imported before a command's `main` is called."""
+    seen: set[str] = set()
+    todo = [command]
+    while todo:
+        name = todo.pop()
+        if name not in seen:
+            seen.add(name)
+            todo += [name.rpartition(".")[0]] if name.startswith("trnet.") else []
+            todo += imported_at_once(MODULES[name].read_text(encoding="utf-8")) if name in MODULES else ()
+    return {name.partition(".")[0] for name in seen}
+
+
+@pytest.mark.parametrize("command", sorted(name for name in MODULES if name.startswith("trnet.bin.")))
+def test_a_command_loads_what_takes_seconds_only_where_it_is_used(command):
+    """Each stage is a process of its own, and so is each of its workers."""
+    assert not loaded_with(command) & {"matplotlib", "scipy", "sklearn", "tensorboard", "torchaudio", "transformers"}
+
+
+@pytest.mark.parametrize("verb", ["prepare_corpus", "prepare_noise", "simulate", "list_sets", "validate_data_dir"])
+def test_stages_1_and_2_do_without_pytorch(verb):
+    assert "torch" not in loaded_with(f"trnet.bin.{verb}") and "torch" in loaded_with("trnet.bin.train")

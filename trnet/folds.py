@@ -1,7 +1,9 @@
-"""Folds, numbered from 1: leave one speaker out (Section 4.3), one group of speakers out, or a corpus's own parts."""
+"""Folds, numbered from 1: leave one speaker out (Section 4.3), one group of speakers out, a corpus's own parts, or all
+speakers at once.
+"""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from trnet.config import Folds
@@ -9,13 +11,14 @@ from trnet.kaldi.data_dir import DataDir
 from trnet.utils.errors import TrnetError
 
 TEXTS = 10  # valid: texts validates on every tenth of them
+EVERYONE = "all"  # what the draws of a fold of all speakers are named by
 
 
 @dataclass(frozen=True)
 class Fold:
     """One fold: who is tested and who validates, and the utterances of each part in C order.
 
-    `test_speaker` and `valid_speaker` name a speaker, a group (``g01``), or a part of an official split.
+    `test_speaker` and `valid_speaker` name a speaker, a group (``g01``), or a part of an official split; empty: nobody.
     draws: test speaker of the first fold that trains on the same utterances; all of them make the same random draws,
     so they share one trajectory of weights where nothing else differs.
     """
@@ -35,6 +38,8 @@ def folds_of(data: DataDir, conf: Folds) -> list[Fold]:
         return official_folds(data["utt2spk"], _utt2split(data), conf.shared_speakers)
     if conf.kind == "groups":
         return group_folds(group_by_balance(data, conf.count))
+    if conf.kind == "all":
+        return [fold_of_all(data["utt2spk"])]
     if conf.valid == "texts":
         return text_folds(data["utt2spk"], data["text"])
     return make_folds(data["utt2spk"], data["utt2group"], conf.valid, conf.validators)
@@ -120,6 +125,11 @@ def text_folds(utt2spk: Mapping[str, str], text: Mapping[str, str]) -> list[Fold
         who = f"a tenth of {' '.join(s for s in speakers if s != speaker)}"
         folds.append(Fold(number, speaker, who, train, valid, test, speaker))
     return folds
+
+
+def fold_of_all(utts: Iterable[str]) -> Fold:
+    """The one fold that trains on everyone, for a model to be used: nobody validates, nobody is tested."""
+    return Fold(1, "", "", train=tuple(sorted(utts)), valid=(), test=(), draws=EVERYONE)
 
 
 def balanced_groups(utt2unit: Mapping[str, str], utt2emo: Mapping[str, str], count: int) -> dict[str, str]:

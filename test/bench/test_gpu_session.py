@@ -5,13 +5,13 @@ import json
 import os
 import shlex
 import subprocess
-import sys
 import tarfile
 import time
 
 import pytest
 from lines import assert_names
 from nemo_tree import write_esc, write_nemo, write_noises
+from started_python import python
 
 from trnet.bench import gpu_command, gpu_session
 from trnet.bench.gpu_session import CMGAN, ROOT, SHARES, STEPS, TRAIN, GpuSession, Plan, gpu_tests, read_junit
@@ -220,7 +220,7 @@ def test_a_rehearsal_on_a_cpu(tmp_path):
         "--contract none --frontend none --snrs 10 --max-epochs 2 --set 'encoder.channels=[4,4] pooling.attention=4'"
     )
     command.append(f"--recipe-options={recipe}")
-    environment = os.environ | {"PYTHON": sys.executable, "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"PYTHON": str(python()), "OMP_NUM_THREADS": "1"}
     done = subprocess.run([*map(str, command)], env=environment, capture_output=True, text=True, timeout=900)
     assert done.returncode == 1, done.stdout + done.stderr  # for the test that fails
     files = {path.name: path.stat().st_size for path in out.iterdir()}

@@ -50,3 +50,18 @@ def test_a_chain_of_bases_ends(tmp_path):
         (tmp_path / f"{number}.yaml").write_text(f"base: {number + 1}.yaml")
     with pytest.raises(TrnetError, match="20.yaml: .*base"):
         load_config(tmp_path / "0.yaml")
+
+
+@pytest.mark.parametrize(
+    ("own", "folds"),
+    [
+        ("{kind: all}", ("all", "none", 0)),
+        ("{kind: groups, count: 4}", ("groups", "next", 4)),
+        ("{kind: speakers}", ("speakers", "next", 0)),
+        ("{validators: 2}", ("speakers", "next", 0)),
+    ],
+)
+def test_folds_of_another_kind_do_not_inherit_the_options_of_the_bases(tmp_path, load, own, folds):
+    (tmp_path / "base.yaml").write_text("folds: {valid: next}")
+    found = load(f"base: base.yaml\nfolds: {own}").folds
+    assert (found.kind, found.valid, found.count) == folds

@@ -4,11 +4,11 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from started_python import python
 from tiny import hiss, write_wav
 
 from trnet.kaldi.data_dir import DataDir
@@ -67,7 +67,7 @@ def test_the_page_from_its_first_step_to_its_last(checkout):
     *_, count, run = blocks("bash")
     script = "set -euo pipefail\n" + count + run
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-    environment |= {"PYTHON": sys.executable, "OMP_NUM_THREADS": "1"}
+    environment |= {"PYTHON": str(python()), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(["bash", "-c", script], cwd=checkout, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     recipe = checkout / "egs/ahoy/ser1"

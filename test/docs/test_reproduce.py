@@ -3,11 +3,11 @@
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from started_python import python
 
 from trnet.frontend.cmgan import TscNet
 
@@ -34,7 +34,7 @@ def run(tmp_path):
         return subprocess.run(
             ["bash", "-euo", "pipefail", "-c", script],
             cwd=ROOT / "egs/iemocap/ser1",
-            env={**os.environ, "PYTHON": sys.executable, "OMP_NUM_THREADS": "1"},
+            env={**os.environ, "PYTHON": str(python()), "OMP_NUM_THREADS": "1"},
             capture_output=True,
             text=True,
         )

@@ -54,7 +54,7 @@ def whole(runs, out, capfd) -> dict[str, tuple[int, bytes]]:
 
 def test_a_second_call_does_nothing(runs, out, whole, capfd, monkeypatch):
     monkeypatch.setattr(score, "run_all", None)
-    monkeypatch.setattr(run_report, "write_report", None)
+    monkeypatch.setattr("trnet.eval.report.write_report", None)
     runs.score(systems=SYSTEMS)
     assert f"{out}/report.html, RESULTS.md: up to date" in capfd.readouterr().out
     assert state(out) == whole

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from started_python import python
+
 ROOT = Path(__file__).parents[2]
 SMALL = "base: recipe.yaml\nencoder: {channels: [4, 8]}\npooling: {attention: 4}\n"  # of a recipe's conf
 
@@ -17,14 +19,14 @@ def copy_recipes(root: Path) -> Path:
     return Path(shutil.copytree(ROOT / "egs", root / "egs", ignore=ignore))
 
 
-def start(recipe: Path, *options: str) -> subprocess.Popen:
+def start(recipe: Path, *options: str, python: str | Path = sys.executable) -> subprocess.Popen:
     """run.sh in a process group of its own, in which Ctrl-C works even where the caller ignores it.
 
     With one thread: other tests run at the same time, and threads that wait for each other then wait long.
     """
     return subprocess.Popen(
         [recipe / "run.sh", *options],
-        env=os.environ | {"PYTHON": sys.executable, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        env=os.environ | {"PYTHON": str(python), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -34,8 +36,8 @@ def start(recipe: Path, *options: str) -> subprocess.Popen:
 
 
 def run(recipe: Path, *options: str, status: int = 0) -> str:
-    """What run.sh printed; it must have ended with `status`."""
-    process = start(recipe, *options)
+    """What run.sh printed; it must have ended with `status`. Its Python has imported PyTorch before."""
+    process = start(recipe, *options, python=python())
     output, _ = process.communicate(timeout=1200)
     assert process.returncode == status, output[-3000:]
     return output

@@ -8,7 +8,7 @@ from trnet.bin.experiment_options import add_experiment_options, experiment_from
 from trnet.bin.options import Parser, make_parser
 from trnet.deploy.archive import is_model
 from trnet.deploy.model_file import write_model
-from trnet.deploy.pack import best_run, pack_inputs, pack_run
+from trnet.deploy.pack import best_run, pack_inputs, pack_run, read_calibration
 from trnet.folds import pick_folds
 from trnet.runs.experiment import Experiment
 from trnet.runs.spec import RunSpec
@@ -22,6 +22,10 @@ def get_parser() -> Parser:
     add_experiment_options(parser)
     parser.set_defaults(systems=["trnet"])
     parser.add_argument("--out", type=types.path, help="default: exp/<frontend>/<system>_fold<k>_seed<s>.zip")
+    parser.add_argument(
+        "--calibration", type=types.path, help="JSON of trnet.bin.calibrate: temperature of probabilities"
+    )
+    parser.add_argument("--half", action="store_true", help="keep matrices and kernels of weights in float16")
     parser.add_argument("--if-possible", action="store_true", help="what cannot be packed is reported, and no error")
     return parser
 
@@ -50,16 +54,21 @@ def _pack(experiment: Experiment, run: RunSpec, opts: Namespace) -> None:
     file = f"{run.system}_fold{run.fold.number}_seed{run.seed}.zip"
     place = experiment.exp / experiment.config.frontend_name / file
     path = opts.out or place
-    stamp = Stamp(place.parent, place.name, pack_inputs(experiment, run))
+    calibration = read_calibration(opts.calibration) if opts.calibration else None
+    stamp = Stamp(place.parent, place.name, pack_inputs(experiment, run, calibration, opts.half))
     results = read_stamp(stamp.path).get("results")
     if not opts.out and stamp.done() and place.is_file() and results == {file: file_digest(place)}:
         print(f"{place}: up to date")
     else:
-        packed = pack_run(experiment, run, path)
+        packed = pack_run(experiment, run, path, calibration, opts.half)
         write_model(packed)
         if not opts.out:
             stamp.finish({file: file_digest(place)})
-        print(f"{path}: epoch {packed.about['epoch']}, validation UAR {packed.about['valid_uar']:.2f} %")
+        uar = packed.about["valid_uar"]
+        print(
+            f"{path}: epoch {packed.about['epoch']}, "
+            + ("nobody validated" if uar is None else f"validation UAR {uar:.2f} %")
+        )
     earlier = sorted(other.name for other in path.parent.glob(f"{run.system}_fold*_seed*.zip") if other != path)
     if earlier:
         print(f"{path.parent}: also holds what was packed earlier: {' '.join(earlier)}")

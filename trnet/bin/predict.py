@@ -13,14 +13,18 @@ from trnet.bin import option_types as types
 from trnet.bin.options import Parser, add_channel_option, add_device_option, add_pipes_option, make_parser
 from trnet.deploy.formats import FORMATS
 from trnet.deploy.inputs import find_recordings
-from trnet.deploy.model_path import CARD, FILE, PREFIX, locate
+from trnet.deploy.model_path import CARD, FILE, PREFIX, is_card, locate
 from trnet.deploy.onnx_predictor import OnnxPredictor, has_graphs, is_exported
+from trnet.deploy.packaged import card_line, packaged_model
 from trnet.deploy.sliding_window import SlidingWindowPredictor
 from trnet.utils.errors import TrnetError, one_line_errors, printable
 
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total_fmt} files [{elapsed}<{remaining}{postfix}]"
 
-MODEL_HELP = "a model file (of stage 7 or trnet.bin.pack), hf://org/name, or a folder of trnet.bin.export"
+MODEL_HELP = (
+    "a model file (of stage 7 or trnet.bin.pack), hf://org/name, or a folder of trnet.bin.push or trnet.bin.export; "
+    "where the first argument is none of these it is audio, and the model in the package answers"
+)
 ENGINE_HELP = (
     "torch: PyTorch, to the last digit as stage 7; onnx: ONNX Runtime by the model's graphs, whose first prediction "
     "comes sooner; auto: onnx on the CPU where the model has graphs and onnxruntime is installed, else torch"
@@ -50,13 +54,13 @@ def get_parser() -> Parser:
 
 
 def names_model(argument: str) -> bool:
-    """Whether trnet-predict's first argument is a model: a zip, one of the hub, or a folder that holds one."""
+    """Whether trnet-predict's first argument is a model: a zip, one of the hub, a folder with a model or its card."""
     folder = Path(argument)
-    holds_one = any((folder / name).is_file() for name in (FILE, CARD)) or is_exported(argument)
+    holds_one = (folder / FILE).is_file() or is_card(folder / CARD) or is_exported(argument)
     return argument.startswith(PREFIX) or folder.suffix == ".zip" or holds_one
 
 
-def _predictor(model: str, engine: str, ngpu: int, trust: bool) -> SlidingWindowPredictor:
+def _predictor(model: str | Path, engine: str, ngpu: int, trust: bool) -> SlidingWindowPredictor:
     if is_exported(model):
         if ngpu or engine == "torch":
             raise TrnetError(f"{model}: exported networks run on the CPU, by ONNX Runtime; name the packed model")
@@ -78,12 +82,13 @@ def main(args: list[str] | None = None) -> int:
     if sys.stdout is None:
         raise TrnetError("standard output: is closed")
     logging.getLogger("trnet").setLevel(logging.WARNING)  # on standard output there are predictions alone
-    if not names_model(opts.model):
-        raise TrnetError(f"{opts.model}: is no model (a .zip, {PREFIX}org/name, a folder); name one before the audio")
-    if not opts.audio:
+    is_named = names_model(opts.model)
+    model, audio = (opts.model, opts.audio) if is_named else (packaged_model(), [opts.model, *opts.audio])
+    if not audio:
         raise TrnetError(f"{opts.model}: no audio is named; name files, folders or lists behind the model, or -")
-    predictor = _predictor(opts.model, opts.engine, opts.ngpu, opts.trust)
-    found = find_recordings(opts.audio, opts.channel, opts.allow_pipes)
+    notice = None if is_named else card_line()
+    predictor = _predictor(model, opts.engine, opts.ngpu, opts.trust)
+    found = find_recordings(audio, opts.channel, opts.allow_pipes)
     recordings = [each for each in found if not isinstance(each, TrnetError)]
     width = max((len(printable(recording.name)) for recording in recordings), default=0)
     output = FORMATS[opts.format](predictor.classes, opts.windows, min(width, 60))
@@ -111,6 +116,9 @@ def main(args: list[str] | None = None) -> int:
                 failed += 1
                 bar.write(f"error: {printable(' '.join(str(prediction).split()))}", file=sys.stderr)
             else:
+                if notice:
+                    bar.write(notice, file=sys.stderr)
+                    notice = None
                 for line in output.lines(prediction):
                     _print(bar, line)
             done += 1

@@ -1,6 +1,7 @@
 """Stage 7: score the runs; results.csv, statistics.csv, predictions.csv, RESULTS.md, figures and report.html."""
 
 import contextlib
+import logging
 import sys
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,8 @@ from trnet.train.session import Session
 from trnet.utils.errors import TrnetError, one_line_errors
 from trnet.utils.files import read_text
 from trnet.utils.workers import run_all
+
+log = logging.getLogger(__name__)
 
 
 def get_parser() -> Parser:
@@ -87,6 +90,9 @@ def main(args: list[str] | None = None) -> None:
     other = other_corpus(experiment, opts.test_corpus) if opts.test_corpus else None
     if other is not None and opts.reference:
         raise TrnetError("--reference: its figures are not of --test-corpus; leave one of the two out")
+    if other is None and not experiment.config.folds.hold_out:
+        log.info("folds.kind %s: nobody is held out, so that there is nothing to score", experiment.config.folds.kind)
+        return
     conditions = noisy_conditions(opts.noises, experiment.config.simulation.all_snrs)
     names = opts.systems or list(experiment.config.systems)
     runs = experiment.runs(names, pick_folds(experiment.dataset.folds, opts.folds), opts.seeds)

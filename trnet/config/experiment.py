@@ -15,7 +15,13 @@ from trnet.config.training import Training
 from trnet.utils.errors import TrnetError, nearest
 from trnet.utils.names import frontend_id, noise_name, setting_name
 
-FOLD_KINDS = {"speakers": ("same_group", "next", "texts"), "groups": ("next",), "official": ("dev",)}
+FOLD_KINDS = {
+    "speakers": ("same_group", "next", "texts"),
+    "groups": ("next",),
+    "official": ("dev",),
+    "all": ("none",),
+}
+"""Who may validate a fold of each kind; the first where settings do not say."""
 
 
 class Simulation(Section):
@@ -53,14 +59,22 @@ class Simulation(Section):
 class Folds(Section):
     """Who is tested in a fold, and who validates it."""
 
-    kind: Literal["speakers", "groups", "official"] = "speakers"
-    # speakers: leave one out | groups: of speakers, `count` of them | official: utt2split
+    kind: Literal["speakers", "groups", "official", "all"] = "speakers"
+    # speakers: leave one out | groups: of speakers, `count` of them | official: utt2split | all: train on everyone for
+    # training.max_epochs, validate on and test nobody
     count: int = within(0, 0, 10_000)  # kind groups: how many
     valid: str = "same_group"
     # speakers: same_group (the other speaker of the test speaker's group) | next (the next speaker) | texts (a tenth of
-    # what the other speakers say, where there are too few of them); groups: next; official: dev
+    # what the other speakers say, where there are too few of them); groups: next; official: dev; all: none
     validators: int = within(1, 1, 10_000)  # kind speakers, valid next: how many of the next speakers validate
     shared_speakers: bool = False  # kind official: true lets a corpus's own parts share speakers
+
+    @model_validator(mode="before")
+    @classmethod
+    def _first_rule(cls, values: Any) -> Any:
+        """Where a kind is given alone, who validates is the first of what it offers."""
+        kind = values.get("kind") if isinstance(values, dict) and "valid" not in values else None
+        return values | {"valid": FOLD_KINDS[kind][0]} if isinstance(kind, str) and kind in FOLD_KINDS else values
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -76,6 +90,11 @@ class Folds(Section):
         if self.kind != "official" and self.shared_speakers:
             raise problem("shared_speakers", "is for 'kind: official' only; leave it out")
         return self
+
+    @property
+    def hold_out(self) -> bool:
+        """Whether anybody is held out, to validate and to be tested."""
+        return self.kind != "all"
 
 
 class NetworkConf(Section):
@@ -126,6 +145,8 @@ class Config(NetworkConf):
             self.needs(name)  # which somebody's own losses have to name
             if columns.count("ctc") > 1:
                 raise problem("training.ctc_weight", f"system {name} has a loss 'ctc'; leave one of the two out")
+        if not self.folds.hold_out:
+            self._check_unvalidated()
         if self.uses_ctc and self.features.pad == "repeat":
             raise problem(
                 self._ctc_key,
@@ -135,6 +156,16 @@ class Config(NetworkConf):
         if self.uses_ctc and not self.encoder.is_own:
             self._check_tap()
         return self
+
+    def _check_unvalidated(self) -> None:
+        """Where nobody validates, nothing may follow the validation UAR."""
+        training, reason = self.training, "reads the validation UAR, and with 'folds.kind: all' nobody validates"
+        if training.plateau is not None:
+            key = "plateau_patience" if training.plateau_patience else "schedule.type"
+            advice = "set it to 0" if training.plateau_patience else "take 'constant' or 'cosine'"
+            raise problem(f"training.{key}", f"{reason}; {advice}")
+        if training.patience:
+            raise problem("training.patience", f"{reason}; set it to 0, and training.max_epochs to a number of epochs")
 
     def _check_tap(self) -> None:
         if not isinstance(self.encoder, Convolutional):

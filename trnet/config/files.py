@@ -1,9 +1,9 @@
 """A YAML file of settings and the files that it is based on.
 
 A YAML file may name others under ``base`` (a path or a list of paths, relative to the file): they are read first,
-from left to right, and the file's own keys override theirs. Three things are not inherited: the frontend_conf of
-another front-end, the options of a part of another ``type``, and `alpha` and `beta` of a system whose losses the file
-lists.
+from left to right, and the file's own keys override theirs. Four things are not inherited: the frontend_conf of
+another front-end, the options of a part of another ``type``, those of folds of another ``kind``, and `alpha` and `beta`
+of a system whose losses the file lists.
 """
 
 from pathlib import Path
@@ -40,7 +40,7 @@ def read_settings(path: Path, users: tuple[Path, ...] = ()) -> dict[str, Any]:
 
 
 def merge(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
-    """Settings `high` over `low`; another front-end or part does not inherit the options of the one in `low`."""
+    """Settings `high` over `low`; another front-end, part or kind of folds inherits no options of the one in `low`."""
     low = dict(low)
     if "frontend" in low and high.get("frontend", low["frontend"]) != low["frontend"]:
         low.pop("frontend_conf", None)
@@ -53,6 +53,10 @@ def merge(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
         if part in low and isinstance(high.get(part), dict) and "type" in high[part]:
             if old != new and {old, new} != ALIKE:
                 del low[part]
+    folds, above = low.get("folds"), high.get("folds")
+    if isinstance(folds, dict) and isinstance(above, dict) and "kind" in above:
+        if above["kind"] != folds.get("kind", "speakers"):
+            del low["folds"]
     return _merged(low, high)
 
 

@@ -1,9 +1,10 @@
 """Packed models in folders and on the Hugging Face hub: one layout for both, ``trnet.zip`` and a model card."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -70,7 +71,7 @@ def card(model: ModelFile, where: str, license_id: str | None = None) -> str:
             "",
             f"Speech emotion recognition by trnet; front-end {model.frontend_name or 'none'}. Trained on "
             f"{about.get('corpus')} (fold {about.get('fold')}, seed {about.get('seed')}, epoch {about.get('epoch')}), "
-            f"noise {about.get('train_noise') or 'none'}; validation UAR {_percent(about.get('valid_uar'))}.",
+            f"noise {about.get('train_noise') or 'none'}; {_validation(about)}.",
             "",
             caveat(model),
             "",
@@ -96,11 +97,17 @@ def caveat(model: ModelFile) -> str:
     """The limits of a model, in two sentences."""
     with _damage_named(model):
         return (
-            f"Limits: trained on one corpus ({model.about.get('corpus')}) and its {len(model.classes)} classes; mean "
-            f"recall (UAR) on validation speakers {_percent(model.about.get('valid_uar'))}, by chance "
-            f"{_percent(100 / len(model.classes))}. It may do worse on other languages, speakers and microphones: do "
-            "not base decisions about people on it."
+            f"Limits: trained on one corpus ({model.about.get('corpus')}) and its {len(model.classes)} classes; "
+            f"{_validation(model.about)}, by chance {_percent(100 / len(model.classes))}. It may do worse on other "
+            "languages, speakers and microphones: do not base decisions about people on it."
         )
+
+
+def _validation(about: Mapping[str, Any]) -> str:
+    """The mean recall on validation speakers, in words."""
+    if "valid_uar" in about and about["valid_uar"] is None:
+        return "all speakers are trained on, so that no mean recall (UAR) was measured on others"
+    return f"mean recall (UAR) on validation speakers {_percent(about.get('valid_uar'))}"
 
 
 def _percent(value: float | None) -> str:

@@ -50,13 +50,15 @@ class ModelSettings(ModelConfig):
     """``model.json``.
 
     name: of the system. classes: in the order of the logits. frontend: None for a system without. extractor:
-    fingerprint of features that are not trnet's own.
+    fingerprint of features that are not trnet's own. temperature: that logits are divided by before the softmax, see
+    trnet.eval.calibration; None: they are not.
     """
 
     name: Name
     classes: Annotated[list[Name], Field(min_length=2)]
     frontend: PackedFrontEnd | None
     extractor: dict[str, Any] | None = None
+    temperature: Annotated[float, Field(ge=0.01, le=100)] | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -69,6 +71,13 @@ class ModelSettings(ModelConfig):
         if self.features.span > MAX_WINDOW_S * self.features.sample_rate:
             raise problem("features", f"a window is longer than {MAX_WINDOW_S} s")
         return self
+
+    def plain(self) -> dict[str, Any]:
+        """All values, as JSON can hold them; without a temperature where there is none, as before there were any."""
+        found = super().plain()
+        if self.temperature is None:
+            del found["temperature"]
+        return found
 
 
 def read_model_settings(path: Path, entries: Mapping[str, bytes], trust: bool = False) -> ModelSettings:
@@ -118,6 +127,7 @@ def graph_metadata(model: Mapping[str, Any]) -> dict[str, Any]:
     try:
         frontend = None if model["frontend"] is None else model["frontend"]["fingerprint"]["name"]
         kept = {key: model[key] for key in ("name", "classes", "features")}
+        kept |= {key: model[key] for key in ("temperature",) if key in model}
         return {**kept, "input": model["system"].get("input"), "frontend": frontend}
     except (KeyError, TypeError, AttributeError) as error:
         raise TrnetError(f"{MODEL}: is damaged ({brief(repr(error))}); pack the model again") from None

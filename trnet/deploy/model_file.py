@@ -87,10 +87,11 @@ class ModelFile:
                 outline = make_system(self.settings, len(self.classes))
         except (RuntimeError, TypeError, ValueError, ArithmeticError) as error:  # sizes that PyTorch cannot count
             raise TrnetError(f"{self.path}: {MODEL}: no network has such sizes ({brief(first_line(error))})") from None
-        if faults := misfits(outline, self.weights):
+        weights = in_float32(self.weights)
+        if faults := misfits(outline, weights):
             raise TrnetError(f"{self.path}: {WEIGHTS} does not fit {MODEL} ({faults}); pack the model again")
         network = make_system(self.settings, len(self.classes))
-        network.load_state_dict(self.weights)
+        network.load_state_dict(weights)
         return network.requires_grad_(False).eval()
 
     def make_frontend(self, trust: bool = False) -> FrontEnd | None:
@@ -118,14 +119,33 @@ class ModelFile:
         return extractor
 
 
+def in_float16(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights whose matrices and kernels take two bytes a value; vectors, which are few, stay as they are.
+
+    What is too large for float16 becomes infinite, which `ModelFile.make_network` finds.
+    """
+    return {name: x.half() if x.dtype == torch.float32 and x.ndim > 1 else x for name, x in weights.items()}
+
+
+def in_float32(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of which those in float16 are float32, the same numbers."""
+    return {name: x.float() if x.dtype == torch.float16 else x for name, x in weights.items()}
+
+
 def make_settings(
-    config: ModelConfig, name: str, classes: Sequence[str], frontend: PackedFrontEnd | None
+    config: ModelConfig,
+    name: str,
+    classes: Sequence[str],
+    frontend: PackedFrontEnd | None,
+    temperature: float | None = None,
 ) -> ModelSettings:
     """``model.json`` of a system, without its losses; see `ModelSettings`."""
     parts = {key: getattr(config, key) for key in ModelConfig.model_fields}
     parts["system"] = config.system.replace(losses=[])
     extractor = fingerprint(config.features) if config.features.is_own else None
-    return ModelSettings(**parts, name=name, classes=list(classes), frontend=frontend, extractor=extractor)
+    return ModelSettings(
+        **parts, name=name, classes=list(classes), frontend=frontend, extractor=extractor, temperature=temperature
+    )
 
 
 def write_model(model: ModelFile) -> None:

@@ -9,6 +9,8 @@ from trnet.utils.errors import TrnetError, missing_package
 PREFIX = "hf://"
 FILE = "trnet.zip"
 CARD = "README.md"
+LIBRARY = "library_name: trnet"  # in the head of a card
+MOST_OF_CARD = 10_000  # characters that are looked at
 
 
 def locate(where: str | Path) -> Path:
@@ -29,6 +31,17 @@ def locate(where: str | Path) -> Path:
     if path.is_dir() and not (path / FILE).is_file():
         raise TrnetError(f"{path}: holds no {FILE}; name a model file, or a folder that trnet.bin.push wrote")
     return path / FILE if path.is_dir() else path
+
+
+def is_card(path: Path) -> bool:
+    """Whether a file is the card of a model of trnet, and not the README of something else."""
+    if not path.is_file():  # nor a pipe, which might never end
+        return False
+    try:
+        with open(path, encoding="utf-8") as card:
+            return LIBRARY in card.read(MOST_OF_CARD)
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def parse_repo(where: str) -> tuple[str, str | None]:

@@ -161,6 +161,9 @@ class Model:
             frontend, graphs = self.conf["frontend"], self.conf["sha256"]
             if not all(isinstance(self.features[key], kind) for key, kind in FEATURES.items()):
                 raise ValueError("features of another kind")
+            self.temperature = self.conf.get("temperature", 1.0)  # that logits are divided by
+            if not isinstance(self.temperature, int | float) or not 0.01 <= self.temperature <= 100:
+                raise ValueError("the temperature is no number from 0.01 to 100")
             if not isinstance(self.classes, list) or len(set(map(str, self.classes))) != len(self.classes):
                 raise ValueError("classes are no list of names")
             self.ser = self.session("ser.onnx")
@@ -231,7 +234,7 @@ class Model:
                 clip = self.network.run(None, {"wav": (wav / peak)[None]})[0][0] * peak
             inputs[name] = log_mels(clip, self.features)[None]
         logits, *c = self.ser.run(None, inputs)
-        odds = np.exp(logits[0] - logits[0].max())
+        odds = np.exp((logits[0] - logits[0].max()) / self.temperature)
         return odds / odds.sum(), float(c[0][0]) if c else None
 
     def span(self) -> int:

@@ -1,6 +1,7 @@
 """From a trained run to a model file; which run is the best one."""
 
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.util import find_spec
@@ -8,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from trnet import __version__
+from trnet.config import build
+from trnet.deploy.archive import MAX_JSON_BYTES, brief, read_json
 from trnet.deploy.frontends import pack_frontend, unpack_frontend
-from trnet.deploy.model_file import ModelFile, make_settings
+from trnet.deploy.model_file import ModelFile, in_float16, make_settings
 from trnet.deploy.onnx_export import NoGraph, graphs_of
+from trnet.eval.calibration import Calibration
 from trnet.eval.predictions import read_predictions, score
 from trnet.eval.run_predictions import are_whole
 from trnet.frontend import build_frontend
@@ -18,6 +22,7 @@ from trnet.runs.checkpoint import way_out
 from trnet.runs.experiment import Experiment
 from trnet.runs.spec import RunSpec
 from trnet.utils.errors import TrnetError
+from trnet.utils.files import read_bytes
 from trnet.utils.stamp import digest, file_digest, read_stamp
 
 FAST_GRAPHS = ("none", "gtcrn", "dccrn")
@@ -25,12 +30,31 @@ FAST_GRAPHS = ("none", "gtcrn", "dccrn")
 
 
 def best_run(experiment: Experiment, runs: Sequence[RunSpec]) -> RunSpec:
-    """The run with the best validation UAR (the first of equals). TrnetError if one is not trained to its end."""
-    return max(runs, key=lambda run: _chosen(experiment, run)["valid_uar"])
+    """The run with the best validation UAR (the first of equals, and where nobody validates).
+
+    Raises:
+        TrnetError: If one is not trained to its end.
+    """
+    scores = [_chosen(experiment, run)["valid_uar"] for run in runs]
+    return runs[max(range(len(runs)), key=lambda i: -math.inf if scores[i] is None else scores[i])]
 
 
-def pack_inputs(experiment: Experiment, run: RunSpec) -> dict[str, Any]:
-    """All that decides what the model file of a run holds, for a stamp.
+def read_calibration(path: Path) -> Calibration:
+    """What `trnet.bin.calibrate` wrote. TrnetError if it is missing or damaged."""
+    try:
+        content = read_bytes(path, MAX_JSON_BYTES)
+    except FileNotFoundError:
+        raise TrnetError(f"{path}: no such file; write it with python -m trnet.bin.calibrate") from None
+    try:
+        return build(Calibration, read_json(content, str(path)))
+    except TrnetError as error:
+        raise TrnetError(f"{path}: is not what trnet.bin.calibrate wrote ({brief(error)}); run it again") from None
+
+
+def pack_inputs(
+    experiment: Experiment, run: RunSpec, calibration: Calibration | None = None, half: bool = False
+) -> dict[str, Any]:
+    """All that decides what the model file of a run holds, for a stamp; see `pack_run`.
 
     Raises:
         TrnetError: If features are missing.
@@ -44,18 +68,30 @@ def pack_inputs(experiment: Experiment, run: RunSpec) -> dict[str, Any]:
         "run": digest(experiment.stamp(run).made_from),
         "frontend": frontend,
         "graphs": find_spec("onnx") is not None,
+        **({} if calibration is None else {"calibration": calibration.plain()}),
+        **({"half": True} if half else {}),
     }
     files = (run.best, run.last, run.folder / "predictions.csv")
     return made_from | {file.name: file_digest(file) for file in files if file.is_file()}
 
 
-def pack_run(experiment: Experiment, run: RunSpec, path: Path) -> ModelFile:
-    """The model file of a run, to be written to `path`; with graphs where onnx is installed and can express it.
+def pack_run(
+    experiment: Experiment, run: RunSpec, path: Path, calibration: Calibration | None = None, half: bool = False
+) -> ModelFile:
+    """The model file of a run; with graphs where onnx is installed and can express it.
+
+    Args:
+        path: Where it will be written.
+        calibration: Of the same system; the file's probabilities are those at its temperature.
+        half: Keep matrices and kernels of weights in float16.
 
     Raises:
         TrnetError: If the run is not trained to its end under this configuration, its features are missing or of
-            another front-end, its scores are of another checkpoint, or the front-end cannot be packed.
+            another front-end, its scores are of another checkpoint, the front-end cannot be packed, or the calibration
+            is of another system or of the run's test speakers.
     """
+    if calibration is not None:
+        _check_calibration(experiment, run, calibration)
     chosen, config, fold = _chosen(experiment, run), experiment.config, run.fold
     best, system = run.read_best("classes", "trained_with", "versions"), config.system(run.system)
     classes = experiment.dataset.classes
@@ -68,8 +104,8 @@ def pack_run(experiment: Experiment, run: RunSpec, path: Path) -> ModelFile:
     about = {
         "corpus": experiment.dataset.corpus,
         "fold": fold.number,
-        "test_speaker": fold.test_speaker,
-        "valid_speaker": fold.valid_speaker,
+        "test_speaker": fold.test_speaker or None,
+        "valid_speaker": fold.valid_speaker or None,
         "train_utts": len(fold.train),
         "train_noise": None if system.conditions == "clean" else config.simulation.train_noise,
         "seed": run.seed,
@@ -81,12 +117,27 @@ def pack_run(experiment: Experiment, run: RunSpec, path: Path) -> ModelFile:
         "trained_with": best["trained_with"],
         "versions": best["versions"],
         "trnet": __version__,
+        **({} if calibration is None else {"calibration": calibration.plain()}),
     }
-    settings = make_settings(config.model(run.system), run.system, classes, frontend)
-    packed = ModelFile(Path(path), settings, best["model"], frontend_weights, about)
+    temperature = None if calibration is None else calibration.temperature
+    settings = make_settings(config.model(run.system), run.system, classes, frontend, temperature)
+    weights = in_float16(best["model"]) if half else best["model"]
+    packed = ModelFile(Path(path), settings, weights, frontend_weights, about)
     packed.make_network()
     has_fast_graph = packed.frontend_name in (None, *FAST_GRAPHS)
     return replace(packed, graphs=_graphs(packed)) if has_fast_graph and find_spec("onnx") else packed
+
+
+def _check_calibration(experiment: Experiment, run: RunSpec, calibration: Calibration) -> None:
+    if calibration.system != run.system:
+        raise TrnetError(f"--calibration: is of {calibration.system}, not of {run.system}; calibrate that system")
+    speaker = experiment.data["utt2spk"]
+    tested = {speaker[utt] for utt in run.fold.test}
+    if shared := sorted(tested & set(calibration.speakers)):
+        raise TrnetError(
+            f"--calibration: was found on {shared[0]}, whom {run.title} is tested on; calibrate with --folds "
+            f"{run.fold.number} alone"
+        )
 
 
 def _graphs(packed: ModelFile) -> dict[str, bytes]:

@@ -14,6 +14,7 @@ from trnet.audio.crop import crop
 from trnet.config import Fbank, Features
 from trnet.deploy.hub import read_pretrained
 from trnet.deploy.model_file import ModelFile
+from trnet.deploy.packaged import packaged_model
 from trnet.deploy.sliding_window import SlidingWindowPredictor, WindowScores
 from trnet.features import Extractor, make_extractor
 from trnet.features.archive import as_archived
@@ -66,6 +67,7 @@ class Predictor(SlidingWindowPredictor):
         extractor = model.make_extractor()
         super().__init__(model.settings.features, model.classes, extractor.num_frames)
         self.model = model
+        self.temperature = model.settings.temperature or 1.0
         self.network = model.make_network().to(self.device)
         self.inputs: tuple[str, ...] = self.network.inputs  # type: ignore[assignment]  # see trnet.model.systems.System
         self._extractors: list[tuple[str, Fbank | Features, Extractor]] = [("", model.settings.features, extractor)]
@@ -75,9 +77,11 @@ class Predictor(SlidingWindowPredictor):
         self.frontend = None if frontend is None else frontend.to(self.device)
 
     @classmethod
-    def from_pretrained(cls, path: str | Path, ngpu: int = 0, trust: bool = False) -> "Predictor":
-        """The predictor of a model at a place that `trnet.deploy.model_path.locate` knows; the rest as above."""
-        return cls(read_pretrained(path, trust), ngpu, trust)
+    def from_pretrained(cls, path: str | Path | None = None, ngpu: int = 0, trust: bool = False) -> "Predictor":
+        """The predictor of a model at a place that `trnet.deploy.model_path.locate` knows, or of the model in the
+        package; the rest as above.
+        """
+        return cls(read_pretrained(packaged_model() if path is None else path, trust), ngpu, trust)
 
     def score_windows(self, clips: list[np.ndarray], names: list[str]) -> list[WindowScores]:
         """See :meth:`SlidingWindowPredictor.score_windows`."""
@@ -102,7 +106,7 @@ class Predictor(SlidingWindowPredictor):
         batch = Batch((), lengths[""], labels, mel_lengths=lengths.get(MELS), **stacks)
         with self._foreign_errors(), torch.inference_mode():
             output = self.network(scaled_batch(self.network, batch.to(self.device)))
-            probs = torch.softmax(output.logits.float(), dim=1).cpu().numpy()
+            probs = torch.softmax(output.logits.float() / self.temperature, dim=1).cpu().numpy()
         for name, row in zip(names, probs, strict=True):
             if not np.isfinite(row).all():
                 raise TrnetError(f"{name}: scores are not finite")

@@ -13,7 +13,6 @@ to five, utterances within each speaker, which says nothing of other speakers; w
 import warnings
 
 import numpy as np
-from scipy import stats
 
 LEVEL = 0.95
 MIN_SPEAKERS = 6
@@ -87,6 +86,8 @@ def bootstrap_interval(
             rights.append((times @ right_in_class).reshape(*times.shape[:-1], classes, -1))
         return scores(np.stack(rights, axis=-3), np.stack(numbers, axis=-2))
 
+    from scipy import stats  # here, as it takes more than a second, which processes that only predict need not
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # where every resample scores the same
         found = stats.bootstrap(
@@ -128,6 +129,8 @@ def sign_flip_p(parts: np.ndarray, *, resamples: int, seed: int) -> np.ndarray:
 
     Exact where 2^n is at most `resamples`, else from so many random assignments of signs.
     """
+    from scipy import stats
+
     flat = parts.reshape(-1, parts.shape[-1])
     if 2 ** flat.shape[1] <= resamples:
         exact = stats.permutation_test(
@@ -138,6 +141,8 @@ def sign_flip_p(parts: np.ndarray, *, resamples: int, seed: int) -> np.ndarray:
 
 
 def _random_sign_p(parts: np.ndarray, resamples: int, seed: int) -> float:
+    from scipy import stats
+
     rng = np.random.default_rng(seed)
     parts = parts[parts != 0]  # whose sign changes nothing
     if not len(parts):

@@ -15,7 +15,6 @@ from trnet.conditions import CLEAN, Condition
 from trnet.eval.added import Peer
 from trnet.eval.other_corpus import OtherCorpus, tested_classes
 from trnet.eval.predictions import read_predictions, write_predictions
-from trnet.eval.report import place_beside, write_report
 from trnet.eval.report_data import ReportData, gather_report_data
 from trnet.eval.run_predictions import are_whole, predictions_path
 from trnet.eval.summary import ELSEWHERE
@@ -160,6 +159,8 @@ class RunReport:
         return rows[found.columns]
 
     def _write(self) -> None:
+        from trnet.eval.report import place_beside, write_report  # here: matplotlib takes more than a second
+
         made_from, predictions = self._made_from(), self._predictions()
         suffix, _ = finished_report(self.out, made_from)  # files of which are gone or changed
         if suffix is None:
@@ -215,7 +216,7 @@ class RunReport:
         ctc = f", CTC {training.ctc_weight} ({config.ctc.model})" if training.ctc_weight else ""
         folds = {run.fold.number: run.fold.test_speaker for run in self.runs}
         seeds = dict.fromkeys(run.seed for run in self.runs)
-        speakers = " ".join(f"{number}:{speaker}" for number, speaker in folds.items())
+        speakers = " ".join(f"{number}:{speaker or 'nobody'}" for number, speaker in folds.items())
         states = [run.read_last() for run in self.runs]
         trained_with = Counter(text for state in states for text in state["trained_with"])
         done = [len(state["history"]) for state in states]
@@ -225,7 +226,8 @@ class RunReport:
         if self.other is not None:
             tested = f"{self.other.dataset.corpus}, all {len(self.other.data.utts)} utterances"
             lines = {
-                "Trained on": f"{corpus}, without each fold's test and validation speakers",
+                "Trained on": corpus
+                + (", without each fold's test and validation speakers" if config.folds.hold_out else ""),
                 "Tested on": f"{tested}, by the model of each fold",
                 "Classes": tested_classes(experiment, self.other),
             }

@@ -5,7 +5,6 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from torch import Tensor
-from torchaudio import functional as audio
 
 from trnet.frontend.base import FrontEnd, at_level, check_level
 
@@ -62,6 +61,10 @@ def resample_tensor(wav: Tensor, rate_in: int, rate_out: int) -> Tensor:
 
     The filter has linear phase and is flat (0.1 dB) to 96 % of half the lower rate.
     """
+    if rate_in == rate_out:
+        return wav
+    from torchaudio import functional as audio  # here, as it takes half a second to import
+
     return audio.resample(wav, rate_in, rate_out, lowpass_filter_width=64)
 
 

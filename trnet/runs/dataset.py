@@ -60,7 +60,8 @@ class Dataset:
         """
         there = {self.labels[utt] for utt in fold.train}
         if missing := [name for index, name in enumerate(self.classes) if index not in there]:
+            left_out = f" once {fold.test_speaker} and {fold.valid_speaker} are left out" if fold.valid else ""
             raise TrnetError(
-                f"fold {fold.number}: nothing to train on of class {', '.join(missing)} once {fold.test_speaker} and "
-                f"{fold.valid_speaker} are left out; map it to another class or to null in conf/labels.yaml"
+                f"fold {fold.number}: nothing to train on of class {', '.join(missing)}{left_out}; map it to another "
+                "class or to null in conf/labels.yaml"
             )

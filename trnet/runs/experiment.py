@@ -49,7 +49,8 @@ class Experiment:
     @property
     def rule(self) -> Rule:
         """Which epoch of a run is chosen, and where it ends."""
-        return Rule("valid_uar", self.config.training.max_epochs, self.config.training.patience)
+        score = "valid_uar" if self.config.folds.hold_out else None
+        return Rule(score, self.config.training.max_epochs, self.config.training.patience)
 
     @cached_property
     def reader(self) -> FeatureReader:

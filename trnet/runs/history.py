@@ -17,7 +17,7 @@ COLUMNS = ("epoch", "lr", "loss", "task", "low", "high", "valid_uar", "c_clean",
 class Rule:
     """Which epoch of a history is chosen, and where a run ends."""
 
-    score: str  # column whose largest value chooses the epoch, the first of equals
+    score: str | None  # column whose largest value chooses the epoch, the first of equals; None: it is the last epoch
     max_epochs: int  # epochs at most
     patience: int = 0  # ends after so many epochs without a better score; 0: never
 
@@ -39,8 +39,13 @@ class Rule:
         return self.is_finished(history) and not self.goes_too_far(history)
 
 
-def best_epoch(history: History, score: str = "valid_uar") -> int:
-    """The first epoch of the largest score, from 1 (0 before the first); an undefined score, NaN, is the worst."""
+def best_epoch(history: History, score: str | None = "valid_uar") -> int:
+    """The first epoch of the largest score, from 1 (0 before the first); an undefined score, NaN, is the worst.
+
+    Without a score, where nobody validates, it is the last epoch.
+    """
+    if score is None:
+        return len(history)
 
     def key(row: dict[str, Any]) -> tuple[float, int]:
         return (-math.inf if math.isnan(row[score]) else row[score], -row["epoch"])

@@ -65,8 +65,8 @@ def record_run(run: RunSpec, experiment: "Experiment", device: torch.device, abo
         **about,
         "corpus": dataset.corpus,
         "classes": list(dataset.classes),
-        "test_speaker": fold.test_speaker,
-        "valid_speaker": fold.valid_speaker,
+        "test_speaker": fold.test_speaker or None,
+        "valid_speaker": fold.valid_speaker or None,
         "parts": {
             name: {"speakers": sorted({speaker[utt] for utt in utts}), "utterances": list(utts)}
             for name, utts in (("train", fold.train), ("valid", fold.valid), ("test", fold.test))

@@ -33,7 +33,12 @@ class RunSpec:
     @cached_property
     def files(self) -> RunFolder:
         """Checkpoints and history."""
-        return RunFolder(self.folder)
+        return RunFolder(self.folder, scores=() if self.score is None else (self.score,))
+
+    @property
+    def score(self) -> str | None:
+        """Column of the history by which the epoch is chosen; None where nobody validates."""
+        return "valid_uar" if self.fold.valid else None
 
     @property
     def best(self) -> Path:
@@ -61,7 +66,7 @@ class RunSpec:
         """Make sure that ``best.pt`` is whole and of the epoch that a history chooses; see `RunFolder.check_best`."""
         if not self.best.exists():
             raise TrnetError(f"{self.best}: is gone, but last.pt has {len(history)} epochs; {way_out(self.best)}")
-        self.files.check_best(self.read_best()["epoch"], best_epoch(history), len(history), stopped)
+        self.files.check_best(self.read_best()["epoch"], best_epoch(history, self.score), len(history), stopped)
 
     def digest(self) -> str:
         """Digest of the chosen epoch's checkpoint."""

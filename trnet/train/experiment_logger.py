@@ -11,18 +11,17 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from tensorboard.compat.proto.event_pb2 import Event, SessionLog
-from tensorboard.compat.proto.summary_pb2 import Summary
-from tensorboard.summary.writer.record_writer import RecordWriter
-from torch.utils.tensorboard.summary import audio, scalar
 from tqdm import tqdm
 
 from trnet.utils.errors import TrnetError, first_line, missing_package
 from trnet.utils.stamp import digest
+
+if TYPE_CHECKING:  # TensorBoard is imported where curves are written, as scoring has none
+    from tensorboard.compat.proto.summary_pb2 import Summary
 
 RATE = 16000  # Hz
 
@@ -50,6 +49,8 @@ class ExperimentLogger:
 
     def _open(self, purge_step: int) -> None:
         """A new file, named and begun as TensorBoard's own writer does, which would write in a thread of its own."""
+        from tensorboard.compat.proto.event_pb2 import SessionLog
+
         self.folder.mkdir(parents=True, exist_ok=True)
         name = f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.{next(_files)}"
         self._stream = open(self.folder / name, "wb")
@@ -58,6 +59,9 @@ class ExperimentLogger:
         self._stream.flush()
 
     def _write(self, **event: Any) -> None:
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.summary.writer.record_writer import RecordWriter
+
         assert self._stream is not None
         RecordWriter(self._stream).write(Event(wall_time=time.time(), **event).SerializeToString())
 
@@ -86,6 +90,8 @@ class ExperimentLogger:
 
     def scalars(self, values: Mapping[str, float | None], epoch: int) -> None:
         """Add a point to each curve that has a value; ``valid_uar`` is tagged ``valid/uar``."""
+        from torch.utils.tensorboard.summary import scalar
+
         points = {_tag(name): value for name, value in values.items() if name != "epoch" and value is not None}
         self._try(lambda: self._summaries([scalar(tag, value) for tag, value in points.items()], epoch))
         if self.wandb is not None:
@@ -97,6 +103,8 @@ class ExperimentLogger:
 
     def audio(self, kind: str, utt: str, samples: np.ndarray, epoch: int) -> None:
         """Add an utterance, (samples,), scaled where it peaks above full scale; `kind`: noisy, clean, enhanced."""
+        from torch.utils.tensorboard.summary import audio
+
         peak = max(1.0, float(np.abs(samples).max()))
         scaled = torch.from_numpy(samples / np.float32(peak))
         self._try(lambda: self._summaries([audio(f"{utt}/{kind}", scaled, RATE)], epoch))

@@ -205,8 +205,10 @@ class SERJob(TrainingJob):
         return draw_conditions(fold.valid, self.data.conditions, how, fold.test_speaker, "valid")
 
     def validate(self, run: Progress, epoch: int) -> dict[str, float | None]:
-        """UAR (%) and the mean c of clean and of noisy speech of the validation speaker."""
+        """UAR (%) and the mean c of clean and of noisy speech of the validation speaker; None where there is none."""
         data, items = self.data, self.valid_items(run)
+        if not items:
+            return {"valid_uar": None, "c_clean": None, "c_noisy": None}
         found = infer(self.kept, self._valid_reader, items, BATCH, widths=self.scoring_widths)
         labels = [data.classes[data.labels[utt]] for utt, _ in items]
         predictions = [data.classes[int(found[item].probs.argmax())] for item in items]
@@ -230,8 +232,8 @@ class SERJob(TrainingJob):
         save_checkpoint(path, {"model": weights, "config": self.data.config.plain(), **about})
 
     def describe(self, row: dict[str, Any]) -> str:
-        """The validation UAR."""
-        return f"validation UAR {row['valid_uar']:.2f} %"
+        """The validation UAR, or that there is none."""
+        return "nobody validates" if row["valid_uar"] is None else f"validation UAR {row['valid_uar']:.2f} %"
 
     def make_room(self) -> bool:
         """Free half of the features on the device."""

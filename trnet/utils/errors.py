@@ -2,6 +2,7 @@
 
 import errno
 import functools
+import gc
 import getpass
 import os
 import signal
@@ -180,6 +181,12 @@ def _give_up_stdout() -> None:
         pass
 
 
+def keep_modules() -> None:
+    """Look for garbage among what is made from here on only: modules live as long as the process."""
+    gc.freeze()
+    gc.enable()
+
+
 def one_line_errors(main: Callable[..., int | None]) -> Callable[..., int]:
     """Turn whatever a command raises into one line on stderr and an exit status that is not 0; see `report`.
 
@@ -188,6 +195,8 @@ def one_line_errors(main: Callable[..., int | None]) -> Callable[..., int]:
 
     @functools.wraps(main)
     def run(*args: Any, **kwargs: Any) -> int:
+        if not gc.isenabled():  # see trnet.bin
+            keep_modules()
         _fill_closed_streams()
         logs.configure()
         if threading.current_thread() is threading.main_thread():

@@ -1,0 +1,135 @@
+"""A Python that has imported what takes seconds, and from which the commands of recipes that tests run are forked.
+
+``python()`` gives a program to be called like Python. What begins with ``-m trnet.`` runs in a fork of a server,
+with the caller's arguments, environment, working directory and standard streams; trnet itself is imported anew each
+time. Anything else runs in Python itself. Signals are not passed on: tests that press Ctrl-C start Python.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import gc
+import json
+import os
+import runpy
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import NoReturn
+
+HEAVY = ("torch", "torch.utils.tensorboard.summary", "torchaudio.compliance.kaldi", "scipy.stats", "scipy.signal")
+HEAVY += ("matplotlib.figure", "matplotlib.backends.backend_agg", "pandas", "pydantic", "configargparse", "soundfile")
+HEAVY += ("tensorboard.summary.writer.record_writer", "tqdm", "yaml")
+CLIENT = """
+import json, os, socket, sys
+arguments = sys.argv[2:]
+if arguments[:1] != ["-m"] or not arguments[1].startswith("trnet."):
+    os.execv(sys.executable, [sys.executable, *arguments])
+call = json.dumps([arguments, dict(os.environ), os.getcwd()]).encode("utf-8", "surrogateescape")
+with socket.socket(socket.AF_UNIX) as server:
+    server.connect(sys.argv[1])
+    socket.send_fds(server, [len(call).to_bytes(8, "big")], [0, 1, 2])
+    server.sendall(call)
+    answer = server.recv(8)
+sys.exit(int(answer) if answer else 1)
+"""
+
+
+@cache
+def python() -> Path:
+    """The program; its server is started once in a process of tests, and ends with it."""
+    folder = Path(tempfile.mkdtemp(prefix="trnet-python-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    listening, client, program = folder / "socket", folder / "client.py", folder / "python"
+    environment = os.environ | {"PYTHONUNBUFFERED": "1", "LC_ALL": "C.UTF-8", "OMP_NUM_THREADS": "1"}
+    server = subprocess.Popen(
+        [sys.executable, __file__, listening], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+    )
+    atexit.register(_end, server)
+    assert server.stdout is not None and server.stdout.readline() == b"ready\n"
+    client.write_text(CLIENT)
+    words = [sys.executable, "-I", "-S", str(client), str(listening)]
+    program.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
+    program.chmod(0o755)
+    return program
+
+
+def _end(server: subprocess.Popen) -> None:
+    server.kill()
+    server.wait()
+
+
+def serve(path: str) -> None:
+    """Answer calls until standard input is closed, as it is when the process of tests ends."""
+    gc.disable()
+    for name in HEAVY:
+        with contextlib.suppress(ImportError):
+            __import__(name)
+    gc.freeze()
+    gc.enable()
+    if os.fork() == 0:  # ends the server with its parent
+        server = os.getppid()
+        os.read(0, 1)
+        if os.getppid() == server:
+            os.kill(server, signal.SIGKILL)
+        os._exit(0)
+    signal.signal(signal.SIGCHLD, _reap)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(path)
+        listening.listen()
+        print("ready", flush=True)
+        while True:
+            connection, _ = listening.accept()
+            if os.fork() == 0:
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                listening.close()
+                arguments, environment, folder, streams = _call(connection)
+                if (child := os.fork()) == 0:
+                    connection.close()
+                    sys.executable = str(Path(path).with_name("python"))  # for commands that it runs
+                    _run(arguments, environment, folder, streams)
+                _, status = os.waitpid(child, 0)
+                connection.sendall(str(os.waitstatus_to_exitcode(status)).encode())
+                os._exit(0)
+            connection.close()
+
+
+def _reap(*_: object) -> None:
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def _call(connection: socket.socket) -> tuple[list[str], dict[str, str], str, list[int]]:
+    head, streams, _, _ = socket.recv_fds(connection, 8, 3)
+    size, call = int.from_bytes(head, "big"), b""
+    while len(call) < size:
+        call += connection.recv(size - len(call))
+    arguments, environment, folder = json.loads(call.decode("utf-8", "surrogateescape"))
+    return arguments, environment, folder, streams
+
+
+def _run(arguments: list[str], environment: dict[str, str], folder: str, streams: list[int]) -> NoReturn:
+    """What ``python -m MODULE ...`` does."""
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.path[:] = [folder, *filter(None, environment.get("PYTHONPATH", "").split(":")), *sys.path[1:]]
+    sys.orig_argv[:] = [sys.executable, *arguments]
+    sys.argv[:] = ["-m", *arguments[2:]]
+    runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
+    sys.exit()
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1])
