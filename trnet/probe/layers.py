@@ -8,7 +8,6 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from trnet.conditions import Condition, condition_named
-from trnet.eval.plots import layer_plot, png
 from trnet.eval.predictions import condition_text
 from trnet.eval.tables import Cell, make_table
 from trnet.folds import Fold
@@ -20,6 +19,7 @@ from trnet.utils.threads import in_threads
 COLUMNS = ("fold", "valid_speaker", "layer", "cost", "condition", "uar")
 MEAN = "mean"  # of the conditions
 MIDDLE = "middle"
+NOT_RANKED = float("nan")
 
 
 def score_layers(
@@ -87,19 +87,14 @@ def over_folds(scores: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"mean": uars.mean(), "error": uars.sem()}).reset_index()
 
 
-def _cell(mean: float, error: float) -> Cell:
-    return (f"{mean:.1f}" + (f" ± {error:.1f}" if error == error else ""), mean)
+def _cell(mean: float, error: float, sign: str = "") -> Cell:
+    return (f"{mean:{sign}.1f}" + (f" ± {error:.1f}" if error == error else ""), mean)
 
 
 def _less_middle(every: pd.DataFrame) -> pd.DataFrame:
     """The means of each fold, less that of its `middle`; no rows where that is not compared."""
     middle = every[every["layer"] == MIDDLE].set_index("fold")["uar"]
-    return every.assign(uar=every["uar"] - every["fold"].map(middle)).dropna(subset="uar")
-
-
-def _difference(differences: pd.DataFrame, layer: str) -> str:
-    mean, error = differences.loc[layer, ["mean", "error"]].tolist()
-    return "" if layer == MIDDLE else f"{mean:+.1f}" + (f" ± {error:.1f}" if error == error else "")
+    return every.assign(uar=every["uar"] - every["fold"].map(middle.to_dict())).dropna(subset="uar")
 
 
 def layers_csv(scores: pd.DataFrame) -> str:
@@ -113,15 +108,14 @@ def layers_markdown(scores: pd.DataFrame, title: str, header: Mapping[str, str])
     summary = over_folds(pd.concat([scores, every]))
     cells = {(layer, name): _cell(mean, error) for layer, name, mean, error in summary.values.tolist()}
     layers, conditions = list(summary["layer"].unique()), list(summary["condition"].unique())
-    differences = over_folds(_less_middle(every)).set_index("layer")
+    less_middle = over_folds(_less_middle(every))[["layer", "mean", "error"]].values.tolist()
+    differences = {layer: (_cell(mean, error, "+")[0], NOT_RANKED) for layer, mean, error in less_middle}
+    differences |= {MIDDLE: ("", NOT_RANKED)} if differences else {}
+    compared = "; the last column is the difference to it, fold by fold" if differences else ""
     table = make_table(
-        ["Layer", *map(_spoken, conditions), *([f"mean - {MIDDLE}"] if len(differences) else [])],
+        ["Layer", *map(_spoken, conditions), *([f"mean - {MIDDLE}"] if differences else [])],
         [
-            [
-                layer,
-                *(cells[layer, condition] for condition in conditions),
-                *([_difference(differences, layer)] if len(differences) else []),
-            ]
+            [layer, *(cells[layer, name] for name in conditions), *([differences[layer]] if differences else [])]
             for layer in layers
         ],
         ranked=True,
@@ -140,8 +134,8 @@ def layers_markdown(scores: pd.DataFrame, title: str, header: Mapping[str, str])
 Validation UAR in percent of linear probes: logistic regression on the mean and standard deviation over time of a hidden
 state, trained on a fold's training speakers under all conditions of the table. Its C, one of {costs},
 is chosen by the mean UAR over these conditions of the same validation speakers, so each number is a little too high.
-`middle` is the mean of the middle third of the layers; the last column is the difference to it, fold by fold. Test
-speakers and unmatched noise are not used.
+`middle` is the mean of the middle third of the layers{compared}.
+Test speakers and unmatched noise are not used.
 
 ## Mean over folds, ± its standard error
 
@@ -173,6 +167,8 @@ def _spoken(condition: str) -> str:
 
 def layers_png(scores: pd.DataFrame, title: str) -> bytes:
     """``layers.png``."""
+    from trnet.eval.plots import layer_plot, png  # here, as matplotlib takes a second
+
     summary = over_folds(scores)
     summary["condition"] = summary["condition"].map(_spoken)
     bars = "; bars: one standard error over folds" if summary["error"].notna().any() else ""
