@@ -43,6 +43,7 @@ VERBS += (
     "push",
     "demo",
     "add_system",
+    "probe_layers",
 )
 
 HALF = """from trnet.frontend import FrontEnd
@@ -90,7 +91,17 @@ def test_an_unknown_option_is_named(verb, fails):
         "check_frontend": ["--config", "c", "--sets", "s"],
         "make_fbank": ["--config", "c", "--sets", "s"],
         "add_system": ["--config", "c", "--corpus-data", "d", "--name", "n", "--predictions", "p"],
-    }.get(verb, ["--config", "c", "--corpus-data", "d", *(["--noises", "n"] if verb not in ("train", "pack") else [])])
+        "probe_layers": ["--config", "c", "--corpus-data", "d"],
+    }.get(
+        verb,
+        [
+            "--config",
+            "c",
+            "--corpus-data",
+            "d",
+            *(["--noises", "n"] if verb not in ("train", "pack", "probe_layers") else []),
+        ],
+    )
     line = fails(importlib.import_module(f"trnet.bin.{verb}").main, [*needed, "--outt", "x"])
     assert "--outt" in line
 

@@ -14,6 +14,7 @@ from torch import nn
 from trnet.bench.measure import memory
 from trnet.config import Features, ModelConfig, build
 from trnet.features import make_extractor
+from trnet.features.upstream import UpstreamExtractor
 from trnet.utils.errors import TrnetError
 
 PASSES = 5  # the first one is not counted
@@ -57,6 +58,8 @@ def run(features: Features, seconds: float, threads: int) -> Measured:
     torch.set_num_threads(threads)
     base, wall, cpu = memory("VmRSS"), [], []
     extractor = make_extractor(features)
+    if isinstance(extractor, UpstreamExtractor):
+        extractor.cut()  # as a packed model does
     noise = torch.randn(round(seconds * features.sample_rate), generator=torch.Generator().manual_seed(0))
     if extractor.num_frames(len(noise)) < 1:
         raise TrnetError(f"--seconds {seconds:g}: is shorter than one frame; give more")

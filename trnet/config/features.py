@@ -133,11 +133,15 @@ class Upstream(Features):
         return round(self.max_seconds * self.sample_rate)
 
     @property
+    def network_name(self) -> str:
+        """Name of the network as a part of a folder's name, such as ``whisper-base``."""
+        return re.sub(r"[^\w.-]", "-", PurePosixPath(self.model).name).lstrip(".") or "upstream"
+
+    @property
     def folder(self) -> str:
         """Name of network and layer, such as ``whisper-base_middle``."""
         layers = self.layer if isinstance(self.layer, list) else [self.layer]
-        name = re.sub(r"[^\w.-]", "-", PurePosixPath(self.model).name).lstrip(".")
-        return f"{name or 'upstream'}_{'+'.join(map(str, layers))}"
+        return f"{self.network_name}_{'+'.join(map(str, layers))}"
 
     @property
     def in_half(self) -> bool:

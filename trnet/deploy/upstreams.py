@@ -83,7 +83,7 @@ def open_upstream(
     if files and folder is None:
         extractor = _unpacked(packed, files, where)
     else:
-        extractor = UpstreamExtractor(**packed.options_in(_folder(packed, where, folder)))
+        extractor = UpstreamExtractor(**packed.options_in(_folder(packed, where, folder))).cut()
         found = extractor.fingerprint()["weights"]
         if found != packed.weights:
             raise TrnetError(
@@ -122,7 +122,7 @@ def _unpacked(packed: PackedUpstream, files: Mapping[str, bytes], where: str) ->
         for name, body in files.items():
             (folder / name).write_bytes(body)
         try:
-            extractor = UpstreamExtractor(**packed.options_in(folder))
+            extractor = UpstreamExtractor(**packed.options_in(folder)).cut()
             _ = extractor.network  # while its file is there
         except TrnetError as error:
             if not (reason := str(error)).count(str(folder)):

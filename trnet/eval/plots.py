@@ -196,6 +196,37 @@ def history_plots(curves: Sequence[TrainingCurve]) -> dict[str, Draw]:
     return {label: partial(draw, name=name, ylabel=label) for name, label in labels.items()}
 
 
+def layer_plot(summary: pd.DataFrame) -> Draw:
+    """UAR of linear probes against the hidden state that they read, a curve a condition, bars of one standard error.
+
+    summary: Columns layer, condition, mean, error (NaN: unknown), in the order in which they are drawn. A layer that
+    is no number, such as ``middle``, stands apart.
+    """
+
+    def draw(axes: Axes) -> None:
+        layers = list(summary["layer"].unique())
+        for number, (condition, rows) in enumerate(summary.groupby("condition", sort=False)):
+            look: dict[str, Any] = {"color": colour(number), "marker": MARKERS[number % len(MARKERS)], "markersize": 4}
+            states = rows["layer"].str.isdecimal()
+            for some, line in ((rows[states], "-"), (rows[~states], "none")):
+                axes.errorbar(
+                    [layers.index(layer) + 0.04 * number for layer in some["layer"]],
+                    some["mean"],
+                    yerr=some["error"].fillna(0) if some["error"].notna().any() else None,
+                    label=str(condition) if line == "-" else None,
+                    linestyle=line,
+                    linewidth=1.4,
+                    elinewidth=0.8,
+                    capsize=2,
+                    **look,
+                )
+        axes.set_xticks(range(len(layers)), layers)
+        axes.set_xlabel("hidden state")
+        axes.set_ylabel("validation UAR (%)")
+
+    return draw
+
+
 def snr_colours(snrs: Sequence[float | None]) -> dict[float | None, str]:
     """Colours of SNRs from low (violet) to high (yellow) and clean speech."""
     levels = sorted({snr for snr in snrs if snr is not None})

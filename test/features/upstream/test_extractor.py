@@ -140,9 +140,13 @@ def test_weights_that_are_not_read_may_be_missing_others_may_not(tmp_path):
     kept = {name: value for name, value in whole.items() if not name.startswith(behind)}
     assert len(kept) < len(whole)
     safetensors.torch.save_file(kept, folder / "model.safetensors", {"format": "pt"})
-    torch.testing.assert_close(UpstreamExtractor(model=str(folder), layer=2)(clip), wanted, rtol=0, atol=0)
-    with pytest.raises(TrnetError, match="weights lack encoder.layers.2"):
-        UpstreamExtractor(model=str(folder), layer=3)(clip)
+    torch.testing.assert_close(UpstreamExtractor(model=str(folder), layer=2).cut()(clip), wanted, rtol=0, atol=0)
+    for extractor in (
+        UpstreamExtractor(model=str(folder), layer=2),
+        UpstreamExtractor(model=str(folder), layer=3).cut(),
+    ):
+        with pytest.raises(TrnetError, match="weights lack encoder.layers.2"):
+            extractor(clip)
 
 
 @pytest.mark.parametrize(
@@ -197,3 +201,21 @@ def test_without_transformers_it_says_how_to_install_it(whisper, tmp_path, monke
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(TrnetError, match="upstream"):
         UpstreamExtractor(model=str(folder))
+
+
+@pytest.mark.parametrize("window", [30, 1])
+def test_pooled_states_are_the_mean_and_deviation_of_those_of_transformers(folder, window):
+    clip, groups = wav(37000), [[0], [3], [LAYERS], [3, 4]]
+    extractor = UpstreamExtractor(model=str(folder), window=window)
+    pooled = extractor.pooled(clip, groups)
+    assert pooled.shape == (len(groups), 2 * DIM) and pooled.dtype == torch.float32
+    parts = [reference(UpstreamExtractor(model=str(folder)), part) for part in clip.split(16000 * window)]
+    for found, numbers in zip(pooled, groups, strict=True):
+        states = torch.cat([torch.stack([part[k] for k in numbers]).mean(dim=0) for part in parts])
+        wanted = torch.cat([states.mean(dim=0), states.std(dim=0, correction=0)])
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_pooled_needs_a_frame(folder):
+    with pytest.raises(ValueError, match="100"):
+        UpstreamExtractor(model=str(folder)).pooled(wav(100), [[0]])

@@ -9,7 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from trnet.config.features import Upstream
-from trnet.features.upstream.hidden_states import check_hidden_states, layer_numbers, layers_of, mean_of_layers
+from trnet.features.upstream.hidden_states import (
+    all_states,
+    check_hidden_states,
+    layer_numbers,
+    layer_sums,
+    layers_of,
+    mean_of_layers,
+)
 from trnet.features.upstream.input import make_input
 from trnet.features.upstream.weights import KEY, find_folder, load_config, load_network, weights_digest
 from trnet.utils.errors import TrnetError
@@ -40,15 +47,23 @@ class UpstreamExtractor:
         self.layers = layer_numbers(self.options.layer, self.count, self.folder)
         self.reads = make_input(self.folder, self.sample_rate)
         self._window = round(self.options.window * self.sample_rate)
+        self._cut = False  # whether layers behind are not loaded
 
     @cached_property
     def network(self) -> nn.Module:
-        """The network on the device, in eval mode, without the layers that are not read."""
-        network = load_network(self.folder, max(self.layers))
-        layers = layers_of(network, self.count)
-        for number in range(max(self.layers), self.count):
-            layers[number] = nn.Identity()  # is never run; see `mean_of_layers`
+        """The network on the device, in eval mode."""
+        network = load_network(self.folder, max(self.layers) if self._cut else None)
+        if self._cut:
+            layers = layers_of(network, self.count)
+            for number in range(max(self.layers), self.count):
+                layers[number] = nn.Identity()  # is never run; see `mean_of_layers`
         return network.to(self.device)
+
+    def cut(self) -> "UpstreamExtractor":
+        """Do without the layers behind the last one wanted; before the first clip, and there is no `pooled` then."""
+        assert "network" not in self.__dict__, "the network is loaded"
+        self._cut = True
+        return self
 
     def to(self, device: torch.device) -> "UpstreamExtractor":
         """Compute there from now on."""
@@ -75,16 +90,45 @@ class UpstreamExtractor:
             TrnetError: If the network cannot be loaded, or gives other shapes or values that are not finite.
         """
         clips = torch.stack(list(wavs))  # (B, samples)
-        if (frames := self.num_frames(clips.shape[1])) < 1:
-            raise ValueError(f"{clips.shape[1]} samples are shorter than what {self.folder.name} reads for one frame")
-        parts = [part for part in clips.split(self._window, dim=1) if self.reads.num_frames(part.shape[1])]
-        found = torch.cat([self._states(part) for part in parts], dim=1).cpu()  # (B, frames, dim)
-        check_hidden_states(found, frames, self.dim, f"{KEY}: {self.folder}")
+        found = torch.cat([self._states(part) for part in self._windows(clips)], dim=1).cpu()  # (B, frames, dim)
+        check_hidden_states(found, self.num_frames(clips.shape[1]), self.dim, f"{KEY}: {self.folder}")
         return list(found)
 
+    @torch.inference_mode()
+    def pooled(self, wav: Tensor, groups: Sequence[Sequence[int]]) -> Tensor:
+        """Mean and standard deviation over time of hidden states, all of them computed in one pass.
+
+        Args:
+            wav: Clip (samples,) float32 in [-1, 1].
+            groups: Numbers of hidden states, 0 to `count`, each a mean of so many.
+
+        Returns:
+            (groups, 2 dim) float32 on the host: means, then deviations.
+
+        Raises:
+            ValueError, TrnetError: As `batch`.
+        """
+        assert not self._cut, "layers are missing"
+        sums, frames = torch.zeros(2, 1, len(groups), self.dim, dtype=torch.float64), 0
+        for part in self._windows(wav[None]):
+            states, count = all_states(self.network, self._inputs(part)), self.reads.num_frames(part.shape[1])
+            check_hidden_states(states[-1], count, self.dim, f"{KEY}: {self.folder}")
+            sums, frames = sums + layer_sums(states, groups).cpu(), frames + count
+        mean, square = sums[:, 0] / frames  # (groups, dim)
+        deviation = (square - mean.square()).clamp(min=0).sqrt()
+        return torch.cat([mean, deviation], dim=1).float()
+
+    def _windows(self, clips: Tensor) -> list[Tensor]:
+        """Clips (B, samples) in parts that the network reads at a time. ValueError if they are too short for one."""
+        if self.num_frames(clips.shape[1]) < 1:
+            raise ValueError(f"{clips.shape[1]} samples are shorter than what {self.folder.name} reads for one frame")
+        return [part for part in clips.split(self._window, dim=1) if self.reads.num_frames(part.shape[1])]
+
+    def _inputs(self, clips: Tensor) -> dict[str, Tensor]:
+        return {name: value.to(self.device) for name, value in self.reads(clips).items()}
+
     def _states(self, clips: Tensor) -> Tensor:
-        inputs = {name: value.to(self.device) for name, value in self.reads(clips).items()}
-        return mean_of_layers(self.network, self.count, self.layers, inputs).float()
+        return mean_of_layers(self.network, self.count, self.layers, self._inputs(clips)).float()
 
     def fingerprint(self) -> dict[str, Any]:
         """Digest of the weights, layers, and versions of what computes with them."""

@@ -69,6 +69,27 @@ def mean_of_layers(network: nn.Module, count: int, numbers: Sequence[int], input
     return total[0] / len(numbers)
 
 
+def all_states(network: nn.Module, inputs: dict[str, Tensor]) -> tuple[Tensor, ...]:
+    """All hidden states (B, T, dim) in one pass, 0 to the number of layers."""
+    with _whole_positions(network, inputs):
+        states: tuple[Tensor, ...] = network(**inputs, output_hidden_states=True).hidden_states
+    return states
+
+
+def layer_sums(states: Sequence[Tensor], groups: Sequence[Sequence[int]]) -> Tensor:
+    """Sums over time of hidden states, and of their squares: (2, B, groups, dim) float64.
+
+    Args:
+        states: Of `all_states`.
+        groups: Numbers of hidden states, each a mean of so many.
+    """
+    found = []
+    for numbers in groups:
+        state = torch.stack([states[number] for number in numbers]).mean(dim=0).double()  # (B, T, dim)
+        found.append(torch.stack([state.sum(dim=1), state.square().sum(dim=1)]))
+    return torch.stack(found, dim=2)
+
+
 def layers_of(network: nn.Module, count: int) -> nn.ModuleList:
     """The `count` layers of a network. TrnetError if they are not found."""
     for name in ("layers", "encoder.layers"):
