@@ -34,10 +34,10 @@ class FeatureScale(nn.Module):
 
     def forward(self, batch: Batch) -> Batch:
         """The batch with scaled features (B, T, dim), zeros behind each end as before."""
-        real = batch.frames.mask[..., None]  # (B, T, 1)
+        rate, padding = 1 / self.std, ~batch.frames.mask[..., None]  # (dim,), (B, T, 1)
 
         def scaled(x: Tensor | None) -> Tensor | None:
-            return None if x is None else ((x - self.mean) / self.std).masked_fill(~real, 0)
+            return None if x is None else (x - self.mean).mul_(rate).masked_fill_(padding, 0)
 
         return replace(batch, noisy=scaled(batch.noisy), enhanced=scaled(batch.enhanced), clean=scaled(batch.clean))
 

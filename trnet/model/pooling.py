@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from trnet.config.model import AttentionConf, PoolingConf, StatisticsConf
 from trnet.model.frames import ValidFrames
@@ -62,10 +63,22 @@ class StatisticsPooling(nn.Module):
         weights = mask / frames.lengths[:, None, None].to(y.dtype)
         mean, deviation = _statistics(y, weights)
         if self.score is not None:
-            around = torch.cat([mean, deviation], dim=1)[:, None].expand(-1, y.shape[1], -1)
-            scores = full(self.score(torch.cat([y, around], dim=2)))  # (B, T', D)
+            scores = full(self._scores(y, torch.cat([mean, deviation], dim=1)))  # (B, T', D)
             mean, deviation = _statistics(y, torch.softmax(scores.masked_fill(~mask, -torch.inf), dim=1))
         return torch.cat([mean, deviation], dim=1)
+
+    def _scores(self, y: Tensor, around: Tensor) -> Tensor:
+        """Attention of frames y (B, T', D) beside what is the same for all of them, `around` (B, 2 D) -> (B, T', D).
+
+        The first layer is applied to the two parts apart, so that the second is not computed for every frame.
+        """
+        assert self.score is not None
+        first, after, last = self.score
+        assert isinstance(first, nn.Linear)
+        of_frames, of_all = first.weight.split([y.shape[2], around.shape[1]], dim=1)
+        hidden = functional.linear(y, of_frames) + functional.linear(around, of_all, first.bias)[:, None]
+        scores: Tensor = last(after(hidden))
+        return scores
 
 
 def _statistics(y: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
