@@ -54,6 +54,11 @@ def room_on(device: torch.device, runs: int = 1, folder: Path | None = None) -> 
     return Room(torch.cuda.mem_get_info(device)[0] // 2 // runs, host // 4, disk, folder)
 
 
+def as_read(x: Tensor) -> Tensor:
+    """Features as networks read them: those that are kept in float16 in float32."""
+    return x.float() if x.dtype == torch.float16 else x
+
+
 def pad(matrices: Sequence[np.ndarray]) -> Tensor:
     """Matrices (t_i, F) -> (B, max t_i, F), zeros behind the end."""
     return torch.nn.utils.rnn.pad_sequence([torch.from_numpy(m.copy()) for m in matrices], batch_first=True)
@@ -240,12 +245,12 @@ class FeatureCache:
                 parts.append((members, block.gather(rows, lengths[members])))
         if members := [i for i, home in enumerate(homes) if home is None]:
             matrices = [self._matrix((kind, items[i][1]), items[i][0]) for i in members]
-            parts.append((members, pad(matrices).to(self.dtype).float()))
+            parts.append((members, pad(matrices).to(self.dtype)))
         if len(parts) == 1:
-            return send(parts[0][1], self.device).float()
+            return as_read(send(parts[0][1], self.device))
         stacked = torch.zeros(len(items), int(lengths.max()), parts[0][1].shape[2], device=self.device)
         for members, found in parts:
-            stacked[send(torch.tensor(members), self.device), : found.shape[1]] = send(found, self.device).float()
+            stacked[send(torch.tensor(members), self.device), : found.shape[1]] = as_read(send(found, self.device))
         return stacked
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from trnet.features.cache import as_read
 from trnet.model.batch import Batch, Output, StaticBatch
 from trnet.model.feature_scale import scaled_batch
 from trnet.model.systems import check_output
@@ -44,7 +45,7 @@ class Pick(NamedTuple):
         """(B, T, F), zeros behind each end."""
         steps, lengths = self.steps[None, :], self.lengths[:, None]
         index = self.first[:, None] + torch.minimum(steps, lengths - 1)
-        return self.flat[index].float() * (steps < lengths)[..., None]
+        return as_read(self.flat[index]) * (steps < lengths)[..., None]
 
 
 def static_losses(
