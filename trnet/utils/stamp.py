@@ -34,9 +34,10 @@ def file_digest(path: str | Path) -> str:
 
 
 def dir_digest(folder: Path, ignore: Collection[str] = ()) -> str:
-    """Digest of a folder's tables and stamps (sub-folders and archives not): what a later stage depends on."""
+    """Digest of a folder's tables and stamps (not sub-folders, archives, locks): what a later stage depends on."""
     files = [p for p in sorted(Path(folder).iterdir()) if p.is_file() and p.name not in ignore]
-    return digest({p.name: file_digest(p) for p in files if p.suffix != ".ark" and PARTIAL not in p.name})
+    kept = [p for p in files if p.suffix not in (".ark", ".lock") and PARTIAL not in p.name]
+    return digest({p.name: file_digest(p) for p in kept})
 
 
 def read_stamp(path: Path) -> dict[str, Any]:
