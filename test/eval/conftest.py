@@ -11,6 +11,8 @@ import pytest
 from tiny import Tiny
 
 from trnet.bin import score, train
+from trnet.eval import run_report
+from trnet.eval.report_data import ReportData
 from trnet.runs.experiment import Experiment
 from trnet.runs.spec import RunSpec
 from trnet.train.session import Session
@@ -69,3 +71,13 @@ def runs(trained, tmp_path_factory) -> Iterator[Runs]:
     shutil.copytree(trained.exp, copy.exp, symlinks=True)
     yield copy
     shutil.rmtree(copy.exp)
+
+
+@pytest.fixture(scope="module")
+def plain_pictures() -> Iterator[None]:
+    """Pictures, t-SNE and audio are left out: they have tests of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("trnet.eval.plots.png", lambda plots, title, *_, **__: "|".join([title, *plots]).encode())
+        patch.setattr("trnet.eval.html_report.svg", lambda *_: "<svg/>")
+        patch.setattr(run_report, "gather_report_data", lambda *_: ReportData())
+        yield

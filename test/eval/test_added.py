@@ -11,28 +11,17 @@ import pytest
 
 from trnet.bin import add_system, score
 from trnet.conditions import CLEAN, Condition
-from trnet.eval import run_report
 from trnet.eval.added import find_peers, peers_folder
 from trnet.eval.peers import PeerRow, write_peer_csv
 from trnet.eval.predictions import read_predictions
-from trnet.eval.report_data import ReportData, gather_examples
+from trnet.eval.report_data import gather_examples
 from trnet.utils.stamp import file_sha256
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("plain_pictures")]
 
 EVERY = (CLEAN, Condition("esc", 10.0), Condition("esc", 0.0))
 SYSTEMS = ("baseline_c", "trnet")
 NAME = "Linear probe (predictions from elsewhere)"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def plain_pictures() -> Iterator[None]:
-    """Pictures, t-SNE and audio have tests of their own."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("trnet.eval.plots.png", lambda plots, title, *_, **__: "|".join([title, *plots]).encode())
-        patch.setattr("trnet.eval.html_report.svg", lambda *_: "<svg/>")
-        patch.setattr(run_report, "gather_report_data", lambda *_: ReportData())
-        yield
 
 
 def probe(path: Path, runs, conditions=EVERY, wrong: int = 2) -> Path:

@@ -1,31 +1,18 @@
 """Stage 7 is finished when it is finished, and what is there is never replaced by less."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from trnet.bin import pack, score
-from trnet.eval import run_report
 from trnet.eval.predictions import read_results
-from trnet.eval.report_data import ReportData
 from trnet.eval.run_report import finished_report
 from trnet.utils.stamp import read_stamp
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("plain_pictures")]
 
 SYSTEMS = ("baseline_c", "trnet")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def plain_pictures() -> Iterator[None]:
-    """Pictures, t-SNE and audio have tests of their own."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("trnet.eval.plots.png", lambda plots, title, *_, **__: "|".join([title, *plots]).encode())
-        patch.setattr("trnet.eval.html_report.svg", lambda *_: "<svg/>")
-        patch.setattr(run_report, "gather_report_data", lambda *_: ReportData())
-        yield
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from trnet.audio.crop import cropped_length, read_cropped
 from trnet.config import Fbank, Features
 from trnet.features import Extractor, make_extractor
+from trnet.features.equal_lengths import extract
 from trnet.kaldi.data_dir import Clip, DataDir
 from trnet.utils.errors import TrnetError, first_line
 from trnet.utils.workers import imap
@@ -141,14 +142,9 @@ def _batches(jobs: Iterable[Job]) -> Iterator[list[Job]]:
 
 
 def _computed(jobs: Sequence[Job], wavs: Sequence[torch.Tensor]) -> Iterator[tuple[Job, np.ndarray]]:
-    lengths: dict[int, list[int]] = {}
-    for index, wav in enumerate(wavs):
-        lengths.setdefault(len(wav), []).append(index)
-    for samples, members in lengths.items():
-        these = [jobs[index] for index in members]
-        with _reported(these):
-            found = _extractor.batch([wavs[index] for index in members])  # type: ignore[attr-defined]
-        yield from ((job, _checked(job, samples, each)) for job, each in zip(these, found, strict=True))
+    with _reported(jobs):
+        found = extract(_extractor, wavs)
+    yield from ((job, _checked(job, len(wav), each)) for job, wav, each in zip(jobs, wavs, found, strict=True))
 
 
 def _read(job: Job) -> torch.Tensor:

@@ -33,30 +33,30 @@ class ReturningHardtanh(torch.autograd.Function):
         return grad.masked_fill(leads_out, 0)
 
 
+def _real(x: Tensor, x_e: Tensor, frames: ValidFrames, centred: bool) -> tuple[Tensor, Tensor]:
+    """X and X_e (B, T, F) with zeros behind each end, `centred` less the mean of X; see `cosine_similarity`."""
+    mask = frames.mask[..., None].to(x.dtype)  # (B, T, 1)
+    if centred:
+        count = frames.lengths.to(x.dtype)[:, None, None] * x.shape[2]
+        level = (x * mask).sum((1, 2), keepdim=True) / count
+        x, x_e = x - level, x_e - level
+    return x * mask, x_e * mask
+
+
 def cosine_similarity(x: Tensor, x_e: Tensor, frames: ValidFrames, centred: bool) -> Tensor:
     """Eq. 1: d (B, F), cosine of each mel bin's trajectory in X and X_e (B, T, F) over the real frames.
 
     `centred` first takes the mean of X over all its frames and bins from both: log-mels are all large and positive, so
     that without it d stays near 1 at any SNR. One level for both, because a front-end that takes noise away lowers X_e.
     """
-    mask = frames.mask[..., None].to(x.dtype)  # (B, T, 1)
-    if centred:
-        count = frames.lengths.to(x.dtype)[:, None, None] * x.shape[2]
-        level = (x * mask).sum((1, 2), keepdim=True) / count
-        x, x_e = x - level, x_e - level
-    x, x_e = x * mask, x_e * mask
+    x, x_e = _real(x, x_e, frames, centred)
     norms = x.square().sum(1).sqrt() * x_e.square().sum(1).sqrt()
     return (x * x_e).sum(1) / norms.clamp_min(1e-8)
 
 
 def local_similarity(x: Tensor, x_e: Tensor, frames: ValidFrames, centred: bool, context: int) -> Tensor:
     """Eq. 1 around each frame: d (B, T, F), over the `context` (an odd number) real frames nearest to it."""
-    mask = frames.mask[..., None].to(x.dtype)  # (B, T, 1)
-    if centred:
-        count = frames.lengths.to(x.dtype)[:, None, None] * x.shape[2]
-        level = (x * mask).sum((1, 2), keepdim=True) / count
-        x, x_e = x - level, x_e - level
-    x, x_e = (x * mask).transpose(1, 2), (x_e * mask).transpose(1, 2)  # (B, F, T)
+    x, x_e = (each.transpose(1, 2) for each in _real(x, x_e, frames, centred))  # (B, F, T)
 
     def around(products: Tensor) -> Tensor:
         return nn.functional.avg_pool1d(products, context, stride=1, padding=context // 2)  # zeros beyond both ends
