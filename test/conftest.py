@@ -14,6 +14,7 @@ import pytest
 import torch
 from order import longest_first
 from tiny import Tiny, make_tiny
+from waveforms import make_waveforms
 
 from trnet.utils import files, logs
 
@@ -66,6 +67,12 @@ def begun_alike(thread_count):
 def tiny(tmp_path_factory) -> Tiny:
     """The tiny corpus with its features; not to be changed."""
     return make_tiny(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def mixed(tiny, tmp_path_factory) -> Tiny:
+    """The tiny corpus with a front-end and a pretrained network, whose gate mixes waveforms; not to be changed."""
+    return make_waveforms(tiny, tmp_path_factory.mktemp("mixed"))
 
 
 @pytest.fixture(scope="session")

@@ -87,6 +87,9 @@ SIX = ("baseline_c", "baseline_n", "baseline_e", "trnet", "trnet_wo_low", "trnet
         ("training: {ctc_weight: 1}\nencoder: light", ["training.ctc_weight: ", "light"]),
         ("training: {ctc_weight: 1}\nfeatures: {pad: repeat}", ["training.ctc_weight: ", "'features.pad: none'"]),
         ("gate: {snr_features: log}", ["gate.snr_features: 'log'", "centred, raw"]),
+        ("gate: {mix: waveform}", ["gate.mix: ", "upstream", "fbank"]),
+        ("gate: {mix: waveform, resolution: frame}", ["gate.mix: ", "'resolution: utterance'", "frame"]),
+        ("gate: {mix: waveform, reads: features}", ["gate.mix: ", "'reads: mels'"]),
         ("systems: {x: {input: noisy, alpha: 0.5}}", ["systems.x.input: ", "alpha", "'input: both'"]),
         ("systems: {x: {input: noisy, model: trnet}}", ["systems.x.model: trnet", "'input: noisy'"]),
         ("systems: {x: {model: crnet}}", ["systems.x.model: 'crnet'", "ser, trnet"]),
@@ -229,6 +232,13 @@ def test_every_experiment_loads_and_its_six_systems_run(path, tmp_path):
             out = run_system(model, Batch((), lengths, torch.tensor([0, 1]), **kinds))
         assert out.logits.shape == (2, 4) and out.logits.isfinite().all()
         assert (out.c is not None) == (system.input == "both")
+
+
+def test_waveforms_are_mixed_by_trnet_alone(load):
+    text = "features: {type: upstream, model: net}\ngate: {mix: waveform}\nsystems: {a: {}, b: {input: noisy}}"
+    config = load(text)
+    assert config.mixes_waveforms("a") and not config.mixes_waveforms("b")
+    assert "mix" not in load("gate: {mix: features}").gate.record()
 
 
 def test_an_unknown_system_is_named_with_the_nearest():

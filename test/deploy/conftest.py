@@ -124,6 +124,13 @@ def packed_upstream(tiny, tmp_path_factory) -> Packed:
 
 
 @pytest.fixture(scope="session")
+def packed_waveforms(mixed, tmp_path_factory) -> Packed:
+    """One whose gate mixes waveforms, with an untrained GTCRN; not to be changed."""
+    exp = tmp_path_factory.mktemp("packed_waveforms") / "exp"
+    return make_packed(mixed, mixed.dump, [], mixed.experiment(exp, max_epochs=3))
+
+
+@pytest.fixture(scope="session")
 def packed_gtcrn(tiny, tmp_path_factory) -> Packed:
     """With an untrained GTCRN behind a checkpoint file, which is deleted after packing; not to be changed."""
     root = tmp_path_factory.mktemp("packed_gtcrn")

@@ -89,6 +89,7 @@ def test_the_release_encoder():
         ({"model": "ser", "model_conf": {"num_mels": 80}}, ["num_classes"]),
         ({"model": "ser", "model_conf": PAPER | {"num_mels": 0}}, ["num_mels: 0"]),
         ({"model": "ser", "model_conf": PAPER | {"encoder": {"kernel": "five"}}}, ["encoder.kernel: 'five'"]),
+        ({"model": "trnet", "model_conf": PAPER | {"gate": {"mix": "waveform"}}}, ["gate.mix"]),
         ({"model": "trnet", "model_conf": PAPER | {"gate": {"init": "zero"}}}, ["gate.init: 'zero'", "mean, random"]),
     ],
 )

@@ -1,6 +1,7 @@
 """The audio of utterances and noise clips in data dirs, and the part of an utterance that it is cropped to."""
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +29,11 @@ def cropped_length(seconds: float, features: Features) -> int:
 def is_cut(seconds: float, features: Features) -> bool:
     """Whether an utterance is longer than what it is cropped to."""
     return own_length(seconds, features) > features.span
+
+
+def crop_settings(features: Features) -> dict[str, Any]:
+    """The settings that decide the samples of an utterance, for a stamp."""
+    return {"sample_rate": features.sample_rate, "span": features.span, "pad": features.pad}
 
 
 def crop(samples: np.ndarray, span: int, pad: str) -> np.ndarray:

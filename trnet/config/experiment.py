@@ -106,6 +106,12 @@ class NetworkConf(Section):
     classifier: ClassifierConf = Field(default_factory=ClassifierConf)
     gate: GateConf = Field(default_factory=GateConf)
 
+    @model_validator(mode="after")
+    def _check_mix(self) -> Self:
+        if self.gate.mix == "waveform" and self.features.type != "upstream":
+            raise problem("gate.mix", f"waveform needs features of type upstream, not {self.features.type}")
+        return self
+
 
 class ModelConfig(NetworkConf):
     """What one system's network is built from."""
@@ -122,6 +128,11 @@ class ModelConfig(NetworkConf):
     def gate_features(self) -> Fbank | None:
         """Log-mels that the gate reads beside other features; None where it reads the features themselves."""
         return None if isinstance(self.features, Fbank) or self.system.kind == "ser" else self.gate.features
+
+    @property
+    def mixes_waveforms(self) -> bool:
+        """Whether Eq. 4 mixes waveforms, which the pretrained network then reads; somebody's own model does not."""
+        return self.gate.mix == "waveform" and self.system.kind == "trnet"
 
 
 class Config(NetworkConf):
@@ -219,6 +230,10 @@ class Config(NetworkConf):
     def gate_features(self) -> Fbank | None:
         """Log-mels that the gate reads where the features are others; None without a gate, or where they are not."""
         return next(filter(None, (self.model(name).gate_features for name in self.systems)), None)
+
+    def mixes_waveforms(self, name: str) -> bool:
+        """Whether Eq. 4 of a system mixes waveforms."""
+        return self.model(name).mixes_waveforms
 
     def needs(self, name: str) -> set[str]:
         """What the losses of a system read: clean, h_s, snr, noisy, enhanced, text; and "teacher", see `LossConf`."""

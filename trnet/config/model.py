@@ -141,9 +141,16 @@ class GateConf(Section):
     fixed: Annotated[float, Field(ge=0, le=1)] | None = later(None)  # c of every utterance instead of Eq. 1 to 3
     features: Annotated[Fbank, chosen({"fbank": Fbank}, Fbank)] = later(Fbank())
     # log-mels that Eq. 1 to 3 read where the features of Eq. 4 are others
+    mix: Literal["features", "waveform"] = later("features")
+    # what Eq. 4 mixes; waveform: x and x_e, and X~ is what the frozen pretrained network makes of their mixture, a pass
+    # through it in every step of training: for a GPU; features of type upstream only
 
     @model_validator(mode="after")
-    def _check_reads(self) -> Self:
+    def _check(self) -> Self:
         if self.reads == "features" and self.resolution != "utterance":
             raise problem("reads", f"features goes with 'resolution: utterance', not {self.resolution}")
+        if self.mix == "waveform" and self.resolution != "utterance":
+            raise problem("mix", f"waveform goes with 'resolution: utterance', not {self.resolution}")
+        if self.mix == "waveform" and self.reads != "mels":
+            raise problem("mix", f"waveform goes with 'reads: mels', not {self.reads}")
         return self

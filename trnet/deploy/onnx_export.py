@@ -124,6 +124,11 @@ def graphs_of(model: ModelFile, trust: bool = False, upstream: str | Path | None
     features, mels = model.settings.features, model.settings.gate_features
     if not isinstance(features, Fbank | PackedUpstream):
         raise NoGraph(f"ONNX graphs take log-mels (fbank), not {features.type}; use the packed model, by PyTorch")
+    if model.settings.mixes_waveforms:
+        raise NoGraph(
+            f"{model.settings.name} mixes waveforms (gate.mix), for which there is no ONNX graph; "
+            "use the packed model, by PyTorch"
+        )
     network, frontend = model.make_network(), model.make_frontend(trust)
     with _reported(f"the network {type(network).__name__} of {model.settings.name}"):
         graph = SystemGraph(network, beside=mels is not None)

@@ -20,6 +20,7 @@ from trnet.features import Extractor, make_extractor
 from trnet.features.archive import as_archived
 from trnet.features.cache import pad
 from trnet.features.equal_lengths import extract
+from trnet.features.upstream import UpstreamExtractor
 from trnet.frontend.clips import enhance_clips
 from trnet.model.batch import Batch, Output
 from trnet.model.feature_scale import scaled_batch
@@ -80,6 +81,9 @@ class Predictor(SlidingWindowPredictor):
         self.device = gpu() if ngpu else torch.device("cpu")
         extractor = model.make_extractor(upstream)
         self._extractors: list[tuple[str, Fbank | Features, Extractor]] = [("", model.settings.features, extractor)]
+        self._upstream: UpstreamExtractor | None = None  # where it reads the mixture of waveforms
+        if model.settings.mixes_waveforms and isinstance(extractor, UpstreamExtractor):
+            self._upstream = extractor
         if (mels := model.settings.gate_features) is not None:
             self._extractors.append((MELS, mels, make_extractor(mels)))
         for _, _, each in self._extractors:
@@ -118,19 +122,7 @@ class Predictor(SlidingWindowPredictor):
         """Enhance and recognise clips (n_i,) at the features' rate, none longer than a window, as stages 3, 4, 7 do."""
         clips = [crop(clip, self.features.span, self.features.pad) for clip in clips]
         enhanced = [] if self.frontend is None else enhance_clips(self.frontend, clips, names)
-        given = {"noisy": clips, "enhanced": enhanced}
-        stacks: dict[str, Any] = {}
-        lengths: dict[str, Tensor] = {}
-        for kind in self.inputs:
-            for suffix, features, extractor in self._extractors:
-                with self._foreign_errors():
-                    found = extract(extractor, [torch.from_numpy(clip) for clip in given[kind]])
-                matrices = [as_archived(matrix.numpy(), features) for matrix in found]
-                stack = pad(matrices)
-                stacks[kind + suffix] = stack.half().float() if features.in_half else stack  # as in training
-                lengths[suffix] = torch.tensor([len(matrix) for matrix in matrices])
-        labels = torch.zeros(len(clips), dtype=torch.long)
-        batch = Batch((), lengths[""], labels, mel_lengths=lengths.get(MELS), **stacks)
+        batch = self._batch({"noisy": clips, "enhanced": enhanced})
         with self._foreign_errors(), torch.inference_mode():
             output = self.network(scaled_batch(self.network, batch.to(self.device)))
             probs = torch.softmax(output.logits.float() / self.temperature, dim=1).cpu().numpy()
@@ -138,6 +130,28 @@ class Predictor(SlidingWindowPredictor):
             if not np.isfinite(row).all():
                 raise TrnetError(f"{name}: scores are not finite")
         return Inference(enhanced, batch, output, probs)
+
+    def _batch(self, given: dict[str, list[np.ndarray]]) -> Batch:
+        """Clips by kind as the network reads them: the fields that `trnet.train.batches.BatchReader` fills, too."""
+        clips, extractors = given["noisy"], self._extractors
+        fields: dict[str, Any] = {}
+        lengths: dict[str, Tensor] = {}
+        if self._upstream is not None:
+            extractors = extractors[1:]  # hidden states are made of the mixture
+            lengths[""] = torch.tensor([self._upstream.num_frames(len(clip)) for clip in clips])
+            fields |= {f"{kind}_wav": pad([clip[:, None] for clip in given[kind]])[..., 0] for kind in self.inputs}
+            fields["wav_lengths"] = torch.tensor([len(clip) for clip in clips])
+            fields["hidden_states"] = self._upstream.of_padded
+        for kind in self.inputs:
+            for suffix, features, extractor in extractors:
+                with self._foreign_errors():
+                    found = extract(extractor, [torch.from_numpy(clip) for clip in given[kind]])
+                matrices = [as_archived(matrix.numpy(), features) for matrix in found]
+                stack = pad(matrices)
+                fields[kind + suffix] = stack.half().float() if features.in_half else stack  # as in training
+                lengths[suffix] = torch.tensor([len(matrix) for matrix in matrices])
+        labels = torch.zeros(len(clips), dtype=torch.long)
+        return Batch((), lengths[""], labels, mel_lengths=lengths.get(MELS), **fields)
 
     @contextmanager
     def _foreign_errors(self) -> Iterator[None]:

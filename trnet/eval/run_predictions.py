@@ -84,8 +84,10 @@ def predict(
     load_weights(system, run.read_best()["model"], run.best)
     tested = session if other is None else replace(session, experiment=other)
     gate = None if model.gate_features is None else tested.gate_cache
-    reader = BatchReader(tested.cache, tested.experiment.dataset.labels, model.system.inputs, gate=gate)
-    widths = scoring_widths(session.experiment.config, tested.cache, gate)
+    waves = tested.waves if model.mixes_waveforms else None
+    inputs = () if model.mixes_waveforms else model.system.inputs
+    reader = BatchReader(tested.cache, tested.experiment.dataset.labels, inputs, gate=gate, waves=waves)
+    widths = None if waves is not None else scoring_widths(session.experiment.config, tested.cache, gate)
     return infer(system.to(session.device), reader, items, BATCH, with_h, widths)
 
 

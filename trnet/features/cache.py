@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from trnet.conditions import Condition
 from trnet.features.loading import load, read_singly
-from trnet.features.reader import FeatureReader
+from trnet.features.reader import Reader
 from trnet.utils.device import send
 
 HOST, DISK = "pinned memory", "disk"
@@ -123,7 +123,7 @@ class FeatureCache:
 
     def __init__(
         self,
-        reader: FeatureReader,
+        reader: Reader,
         length: Mapping[str, int],
         device: torch.device,
         room: Room | None = None,

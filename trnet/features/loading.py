@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from trnet.conditions import Condition
-from trnet.features.reader import FeatureReader
+from trnet.features.reader import Reader
 from trnet.utils.errors import TrnetError
 
 THREADS = 4  # at most: much of their time is Python, which runs one of them at a time
@@ -27,7 +27,7 @@ class _Portion(NamedTuple):
 
 
 def load(
-    reader: FeatureReader,
+    reader: Reader,
     targets: Mapping[tuple[str, Condition], Tensor],
     length: Mapping[str, int],
     utts: list[str],
@@ -69,7 +69,7 @@ def load(
         pool.shutdown(cancel_futures=True)
 
 
-def read_singly(reader: FeatureReader, kind: str, condition: Condition, utt: str, frames: int) -> np.ndarray:
+def read_singly(reader: Reader, kind: str, condition: Condition, utt: str, frames: int) -> np.ndarray:
     """Features (frames, dim) float32 of one utterance. TrnetError if they are missing, damaged, or of other length."""
     matrix = reader.matrix(kind, utt, condition)
     if len(matrix) != frames:

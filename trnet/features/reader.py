@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -15,6 +16,16 @@ from trnet.utils.numbers import whole
 
 AGAIN = "remove that file and run stage 4 again"  # which leaves alone what is there
 _opening = threading.Lock()  # so that threads which read a folder read its tables once
+
+
+class Reader(Protocol):
+    """What gives a `FeatureCache` its features."""
+
+    def matrix(self, kind: str, utt: str, condition: Condition) -> np.ndarray:
+        """See `FeatureReader.matrix`."""
+
+    def read_many(self, kind: str, condition: Condition, places: Mapping[str, np.ndarray]) -> list[str]:
+        """See `FeatureReader.read_many`."""
 
 
 class FeatureReader:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from trnet.audio.crop import crop, cropped_length, read_clip, read_cropped
+from trnet.audio.crop import crop, crop_settings, cropped_length, read_clip, read_cropped
 from trnet.audio.reading import is_whole, lost, write_audio
 from trnet.config import Features
 from trnet.frontend import build_frontend
@@ -220,7 +220,7 @@ def _begin(
     sets: list[tuple[DataDir, Path]], fingerprint: dict[str, Any], features: Features, alone: bool, others: bool
 ) -> list[_Set]:
     """The unfinished sets; those with other settings are cleared, unless `others` work there."""
-    span = {"sample_rate": features.sample_rate, "span": features.span, "pad": features.pad}
+    span = crop_settings(features)
     todo = []
     for data, out in sets:
         stamp = Stamp(out, "enhance", {"data": dir_digest(data.path), "frontend": fingerprint, "span": span})

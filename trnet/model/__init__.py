@@ -37,5 +37,7 @@ def build_model(config: dict[str, Any]) -> nn.Module:
     if name not in MODELS:
         raise TrnetError(f"model '{name}': no such model{nearest(str(name), MODELS)}")
     conf = build(_ModelConf, dict(config.get("model_conf", {})), "model_conf")
+    if conf.gate.mix == "waveform":
+        raise TrnetError("model_conf.gate.mix: waveform needs a pretrained network behind features; set it to features")
     ser = SER(conf.num_mels, conf.num_classes, conf.encoder, conf.pooling, conf.classifier)
     return ser if name == "ser" else TRNet(conf.num_mels, ser, conf.gate, conf.bridge)

@@ -1,5 +1,6 @@
 """What a system gets at a time, and what it gives."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -11,7 +12,11 @@ from trnet.conditions import Condition
 from trnet.model.frames import StaticFrames, ValidFrames
 from trnet.utils.device import send
 
-ON_HOST = ("lengths", "mel_lengths")
+ON_HOST = ("lengths", "mel_lengths", "wav_lengths")
+
+HiddenStates = Callable[[Tensor, Tensor], Tensor]
+"""Clips (B, samples) and their samples (B,), on the host, to features (B, T, F), through which gradients pass; zeros
+behind each end."""
 
 
 class Output(NamedTuple):
@@ -43,6 +48,9 @@ class Batch:
         text: B of (n,) int64 tokens, from 1; None without a transcript.
         noisy_mels: (B, T", mels) for the gate, where the features are others; so are `enhanced_mels`.
         mel_lengths: (B,) frames of these, on the host.
+        noisy_wav: (B, samples) for Eq. 4, where it mixes waveforms; so is `enhanced_wav`.
+        wav_lengths: (B,) samples of these, on the host.
+        hidden_states: What makes features of their mixture.
     """
 
     items: tuple[tuple[str, Condition], ...]
@@ -57,6 +65,10 @@ class Batch:
     noisy_mels: Tensor | None = None
     enhanced_mels: Tensor | None = None
     mel_lengths: Tensor | None = None
+    noisy_wav: Tensor | None = None
+    enhanced_wav: Tensor | None = None
+    wav_lengths: Tensor | None = None
+    hidden_states: HiddenStates | None = None
 
     def to(self, device: torch.device) -> "Batch":
         """The batch on a device, all but what stays on the host."""
@@ -75,7 +87,9 @@ class Batch:
         return self._mel_frames(ValidFrames)
 
     def _frames(self, kind: type[ValidFrames]) -> ValidFrames:
-        there = next(x for x in (self.noisy, self.enhanced, self.clean) if x is not None)
+        there = next((x for x in (self.noisy, self.enhanced, self.clean) if x is not None), None)
+        if there is None:  # features are made of waveforms
+            return kind(self.lengths, int(self.lengths.max()), self.labels.device)
         return kind(self.lengths, there.shape[1], there.device)
 
     def _mel_frames(self, kind: type[ValidFrames]) -> ValidFrames:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from trnet.model.batch import Batch
+from trnet.model.frames import ValidFrames
 
 SMALLEST = 1e-5  # standard deviation of a dimension that does not change
 
@@ -37,9 +38,16 @@ class FeatureScale(nn.Module):
         rate, padding = 1 / self.std, ~batch.frames.mask[..., None]  # (dim,), (B, T, 1)
 
         def scaled(x: Tensor | None) -> Tensor | None:
-            return None if x is None else (x - self.mean).mul_(rate).masked_fill_(padding, 0)
+            return None if x is None else self._scaled(x, rate, padding)
 
         return replace(batch, noisy=scaled(batch.noisy), enhanced=scaled(batch.enhanced), clean=scaled(batch.clean))
+
+    def scaled(self, x: Tensor, frames: ValidFrames) -> Tensor:
+        """The same of features x (B, T, dim) that are none of a batch's."""
+        return self._scaled(x, 1 / self.std, ~frames.mask[..., None])
+
+    def _scaled(self, x: Tensor, rate: Tensor, padding: Tensor) -> Tensor:
+        return (x - self.mean).mul_(rate).masked_fill_(padding, 0)
 
 
 def scaled_batch(system: nn.Module, batch: Batch) -> Batch:

@@ -12,6 +12,7 @@ from trnet.config import ModelConfig, load_class
 from trnet.features import feature_dim
 from trnet.model.batch import Batch, Output
 from trnet.model.feature_scale import FeatureScale, scaled_batch
+from trnet.model.frames import ValidFrames
 from trnet.model.parts import make_own
 from trnet.model.ser import SER
 from trnet.model.trnet import Mels, TRNet
@@ -69,15 +70,28 @@ class TRNetSystem(TRNet):
         num_mels = feature_dim(config.features if mels is None else mels)
         dim = feature_dim(config.features) if config.gate.reads == "features" else 0
         super().__init__(num_mels, make_ser(config, num_classes), config.gate, config.system.bridge, dim)
+        self.mixes_waveforms = config.mixes_waveforms
 
     def forward(self, batch: Batch) -> Output:  # type: ignore[override]
-        """Noisy and enhanced features -> logits, h, c, compensated features, the encoder's frames."""
-        assert batch.noisy is not None and batch.enhanced is not None
+        """Noisy and enhanced features, or waveforms -> logits, h, c, compensated features, the encoder's frames."""
         mels = None
         if batch.noisy_mels is not None and batch.enhanced_mels is not None:
             mels = Mels(batch.noisy_mels, batch.enhanced_mels, batch.mel_frames)
-        out = self.refine(batch.noisy, batch.enhanced, batch.frames, mels)
+        if self.mixes_waveforms:
+            out = self.recognise(*self._of_mixture(batch, mels), batch.frames)
+        else:
+            assert batch.noisy is not None and batch.enhanced is not None
+            out = self.refine(batch.noisy, batch.enhanced, batch.frames, mels)
         return Output(out.logits, out.h, out.c, out.compensated, out.encoded)
+
+    def _of_mixture(self, batch: Batch, mels: Mels | None) -> tuple[Tensor, Tensor]:
+        """Eq. 1 to 4 on waveforms: c (B,), and the scaled hidden states X~ (B, T, F) of c x + (1 - c) x_e."""
+        x, x_e, lengths = batch.noisy_wav, batch.enhanced_wav, batch.wav_lengths
+        assert x is not None and x_e is not None and lengths is not None and batch.hidden_states is not None
+        frames = ValidFrames(lengths, x.shape[1], x.device)
+        c, mixture = self.gate(x[..., None], x_e[..., None], frames, mels)
+        scale: FeatureScale = self.get_submodule("feature_scale")  # type: ignore[assignment]  # of `make_system`
+        return c, scale.scaled(batch.hidden_states(mixture[..., 0], lengths), batch.frames)
 
 
 SYSTEMS: dict[str, type[nn.Module]] = {"ser": SERSystem, "trnet": TRNetSystem}

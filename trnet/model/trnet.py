@@ -54,6 +54,10 @@ class TRNet(nn.Module):
         """
         assert noisy.shape == enhanced.shape, (noisy.shape, enhanced.shape)
         c, compensated = self.gate(noisy, enhanced, frames, mels)  # Eq. 1-4
+        return self.recognise(c, compensated, frames)
+
+    def recognise(self, c: Tensor, compensated: Tensor, frames: ValidFrames) -> TRNetOutput:
+        """From c (B,) and X~ (B, T, F) on: the SER module, and Eq. 6."""
         encoded, encoded_frames = self.ser.encode(compensated, frames)
         h = self.ser.pooling(encoded, encoded_frames)
         if self.bridge is not None:

@@ -13,11 +13,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from trnet.audio.crop import crop_settings
 from trnet.conditions import CLEAN, Condition, training_conditions
 from trnet.config import Config, source_digest
 from trnet.features import feature_dim
 from trnet.features.archive import check_archive, features_digest, gate_folder
 from trnet.features.reader import FeatureReader
+from trnet.features.waves import WaveReader, check_enhanced
 from trnet.folds import Fold
 from trnet.frontend import build_frontend
 from trnet.kaldi.data_dir import DataDir
@@ -67,6 +69,14 @@ class Experiment:
             return None
         part = gate_folder(self.config.features)
         return FeatureReader(self.dump, self.config.frontend_name, self.dataset.corpus, mels.num_mel_bins, part)
+
+    @cached_property
+    def wave_reader(self) -> WaveReader | None:
+        """The waveforms, where a system mixes them."""
+        if not any(map(self.config.mixes_waveforms, self.config.systems)):
+            return None
+        features = self.config.features
+        return WaveReader(self.data.path.parent, self.dump, self.config.frontend_name, self.dataset.corpus, features)
 
     def conditions(self, name: str) -> tuple[Condition, ...]:
         """The conditions that a system is trained and validated on: never the unmatched noise."""
@@ -123,10 +133,13 @@ class Experiment:
     def features_of(self, name: str, conditions: Collection[Condition]) -> dict[str, str]:
         """Digests of the features that a system reads, by folder below dump.
 
+        Of one that mixes waveforms, those of the log-mels of each set of these, and of clean speech's hidden states.
+
         Raises:
             TrnetError: If they do not fit.
         """
         found, system = {}, self.config.system(name)
+        mixes, clean = self.config.mixes_waveforms(name), {"noisy", self.config.target_kind(name)}
         readers = [(self.reader, self.config.features)]
         if self.gate_reader is not None and (mels := self.config.model(name).gate_features) is not None:
             readers.append((self.gate_reader, mels))
@@ -136,7 +149,11 @@ class Experiment:
                 name = condition.data_name(self.dataset.corpus)
                 data = self.data.path.parent / name
                 audio = self.dump / self.config.frontend_name / name if kind == "enhanced" else None
+                if mixes and audio is not None:
+                    check_enhanced(audio, self.config.features)
                 for reader, features in readers:
+                    if mixes and reader is self.reader and not (condition == CLEAN and kind in clean):
+                        continue  # its hidden states are made of the mixture
                     folder = reader.folder(kind, condition)
                     check_archive(folder, data, features, frontend, audio)
                     found[str(folder.relative_to(self.dump))] = features_digest(folder)
@@ -175,6 +192,8 @@ class Experiment:
         needs = config.needs(name)
         if "text" in needs:
             made_from["ctc"] = {"texts": digest(self.dataset.transcripts(fold).texts), **config.ctc.record()}
+        if config.mixes_waveforms(name):
+            made_from["waveforms"] = crop_settings(config.features)
         if (kind := config.target_kind(name)) is not None:
             made_from["target"] = features_digest(self.reader.folder(kind, CLEAN))
         if config.needs_teacher(name):

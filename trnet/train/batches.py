@@ -2,14 +2,25 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from trnet.conditions import CLEAN, Condition
 from trnet.features.cache import FeatureCache, Item
-from trnet.model.batch import Batch
+from trnet.model.batch import Batch, HiddenStates
 from trnet.utils.random import rng_for
+
+BOTH = ("noisy", "enhanced")
+
+
+@dataclass(frozen=True)
+class Waves:
+    """Waveforms, for systems that mix them, and what makes features of their mixture."""
+
+    cache: FeatureCache  # (samples, 1)
+    hidden_states: HiddenStates
 
 
 class BatchReader:
@@ -25,6 +36,7 @@ class BatchReader:
         tokens: Mapping[str, Tensor] | None = None,
         gate: FeatureCache | None = None,
         snr: bool = False,
+        waves: Waves | None = None,
     ) -> None:
         """Take what batches are made of.
 
@@ -36,9 +48,10 @@ class BatchReader:
             tokens: (n,) of the transcripts by utterance; an utterance without has none.
             gate: Log-mels that the gate reads, where the features are others.
             snr: Whether batches have SNRs.
+            waves: Noisy and enhanced waveforms, where the system mixes these: `kinds` are those of its losses then.
         """
         self.cache, self.labels, self.kinds, self.target = cache, labels, tuple(kinds), target
-        self.h_s, self.tokens, self.gate, self.snr = h_s, tokens, gate, snr
+        self.h_s, self.tokens, self.gate, self.snr, self.waves = h_s, tokens, gate, snr, waves
 
     def read(self, items: Sequence[Item]) -> Batch:
         """One batch, on the cache's device.
@@ -50,8 +63,12 @@ class BatchReader:
         if self.target is not None:
             stacks["clean"] = self.cache.stack(self.target, [(utt, CLEAN) for utt, _ in items])
         if self.gate is not None:
-            stacks |= {f"{kind}_mels": self.gate.stack(kind, items) for kind in self.kinds}
+            kinds = self.kinds if self.waves is None else BOTH
+            stacks |= {f"{kind}_mels": self.gate.stack(kind, items) for kind in kinds}
             stacks["mel_lengths"] = torch.tensor([self.gate.length[utt] for utt, _ in items])
+        if self.waves is not None:
+            stacks |= {f"{kind}_wav": self.waves.cache.stack(kind, items)[..., 0] for kind in BOTH}
+            stacks["wav_lengths"] = torch.tensor([self.waves.cache.length[utt] for utt, _ in items])
         batch = Batch(
             tuple(items),
             torch.tensor([self.cache.length[utt] for utt, _ in items]),
@@ -59,6 +76,7 @@ class BatchReader:
             h_s=None if self.h_s is None else torch.stack([self.h_s[utt] for utt, _ in items]),
             snr=snrs_of([condition for _, condition in items]) if self.snr else None,
             text=None if self.tokens is None else tuple(self.tokens.get(utt) for utt, _ in items),
+            hidden_states=None if self.waves is None else self.waves.hidden_states,
             **stacks,
         )
         return batch.to(self.cache.device)

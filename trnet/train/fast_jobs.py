@@ -40,6 +40,9 @@ def make_job(data: SERData, runs: Sequence[Any]) -> SERJob:
     if "text" in data.config.needs(data.name):
         say_once(f"{data.name}: CTC is computed on the CPU, so that its steps are not compiled")
         return SERJob(data, runs)
+    if data.waves is not None:
+        say_once(f"{data.name}: waveforms go through a pretrained network, so that its steps are not compiled")
+        return SERJob(data, runs)
     if device.type == "cuda":
         if data.config.training.precision == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False):
             say_once("training.precision: this GPU has no bf16, which is emulated, slowly; set it to float32")
@@ -55,7 +58,7 @@ def make_job(data: SERData, runs: Sequence[Any]) -> SERJob:
 def shares_process(config: Config, device: torch.device, names: Sequence[str]) -> bool:
     """Whether runs of these systems on a device are threads of one process: where all their steps are captured."""
     compiled = device.type == "cuda" and config.training.compile is not False
-    return compiled and not any("text" in config.needs(name) for name in names)
+    return compiled and not any("text" in config.needs(name) or config.mixes_waveforms(name) for name in names)
 
 
 def widths_of(config: Config, cache: FeatureCache, gate_cache: FeatureCache | None) -> Widths:

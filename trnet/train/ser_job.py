@@ -20,7 +20,7 @@ from trnet.model.systems import make_system, run_scaled, ser_module
 from trnet.runs.checkpoint import check_weights, load_part, load_weights, save_checkpoint
 from trnet.runs.history import History
 from trnet.train.average import MovingAverage
-from trnet.train.batches import BatchReader, draw_conditions, training_batches
+from trnet.train.batches import BatchReader, Waves, draw_conditions, training_batches
 from trnet.train.ctc import CTCLoss, Tokens
 from trnet.train.inference import infer
 from trnet.train.losses import WeightedSum, balanced_weights, make_loss
@@ -52,6 +52,7 @@ class SERData:
     conditions: Sequence[Condition]  # of training and validation
     cache: FeatureCache
     gate_cache: FeatureCache | None = None
+    waves: Waves | None = None  # where the system mixes waveforms
     h_s: Mapping[str, Tensor] | None = None  # (D,) of the teacher by utterance, where a loss needs it
     teacher: SER | None = None  # itself, trained, where a loss needs that
     start: Mapping[str, Tensor] | None = None  # weights that the SER module begins with, where they are the teacher's
@@ -60,14 +61,15 @@ class SERData:
 
     def reader(self, training: bool) -> BatchReader:
         """Reads what the system reads, and in training also what its losses do."""
-        inputs, gate = self.config.system(self.name).inputs, self.gate_cache
+        inputs = self.config.system(self.name).inputs if self.waves is None else ()
+        gate, waves = self.gate_cache, self.waves
         if not training:
-            return BatchReader(self.cache, self.labels, inputs, gate=gate)
+            return BatchReader(self.cache, self.labels, inputs, gate=gate, waves=waves)
         kinds = [*inputs, *sorted(self.config.needs(self.name) & {"noisy", "enhanced"} - set(inputs))]
         tokens = None if self.tokens is None else self.tokens.by_utt
         snr = "snr" in self.config.needs(self.name)
         target = self.config.target_kind(self.name)
-        return BatchReader(self.cache, self.labels, kinds, target, self.h_s, tokens, gate=gate, snr=snr)
+        return BatchReader(self.cache, self.labels, kinds, target, self.h_s, tokens, gate=gate, snr=snr, waves=waves)
 
 
 class SERJob(TrainingJob):
@@ -240,5 +242,6 @@ class SERJob(TrainingJob):
         return "nobody validates" if row["valid_uar"] is None else f"validation UAR {row['valid_uar']:.2f} %"
 
     def make_room(self) -> bool:
-        """Free half of the features on the device."""
-        return self.data.cache.halve()
+        """Free half of the features on the device, of waveforms first."""
+        caches = [each.cache for each in (self.data.waves, self.data) if each is not None]
+        return any(cache.halve() for cache in caches)

@@ -14,7 +14,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from trnet.conditions import CLEAN, Condition
+from trnet.config import Upstream
 from trnet.features.cache import FeatureCache, FeatureSet, room_on, sets_of
+from trnet.features.upstream.extractor import shared_upstream
 from trnet.folds import Fold
 from trnet.model.feature_scale import FeatureScale
 from trnet.model.ser import SER
@@ -23,7 +25,7 @@ from trnet.runs.checkpoint import check_weights, load_weights
 from trnet.runs.experiment import TEACHER, Experiment
 from trnet.runs.record import record_run
 from trnet.runs.spec import RunSpec
-from trnet.train.batches import BatchReader, scoring_batches
+from trnet.train.batches import BOTH, BatchReader, Waves, scoring_batches
 from trnet.train.ctc import Tokens, check_tap, encoder_of, make_tokens
 from trnet.train.fast_jobs import make_job
 from trnet.train.inference import batch_size_on
@@ -71,37 +73,63 @@ class Session:
         room = room_on(self.device, 2 * self.at_once, self.experiment.dump)
         return FeatureCache(reader, reader.lengths(CLEAN), self.device, room)
 
+    @cached_property
+    def waves(self) -> Waves | None:
+        """The waveforms that systems mix, and the pretrained network that reads the mixture; None where none does."""
+        reader, features = self.experiment.wave_reader, self.experiment.config.features
+        if reader is None or not isinstance(features, Upstream):
+            return None
+        room = room_on(self.device, 4 * self.at_once, self.experiment.dump)
+        cache = FeatureCache(reader, reader.lengths(CLEAN), self.device, room)
+        return Waves(cache, shared_upstream(features, self.device).of_padded)
+
     def hold(self, runs: Iterable[RunSpec]) -> None:
         """Read all features that runs train on into memory, as far as they fit."""
         sets: set[FeatureSet] = set()
+        mixed: set[FeatureSet] = set()
         utts: set[str] = set()
         for run in runs:
             sets |= self._sets(run.system)
+            mixed |= self._mixed(run.system, self.experiment.conditions(run.system))
             utts |= {*run.fold.train, *run.fold.valid}
-        self._hold(sets, utts)
+        self._hold(sets, mixed, utts)
 
     def hold_for_scoring(self, runs: Iterable[RunSpec], conditions: Sequence[Condition]) -> None:
         """Read all features that runs are scored on into memory, as far as they fit."""
         sets: set[FeatureSet] = set()
+        mixed: set[FeatureSet] = set()
         utts: set[str] = set()
         for run in runs:
-            sets |= sets_of(self.experiment.config.system(run.system).inputs, conditions)
+            sets |= sets_of(self._inputs(run.system), conditions)
+            mixed |= self._mixed(run.system, conditions)
             utts |= set(run.fold.test)
-        self._hold(sets, utts)
+        self._hold(sets, mixed, utts)
 
-    def _hold(self, sets: set[FeatureSet], utts: set[str]) -> None:
+    def _hold(self, sets: set[FeatureSet], mixed: set[FeatureSet], utts: set[str]) -> None:
+        """`sets`: of features; `mixed`: of waveforms."""
         with _HOLDING, COMPILING:  # memory is allocated and waited for, which a capture does not go with
-            for cache in (self.cache, self.gate_cache):
-                if cache is not None:
-                    cache.hold(sets, utts)
+            self.cache.hold(sets, utts)
+            if self.gate_cache is not None:
+                self.gate_cache.hold(sets | mixed, utts)
+            if mixed and self.waves is not None:
+                self.waves.cache.hold(mixed, utts)
             if self.device.type == "cuda":
                 torch.cuda.synchronize(self.device)  # other threads read on streams of their own
+
+    def _inputs(self, name: str) -> tuple[str, ...]:
+        """The kinds of features that a system reads: none where it mixes waveforms."""
+        config = self.experiment.config
+        return () if config.mixes_waveforms(name) else config.system(name).inputs
+
+    def _mixed(self, name: str, conditions: Sequence[Condition]) -> set[FeatureSet]:
+        """The waveforms that a system mixes."""
+        return sets_of(BOTH, conditions) if self.experiment.config.mixes_waveforms(name) else set()
 
     def _sets(self, name: str) -> set[FeatureSet]:
         config, conditions = self.experiment.config, self.experiment.conditions(name)
         needs = config.needs(name)
         clean = {config.target_kind(name), "noisy" if "h_s" in needs else None} - {None}  # for X_s and h_s
-        kinds = {*config.system(name).inputs, *(needs & {"noisy", "enhanced"})}
+        kinds = {*self._inputs(name), *(needs & {"noisy", "enhanced"})}
         if config.features.scaled:
             clean |= {"noisy"}
         return sets_of(kinds, conditions) | sets_of(filter(None, clean), [CLEAN])
@@ -178,6 +206,7 @@ class Session:
             conditions=experiment.conditions(name),
             cache=self.cache,
             gate_cache=self.gate_cache if experiment.config.model(name).gate_features is not None else None,
+            waves=self.waves if experiment.config.mixes_waveforms(name) else None,
             h_s=self._h_s(run) if "h_s" in needs else None,
             teacher=self._teacher_module(run) if "teacher" in needs else None,
             start=ser_weights(self._teacher_module(run)) if experiment.config.system(name).init == "teacher" else None,

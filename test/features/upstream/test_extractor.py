@@ -67,6 +67,22 @@ def test_a_clip_gets_in_a_batch_what_it_gets_alone(folder):
         torch.testing.assert_close(found, extractor(clip), rtol=1e-4, atol=1e-4)
 
 
+def test_clips_of_any_lengths_are_read_as_alone_and_pass_gradients_on(folder):
+    extractor = UpstreamExtractor(model=str(folder), window=1.0)
+    samples = [18000, 6000, 18000, 4001]  # some of two windows
+    wavs = torch.stack([torch.nn.functional.pad(wav(n, n), (0, 18000 - n), value=0.3) for n in samples])
+    with torch.inference_mode():  # a network that was loaded without gradients passes them on later
+        extractor.of_padded(wavs, torch.tensor(samples))
+    found = extractor.of_padded(wavs.requires_grad_(), torch.tensor(samples))
+    for clip, states, n in zip(wavs, found, samples, strict=True):
+        wanted = extractor(clip[:n].detach())
+        torch.testing.assert_close(states[: len(wanted)], wanted, rtol=1e-4, atol=1e-4)
+        assert not states[len(wanted) :].any()
+    found.square().sum().backward()
+    assert torch.isfinite(wavs.grad).all() and wavs.grad.abs().amax(1).min() > 0
+    assert not wavs.grad[3, 4001:].any() and not any(each.requires_grad for each in extractor.network.parameters())
+
+
 def test_frames_are_counted_for_any_length(folder):
     extractor = UpstreamExtractor(model=str(folder), window=1.0)
     for samples in (1, 319, 320, 399, 400, 719, 720, 721, 2000, 15999, 16000, 16100, 40000):

@@ -1,8 +1,10 @@
 """Hidden states of a pretrained network as features (frames, dim)."""
 
 import importlib.metadata
+import threading
+from collections import defaultdict
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import torch
@@ -12,6 +14,7 @@ from trnet.config.features import Upstream
 from trnet.features.upstream.hidden_states import (
     all_states,
     check_hidden_states,
+    check_shape,
     layer_numbers,
     layer_sums,
     layers_of,
@@ -48,16 +51,21 @@ class UpstreamExtractor:
         self.reads = make_input(self.folder, self.sample_rate)
         self._window = round(self.options.window * self.sample_rate)
         self._cut = False  # whether layers behind are not loaded
+        self._passing = threading.RLock()  # a pass puts hooks into the network, and takes them out again
 
     @cached_property
     def network(self) -> nn.Module:
-        """The network on the device, in eval mode."""
-        network = load_network(self.folder, max(self.layers) if self._cut else None)
-        if self._cut:
-            layers = layers_of(network, self.count)
-            for number in range(max(self.layers), self.count):
-                layers[number] = nn.Identity()  # is never run; see `mean_of_layers`
-        return network.to(self.device)
+        """The network on the device, in eval mode, its weights fixed."""
+        with torch.inference_mode(False):  # gradients may pass later, even if the first clip comes without
+            network = load_network(self.folder, max(self.layers) if self._cut else None)
+            if self._cut:
+                layers = layers_of(network, self.count)
+                for number in range(max(self.layers), self.count):
+                    layers[number] = nn.Identity()  # is never run; see `mean_of_layers`
+            network = network.to(self.device)
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)  # other threads compute with it, on streams of their own
+        return network
 
     def cut(self) -> "UpstreamExtractor":
         """Do without the layers behind the last one wanted; before the first clip, and there is no `pooled` then."""
@@ -94,6 +102,33 @@ class UpstreamExtractor:
         check_hidden_states(found, self.num_frames(clips.shape[1]), self.dim, f"{KEY}: {self.folder}")
         return list(found)
 
+    def of_padded(self, wavs: Tensor, lengths: Tensor) -> Tensor:
+        """Hidden states of clips of any lengths, through which gradients pass to the clips; the network stays as it is.
+
+        Those of one length share a pass, so that each gets what `batch` gives it alone. Always float32.
+
+        Args:
+            wavs: Clips (B, samples) float32 in [-1, 1] on the device; what is behind their ends is not read.
+            lengths: Their samples (B,), on the host.
+
+        Returns:
+            (B, T, dim) on the device, zeros behind the `num_frames` frames of each.
+
+        Raises:
+            ValueError, TrnetError: As `batch`; values that are not finite are not looked for.
+        """
+        by_length = defaultdict[int, list[int]](list)
+        for number, length in enumerate(lengths.tolist()):
+            by_length[length].append(number)
+        clips, found = wavs.unbind(), dict[int, Tensor]()
+        with self._passing, torch.autocast(wavs.device.type, enabled=False):
+            for length, numbers in by_length.items():
+                parts = self._windows(torch.stack([clips[number][:length] for number in numbers]))
+                states = torch.cat([self._mean(self.reads.differentiable(part)) for part in parts], dim=1)
+                check_shape(states, self.num_frames(length), self.dim, f"{KEY}: {self.folder}")
+                found |= zip(numbers, states, strict=True)
+        return nn.utils.rnn.pad_sequence([found[number] for number in range(len(clips))], batch_first=True)
+
     @torch.inference_mode()
     def pooled(self, wav: Tensor, groups: Sequence[Sequence[int]]) -> Tensor:
         """Mean and standard deviation over time of hidden states, all of them computed in one pass.
@@ -128,7 +163,10 @@ class UpstreamExtractor:
         return {name: value.to(self.device) for name, value in self.reads(clips).items()}
 
     def _states(self, clips: Tensor) -> Tensor:
-        return mean_of_layers(self.network, self.count, self.layers, self._inputs(clips)).float()
+        return self._mean(self._inputs(clips))
+
+    def _mean(self, inputs: dict[str, Tensor]) -> Tensor:
+        return mean_of_layers(self.network, self.count, self.layers, inputs).float()
 
     def fingerprint(self) -> dict[str, Any]:
         """Digest of the weights, layers, and versions of what computes with them."""
@@ -138,3 +176,14 @@ class UpstreamExtractor:
     def versions() -> dict[str, str]:
         """Major and minor versions of what computes."""
         return {name: ".".join(importlib.metadata.version(name).split(".")[:2]) for name in ("transformers", "torch")}
+
+
+def shared_upstream(options: Upstream, device: torch.device) -> UpstreamExtractor:
+    """The extractor of a process on a device, for all of its runs, without layers behind the last one wanted."""
+    return _shared(options.model_dump_json(), device)
+
+
+@lru_cache(maxsize=2)
+def _shared(options: str, device: torch.device) -> UpstreamExtractor:
+    with torch.inference_mode(False):  # gradients may pass later
+        return UpstreamExtractor(**Upstream.model_validate_json(options).options()).cut().to(device)

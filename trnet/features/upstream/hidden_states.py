@@ -126,7 +126,12 @@ def check_hidden_states(found: Tensor, frames: int, dim: int, name: str) -> None
     Raises:
         TrnetError: Naming the network.
     """
-    if tuple(found.shape[1:]) != (frames, dim):
-        raise TrnetError(f"{name}: gives {tuple(found.shape[1:])} instead of {(frames, dim)}; name another network")
+    check_shape(found, frames, dim, name)
     if not torch.isfinite(found).all():
         raise TrnetError(f"{name}: gives values that are not finite; its weights may be damaged: fetch them again")
+
+
+def check_shape(found: Tensor, frames: int, dim: int, name: str) -> None:
+    """Make sure that hidden states (B, T, dim) are of the shape that was promised. TrnetError naming the network."""
+    if tuple(found.shape[1:]) != (frames, dim):
+        raise TrnetError(f"{name}: gives {tuple(found.shape[1:])} instead of {(frames, dim)}; name another network")

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from trnet.features.upstream.log_mels import StackedLogMels, WhisperLogMels
 from trnet.features.upstream.weights import KEY, load_config, load_preprocessor
 from trnet.utils.errors import TrnetError
 
@@ -20,12 +21,16 @@ class NetworkInput(Protocol):
     def __call__(self, wavs: Tensor) -> dict[str, Tensor]:
         """Clips (B, samples) float32 in [-1, 1] -> arguments of the network's forward."""
 
+    def differentiable(self, wavs: Tensor) -> dict[str, Tensor]:
+        """The same, through which gradients pass to the clips, on their device; it may differ in last digits."""
+
 
 class WhisperInput:
     """Whisper's own log-mels (B, mels, 2 T), two of them a frame, not padded to 30 s."""
 
     def __init__(self, preprocessor: Any) -> None:
         self.preprocessor = preprocessor
+        self._log_mels = WhisperLogMels(preprocessor)
 
     def num_frames(self, samples: int) -> int:
         """One for every two log-mels."""
@@ -38,6 +43,10 @@ class WhisperInput:
             list(wavs.cpu().numpy()), sampling_rate=rate, padding=False, truncation=False, return_tensors="pt"
         )
         return {"input_features": mels["input_features"][..., : 2 * self.num_frames(wavs.shape[1])]}
+
+    def differentiable(self, wavs: Tensor) -> dict[str, Tensor]:
+        """The same, through which gradients pass."""
+        return {"input_features": self._log_mels(wavs)[..., : 2 * self.num_frames(wavs.shape[1])]}
 
 
 class SamplesInput:
@@ -60,6 +69,8 @@ class SamplesInput:
             wavs = (wavs - mean) / (var + 1e-7).sqrt()
         return {"input_values": wavs}
 
+    differentiable = __call__
+
 
 class StackedMelsInput:
     """Log-mels of 25 ms every 10 ms, each bin normalised over the clip, two of them a frame: w2v-BERT 2.0."""
@@ -68,6 +79,7 @@ class StackedMelsInput:
 
     def __init__(self, preprocessor: Any) -> None:
         self.preprocessor = preprocessor
+        self._log_mels = StackedLogMels(preprocessor, self.FRAME, self.SHIFT)
 
     def num_frames(self, samples: int) -> int:
         """One for every two whole windows; at least two windows, as their variance is taken."""
@@ -79,6 +91,10 @@ class StackedMelsInput:
         clips: list[np.ndarray] = list(wavs.cpu().numpy())
         mels = self.preprocessor(clips, sampling_rate=rate, padding=False, pad_to_multiple_of=None, return_tensors="pt")
         return {"input_features": mels["input_features"][:, : self.num_frames(wavs.shape[1])]}
+
+    def differentiable(self, wavs: Tensor) -> dict[str, Tensor]:
+        """The same, through which gradients pass."""
+        return {"input_features": self._log_mels(wavs)[:, : self.num_frames(wavs.shape[1])]}
 
 
 def make_input(folder: Path, sample_rate: int) -> NetworkInput:
