@@ -132,3 +132,12 @@ def test_what_is_finished_is_said_and_starts_no_process(command, one_by_one, cap
     monkeypatch.setattr("trnet.utils.workers.imap", lambda *_: pytest.fail("a process for nothing"))
     assert train.main(command(one_by_one, *MANY, "--nj", "2")) == 0
     assert "".join(capsys.readouterr()).count("up to date") == 4
+
+
+def test_the_teachers_of_all_seeds_that_a_system_needs_are_trained(command, one_by_one, tmp_path):
+    seeds = ("--folds", "1", "--seeds", "1", "--systems", "trnet", "--set", "systems.trnet.teacher_seeds=[2]")
+    assert train.main(command(tmp_path, *seeds)) == 0
+    (found,) = weights(tmp_path).items()
+    assert found[0] == "fold1_seed2" and all(
+        torch.equal(value, weights(one_by_one)["fold1_seed2"][key]) for key, value in found[1].items()
+    )

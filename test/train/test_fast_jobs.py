@@ -10,6 +10,7 @@ import pytest
 import torch
 from training import run_of, with_settings
 
+from trnet.model.systems import make_ser
 from trnet.train import captured, fast_jobs, inference
 from trnet.train.captured import drop_lanes, use_thread_stream
 from trnet.train.fast_jobs import CapturedSERJob, CompiledSERJob, make_job
@@ -112,6 +113,18 @@ def test_a_lane_trains_as_the_readable_way(session_of, in_float64, name):
     assert_same(
         epochs(SERJob(data, [run])), epochs(CapturedSERJob(data, [run])), 1e-6
     )  # learning rates are float32 there
+
+
+def test_a_lane_trains_with_every_loss(session_of, in_float64):
+    """The SNR of each item, and the teacher within a loss, reach it too."""
+    losses = [{"type": "cross_entropy"}, {"type": "low"}, {"type": "high_frames", "weight": 0.5}, {"type": "snr"}]
+    session = session_of(STILL | {"systems": {"baseline_n": {"input": "noisy"}, "more": {"losses": losses}}})
+    data, run = data_of(session, "more")
+    teacher = make_ser(session.experiment.config.model("baseline_n"), 4)
+    data = replace(data, teacher=teacher.to(session.device))
+    wanted, got = (epochs(make(data, [run])) for make in (SERJob, CapturedSERJob))
+    assert wanted[0][0]["snr"] > 0 and wanted[0][0]["high_frames"] > 0
+    assert_same(wanted, got, 1e-6)
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)

@@ -4,10 +4,12 @@ import math
 
 import pytest
 import torch
+from tiny import CONFIG
 
-from trnet.config import System, build
+from trnet.config import Config, System, build
 from trnet.model.batch import Batch, Output
 from trnet.model.frames import ValidFrames
+from trnet.model.systems import make_ser
 from trnet.train.losses import (
     CrossEntropy,
     High,
@@ -138,3 +140,47 @@ def test_an_own_loss_that_is_wrong_is_named_in_one_line(name):
     with pytest.raises(TrnetError, match=name) as caught:
         sum_of({"input": "noisy", "losses": [f"own_parts:{name}"]})(output(), batch())
     assert "\n" not in str(caught.value)
+
+
+def test_frames_are_compared_with_what_the_teachers_encoder_makes_of_x_s():
+    """As in Eq. 5: two real frames of one utterance and one of the other, two values each."""
+    config = build(Config, {**CONFIG, "encoder": {"type": "light", "channels": 2}, "features": {"num_mel_bins": 3}})
+    teacher = make_ser(config.model("baseline_c"), 4)
+    loss = make_loss(build(System, {"losses": [{"type": "high_frames"}]}).losses[0], teacher=teacher)
+    loss.train()
+    clean = torch.randn(2, 2, 3)
+    given = Batch((), torch.tensor([2, 1]), LABELS, noisy=torch.zeros(2, 2, 3), clean=clean)
+    difference = torch.tensor([[[1.0, 3.0], [1.0, -3.0]], [[2.0, 2.0], [99.0, 99.0]]])
+    encoded = teacher.encode(clean, given.frames)[0].detach() + difference
+    encoded.requires_grad_(True)
+    found = loss(output()._replace(encoded=encoded), given)
+    assert found.item() == pytest.approx(28 / 6, rel=1e-5)  # no dropout in the teacher
+    found.backward()
+    assert not encoded.grad[1, 1].any() and not any(p.requires_grad for p in loss.parameters())
+    with pytest.raises(TrnetError, match="frames"):
+        loss(output(), given)
+    with pytest.raises(TrnetError, match="like the teacher's"):
+        loss(output()._replace(encoded=encoded[..., :1]), given)
+
+
+def test_c_is_compared_with_the_snr():
+    """0 at -5 dB and below, 1 at 25 dB and above, and for clean speech."""
+    loss = make_loss(build(System, {"losses": [{"type": "snr"}]}).losses[0])
+    snr, c = torch.tensor([-10.0, -5, 10, 25, 40, math.inf]), torch.tensor([0.0, 0.5, 0.75, 1, 0.5, 1])
+    given = Batch((), torch.ones(6, dtype=torch.int64), torch.zeros(6, dtype=torch.int64), snr=snr)
+    found = loss(Output(torch.zeros(6, 2), torch.zeros(6, 2), c), given)
+    assert found.item() == pytest.approx((0.5**2 + 0.25**2 + 0.5**2) / 6)
+    with pytest.raises(TrnetError, match="coefficient"):
+        loss(Output(torch.zeros(6, 2), torch.zeros(6, 2)), given)
+
+
+@pytest.mark.parametrize(
+    ("system", "words"),
+    [
+        ({"losses": [{"type": "snr", "lowest": 20, "highest": 20}]}, "lowest.*20"),
+        ({"losses": [{"type": "high_frames"}], "target": "enhanced_clean"}, "high_frames.*clean"),
+    ],
+)
+def test_options_of_further_losses_are_checked(system, words):
+    with pytest.raises(TrnetError, match=words):
+        build(System, system)

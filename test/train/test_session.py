@@ -220,6 +220,44 @@ def test_a_student_may_start_from_its_teacher(tiny, trained, tmp_path, starts):
     assert "init" not in made_from["system"] and "teacher" not in made_from
 
 
+def test_h_s_may_be_the_mean_of_several_teachers(tiny, trained, tmp_path):
+    session = with_system(tiny, tmp_path, "trnet", {"teacher_seeds": [2, 1]})
+    first = run_of(trained, "baseline_c").folder
+    shutil.copytree(first, run_of(session, "baseline_c").folder)
+    with pytest.raises(TrnetError, match="teacher.*fold 1, seed 2"):
+        train(session, "trnet")
+    train(session, "baseline_c", seed=2)
+    of_each = [session._h_s_of(run_of(session, "trnet"), seed) for seed in (1, 2)]
+    for seed in (1, 2, 3):  # whatever the seed of the student
+        run = run_of(session, "trnet", seed=seed)
+        for utt, h_s in session.data(run).h_s.items():
+            assert_near(h_s, (of_each[0][utt] + of_each[1][utt]) / 2)
+    digests = session.experiment.stamp(run_of(session, "trnet")).made_from["teacher"]
+    assert digests == [run_of(session, "baseline_c", seed=seed).digest() for seed in (1, 2)]
+
+
+def test_a_student_learns_its_teachers_frames_and_the_snr(tiny, trained, tmp_path, monkeypatch):
+    """A teacher within a loss stands still, and what is stopped goes on as if it had not been."""
+    losses = [{"type": "cross_entropy"}, {"type": "high_frames"}, {"type": "snr", "weight": 0.1}]
+    sessions = [
+        with_system(tiny, tmp_path / which, "trnet", {"losses": losses, "alpha": 0, "beta": 0}) for which in "ab"
+    ]
+    for session in sessions:
+        shutil.copytree(run_of(trained, "baseline_c").folder, run_of(session, "baseline_c").folder)
+    whole, stopped = sessions
+    train(whole, "trnet")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        stop_at(patch, "validate", 2)
+        train(stopped, "trnet")
+    train(stopped, "trnet")
+    assert same_outcome(outcome(whole, "trnet"), outcome(stopped, "trnet"))
+    teacher = load_checkpoint(run_of(whole, "baseline_c").best)["model"]
+    kept = outcome(whole, "trnet")[1]["losses"]
+    assert same_weights({key.removeprefix("high_frames.teacher."): value for key, value in kept.items()}, teacher)
+    rows = history(whole, "trnet")
+    assert all(row["high_frames"] > 0 and row["snr"] > 0 for row in rows)
+
+
 def test_the_target_may_be_enhanced_clean_speech(tiny, tmp_path, monkeypatch):
     session = with_system(tiny, tmp_path, "trnet_wo_high", {"target": "enhanced_clean"})
     run = run_of(session, "trnet_wo_high")

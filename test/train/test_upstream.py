@@ -133,3 +133,18 @@ def test_features_are_the_same_from_memory_and_from_archives(trained):
     found = near.stack("noisy", items)
     assert found.dtype == torch.float32 and torch.equal(found, far.stack("noisy", items))
     assert torch.equal(found, found.half().float())
+
+
+def test_a_student_may_start_from_a_teacher_whose_features_are_scaled(tiny, upstream, trained, tmp_path, monkeypatch):
+    dump, path, _ = upstream
+    config = load_config(path)
+    changed = {"trnet_wo_high": config.systems["trnet_wo_high"].plain() | {"init": "teacher"}}
+    session = Session(
+        Experiment(config.replace(systems=config.systems | changed), tiny.data, dump, tmp_path), torch.device("cpu")
+    )
+    teacher = run_of(trained, "baseline_c")
+    shutil.copytree(teacher.folder, run_of(session, "baseline_c").folder)
+    start = session.data(run_of(session, "trnet_wo_high")).start
+    train(session, "trnet_wo_high")
+    weights = outcome(trained, "baseline_c")[0]["model"]
+    assert start.keys() == {key for key in weights if not key.startswith("feature_scale.")}

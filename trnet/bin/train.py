@@ -9,6 +9,7 @@ from functools import partial
 
 from trnet.bin.experiment_options import add_experiment_options, add_share_options, at_once, experiment_from
 from trnet.bin.options import Parser, add_wandb_option, check_gpus, device_from, make_parser
+from trnet.config import Config
 from trnet.folds import pick_folds
 from trnet.runs.experiment import TEACHER
 from trnet.runs.record import configuration_file
@@ -48,6 +49,11 @@ def title_of(group: Group) -> str:
     return " ".join(run.title for run in group)
 
 
+def _teacher_seeds(config: Config, name: str, seeds: list[int]) -> set[int]:
+    """Seeds of the teachers that runs of a system with these seeds need; of the teacher itself, these."""
+    return set(seeds) if name == TEACHER else {each for seed in seeds for each in config.teacher_seeds(name, seed)}
+
+
 @one_line_errors
 def main(args: list[str] | None = None) -> None:
     """Train every run that is not finished yet."""
@@ -62,8 +68,10 @@ def main(args: list[str] | None = None) -> None:
     session = Session(experiment, device_from(opts), wandb=opts.wandb or None, about=about)
     names = opts.systems or list(experiment.config.systems)
     folds = pick_folds(experiment.dataset.folds, opts.folds)
+    seeds = opts.seeds
     if opts.part == "teacher":
         wanted = TEACHER in names or any(map(experiment.config.needs_teacher, names))
+        seeds = sorted({seed for name in names for seed in _teacher_seeds(experiment.config, name, opts.seeds)})
         names = [TEACHER] if wanted else []
     else:
         names = [name for name in names if name != TEACHER]
@@ -72,7 +80,7 @@ def main(args: list[str] | None = None) -> None:
         log.info("--part %s: nothing to train, %s", opts.part, what)
     experiment.check_features(names)
     experiment.link_shared_systems(names)
-    groups = experiment.unfinished(own_share(experiment.groups(experiment.runs(names, folds, opts.seeds))))
+    groups = experiment.unfinished(own_share(experiment.groups(experiment.runs(names, folds, seeds))))
     nj = max(1, min(at_once(opts), len(groups)))
     if shares_process(experiment.config, session.device, names):
         work = partial(train_group, session, groups)

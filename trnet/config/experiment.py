@@ -224,13 +224,22 @@ class Config(NetworkConf):
         return next(filter(None, (self.model(name).gate_features for name in self.systems)), None)
 
     def needs(self, name: str) -> set[str]:
-        """The fields of a batch that the losses of a system read: clean, h_s, noisy, enhanced, text."""
+        """What the losses of a system read: clean, h_s, snr, noisy, enhanced, text; and "teacher", see `LossConf`."""
         losses = self.system(name).training_losses(self.training.ctc_weight)
         return {field for loss in losses for field in loss.needs}
 
     def needs_teacher(self, name: str) -> bool:
-        """Whether the teacher's h_s is part of a system's losses, or its weights are where the system starts."""
-        return "h_s" in self.needs(name) or self.system(name).init == "teacher"
+        """Whether the teacher is part of a system's losses, or its weights are where the system starts."""
+        return not self.needs(name).isdisjoint({"h_s", "teacher"}) or self.system(name).init == "teacher"
+
+    def teacher_seeds(self, name: str, seed: int) -> set[int]:
+        """Seeds of the teachers that a system's run with a seed needs."""
+        system, found = self.system(name), set[int]()
+        if "h_s" in self.needs(name):
+            found |= set(system.teacher_seeds or [seed])
+        if "teacher" in self.needs(name) or system.init == "teacher":
+            found.add(seed)
+        return found
 
     def target_kind(self, name: str) -> str | None:
         """The kind of features, noisy or enhanced, that X_s is of clean speech; None without a loss that reads it."""

@@ -14,8 +14,15 @@ MAX_SUBSAMPLING = 4  # of time, where CTC taps the encoder: what is coarser has 
 INPUTS = ("noisy", "enhanced")
 MODELS = ("ser", "trnet")
 COLUMNS = ("epoch", "lr", "loss", "valid_uar", "c_clean", "c_noisy")  # of history.csv, beside those of losses
-FIELDS = ("clean", "h_s", "noisy", "enhanced", "text")
-NEEDS: dict[str, tuple[str, ...]] = {"cross_entropy": (), "low": ("clean",), "high": ("h_s",), "ctc": ("text",)}
+FIELDS = ("clean", "h_s", "snr", "noisy", "enhanced", "text")  # of a batch, which anybody's loss may read
+NEEDS: dict[str, tuple[str, ...]] = {
+    "cross_entropy": (),
+    "low": ("clean",),
+    "high": ("h_s",),
+    "high_frames": ("clean", "teacher"),
+    "snr": ("snr",),
+    "ctc": ("text",),
+}
 
 
 class LossConf(Part):
@@ -40,7 +47,7 @@ class LossConf(Part):
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """The fields of a batch that it reads beside the output and the labels."""
+        """The fields of a batch that it reads beside the output and the labels; "teacher": it has the teacher in it."""
         if not self.is_own:
             return NEEDS[self.type]
         found = getattr(load_class(self.type, "losses.type"), "needs", None)
@@ -68,6 +75,26 @@ class HighConf(LossConf):
     """Eq. 7."""
 
     type: Literal["high"] = "high"
+
+
+class HighFramesConf(LossConf):
+    """Eq. 7 before pooling: frames of the encoder against those that the teacher's encoder makes of clean speech."""
+
+    type: Literal["high_frames"] = "high_frames"
+
+
+class SNRConf(LossConf):
+    """The c of Eq. 3 against the SNR at which noise was mixed in."""
+
+    type: Literal["snr"] = "snr"
+    lowest: float = within(-5.0, -100, 100)  # dB at and below which c should be 0
+    highest: float = within(25.0, -100, 100)  # dB at and above which it should be 1, as for clean speech
+
+    @model_validator(mode="after")
+    def _check_range(self) -> Self:
+        if self.lowest >= self.highest:
+            raise problem("lowest", f"{self.lowest:g} dB must lie below highest, {self.highest:g} dB")
+        return self
 
 
 class CTC(Section):
@@ -98,6 +125,8 @@ LOSSES: dict[str, type[Part]] = {
     "cross_entropy": CrossEntropyConf,
     "low": LowConf,
     "high": HighConf,
+    "high_frames": HighFramesConf,
+    "snr": SNRConf,
     "ctc": CTCLossConf,
 }
 
@@ -117,6 +146,8 @@ class System(Section):
     model: str = later("")  # ser, trnet or package.module:Class; empty: trnet where the input is both, else ser
     options: dict[str, Any] = later({})  # of somebody's own model
     losses: list[AnyLoss] = later([])  # empty: cross-entropy, alpha L_low, beta L_high
+    teacher_seeds: list[Annotated[int, Field(ge=0)]] = later([])
+    # h_s of Eq. 7 is the mean over teachers of these seeds; empty: of the run's own seed
 
     @model_validator(mode="after")
     def _check_model(self) -> Self:
@@ -131,6 +162,8 @@ class System(Section):
             raise problem("options", "are for a model of your own, package.module:Class")
         if self.losses and (self.alpha or self.beta):
             raise problem("losses", "give alpha and beta, or a list of losses")
+        if self.target != "clean" and any(loss.type == "high_frames" for loss in self.losses):
+            raise problem("target", "with a loss 'high_frames' X_s is what the teacher reads; set it to clean")
         names = [loss.column for loss in self.losses]
         if twice := [name for name in names if names.count(name) > 1]:
             raise problem("losses", f"two have the name {twice[0]}; give one of them a 'name'")

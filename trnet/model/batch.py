@@ -17,14 +17,16 @@ ON_HOST = ("lengths", "mel_lengths")
 class Output(NamedTuple):
     """What a system gives for a batch.
 
-    logits: (B, classes). h: (B, D), the representation of each utterance. c: (B,), the SNR coefficient, and
-    compensated: (B, T, F), the features X~ of Eq. 4, where the system has them.
+    logits: (B, classes). h: (B, D), the representation of each utterance. c: (B,), the SNR coefficient, compensated:
+    (B, T, F), the features X~ of Eq. 4, and encoded: (B, T', D'), what the encoder makes of them, where the system has
+    them.
     """
 
     logits: Tensor
     h: Tensor
     c: Tensor | None = None
     compensated: Tensor | None = None
+    encoded: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Batch:
         labels: (B,) class indices.
         noisy: (B, T, F) float32 where wanted; so are `enhanced` and `clean`, the target X_s.
         h_s: (B, D), the teacher's representation, or None.
+        snr: (B,) dB, infinite for clean speech, or None.
         text: B of (n,) int64 tokens, from 1; None without a transcript.
         noisy_mels: (B, T", mels) for the gate, where the features are others; so are `enhanced_mels`.
         mel_lengths: (B,) frames of these, on the host.
@@ -49,6 +52,7 @@ class Batch:
     enhanced: Tensor | None = None
     clean: Tensor | None = None
     h_s: Tensor | None = None
+    snr: Tensor | None = None
     text: tuple[Tensor | None, ...] | None = None
     noisy_mels: Tensor | None = None
     enhanced_mels: Tensor | None = None

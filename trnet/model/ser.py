@@ -43,10 +43,14 @@ class SER(nn.Module):
         self.h_dim = out_dim(self.pooling)  # D, size of h
         self.classifier = make_classifier(self.h_dim, num_classes, classifier)
 
+    def encode(self, x: Tensor, frames: ValidFrames) -> tuple[Tensor, ValidFrames]:
+        """Features (B, T, F) -> what the encoder makes of them (B, T', D'), and their real frames."""
+        y = self.encoder(x, frames)
+        return y, encoded_frames(self.encoder, frames, y)
+
     def represent(self, x: Tensor, frames: ValidFrames) -> Tensor:
         """Features (B, T, F) -> h (B, D)."""
-        y = self.encoder(x, frames)  # (B, T', out_dim)
-        return self.pooling(y, encoded_frames(self.encoder, frames, y))
+        return self.pooling(*self.encode(x, frames))
 
     def forward(self, x: Tensor, lengths: Tensor) -> SEROutput:
         """Features (B, T, F) and frame counts (B,), best on the host -> logits and h."""

@@ -6,7 +6,7 @@ Somebody's own is named in YAML as ``systems: {mine: {model: package.module:Clas
 from typing import Protocol
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from trnet.config import ModelConfig, load_class
 from trnet.features import feature_dim
@@ -47,11 +47,12 @@ class SERSystem(SER):
         self.inputs = config.system.inputs
 
     def forward(self, batch: Batch) -> Output:  # type: ignore[override]
-        """Features of its one input -> logits and h."""
+        """Features of its one input -> logits, h and the encoder's frames."""
         x = batch.noisy if self.inputs == ("noisy",) else batch.enhanced
         assert x is not None
-        h = self.represent(x, batch.frames)
-        return Output(self.classifier(h), h)
+        encoded, frames = self.encode(x, batch.frames)
+        h = self.pooling(encoded, frames)
+        return Output(self.classifier(h), h, encoded=encoded)
 
 
 class TRNetSystem(TRNet):
@@ -70,13 +71,13 @@ class TRNetSystem(TRNet):
         super().__init__(num_mels, make_ser(config, num_classes), config.gate, config.system.bridge, dim)
 
     def forward(self, batch: Batch) -> Output:  # type: ignore[override]
-        """Noisy and enhanced features -> logits, h, c and compensated features."""
+        """Noisy and enhanced features -> logits, h, c, compensated features, the encoder's frames."""
         assert batch.noisy is not None and batch.enhanced is not None
         mels = None
         if batch.noisy_mels is not None and batch.enhanced_mels is not None:
             mels = Mels(batch.noisy_mels, batch.enhanced_mels, batch.mel_frames)
         out = self.refine(batch.noisy, batch.enhanced, batch.frames, mels)
-        return Output(out.logits, out.h, out.c, out.compensated)
+        return Output(out.logits, out.h, out.c, out.compensated, out.encoded)
 
 
 SYSTEMS: dict[str, type[nn.Module]] = {"ser": SERSystem, "trnet": TRNetSystem}
@@ -143,6 +144,11 @@ def _check_shapes(own: str, output: Output, size: int, classes: int) -> None:
         if len(found) != len(wanted) or any(b not in (a, "any") for a, b in zip(found, wanted, strict=True)):
             texts = [" x ".join(map(str, each)) or "none" for each in (found, wanted)]
             raise TrnetError(f"{own}: {name} has the shape {texts[0]}, not {texts[1]}; mend the class")
+
+
+def ser_weights(ser: SER) -> dict[str, Tensor]:
+    """The weights of an SER module alone: one that is a system of its own also has its `feature_scale`."""
+    return {key: value for key, value in ser.state_dict().items() if not key.startswith("feature_scale.")}
 
 
 def ser_module(system: nn.Module) -> SER:

@@ -14,13 +14,14 @@ from trnet.model.snr_gate import SNRGate
 class TRNetOutput(NamedTuple):
     """What TRNet gives.
 
-    logits (B, classes); c (B,); compensated X~ (B, T, F) of Eq. 4; h (B, D), the calibrated h~ of Eq. 6 (without a
-    bridge the encoder's own h).
+    logits (B, classes); c (B,); compensated X~ (B, T, F) of Eq. 4; encoded (B, T', D'), what the encoder makes of X~;
+    h (B, D), the calibrated h~ of Eq. 6 (without a bridge the pooled h).
     """
 
     logits: Tensor
     c: Tensor
     compensated: Tensor
+    encoded: Tensor
     h: Tensor
 
 
@@ -53,10 +54,11 @@ class TRNet(nn.Module):
         """
         assert noisy.shape == enhanced.shape, (noisy.shape, enhanced.shape)
         c, compensated = self.gate(noisy, enhanced, frames, mels)  # Eq. 1-4
-        h = self.ser.represent(compensated, frames)
+        encoded, encoded_frames = self.ser.encode(compensated, frames)
+        h = self.ser.pooling(encoded, encoded_frames)
         if self.bridge is not None:
             h = self.bridge(h, c)  # Eq. 6
-        return TRNetOutput(self.ser.classifier(h), c, compensated, h)
+        return TRNetOutput(self.ser.classifier(h), c, compensated, encoded, h)
 
     def forward(self, noisy: Tensor, enhanced: Tensor, lengths: Tensor) -> TRNetOutput:
         """Noisy and enhanced log-mels X, X_e (B, T, F) and frame counts (B,), best on the host."""

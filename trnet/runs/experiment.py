@@ -229,18 +229,23 @@ class Experiment:
         if (kind := config.target_kind(name)) is not None:
             made_from["target"] = features_digest(self.reader.folder(kind, CLEAN))
         if config.needs_teacher(name):
-            made_from["teacher"] = self.teacher(run).digest()
+            digests = [teacher.digest() for teacher in self.teachers(run)]
+            made_from["teacher"] = digests[0] if len(digests) == 1 else digests
         return run.stamp(made_from)
 
-    def teacher(self, run: RunSpec) -> RunSpec:
-        """The teacher of a run: Baseline-c of the same fold and seed.
+    def teachers(self, run: RunSpec) -> list[RunSpec]:
+        """All teachers of a run, by seed; raises as `teacher` does."""
+        return [self.teacher(run, seed) for seed in sorted(self.config.teacher_seeds(run.system, run.seed))]
+
+    def teacher(self, run: RunSpec, seed: int) -> RunSpec:
+        """A teacher of a run: Baseline-c of the same fold.
 
         Raises:
             TrnetError: If it is not finished.
         """
-        teacher = self.run(TEACHER, run.fold, run.seed)
+        teacher = self.run(TEACHER, run.fold, seed)
         if not (teacher.best.is_file() and self.stamp(teacher).done()):
-            which = f"fold {run.fold.number}, seed {run.seed}"
+            which = f"fold {run.fold.number}, seed {seed}"
             raise TrnetError(f"{teacher.best}: no teacher for {which} that is trained to its end; run stage 5 first")
         teacher.read_best()  # before anything is made from it
         return teacher

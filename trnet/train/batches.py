@@ -1,5 +1,6 @@
 """Which items an epoch has, in which batches, and who makes the batches."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 
 import torch
@@ -23,6 +24,7 @@ class BatchReader:
         h_s: Mapping[str, Tensor] | None = None,
         tokens: Mapping[str, Tensor] | None = None,
         gate: FeatureCache | None = None,
+        snr: bool = False,
     ) -> None:
         """Take what batches are made of.
 
@@ -33,9 +35,10 @@ class BatchReader:
             h_s: (D,) of the teacher by utterance.
             tokens: (n,) of the transcripts by utterance; an utterance without has none.
             gate: Log-mels that the gate reads, where the features are others.
+            snr: Whether batches have SNRs.
         """
         self.cache, self.labels, self.kinds, self.target = cache, labels, tuple(kinds), target
-        self.h_s, self.tokens, self.gate = h_s, tokens, gate
+        self.h_s, self.tokens, self.gate, self.snr = h_s, tokens, gate, snr
 
     def read(self, items: Sequence[Item]) -> Batch:
         """One batch, on the cache's device.
@@ -54,10 +57,16 @@ class BatchReader:
             torch.tensor([self.cache.length[utt] for utt, _ in items]),
             torch.tensor([self.labels[utt] for utt, _ in items]),
             h_s=None if self.h_s is None else torch.stack([self.h_s[utt] for utt, _ in items]),
+            snr=snrs_of([condition for _, condition in items]) if self.snr else None,
             text=None if self.tokens is None else tuple(self.tokens.get(utt) for utt, _ in items),
             **stacks,
         )
         return batch.to(self.cache.device)
+
+
+def snrs_of(conditions: Sequence[Condition]) -> Tensor:
+    """The SNR of each condition in dB (n,), infinite for clean speech."""
+    return torch.tensor([math.inf if each.snr_db is None else float(each.snr_db) for each in conditions])
 
 
 def draw_conditions(utts: Sequence[str], conditions: Sequence[Condition], how: str, *key: object) -> list[Item]:

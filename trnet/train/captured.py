@@ -196,7 +196,8 @@ class Lane:
     def _compute(self, shape: Shape) -> None:
         """One step, on the device from beginning to end."""
         rows = self._buffers["table"].index_select(0, self.cursor)[0, : shape.batch]  # (B, columns)
-        tensors = self.tables.lengths(rows) | {name: values[rows[:, UTT]] for name, values in self.by_utt.items()}
+        tensors = self.tables.lengths(rows) | self.tables.of_conditions(rows)
+        tensors |= {name: values[rows[:, UTT]] for name, values in self.by_utt.items()}
         lr = self._buffers["lr"].index_select(0, self.cursor)[0]  # (groups,)
         for group, rate in enumerate(self.rates):
             rate.copy_(lr[group])

@@ -13,11 +13,12 @@ from torch import Tensor
 
 from trnet.conditions import CLEAN, Condition
 from trnet.features.cache import FeatureSet, Item
-from trnet.train.batches import BatchReader
+from trnet.train.batches import BatchReader, snrs_of
 from trnet.train.static_step import Pick
 from trnet.train.widths import Widths, width_for
+from trnet.utils.device import send
 
-UTT, LENGTH, MEL_LENGTH = 0, 1, 2  # columns of the table; behind them one for each field of features
+UTT, LENGTH, MEL_LENGTH, CONDITION = 0, 1, 2, 3  # columns of the table; behind them one for each field of features
 
 
 class Shape(NamedTuple):
@@ -72,6 +73,7 @@ class TableMaker:
         self._steps: dict[int, Tensor] = {}
         self._lengths = self._of_utts(reader.cache.length)
         self._mel_lengths = None if reader.gate is None else self._of_utts(reader.gate.length)
+        self._snrs = send(snrs_of(self.conditions), reader.cache.device) if reader.snr else None  # (conditions,)
 
     def _sets(self, mels: bool) -> set[FeatureSet]:
         return {
@@ -103,7 +105,8 @@ class TableMaker:
         items = [item for batch in batches for item in batch]
         utt = np.array([self.number[each] for each, _ in items])
         condition = np.array([self._condition[each] for _, each in items])
-        columns = [utt, self._lengths[utt], np.zeros_like(utt) if self._mel_lengths is None else self._mel_lengths[utt]]
+        mel_lengths = np.zeros_like(utt) if self._mel_lengths is None else self._mel_lengths[utt]
+        columns = [utt, self._lengths[utt], mel_lengths, condition]
         self._starts = self._starts or [self._start(field) for field in self.fields]
         columns += [first[condition] + row[utt] for first, row in self._starts]
         rows = np.stack(columns, axis=1)  # (items, columns)
@@ -124,10 +127,14 @@ class TableMaker:
         found = {"lengths": rows[:, LENGTH].to(torch.int32)}
         return found if self.mels is None else found | {"mel_lengths": rows[:, MEL_LENGTH].to(torch.int32)}
 
+    def of_conditions(self, rows: Tensor) -> dict[str, Tensor]:
+        """What a batch, rows (B, columns) of a table on the device, has from its conditions: SNRs, where wanted."""
+        return {} if self._snrs is None else {"snr": self._snrs[rows[:, CONDITION]]}
+
     def picks(self, rows: Tensor, shape: Shape) -> dict[str, Pick]:
         """Where the features of a batch lie, by field."""
         lengths, found = self.lengths(rows), {}
-        for column, field in enumerate(self.fields, MEL_LENGTH + 1):
+        for column, field in enumerate(self.fields, CONDITION + 1):
             there = self.mels if field.mels else self.features
             assert there is not None
             frames = shape.mel_frames if field.mels else shape.frames

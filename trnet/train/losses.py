@@ -1,4 +1,4 @@
-"""The training losses: Eq. 5, Eq. 7 and cross-entropy, whose weighted sum is Eq. 8, and CTC.
+"""The training losses: Eq. 5, Eq. 7 and cross-entropy, whose weighted sum is Eq. 8, and further ones.
 
 Means instead of sums, as in the authors' release. Somebody's own class is named in YAML as
 ``losses: [..., {type: package.module:Class, weight: 0.1}]``; see `Loss`.
@@ -16,6 +16,7 @@ from trnet.config import load_class, own_code
 from trnet.model.batch import Batch, Output
 from trnet.model.frames import ValidFrames
 from trnet.model.precision import full
+from trnet.model.ser import SER
 from trnet.train.ctc import CTCLoss
 from trnet.utils.errors import TrnetError
 
@@ -24,7 +25,7 @@ class Loss(Protocol):
     """What a loss has; made as ``Class(**options)``. If it is an `nn.Module`, its parameters are trained, too.
 
     `needs` are the fields of a batch that it reads beside the labels: of `clean` (B, T, F), the clean target X_s; `h_s`
-    (B, D) of the teacher; `noisy` and `enhanced` (B, T, F); `text`, tokens of the transcripts.
+    (B, D) of the teacher; `snr` (B,) in dB; `noisy` and `enhanced` (B, T, F); `text`, tokens of the transcripts.
     """
 
     needs: tuple[str, ...]
@@ -35,7 +36,12 @@ class Loss(Protocol):
 
 def low_level_loss(x_s: Tensor, compensated: Tensor, frames: ValidFrames) -> Tensor:
     """Eq. 5: mean squared error between X_s and X~ (B, T, F), over the real frames."""
-    squared = (full(x_s) - full(compensated)).square().mean(dim=2)  # (B, T)
+    return _mean_square(full(x_s) - full(compensated), frames)
+
+
+def _mean_square(difference: Tensor, frames: ValidFrames) -> Tensor:
+    """Mean over the real frames of a difference (B, T, F)."""
+    squared = difference.square().mean(dim=2)  # (B, T)
     mask = frames.mask
     return (squared * mask).sum() / mask.sum()
 
@@ -93,7 +99,62 @@ class High(nn.Module):
         return high_level_loss(batch.h_s, output.h)
 
 
-LOSSES: dict[str, type[nn.Module]] = {"cross_entropy": CrossEntropy, "low": Low, "high": High, "ctc": CTCLoss}
+class HighFrames(nn.Module):
+    """Eq. 7 before pooling: mean squared error between what two encoders make of X~ and, the teacher's, of X_s."""
+
+    needs = ("clean",)
+
+    def __init__(self, teacher: SER) -> None:
+        """`teacher`: trained; it stays as it is."""
+        super().__init__()
+        self.teacher = teacher.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> "HighFrames":
+        """The teacher has no dropout in training either."""
+        super().train(mode)
+        self.teacher.eval()
+        return self
+
+    def forward(self, output: Output, batch: Batch) -> Tensor:
+        """Frames of the encoder and X_s -> a scalar."""
+        if output.encoded is None:
+            raise TrnetError("losses: 'high_frames' needs a system that gives its encoder's frames; leave it out")
+        assert batch.clean is not None
+        with torch.no_grad():
+            wanted, frames = self.teacher.encode(batch.clean, batch.frames)  # (B, T', D')
+        if wanted.shape != output.encoded.shape:
+            shapes = f"{tuple(output.encoded.shape[1:])} and {tuple(wanted.shape[1:])}"
+            raise TrnetError(f"losses: 'high_frames' needs an encoder like the teacher's, not frames of {shapes}")
+        return _mean_square(full(output.encoded) - full(wanted), frames)
+
+
+class SNRLoss(nn.Module):
+    """Mean squared error between c of Eq. 3 and the SNR, which rises evenly from 0 to 1 between two SNRs."""
+
+    needs = ("snr",)
+
+    def __init__(self, lowest: float, highest: float) -> None:
+        """In dB: where c should be 0, and where 1."""
+        super().__init__()
+        self.lowest, self.highest = lowest, highest
+
+    def forward(self, output: Output, batch: Batch) -> Tensor:
+        """c (B,) and SNRs (B,) in dB -> a scalar."""
+        if output.c is None:
+            raise TrnetError("losses: 'snr' needs a system with an SNR coefficient, Eq. 3; leave it out")
+        assert batch.snr is not None
+        wanted = ((batch.snr - self.lowest) / (self.highest - self.lowest)).clamp(0, 1)
+        return functional.mse_loss(full(output.c), wanted)
+
+
+LOSSES: dict[str, type[nn.Module]] = {
+    "cross_entropy": CrossEntropy,
+    "low": Low,
+    "high": High,
+    "high_frames": HighFrames,
+    "snr": SNRLoss,
+    "ctc": CTCLoss,
+}
 
 
 def make_loss(options: Options, **given: Any) -> Any:

@@ -77,6 +77,6 @@ def parameter_groups(model: nn.Module, losses: nn.Module, conf: Training, gate_l
     groups: list[dict[str, Any]] = [{"params": [p for n, p in named if not n.startswith("gate.")], "lr": conf.base_lr}]
     if gate := [p for n, p in named if n.startswith("gate.")]:
         groups.append({"params": gate, "lr": gate_lr})
-    if others := list(losses.parameters()):
+    if others := [p for p in losses.parameters() if p.requires_grad]:
         groups.append({"params": others, "lr": conf.base_lr})
     return groups

@@ -15,6 +15,7 @@ from trnet.features.cache import FeatureCache, Item
 from trnet.metrics import uar
 from trnet.model.batch import Batch
 from trnet.model.feature_scale import FeatureScale, scaled_batch
+from trnet.model.ser import SER
 from trnet.model.systems import make_system, run_scaled, ser_module
 from trnet.runs.checkpoint import check_weights, load_part, load_weights, save_checkpoint
 from trnet.runs.history import History
@@ -52,6 +53,7 @@ class SERData:
     cache: FeatureCache
     gate_cache: FeatureCache | None = None
     h_s: Mapping[str, Tensor] | None = None  # (D,) of the teacher by utterance, where a loss needs it
+    teacher: SER | None = None  # itself, trained, where a loss needs that
     start: Mapping[str, Tensor] | None = None  # weights that the SER module begins with, where they are the teacher's
     tokens: Tokens | None = None  # of the transcripts, where a loss needs them
     scale: FeatureScale | None = None  # of the features over the training utterances, where they are scaled
@@ -63,9 +65,9 @@ class SERData:
             return BatchReader(self.cache, self.labels, inputs, gate=gate)
         kinds = [*inputs, *sorted(self.config.needs(self.name) & {"noisy", "enhanced"} - set(inputs))]
         tokens = None if self.tokens is None else self.tokens.by_utt
-        return BatchReader(
-            self.cache, self.labels, kinds, self.config.target_kind(self.name), self.h_s, tokens, gate=gate
-        )
+        snr = "snr" in self.config.needs(self.name)
+        target = self.config.target_kind(self.name)
+        return BatchReader(self.cache, self.labels, kinds, target, self.h_s, tokens, gate=gate, snr=snr)
 
 
 class SERJob(TrainingJob):
@@ -109,6 +111,8 @@ class SERJob(TrainingJob):
             elif options.type == "cross_entropy":
                 given = {"class_weights": self._class_weights(options.options()["class_weights"])}
                 losses[options.column] = make_loss(options, **given)
+            elif options.type == "high_frames":
+                losses[options.column] = make_loss(options, teacher=data.teacher)
             else:
                 losses[options.column] = make_loss(options)
             weights[options.column] = options.weight

@@ -17,7 +17,8 @@ from trnet.conditions import CLEAN, Condition
 from trnet.features.cache import FeatureCache, FeatureSet, room_on, sets_of
 from trnet.folds import Fold
 from trnet.model.feature_scale import FeatureScale
-from trnet.model.systems import make_system, run_system, ser_module
+from trnet.model.ser import SER
+from trnet.model.systems import make_system, run_system, ser_module, ser_weights
 from trnet.runs.checkpoint import check_weights, load_weights
 from trnet.runs.experiment import TEACHER, Experiment
 from trnet.runs.record import record_run
@@ -193,7 +194,8 @@ class Session:
             cache=self.cache,
             gate_cache=self.gate_cache if experiment.config.model(name).gate_features is not None else None,
             h_s=self._h_s(run) if "h_s" in needs else None,
-            start=self._teacher_weights(run) if experiment.config.system(name).init == "teacher" else None,
+            teacher=self._teacher_module(run) if "teacher" in needs else None,
+            start=ser_weights(self._teacher_module(run)) if experiment.config.system(name).init == "teacher" else None,
             tokens=self._tokens(run) if "text" in needs else None,
             scale=self._scale(fold) if experiment.config.features.scaled else None,
         )
@@ -210,15 +212,23 @@ class Session:
         scale.set(mean, (squares / count - mean.square()).clamp_min(0).sqrt())
         return scale
 
-    def _teacher(self, run: RunSpec) -> tuple[torch.nn.Module, Path, dict[str, Tensor]]:
-        """The untrained network of the teacher, its checkpoint, and the weights in it."""
-        experiment, teacher = self.experiment, self.experiment.teacher(run)
+    def _teacher(self, run: RunSpec, seed: int) -> tuple[torch.nn.Module, Path, dict[str, Tensor]]:
+        """The untrained network of a teacher, its checkpoint, and the weights in it."""
+        experiment, teacher = self.experiment, self.experiment.teacher(run, seed)
         network = make_system(experiment.config.model(TEACHER), len(experiment.dataset.classes))
         return network, teacher.best, teacher.read_best()["model"]
 
     def _h_s(self, run: RunSpec) -> dict[str, Tensor]:
-        """h_s (D,) float32 of each training utterance's clean speech, on the device: the teacher is fixed."""
-        network, path, weights = self._teacher(run)
+        """h_s (D,) float32 of each training utterance's clean speech, on the device; of several teachers their mean."""
+        seeds = self.experiment.config.system(run.system).teacher_seeds or [run.seed]
+        by_teacher = [self._h_s_of(run, seed) for seed in sorted(set(seeds))]
+        if len(by_teacher) == 1:
+            return by_teacher[0]
+        return {utt: torch.stack([h_s[utt] for h_s in by_teacher]).mean(0) for utt in run.fold.train}
+
+    def _h_s_of(self, run: RunSpec, seed: int) -> dict[str, Tensor]:
+        """The same of the teacher with a seed, who is fixed."""
+        network, path, weights = self._teacher(run, seed)
         load_weights(network, weights, path)
         network = network.to(self.device).eval()
         inputs = self.experiment.config.system(TEACHER).inputs
@@ -232,11 +242,12 @@ class Session:
                 h_s.update((utt, row) for (utt, _), row in zip(items, h.float().clone(), strict=True))
         return h_s
 
-    def _teacher_weights(self, run: RunSpec) -> dict[str, Tensor]:
-        network, path, weights = self._teacher(run)
+    def _teacher_module(self, run: RunSpec) -> SER:
+        """The trained SER module of the teacher, on the host."""
+        network, path, weights = self._teacher(run, run.seed)
         check_weights(network, weights, path)
         network.load_state_dict(weights)
-        return ser_module(network).state_dict()
+        return ser_module(network)
 
     def _tokens(self, run: RunSpec) -> Tokens:
         experiment, conf = self.experiment, self.experiment.config.ctc

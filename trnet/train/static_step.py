@@ -132,6 +132,7 @@ def widened(batch: Batch, widths: Sequence[int], mel_widths: Sequence[int]) -> T
         "enhanced",
         "clean",
         "h_s",
+        "snr",
         "noisy_mels",
         "enhanced_mels",
         "mel_lengths",
