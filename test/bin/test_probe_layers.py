@@ -10,7 +10,7 @@ from tiny import CONFIG, Tiny
 from upstreams import make_upstream
 
 from trnet.bin import add_system, probe_layers
-from trnet.bin.probe_layers import two_snrs
+from trnet.probe import choice
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def test_layers_are_probed_once(options, tmp_path, capsys, monkeypatch):
         "tiny_esc_10db",
     ]
     capsys.readouterr()
-    monkeypatch.setattr(probe_layers, "score_layers", None)
+    monkeypatch.setattr(choice, "score_layers", None)
     assert probe_layers.main(options) == 0
     assert capsys.readouterr().out.count("up to date") == 3 + 1
     (out / "layers.md").unlink()
@@ -60,12 +60,6 @@ def test_the_snrs_that_are_probed_can_be_named(options, tmp_path):
     assert probe_layers.main([*options, "--folds", "1", "--snrs", "0"]) == 0
     scores = pd.read_csv(tmp_path / "exp/probe/layers.csv")
     assert set(scores["condition"]) == {"clean", "esc_0db"}
-
-
-@pytest.mark.parametrize(("snrs", "two"), [([20, 15, 10, 5, 0], [10, 0]), ([10, 0], [10, 0]), ([5], [5])])
-def test_two_snrs_are_probed_if_none_is_named(tiny, snrs, two):
-    config = tiny.config
-    assert two_snrs(config.replace(simulation=config.simulation.replace(snrs=snrs))) == two
 
 
 def test_the_probe_is_a_row_of_the_table(tiny, tmp_path, capsys):

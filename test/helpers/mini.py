@@ -11,7 +11,7 @@ from recipes import copy_recipes, run, start
 
 SYSTEMS = ("baseline_c", "baseline_n", "baseline_e", "trnet")  # the ablations are trnet's with other weights
 SNRS = ("10", "0")
-FEWER = ("--snrs", " ".join(SNRS), "--systems", " ".join(SYSTEMS), "--max-epochs", "6")
+FEWER = ("--snrs", " ".join(SNRS), "--systems", " ".join(SYSTEMS), "--max-epochs", "3")
 RECIPE = "egs/mini/ser1"
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from training import is_finished, run_of, train
 
 from trnet.bin import enhance, make_fbank
 from trnet.bin import train as train_command
+from trnet.config import Upstream
 from trnet.kaldi.data_dir import DataDir
 from trnet.runs.experiment import Experiment
 
@@ -58,6 +60,24 @@ def test_who_shares_a_trajectory(tiny, tmp_path):
         plateau = tiny.experiment(tmp_path, **training)
         runs = plateau.runs(names, plateau.dataset.folds, [1])
         assert all(len(group) == 1 for group in plateau.groups(runs))
+
+
+def test_folds_of_two_layers_share_no_trajectory(tiny, tmp_path):
+    """Nor does any group; those of one layer come one after the other."""
+    fixed = tiny.experiment(tmp_path, plateau_patience=0)
+    config = fixed.config.replace(features=Upstream(model="net", layer="auto"))
+    layers = {1: 2, 2: 2, 3: 5, 4: "middle", 5: "middle", 6: 2}
+    experiment = replace(fixed, config=config, layers=layers)
+    groups = experiment.groups(experiment.runs(["baseline_n"], experiment.dataset.folds, [1]))
+    found = [[run.fold.number for run in group] for group in groups]
+    assert found == [[1, 2], [6], [3], [4], [5]]
+    folds = experiment.dataset.folds
+    assert [(part.config.features.layer, [fold.number for fold in mine]) for part, mine in experiment.parts(folds)] == [
+        (2, [1, 2, 6]),
+        (5, [3]),
+        ("middle", [4, 5]),
+    ]
+    assert experiment.of(folds[5]) is experiment.of(folds[0]) and fixed.of(folds[0]) is fixed
 
 
 def test_a_run_has_a_title_and_is_a_value(tiny, tmp_path):

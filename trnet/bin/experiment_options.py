@@ -5,6 +5,7 @@ from pathlib import Path
 
 from trnet.bin import option_types as types
 from trnet.bin.options import Parser, add_config_options, add_device_option, check_systems, config_from
+from trnet.folds import pick_folds
 from trnet.kaldi.validate import valid_data_dir
 from trnet.runs.experiment import Experiment
 
@@ -38,8 +39,14 @@ def at_once(args: Namespace) -> int:
 
 
 def experiment_from(args: Namespace) -> Experiment:
-    """The experiment that the options name. TrnetError for an unknown system, a wrong YAML, or a missing data dir."""
+    """The experiment that the options name.
+
+    Raises:
+        TrnetError: For an unknown system, a wrong YAML, a missing data dir, or a fold whose layer is yet to be chosen.
+    """
     config = config_from(args)
     check_systems(config, args)
     data = valid_data_dir(args.corpus_data, ("utt2emo", "utt2group", "utt2dur"), audio=False)
-    return Experiment(config, data, args.dump, args.exp)
+    experiment = Experiment(config, data, args.dump, args.exp).with_layers()
+    experiment.parts(pick_folds(experiment.dataset.folds, args.folds))
+    return experiment

@@ -69,7 +69,8 @@ def score_run(
     """Predict with one run."""
     if session.device.type == "cuda" and other is None:
         with contextlib.suppress(TrnetError):  # reported by the run that needs the features
-            session.hold_for_scoring(runs, [CLEAN, *conditions])
+            mine = session.experiment.beside(runs, run.fold)
+            session.of(run.fold).hold_for_scoring(mine, [CLEAN, *conditions])
     predict_run(session, run, conditions, other)
 
 
@@ -114,10 +115,11 @@ def main(args: list[str] | None = None) -> None:
         return
     _ = report.added  # what does not fit is said before the work
     work = partial(score_run, session, runs, conditions, other)
+    ordered = sorted(runs, key=lambda run: experiment.of(run.fold).config.features.folder)  # layer by layer
     if session.device.type == "cuda":
-        run_on_gpu(work, runs, nj, session.device, opts.threads, "score", lambda run: run.title)
+        run_on_gpu(work, ordered, nj, session.device, opts.threads, "score", lambda run: run.title)
     else:
-        run_all(work, runs, nj, session.device, opts.threads, "score")
+        run_all(work, ordered, nj, session.device, opts.threads, "score")
     torch.set_num_threads(opts.threads)  # as in each run: representations are the same, whoever computes them
     report.write()
 

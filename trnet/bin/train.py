@@ -37,9 +37,11 @@ def get_parser() -> Parser:
 
 def train_group(session: Session, groups: list[Group], group: Group, position: int | None) -> None:
     """Train the unfinished runs of a group, one of `groups`, whose features are read once for all."""
+    fold, runs = group[0].fold, [run for each in groups for run in each]
+    mine = session.of(fold)
     with contextlib.suppress(TrnetError):  # reported by the run that needs the features
-        session.hold([run for each in groups for run in each])
-    session.train_group(group, position)
+        mine.hold(session.experiment.beside(runs, fold))
+    mine.train_group(group, position)
 
 
 def title_of(group: Group) -> str:

@@ -170,6 +170,9 @@ class Config(NetworkConf):
 
     def _check_unvalidated(self) -> None:
         """Where nobody validates, nothing may follow the validation UAR."""
+        if self.features.by_fold:
+            reason = "auto is chosen by validation speakers, and with 'folds.kind: all' nobody validates"
+            raise problem("features.layer", f"{reason}; give middle or a number")
         training, reason = self.training, "reads the validation UAR, and with 'folds.kind: all' nobody validates"
         if training.plateau is not None:
             key = "plateau_patience" if training.plateau_patience else "schedule.type"

@@ -8,6 +8,7 @@ from pydantic import field_validator, model_validator
 
 from trnet.config.parts import Part, chosen
 from trnet.config.section import later, problem, within
+from trnet.utils.numbers import shown
 
 
 class Features(Part):
@@ -40,6 +41,11 @@ class Features(Part):
     @property
     def scaled(self) -> bool:
         """Whether each dimension is scaled by statistics of the training speakers."""
+        return False
+
+    @property
+    def by_fold(self) -> bool:
+        """Whether each fold has its own, see `trnet.runs.layer_choice`."""
         return False
 
 
@@ -107,8 +113,9 @@ class Upstream(Features):
     type: Literal["upstream"] = "upstream"
     model: str  # id on the Hugging Face hub, or folder
     revision: str = ""  # of the hub's repository; empty: its newest
-    layer: int | list[int] | Literal["middle"] = "middle"
-    # k: hidden_states[k], 0 is what the first layer reads | several: their mean | middle: of the middle third
+    layer: int | list[int] | Literal["middle", "auto"] = "middle"
+    # k: hidden_states[k], 0 is what the first layer reads | several: their mean | middle: of the middle third | auto:
+    # each fold's own, the one that linear probes on its validation speakers prefer (stage 4 runs them)
     max_seconds: float = within(5.015, 0.01, 600)  # longer speech is cropped; 5.015 s are the paper's 500 frames
     window: float = within(30.0, 1, 600)  # seconds that the network reads at a time; longer speech is cut
 
@@ -119,12 +126,13 @@ class Upstream(Features):
             raise problem("", "name a folder, or an id of the Hugging Face hub such as openai/whisper-base")
         return model
 
-    @field_validator("layer")
+    @field_validator("layer", mode="before")
     @classmethod
-    def _check_layer(cls, layer: int | list[int] | str) -> int | list[int] | str:
-        numbers = layer if isinstance(layer, list) else [layer] if isinstance(layer, int) else [0]
-        if not numbers or min(numbers) < 0 or len(set(numbers)) < len(numbers):
-            raise problem("", f"{layer} is no layer; give middle, a number from 0 on, or a list of them")
+    def _check_layer(cls, layer: Any) -> Any:
+        numbers = layer if isinstance(layer, list) else [0 if layer in ("middle", "auto") else layer]
+        whole = numbers and all(type(number) is int and number >= 0 for number in numbers)
+        if not whole or len(set(numbers)) < len(numbers):
+            raise problem("", f"{shown(layer)} is no layer; give middle, auto, a number from 0 on, or a list of them")
         return layer
 
     @property
@@ -152,6 +160,11 @@ class Upstream(Features):
     def scaled(self) -> bool:
         """Hidden states have dimensions a hundred times as large as others."""
         return True
+
+    @property
+    def by_fold(self) -> bool:
+        """Layer ``auto`` is another in each fold."""
+        return self.layer == "auto"
 
     def record(self) -> dict[str, Any]:
         """Without where the network lies, and the layer's name: the fingerprint has digest and numbers."""

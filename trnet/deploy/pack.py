@@ -65,6 +65,7 @@ def pack_inputs(
     Raises:
         TrnetError: If features are missing.
     """
+    experiment = experiment.of(run.fold)
     config, frontend = experiment.config, None
     if config.system(run.system).uses_frontend:
         frontend = build_frontend(config.frontend_settings).fingerprint()
@@ -103,6 +104,7 @@ def pack_run(
             another front-end, its scores are of another checkpoint, the front-end cannot be packed, or the calibration
             is of another system or of the run's test speakers.
     """
+    experiment = experiment.of(run.fold)
     if calibration is not None:
         _check_calibration(experiment, run, calibration)
     chosen, config, fold = _chosen(experiment, run), experiment.config, run.fold

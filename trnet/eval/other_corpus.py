@@ -10,7 +10,10 @@ from trnet.utils.errors import TrnetError
 
 @dataclass(frozen=True)
 class OtherCorpus(Experiment):
-    """A corpus that is only tested on; its features are those that the configuration of the training asks for."""
+    """A corpus that is only tested on; its features are those that the configuration of the training asks for.
+
+    Where `features.layer` is `auto`, that is the layer of each fold of the training.
+    """
 
     def fold_name(self, number: int) -> str:
         """What a fold is called in results: the model of that fold, tested on this corpus."""
@@ -26,7 +29,7 @@ def other_corpus(trained: Experiment, data: Path) -> OtherCorpus:
     data = Path(data)
     dump = data.parent.parent / data.parent.name.replace("data", "dump", 1)
     tables = valid_data_dir(data, ("utt2emo", "utt2group", "utt2dur"), audio=False)
-    other = OtherCorpus(trained.config, tables, dump, trained.exp)
+    other = OtherCorpus(trained.config, tables, dump, trained.exp, trained.layers)
     if other.dataset.corpus == trained.dataset.corpus:
         raise TrnetError(f"--test-corpus {data}: is the corpus trained on, which stage 7 tests without this option")
     known = trained.dataset.classes

@@ -36,6 +36,7 @@ def predict_run(session: Session, run: RunSpec, noisy: list[Condition], other: O
 
     Predictions that are there stay if they have these conditions, and others too.
     """
+    session, other = session.of(run.fold), None if other is None else other.of(run.fold)
     folder, experiment = run.folder, session.experiment
     if experiment.finished(run) is None:
         raise TrnetError(f"{folder}: not trained (to the end, with this configuration); run stages 5 and 6")
@@ -79,6 +80,7 @@ def predict(
     session: Session, run: RunSpec, items: Sequence[Item], with_h: bool = False, other: OtherCorpus | None = None
 ) -> dict[Item, UtterancePrediction]:
     """Predictions of a run's chosen epoch for items of its own corpus or of another."""
+    session, other = session.of(run.fold), None if other is None else other.of(run.fold)
     model = session.experiment.config.model(run.system)
     system = make_system(model, len(session.experiment.dataset.classes))
     load_weights(system, run.read_best()["model"], run.best)

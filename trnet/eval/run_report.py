@@ -231,6 +231,9 @@ class RunReport:
                 "Tested on": f"{tested}, by the model of each fold",
                 "Classes": tested_classes(experiment, self.other),
             }
+        if experiment.layers is not None:
+            layers = " ".join(f"{number}:{experiment.layers[number]}" for number in folds)
+            lines["Layers"] = f"each fold's own, which its validation speakers prefer (fold:layer {layers})"
         return {
             **lines,
             "Front-end": config.frontend,

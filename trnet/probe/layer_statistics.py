@@ -17,10 +17,11 @@ import torch
 from trnet.audio.crop import read_cropped
 from trnet.conditions import Condition
 from trnet.config.features import Upstream
-from trnet.features.archive import made_from, source_digest
+from trnet.features.archive import source_digest
 from trnet.features.upstream import UpstreamExtractor
 from trnet.features.upstream.hidden_states import layer_numbers
 from trnet.kaldi.data_dir import Clip, DataDir
+from trnet.runs.layer_choice import network_record
 from trnet.utils.errors import TrnetError
 from trnet.utils.files import write_bytes
 from trnet.utils.locks import only_one
@@ -103,9 +104,8 @@ def make_layer_statistics(
     options = options.replace(layer="middle")
     extractor = UpstreamExtractor(**options.options())
     groups = layer_groups(extractor.count, extractor.folder)
-    settings = made_from(options)
-    settings["features"] = {key: value for key, value in settings["features"].items() if key != "compression"}
-    settings["extractor"] = settings["extractor"] | {"layers": list(groups.values())}
+    settings = network_record(options)
+    settings["extractor"] |= {"layers": list(groups.values())}
     root = dump / f"{options.network_name}_layers" / "raw"
     found, todo = [], []
     with contextlib.ExitStack() as locks:

@@ -77,7 +77,7 @@ def preferred_layers(scores: pd.DataFrame) -> dict[int, str]:
     For one fold it is a choice without its test speaker. Over all folds there is none: each test speaker validates
     another fold.
     """
-    means = scores.groupby(["fold", "layer"], sort=False)["uar"].mean().unstack("fold", sort=False)
+    means = scores.groupby(["fold", "layer"], sort=False)["uar"].mean().unstack("fold", sort=False).round(9)
     return {int(fold): str(means[fold].idxmax()) for fold in means.columns}
 
 

@@ -7,11 +7,11 @@ exp/<frontend>/<system>/fold<k>_seed<s>/  the others; exp/<frontend>/baseline_c 
 import contextlib
 import logging
 import os
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from trnet.audio.crop import crop_settings
 from trnet.conditions import CLEAN, Condition, training_conditions
@@ -25,6 +25,7 @@ from trnet.frontend import build_frontend
 from trnet.kaldi.data_dir import DataDir
 from trnet.runs.dataset import Dataset
 from trnet.runs.history import History, Rule
+from trnet.runs.layer_choice import FOLDER, TABLE, WAY_OUT, Layer, read_layers
 from trnet.runs.spec import RunSpec
 from trnet.utils.errors import TrnetError
 from trnet.utils.stamp import Stamp, digest
@@ -36,17 +37,54 @@ TEACHER = "baseline_c"
 
 @dataclass(frozen=True)
 class Experiment:
-    """A corpus's data dir, its dumped features, and the folder of its runs."""
+    """A corpus's data dir, its dumped features, and the folder of its runs.
+
+    Where `features.layer` is `auto`, the features of a run are those of its fold's layer: `of` a fold gives the
+    experiment that names it, and all that reads features asks that one.
+    """
 
     config: Config
     data: DataDir
     dump: Path
     exp: Path
+    layers: Mapping[int, Layer] | None = None  # of folds by number, where `features.layer` is `auto`
 
     @cached_property
     def dataset(self) -> Dataset:
         """Utterances, labels, folds, transcripts."""
         return Dataset(self.data, self.config)
+
+    def with_layers(self) -> Self:
+        """With the layers that folds have, where `features.layer` is `auto`; TrnetError if they are not chosen yet."""
+        if not self.config.features.by_fold:
+            return self
+        return replace(self, layers=read_layers(self.exp, self.config, self.dataset))
+
+    def of(self, fold: Fold) -> Self:
+        """The experiment with a fold's own layer; itself where the settings name one. TrnetError if it has none."""
+        if self.layers is None:
+            return self
+        if fold.number not in self.layers:
+            path = self.exp / FOLDER / TABLE
+            raise TrnetError(f"{path}: has no layer for fold {fold.number}; {WAY_OUT}")
+        return self._by_layer[self.layers[fold.number]]
+
+    @cached_property
+    def _by_layer(self) -> dict[Layer, Self]:
+        features = self.config.features
+        named = {layer: features.replace(layer=layer) for layer in (self.layers or {}).values()}
+        return {
+            layer: replace(self, config=self.config.replace(features=features), layers=None)
+            for layer, features in named.items()
+        }
+
+    def parts(self, folds: Iterable[Fold]) -> list[tuple[Self, list[Fold]]]:
+        """Folds, those together that have one layer, and the experiment of each layer."""
+        found: dict[str, tuple[Self, list[Fold]]] = {}
+        for fold in folds:
+            mine = self.of(fold)
+            found.setdefault(mine.config.features.folder, (mine, []))[1].append(fold)
+        return list(found.values())
 
     @property
     def rule(self) -> Rule:
@@ -97,18 +135,25 @@ class Experiment:
         """All runs of systems, folds and seeds."""
         return [self.run(name, fold, seed) for name in names for fold in folds for seed in seeds]
 
+    def beside(self, runs: Iterable[RunSpec], fold: Fold) -> list[RunSpec]:
+        """The runs that read features of a fold's layer."""
+        mine = self.of(fold)
+        return [run for run in runs if self.of(run.fold) == mine]
+
     def groups(self, runs: Iterable[RunSpec]) -> list[tuple[RunSpec, ...]]:
-        """Runs, those together that share a trajectory of weights; ordered by fold.
+        """Runs, those together that share a trajectory of weights; ordered by layer and fold.
 
         They do where a system with a seed trains on the same utterances; not with a teacher, who is another in each
         fold, nor with a learning rate that follows each fold's own validation.
         """
-        grouped: dict[tuple[str, str | int, int], list[RunSpec]] = {}
+        grouped: dict[tuple[str, str, str | int, int], list[RunSpec]] = {}
         for run in runs:
             shares = not (self.config.needs_teacher(run.system) or self.config.training.plateau)
-            key = (run.system, run.fold.draws if shares else run.fold.number, run.seed)
+            folder = self.of(run.fold).config.features.folder
+            key = (folder, run.system, run.fold.draws if shares else run.fold.number, run.seed)
             grouped.setdefault(key, []).append(run)
-        return sorted((tuple(members) for members in grouped.values()), key=lambda group: group[0].fold.number)
+        ordered = sorted(grouped.items(), key=lambda item: (item[0][0], item[1][0].fold.number))
+        return [tuple(members) for _, members in ordered]
 
     def link_shared_systems(self, names: Iterable[str]) -> None:
         """Let ``exp/<frontend>/<system>`` lead to the runs that do not use the front-end."""
@@ -131,13 +176,16 @@ class Experiment:
             return None
 
     def features_of(self, name: str, conditions: Collection[Condition]) -> dict[str, str]:
-        """Digests of the features that a system reads, by folder below dump.
+        """Digests of the features that a system reads, of whichever fold, by folder below dump.
 
         Of one that mixes waveforms, those of the log-mels of each set of these, and of clean speech's hidden states.
 
         Raises:
             TrnetError: If they do not fit.
         """
+        if self.layers is not None:
+            parts = [part.features_of(name, conditions) for part in self._by_layer.values()]
+            return {folder: each for part in parts for folder, each in part.items()}
         found, system = {}, self.config.system(name)
         mixes, clean = self.config.mixes_waveforms(name), {"noisy", self.config.target_kind(name)}
         readers = [(self.reader, self.config.features)]
@@ -169,7 +217,10 @@ class Experiment:
 
         max_epochs and patience are left out: they decide where a run ends, not how it goes, so that a run of fewer
         epochs goes on. So is compile, which changes no more than last bits. CTC is in it only where it is used.
+        The layer of the features is in the names of their folders.
         """
+        if self.layers is not None:
+            return self.of(run.fold).stamp(run)
         name, fold, config = run.system, run.fold, self.config
         system, training = config.system(name), config.training.record()
         del training["max_epochs"], training["patience"]

@@ -4,7 +4,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,21 @@ class Session:
     at_once: int = 1  # processes that share the device, of which this is one
     wandb: str | None = None  # project of Weights & Biases that gets the curves, too
     about: dict[str, Any] = field(default_factory=dict)  # more for ``run.json``
+    _of_layer: list["Session"] = field(default_factory=list, init=False, repr=False, compare=False)  # none or one
+
+    def of(self, fold: Fold) -> "Session":
+        """The session with a fold's own layer; itself where the settings name one.
+
+        The layer before is dropped: two of them may not fit into memory, and runs come layer by layer.
+        """
+        experiment = self.experiment.of(fold)
+        if experiment is self.experiment:
+            return self
+        with _HOLDING:
+            if not (self._of_layer and self._of_layer[0].experiment == experiment):
+                about = self.about | {"layer": "auto"}  # which one it is says config.yaml
+                self._of_layer[:] = [replace(self, experiment=experiment, about=about)]
+            return self._of_layer[0]
 
     @cached_property
     def lengths(self) -> dict[str, int]:

@@ -155,7 +155,8 @@ if in_stage 3 "enhance"; then
 fi
 
 if in_stage 4 "features"; then
-    run make_fbank "${setup[@]}" --sets "$sets" --dump "$dump" --nj "$nj" --ngpu "$ngpu" --allow-pipes "$allow_pipes" \
+    run make_fbank "${setup[@]}" --sets "$sets" --corpus-data "$data/$corpus" --dump "$dump" --exp "$exp" \
+        --nj "$nj" --ngpu "$ngpu" --allow-pipes "$allow_pipes" \
         --shard "$(if [ "$stage" = 4 ]; then echo "$shard"; else echo 1/1; fi)"
 fi
 

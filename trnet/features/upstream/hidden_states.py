@@ -17,8 +17,10 @@ def layer_numbers(layer: int | list[int] | str, count: int, folder: Path) -> lis
     ``middle`` is the middle third of the layers, 1 to `count`: 3 and 4 of 6, 5 to 8 of 12, 9 to 16 of 24.
 
     Raises:
-        TrnetError: For a layer that is not there.
+        TrnetError: For a layer that is not there, or is another in each fold.
     """
+    if layer == "auto":
+        raise TrnetError("features.layer: auto is another layer in each fold, which is not known here; give a number")
     if layer == "middle":
         return list(range(count // 3 + 1, count - count // 3 + 1))
     numbers = [layer] if isinstance(layer, int) else [int(number) for number in layer]
