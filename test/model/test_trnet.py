@@ -69,7 +69,7 @@ def test_trnet_returns_the_calibrated_h_that_its_classifier_hears():
     model = trnet().eval()
     noisy, enhanced, lengths = inputs()
     out = model(noisy, enhanced, lengths)
-    assert out._fields == ("logits", "c", "compensated", "h")
+    assert out._fields == ("logits", "c", "compensated", "encoded", "h")
     assert out.logits.shape == (5, 3) and out.c.shape == (5,) and out.h.shape == (5, 16)
     assert out.compensated.shape == noisy.shape
     h = model.ser.represent(out.compensated, ValidFrames(lengths, noisy.shape[1]))
