@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from model_files import CLASSES, entries_of, make_model, with_json
+from model_files import CLASSES, entries_of, make_model, predicted_sets, with_json
 from near import ANSWER, assert_same_answer
 from tiny import RATE, hiss, tone, write_wav
 from upstreams import DIM, FAMILIES, LAYERS, make_upstream
@@ -27,7 +27,6 @@ from trnet.deploy.model_file import read_model
 from trnet.deploy.upstreams import hub_place, open_upstream, pack_features
 from trnet.features.upstream import UpstreamExtractor
 from trnet.features.upstream.weights import find_folder
-from trnet.kaldi.data_dir import DataDir
 from trnet.utils.errors import TrnetError
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -308,19 +307,13 @@ def test_a_trained_model_answers_as_stage_7_does(packed_upstream, tmp_path, run_
         assert pack.main([*packed_upstream.options, "--embed-upstream", "--out", str(path)]) == 0
     assert carrying.read_bytes() == again.read_bytes()
     assert without_path(carrying, folder) and without_path(packed_upstream.model, folder)
-    with open(packed_upstream.predictions, newline="") as stream:
-        expected = {(row["noise"], row["snr_db"], row["utt_id"]): row for row in csv.DictReader(stream)}
+    scp = tmp_path / "wav.scp"
     for model, given in ((carrying, []), (packed_upstream.model, ["--upstream", folder])):
-        for noise, snr in sorted({key[:2] for key in expected}):
-            suffix = "" if noise == "clean" else f"_{noise}_{float(snr):g}db"
-            data = DataDir(packed_upstream.tiny.root / "data" / f"tiny{suffix}")
-            utts = [utt for n, s, utt in expected if (n, s) == (noise, snr)]
-            scp = tmp_path / "wav.scp"
-            scp.write_text("".join(f"{utt} {data.clip(utt + suffix.replace('_', '-', 1)).path}\n" for utt in utts))
+        for expected in predicted_sets(packed_upstream.predictions, packed_upstream.tiny.root / "data", scp):
             status, out, _ = run_predict(model, scp, "--format", "csv", "--batch-size", "3", *given)
             rows = list(csv.DictReader(out.splitlines()))
-            assert status == 0 and [row["file"] for row in rows] == utts
+            assert status == 0 and [row["file"] for row in rows] == list(expected)
             for found in rows:
-                wanted = expected[noise, snr, found["file"]]
+                wanted = expected[found["file"]]
                 assert_same_answer(found["emotion"], by_class(found), wanted["pred"], by_class(wanted))
                 assert float(found["c"]) == pytest.approx(float(wanted["c"]), abs=ANSWER)

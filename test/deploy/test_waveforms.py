@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from model_files import CLASSES, make_model
+from model_files import CLASSES, make_model, predicted_sets
 from near import ANSWER, assert_same_answer
 from tiny import RATE, hiss, tone, write_wav
 from upstreams import make_upstream
@@ -17,7 +17,6 @@ import trnet
 from trnet.bin import export, pack
 from trnet.deploy.demo import predict_file
 from trnet.deploy.model_file import read_model
-from trnet.kaldi.data_dir import DataDir
 
 MIXING = {"gate": {"mix": "waveform"}}
 
@@ -86,20 +85,13 @@ def test_a_trained_model_answers_as_stage_7_does(packed_waveforms, tmp_path, run
     packed, carrying = packed_waveforms, tmp_path / "carrying.zip"
     assert pack.main([*packed.options, "--embed-upstream", "--out", str(carrying)]) == 0
     assert read_model(packed.model).settings.mixes_waveforms and not read_model(packed.model).graphs
-    with open(packed.predictions, newline="") as stream:
-        expected = {(row["noise"], row["snr_db"], row["utt_id"]): row for row in csv.DictReader(stream)}
-    assert len({key[:2] for key in expected}) == 3
-    for noise, snr in sorted({key[:2] for key in expected}):
-        suffix = "" if noise == "clean" else f"_{noise}_{float(snr):g}db"
-        data = DataDir(packed.tiny.root / "data" / f"tiny{suffix}")
-        utts = [utt for n, s, utt in expected if (n, s) == (noise, snr)]
-        scp = tmp_path / "wav.scp"
-        scp.write_text("".join(f"{utt} {data.clip(utt + suffix.replace('_', '-', 1)).path}\n" for utt in utts))
+    scp = tmp_path / "wav.scp"
+    for expected in predicted_sets(packed.predictions, packed.tiny.root / "data", scp):
         status, out, _ = run_predict(carrying, scp, "--format", "csv", "--batch-size", "3")
         rows = list(csv.DictReader(out.splitlines()))
-        assert status == 0 and [row["file"] for row in rows] == utts
+        assert status == 0 and [row["file"] for row in rows] == list(expected)
         for found in rows:
-            wanted = expected[noise, snr, found["file"]]
+            wanted = expected[found["file"]]
             assert_same_answer(found["emotion"], by_class(found), wanted["pred"], by_class(wanted))
             assert float(found["c"]) == pytest.approx(float(wanted["c"]), abs=ANSWER)
     predictor = trnet.Predictor.from_pretrained(packed.model, upstream=packed.experiment.config.features.model)

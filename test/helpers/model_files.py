@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from trnet.deploy.model_file import ModelFile, make_settings, write_model
 from trnet.deploy.onnx_export import graphs_of
 from trnet.deploy.upstreams import pack_features
 from trnet.frontend import build_frontend
+from trnet.kaldi.data_dir import DataDir
 from trnet.model.systems import make_system
 
 SCRIPT = Path(__file__).parents[2] / "utils/onnx_predict.py"
@@ -104,6 +106,27 @@ def zipped(path: Path, entries: list[tuple[str, bytes]], compression: int = zipf
         for name, body in entries:
             archive.writestr(zipfile.ZipInfo(name), body, compression)
     return path
+
+
+def predicted_sets(predictions: Path, data: Path, scp: Path) -> Iterator[dict[str, dict[str, str]]]:
+    """For each condition of a predictions.csv of the tiny corpus: its rows by utterance, whose audio `scp` then lists.
+
+    Args:
+        predictions: Of one run.
+        data: The folder of data dirs.
+        scp: Written anew for each condition, by clean utterance id, in the order of the rows.
+    """
+    conditions: dict[str, dict[str, dict[str, str]]] = {}
+    with open(predictions, newline="") as stream:
+        for row in csv.DictReader(stream):
+            suffix = "" if row["noise"] == "clean" else f"{row['noise']}_{float(row['snr_db']):g}db"
+            conditions.setdefault(suffix, {})[row["utt_id"]] = row
+    assert len(conditions) == 3  # clean speech and two SNRs
+    for suffix, rows in sorted(conditions.items()):
+        noisy = DataDir(data / (f"tiny_{suffix}" if suffix else "tiny"))
+        paths = {utt: noisy.clip(f"{utt}-{suffix}" if suffix else utt).path for utt in rows}
+        scp.write_text("".join(f"{utt} {path}\n" for utt, path in paths.items()))
+        yield rows
 
 
 def open_graph(graph: Path | bytes):
