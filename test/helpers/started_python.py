@@ -1,8 +1,9 @@
 """A Python that has imported what takes seconds, and from which the commands of recipes that tests run are forked.
 
 ``python()`` gives a program to be called like Python. What begins with ``-m trnet.`` runs in a fork of a server,
-with the caller's arguments, environment, working directory and standard streams; trnet itself is imported anew each
-time. Anything else runs in Python itself. Signals are not passed on: tests that press Ctrl-C start Python.
+with the caller's arguments, environment, working directory and standard streams; of trnet, only the commands (trnet.bin)
+are imported anew each time. Anything else runs in Python itself. Signals are not passed on: tests that press Ctrl-C start
+Python.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ from typing import NoReturn
 HEAVY = ("torch", "torch.utils.tensorboard.summary", "torchaudio.compliance.kaldi", "scipy.stats", "scipy.signal")
 HEAVY += ("matplotlib.figure", "matplotlib.backends.backend_agg", "pandas", "pydantic", "configargparse", "soundfile")
 HEAVY += ("tensorboard.summary.writer.record_writer", "tqdm", "yaml")
+HEAVY += ("torch._dynamo", "torch._inductor.config")  # optimizers and deterministic algorithms bring them
+ROOT = Path(__file__).parents[2]
+COMMANDS = "trnet.bin"
 CLIENT = """
 import json, os, socket, sys
 arguments = sys.argv[2:]
@@ -49,6 +53,7 @@ def python() -> Path:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     listening, client, program = folder / "socket", folder / "client.py", folder / "python"
     environment = os.environ | {"PYTHONUNBUFFERED": "1", "LC_ALL": "C.UTF-8", "OMP_NUM_THREADS": "1"}
+    environment["PYTHONPATH"] = str(ROOT)
     server = subprocess.Popen(
         [sys.executable, __file__, listening], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
     )
@@ -72,6 +77,10 @@ def serve(path: str) -> None:
     for name in HEAVY:
         with contextlib.suppress(ImportError):
             __import__(name)
+    for file in sorted((ROOT / "trnet/bin").glob("[a-z]*.py")):
+        __import__(f"{COMMANDS}.{file.stem}")
+    for name in [name for name in sys.modules if name.startswith(COMMANDS)]:
+        del sys.modules[name]
     gc.freeze()
     gc.enable()
     if os.fork() == 0:  # ends the server with its parent

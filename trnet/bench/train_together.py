@@ -4,13 +4,12 @@ import statistics
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from multiprocessing import get_context
 from typing import Any
 
 import torch
 
 from trnet.bench.train_speed import BenchCorpus, Engine, Speed, engine_speed, make_cache
-from trnet.utils.workers import imap, prepare
+from trnet.utils.workers import context, imap, prepare
 
 PATIENCE_S = 600.0  # with runs that compile while others wait
 
@@ -50,7 +49,7 @@ def in_threads(corpus: BenchCorpus, system: str, device: torch.device, epochs: i
 
 def in_processes(corpus: BenchCorpus, system: str, device: torch.device, epochs: int, runs: int, threads: int) -> Speed:
     """All the utterances per second of runs in processes that begin to be timed at the same time."""
-    barrier = get_context("spawn").Barrier(runs)
+    barrier = context().Barrier(runs)
     jobs = [(corpus, system, device, epochs)] * runs
     speeds = list(imap(_one_of_many, jobs, runs, "runs", "run", _start, (barrier, device, threads), chunk=1))
     waits = [speed.wait for speed in speeds if speed.wait is not None]

@@ -18,6 +18,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from datetime import timedelta
+from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -43,11 +44,22 @@ _start_error: BaseException | None = None  # what the initializer raised
 _run: Callable[[Any], str | None]  # see `run_all`
 
 
-def _start_worker(initializer: Callable[..., object] | None, args: tuple[Any, ...]) -> None:
+def context() -> ForkServerContext:
+    """Workers are forked from a server, which imports once for all of them what of trnet is imported here."""
+    found = multiprocessing.get_context("forkserver")
+    found.set_forkserver_preload(sorted(name for name in sys.modules if name.startswith("trnet.")))
+    return found
+
+
+def _start_worker(
+    environment: dict[str, str], initializer: Callable[..., object] | None, args: tuple[Any, ...]
+) -> None:
     """One thread a worker. What `initializer` raises is raised by the first item: the pool would print a traceback."""
     global _start_error
     _end_with_parent()
     logs.configure()
+    os.environ.clear()  # it is the server's, of when that began
+    os.environ.update(environment)
     os.environ["OMP_NUM_THREADS"] = "1"  # for libraries that are loaded from here on
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
@@ -143,8 +155,8 @@ class Workers:
     def __enter__(self) -> Workers:
         initializer, initargs = self._start
         if self._nj > 1:
-            context = multiprocessing.get_context("spawn")
-            self._pool = concurrent.futures.ProcessPoolExecutor(self._nj, context, _start_worker, self._start)
+            start = (dict(os.environ), *self._start)
+            self._pool = concurrent.futures.ProcessPoolExecutor(self._nj, context(), _start_worker, start)
         elif initializer is not None:
             initializer(*initargs)
         return self
@@ -246,8 +258,7 @@ def run_all(
         prepare(device, threads)
         results: Iterator[str | None] = (failure_of(work, job, None) for job in jobs)
     else:
-        context = multiprocessing.get_context("spawn")
-        lines, lock = context.Queue(), context.RLock()
+        lines, lock = context().Queue(), context().RLock()
         for line in range(1, nj + 1):
             lines.put(line)
         results = imap(_do_run, jobs, nj, desc, "run", _start_runs, (work, device, threads, lines, lock), chunk=1)
