@@ -1,9 +1,9 @@
 """A Python that has imported what takes seconds, and from which the commands of recipes that tests run are forked.
 
 ``python()`` gives a program to be called like Python. What begins with ``-m trnet.`` runs in a fork of a server,
-with the caller's arguments, environment, working directory and standard streams; of trnet, only the commands (trnet.bin)
-are imported anew each time. Anything else runs in Python itself. Signals are not passed on: tests that press Ctrl-C start
-Python.
+with the caller's arguments, environment, working directory and standard streams; of trnet, only the commands
+(trnet.bin) are imported anew each time. Anything else runs in Python itself. Signals are not passed on: tests that
+press Ctrl-C start Python.
 """
 
 from __future__ import annotations
