@@ -21,6 +21,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from functools import cache
 from pathlib import Path
 from typing import NoReturn
@@ -136,8 +137,18 @@ def _run(arguments: list[str], environment: dict[str, str], folder: str, streams
     sys.path[:] = [folder, *filter(None, environment.get("PYTHONPATH", "").split(":")), *sys.path[1:]]
     sys.orig_argv[:] = [sys.executable, *arguments]
     sys.argv[:] = ["-m", *arguments[2:]]
-    runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
-    sys.exit()
+    status: object = 0
+    try:
+        runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
+    except SystemExit as stop:
+        status = stop.code
+    if isinstance(status, str):
+        print(status, file=sys.stderr)
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(status if isinstance(status, int) else int(status is not None))  # nothing is freed, as all of it is shared
 
 
 if __name__ == "__main__":
