@@ -1,6 +1,11 @@
-"""UAR and WAR against values computed by hand."""
+"""UAR and WAR against values computed by hand and by scikit-learn."""
 
+import warnings
+
+import numpy as np
+import pandas as pd
 import pytest
+from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
 from trnet.metrics import uar, war
 from trnet.utils.errors import TrnetError
@@ -28,3 +33,15 @@ def test_class_that_is_never_predicted_counts_as_zero():
 def test_empty_or_unequal_lists(metric, labels, preds):
     with pytest.raises(TrnetError):
         metric(labels, preds)
+
+
+@pytest.mark.parametrize("kind", [list, np.array, pd.Series])
+@pytest.mark.parametrize("classes", [["ang", "hap", "neu", "sad", "surprised"], [0, 1, 2, 3]])
+def test_they_are_those_of_scikit_learn_to_the_bit(kind, classes):
+    drawn = np.random.default_rng(0)
+    for size in (1, 7, 100, 1000):
+        labels, preds = (kind([classes[i] for i in drawn.integers(len(classes), size=size)]) for _ in range(2))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # about classes that are only predicted
+            wanted = 100 * balanced_accuracy_score(labels, preds), 100 * accuracy_score(labels, preds)
+        assert (uar(labels, preds), war(labels, preds)) == wanted

@@ -26,7 +26,7 @@ from typing import NoReturn
 
 HEAVY = ("torch", "torch.utils.tensorboard.summary", "torchaudio.compliance.kaldi", "scipy.stats", "scipy.signal")
 HEAVY += ("matplotlib.figure", "matplotlib.backends.backend_agg", "pandas", "pydantic", "configargparse", "soundfile")
-HEAVY += ("tensorboard.summary.writer.record_writer", "tqdm", "yaml", "sklearn.metrics", "torch._dynamo")
+HEAVY += ("tensorboard.summary.writer.record_writer", "tqdm", "yaml", "sklearn.manifold", "torch._dynamo")
 CLIENT = """
 import json, os, socket, sys
 arguments = sys.argv[2:]
