@@ -1,8 +1,8 @@
 """A Python that has imported what takes seconds, and from which the commands of recipes that tests run are forked.
 
-``python()`` gives a program to be called like Python. What begins with ``-m trnet.`` runs in a fork of a server,
-with the caller's arguments, environment, working directory and standard streams; trnet itself is imported anew each
-time. Anything else runs in Python itself. Signals are not passed on: tests that press Ctrl-C start Python.
+``python()`` gives a program to be called like Python. What begins with ``-m trnet.``, and torchrun, runs in a fork of
+a server, with the caller's arguments, environment, working directory and standard streams; trnet itself is imported anew
+each time. Anything else runs in Python itself. Signals are not passed on: tests that press Ctrl-C start Python.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ HEAVY += ("tensorboard.summary.writer.record_writer", "tqdm", "yaml", "sklearn.m
 CLIENT = """
 import json, os, socket, sys
 arguments = sys.argv[2:]
-if arguments[:1] != ["-m"] or not arguments[1].startswith("trnet."):
+if arguments[:1] == ["-u"]:  # as torchrun calls it; the server prints without buffers
+    del arguments[0]
+if arguments[:1] != ["-m"] or not arguments[1].startswith(("trnet.", "torch.distributed.run")):
     os.execv(sys.executable, [sys.executable, *arguments])
 call = json.dumps([arguments, dict(os.environ), os.getcwd()]).encode("utf-8", "surrogateescape")
 with socket.socket(socket.AF_UNIX) as server:
