@@ -6,6 +6,7 @@ import os
 import random
 import re
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from order import longest_first
+from started_python import python
 from tiny import Tiny, make_tiny
 from waveforms import make_waveforms
 
@@ -132,6 +134,12 @@ def fails(capfd) -> Callable[..., str]:
         return lines[0]
 
     return run
+
+
+@pytest.fixture
+def forked_commands(monkeypatch) -> None:
+    """Commands of trnet that this process starts by ``sys.executable`` run in a Python that has imported PyTorch."""
+    monkeypatch.setattr(sys, "executable", str(python()))
 
 
 @pytest.fixture

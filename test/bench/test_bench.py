@@ -55,7 +55,7 @@ def test_arithmetic_of_recurrent_layers_is_counted():
 
 
 @pytest.mark.slow
-def test_measured_in_a_process_of_its_own():
+def test_measured_in_a_process_of_its_own(forked_commands):
     first = measure(Case(TINY, 0.1, 1, passes=1))
     torch.manual_seed(0)
     said = build_frontend(TINY).enhance(clip(0.1))[0]
@@ -71,7 +71,7 @@ def test_peak_of_matrix_products():
 
 
 @pytest.mark.slow
-def test_tables_and_what_cannot_be_built(tmp_path, capsys):
+def test_tables_and_what_cannot_be_built(tmp_path, capsys, forked_commands):
     files = ["--json", str(tmp_path / "b.json"), "--markdown", str(tmp_path / "b.md")]
     args = ["--frontends", "none speechbrain", "--seconds", "0.1", "--threads", "1", *files]
     assert bench_frontend.main(args) == 0
@@ -83,7 +83,7 @@ def test_tables_and_what_cannot_be_built(tmp_path, capsys):
 
 @pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
-def test_a_gpu_that_is_not_there_leaves_its_reason():
+def test_a_gpu_that_is_not_there_leaves_its_reason(forked_commands):
     (found,) = timed([GpuCase("tiny", TINY, 0.1)])
     assert found.failed and not found.passes_s
 

@@ -26,7 +26,7 @@ def test_a_clip_without_a_frame_is_one_line():
 
 
 @pytest.mark.slow
-def test_the_command_prints_a_row_for_each_length(tmp_path, capfd):
+def test_the_command_prints_a_row_for_each_length(tmp_path, capfd, forked_commands):
     folder = make_upstream("whisper", tmp_path / "net")
     config = tmp_path / "upstream.yaml"
     config.write_text(yaml.safe_dump({"features": {"type": "upstream", "model": str(folder), "layer": 2}}))

@@ -3,13 +3,13 @@
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from lines import assert_names
+from started_python import python
 from tiny import change_features
 
 from trnet.bin import train
@@ -73,7 +73,7 @@ def test_a_run_that_fails_stops_no_other_and_changes_no_bit_of_it(command, one_b
 
 @pytest.mark.slow
 def test_so_it_is_under_torchrun_which_splits_the_runs(command, one_by_one, broken, tmp_path):
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    torchrun = [python(), "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run(
         [*torchrun, "-m", "trnet.bin.train", *command(tmp_path, *MANY, dump=broken)],
         env={**os.environ, "OMP_NUM_THREADS": "1"},

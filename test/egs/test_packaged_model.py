@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 import yaml
 from lines import assert_names
 from recipes import ROOT
+from started_python import python
 from tiny import SPEAKERS, Tiny
 
 from trnet.bin import score, train
@@ -44,7 +44,7 @@ class Rehearsal:
         command = [RECIPE / "local/make_packaged_model.sh", "--corpus", "tiny", "--data", self.tiny.data.path.parent]
         command += ["--dump", self.tiny.dump, "--config", self.root / "all.yaml", "--exp", self.root / exp]
         command += ["--loso-config", self.root / "loso.yaml", "--loso-exp", self.root / "exp_loso", "--out", out]
-        env = os.environ | {"PYTHON": sys.executable, "PYTHONPATH": str(ROOT), "TRNET_COMMIT": commit}
+        env = os.environ | {"PYTHON": str(python()), "PYTHONPATH": str(ROOT), "TRNET_COMMIT": commit}
         return subprocess.run([*map(str, command), *options], env=env, capture_output=True, text=True)
 
 
