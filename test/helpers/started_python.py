@@ -1,7 +1,7 @@
 """A Python that has imported what takes seconds, and from which the commands of recipes that tests run are forked.
 
-``python()`` gives a program to be called like Python. What begins with ``-m trnet.`` runs in a fork of a server,
-with the caller's arguments, environment, working directory and standard streams; of trnet, only the commands
+``python()`` gives a program to be called like Python. What begins with ``-m trnet.``, and torchrun, runs in a fork of
+a server, with the caller's arguments, environment, working directory and standard streams; of trnet, only the commands
 (trnet.bin) are imported anew each time. Anything else runs in Python itself. Signals are not passed on: tests that
 press Ctrl-C start Python.
 """
@@ -28,14 +28,16 @@ from typing import NoReturn
 
 HEAVY = ("torch", "torch.utils.tensorboard.summary", "torchaudio.compliance.kaldi", "scipy.stats", "scipy.signal")
 HEAVY += ("matplotlib.figure", "matplotlib.backends.backend_agg", "pandas", "pydantic", "configargparse", "soundfile")
-HEAVY += ("tensorboard.summary.writer.record_writer", "tqdm", "yaml")
+HEAVY += ("tensorboard.summary.writer.record_writer", "tqdm", "yaml", "sklearn.manifold", "sklearn.metrics")
 HEAVY += ("torch._dynamo", "torch._inductor.config")  # optimizers and deterministic algorithms bring them
 ROOT = Path(__file__).parents[2]
 COMMANDS = "trnet.bin"
 CLIENT = """
 import json, os, socket, sys
 arguments = sys.argv[2:]
-if arguments[:1] != ["-m"] or not arguments[1].startswith("trnet."):
+if arguments[:1] == ["-u"]:  # as torchrun calls it; the server prints without buffers
+    del arguments[0]
+if arguments[:1] != ["-m"] or not arguments[1].startswith(("trnet.", "torch.distributed.run")):
     os.execv(sys.executable, [sys.executable, *arguments])
 call = json.dumps([arguments, dict(os.environ), os.getcwd()]).encode("utf-8", "surrogateescape")
 with socket.socket(socket.AF_UNIX) as server:
