@@ -8,6 +8,7 @@ import logging
 import re
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -22,11 +23,14 @@ from upstreams import DIM, FAMILIES, LAYERS, make_upstream
 import trnet
 from trnet.bin import demo, export, pack, predict, push
 from trnet.config import Upstream
+from trnet.deploy import onnx_export
 from trnet.deploy.archive import UPSTREAM_CONFIG, UPSTREAM_WEIGHTS, write_archive
 from trnet.deploy.model_file import read_model
+from trnet.deploy.onnx_export import frontend_graph
 from trnet.deploy.upstreams import hub_place, open_upstream, pack_features
 from trnet.features.upstream import UpstreamExtractor
 from trnet.features.upstream.weights import find_folder
+from trnet.frontend import FrontEnd
 from trnet.utils.errors import TrnetError
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -153,10 +157,30 @@ def test_other_weights_are_refused(named, carrying, tmp_path, folder):
         trnet.Predictor.from_pretrained(named, upstream=tmp_path / "gone")
 
 
+@pytest.fixture
+def frontend_graph_once(monkeypatch, graph_of_gtcrn) -> None:
+    """The graph of the front-end is not made anew for each network behind it."""
+    monkeypatch.setattr(onnx_export, "frontend_graph", graph_of_gtcrn)
+
+
+@pytest.fixture(scope="module")
+def graph_of_gtcrn() -> Callable[[FrontEnd, int], bytes]:
+    """`frontend_graph`, which makes one for each state of a front-end and length."""
+    made: dict[tuple[bytes, int], bytes] = {}
+
+    def graph(frontend: FrontEnd, longest: int) -> bytes:
+        state = safetensors.torch.save({name: each.contiguous() for name, each in frontend.state_dict().items()})
+        if (state, longest) not in made:
+            made[state, longest] = frontend_graph(frontend, longest)
+        return made[state, longest]
+
+    return graph
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["whisper", "wav2vec2", "wavlm", "hubert", "data2vec-audio"])
 @pytest.mark.parametrize("layer", ["middle", LAYERS])
-def test_exported_networks_answer_as_pytorch_does(kind, layer, tmp_path, run_predict):
+def test_exported_networks_answer_as_pytorch_does(kind, layer, tmp_path, run_predict, frontend_graph_once):
     pytest.importorskip("onnxruntime", reason="needs onnxruntime: pip install 'trnet[export]'")
     pytest.importorskip("onnx", reason="needs onnx: pip install 'trnet[export]'")
     folder, path = make_upstream(kind, tmp_path / "net"), tmp_path / "m.zip"
