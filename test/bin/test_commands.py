@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 from lines import assert_names
+from started_python import python
 from tiny import CONFIG, SETS, hiss, noise_dir, speech_dir
 
 from trnet.bin import (
@@ -390,7 +391,7 @@ def test_the_recipe_says_in_one_line_what_is_wrong(tiny, tmp_path, options, mess
     shutil.copy(tiny.config_path, tmp_path / "conf/recipe.yaml")
     (tmp_path / "downloads/tiny").mkdir(parents=True)
     command = ["bash", str(SER), "--corpus", "nemo", *options]
-    environment = os.environ | {"PYTHON": sys.executable, "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"PYTHON": str(python()), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
     lines = done.stderr.splitlines()
     assert done.returncode != 0 and len(lines) == 1 and lines[0].startswith("error: "), done.stderr
