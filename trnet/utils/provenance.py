@@ -4,6 +4,7 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -80,7 +81,12 @@ def differs(path: Path) -> bool | None:
 
 def version_of() -> dict[str, str]:
     """Versions of Python and of the packages that decide numbers."""
-    return {"Python": platform.python_version(), **{p: importlib.metadata.version(p) for p in PACKAGES}}
+    return {"Python": platform.python_version(), **{p: _version(p) for p in PACKAGES}}
+
+
+@cache  # reading a package's metadata takes milliseconds, and each run asks several times
+def _version(package: str) -> str:
+    return importlib.metadata.version(package)
 
 
 def versions() -> str:
