@@ -68,7 +68,7 @@ def options(tiny, tmp_path, monkeypatch):
 
 
 def audio(dump: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(dump)): path.read_bytes() for path in sorted(dump.glob("*/*/wav/*.wav"))}
+    return {str(path.relative_to(dump)): path.read_bytes() for path in sorted(dump.glob("*/*/wav/[!.]*.wav"))}
 
 
 def finished(dump: Path, name: str = "Smear") -> list[str]:

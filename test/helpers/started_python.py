@@ -23,6 +23,7 @@ import sys
 import tempfile
 import threading
 from functools import cache
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import NoReturn
 
@@ -137,6 +138,10 @@ def _run(arguments: list[str], environment: dict[str, str], folder: str, streams
     os.environ.clear()
     os.environ.update(environment)
     sys.path[:] = [folder, *filter(None, environment.get("PYTHONPATH", "").split(":")), *sys.path[1:]]
+    found = PathFinder.find_spec("trnet")
+    if found is None or found.origin != sys.modules["trnet"].__file__:  # another checkout's
+        for name in [name for name in sys.modules if name.partition(".")[0] == "trnet"]:
+            del sys.modules[name]
     sys.orig_argv[:] = [sys.executable, *arguments]
     sys.argv[:] = ["-m", *arguments[2:]]
     status: object = 0

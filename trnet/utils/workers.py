@@ -47,7 +47,10 @@ _run: Callable[[Any], str | None]  # see `run_all`
 def context() -> ForkServerContext:
     """Workers are forked from a server, which imports once for all of them what of trnet is imported here."""
     found = multiprocessing.get_context("forkserver")
-    found.set_forkserver_preload(sorted(name for name in sys.modules if name.startswith("trnet.")))
+    names = sorted(name for name in sys.modules if name.startswith("trnet."))
+    if "trnet.train.optimization" in names:
+        names.append("torch._dynamo")  # every optimizer brings it, which takes seconds
+    found.set_forkserver_preload(names)
     return found
 
 
