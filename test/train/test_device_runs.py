@@ -101,8 +101,9 @@ def test_when_the_gpu_fails_the_others_are_taken_up_in_a_new_process(tmp_path, k
 def stages_5_to_7(tiny, exp, nj, *device):
     """Two folds of three systems, `nj` runs at a time; their histories."""
     names = ("baseline_c", "baseline_e", "trnet")
-    session = tiny.session(exp)
-    options = [*tiny.folders(), "--exp", str(exp), "--nj", nj, "--folds", "1 2", "--systems", " ".join(names), *device]
+    session = tiny.session(exp, max_epochs=2)
+    options = [*tiny.folders(), "--exp", str(exp), "--nj", nj, "--folds", "1 2", "--systems", " ".join(names)]
+    options += ["--max-epochs", "2", *device]
     assert train.main([*options, "--part", "teacher"]) == 0
     assert train.main(options) == 0
     assert all(is_finished(session, name, fold) for name in names for fold in (1, 2))
