@@ -78,6 +78,16 @@ def test_processes_that_stay():
         assert os.getpid() not in pids and len(pids) <= 2
 
 
+def test_workers_are_children_of_one_server_and_have_the_environment_of_now(monkeypatch):
+    parents, said = set(), []
+    for word in ("first", "second"):
+        monkeypatch.setenv("TRNET_TEST_WORD", word)
+        with Workers(2) as workers:
+            said += workers.map(eval, ["__import__('os').environ['TRNET_TEST_WORD']"])
+            parents |= set(workers.map(eval, ["__import__('os').getppid()"] * 20))
+    assert said == ["first", "second"] and len(parents) == 1 and os.getpid() not in parents
+
+
 def test_processes_that_stay_and_die_are_one_line(capfd):
     with pytest.raises(TrnetError, match="scores: a worker process was killed"), Workers(2, "scores") as workers:
         workers.map(os._exit, [3, 3])

@@ -12,6 +12,7 @@ from trnet.runs.history import History
 
 OPTIMIZERS: dict[str, type[torch.optim.Adam]] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 THRESHOLD = 1e-4  # relative rise of a score that counts as one, as in PyTorch's ReduceLROnPlateau
+WORKERS_IMPORT = ("torch._dynamo",)  # by PyTorch when an optimizer is made; it takes seconds
 
 
 def make_optimizer(groups: Sequence[dict[str, Any]], conf: Training) -> torch.optim.Optimizer:

@@ -45,12 +45,14 @@ _run: Callable[[Any], str | None]  # see `run_all`
 
 
 def context() -> ForkServerContext:
-    """Workers are forked from a server, which imports once for all of them what of trnet is imported here."""
-    found = multiprocessing.get_context("forkserver")
+    """Workers are forked from a server, which imports once for all of them what of trnet is imported here.
+
+    A module's ``WORKERS_IMPORT`` names what else workers that use it will import.
+    """
     names = sorted(name for name in sys.modules if name.startswith("trnet."))
-    if "trnet.train.optimization" in names:
-        names.append("torch._dynamo")  # every optimizer brings it, which takes seconds
-    found.set_forkserver_preload(names)
+    more = {name for module in names for name in getattr(sys.modules[module], "WORKERS_IMPORT", ())}
+    found = multiprocessing.get_context("forkserver")
+    found.set_forkserver_preload([*names, *sorted(more)])
     return found
 
 
