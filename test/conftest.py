@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from order import longest_first
-from started_python import python
+from started_python import python, share
 from tiny import Tiny, make_tiny
 from waveforms import make_waveforms
 
@@ -23,6 +23,12 @@ from trnet.utils import files, logs
 BROWSERS = ("chromium", "chromium-headless-shell", "google-chrome", "chrome", "chromium-browser")
 logs.configure()  # as commands do: what a library reports is in capsys too
 THREADS = int(os.environ.get("TRNET_TEST_THREADS", "1"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Several processes of tests share the Python that commands are forked from."""
+    if config.getoption("numprocesses", None):
+        share()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -69,7 +69,7 @@ def test_voicebank_demand_from_its_own_layout_to_a_front_end_and_results(tmp_pat
     ],
 )
 def test_mistakes_are_one_line(tmp_path, options, message):
-    process = start(copy_recipes(tmp_path) / "voicebank_demand/enh1", *options)
+    process = start(copy_recipes(tmp_path) / "voicebank_demand/enh1", *options, forked=False)
     output, _ = process.communicate(timeout=60)
     errors = [line for line in output.splitlines() if line.startswith("error: ")]
     assert process.returncode != 0 and len(errors) == 1, output

@@ -19,14 +19,20 @@ def copy_recipes(root: Path) -> Path:
     return Path(shutil.copytree(ROOT / "egs", root / "egs", ignore=ignore))
 
 
-def start(recipe: Path, *options: str, python: str | Path = sys.executable) -> subprocess.Popen:
+def start(recipe: Path, *options: str, forked: bool = True) -> subprocess.Popen:
     """run.sh in a process group of its own, in which Ctrl-C works even where the caller ignores it.
 
     With one thread: other tests run at the same time, and threads that wait for each other then wait long.
+
+    Args:
+        recipe: Its folder.
+        options: Of run.sh.
+        forked: Its Python has imported PyTorch before; otherwise it is the one that runs the tests.
     """
     return subprocess.Popen(
         [recipe / "run.sh", *options],
-        env=os.environ | {"PYTHON": str(python), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        env=os.environ
+        | {"PYTHON": str(python() if forked else sys.executable), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -36,8 +42,8 @@ def start(recipe: Path, *options: str, python: str | Path = sys.executable) -> s
 
 
 def run(recipe: Path, *options: str, status: int = 0) -> str:
-    """What run.sh printed; it must have ended with `status`. Its Python has imported PyTorch before."""
-    process = start(recipe, *options, python=python())
+    """What run.sh printed; it must have ended with `status`."""
+    process = start(recipe, *options)
     output, _ = process.communicate(timeout=1200)
     assert process.returncode == status, output[-3000:]
     return output

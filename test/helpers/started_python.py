@@ -2,8 +2,8 @@
 
 ``python()`` gives a program to be called like Python. What begins with ``-m trnet.``, and torchrun, runs in a fork of
 a server, with the caller's arguments, environment, working directory and standard streams; of trnet, only the commands
-(trnet.bin) are imported anew each time. Anything else runs in Python itself. Signals are not passed on: tests that
-press Ctrl-C start Python.
+(trnet.bin) are imported anew each time. Ctrl-C and SIGTERM reach the command and its processes, and it is killed when
+its caller is. Anything else runs in Python itself.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import gc
 import json
 import os
 import runpy
+import select
 import shlex
 import shutil
 import signal
@@ -33,8 +34,9 @@ HEAVY += ("tensorboard.summary.writer.record_writer", "tqdm", "yaml", "sklearn.m
 HEAVY += ("torch._dynamo", "torch._inductor.config")  # optimizers and deterministic algorithms bring them
 ROOT = Path(__file__).parents[2]
 COMMANDS = "trnet.bin"
+GIVEN = "TRNET_TEST_PYTHON"  # the program, where a server is shared
 CLIENT = """
-import json, os, socket, sys
+import json, os, signal, socket, sys
 arguments = sys.argv[2:]
 if arguments[:1] == ["-u"]:  # as torchrun calls it; the server prints without buffers
     del arguments[0]
@@ -45,6 +47,9 @@ with socket.socket(socket.AF_UNIX) as server:
     server.connect(sys.argv[1])
     socket.send_fds(server, [len(call).to_bytes(8, "big")], [0, 1, 2])
     server.sendall(call)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, lambda number, _: server.send(bytes([number])))
     answer = server.recv(8)
 sys.exit(int(answer) if answer else 1)
 """
@@ -52,22 +57,31 @@ sys.exit(int(answer) if answer else 1)
 
 @cache
 def python() -> Path:
-    """The program; its server is started once in a process of tests, and ends with it."""
+    """The program; its server is started once, and ends with the process that started it: see `share`."""
+    if GIVEN in os.environ:
+        return Path(os.environ[GIVEN])
     folder = Path(tempfile.mkdtemp(prefix="trnet-python-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    listening, client, program = folder / "socket", folder / "client.py", folder / "python"
+    client, program, address = folder / "client.py", folder / "python", str(folder / "socket")
     environment = os.environ | {"PYTHONUNBUFFERED": "1", "LC_ALL": "C.UTF-8", "OMP_NUM_THREADS": "1"}
     environment["PYTHONPATH"] = str(ROOT)
-    server = subprocess.Popen(
-        [sys.executable, __file__, listening], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
-    )
+    with socket.socket(socket.AF_UNIX) as listening:  # callers can connect while the server still imports
+        listening.bind(address)
+        listening.listen()
+        number = listening.fileno()
+        command = [sys.executable, __file__, str(number), str(program)]
+        server = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, pass_fds=[number])
     atexit.register(_end, server)
-    assert server.stdout is not None and server.stdout.readline() == b"ready\n"
     client.write_text(CLIENT)
-    words = [sys.executable, "-I", "-S", str(client), str(listening)]
+    words = [sys.executable, "-I", "-S", str(client), address]
     program.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
     program.chmod(0o755)
     return program
+
+
+def share() -> None:
+    """Have processes that this one starts use its server."""
+    os.environ[GIVEN] = str(python())
 
 
 def _end(server: subprocess.Popen) -> None:
@@ -75,8 +89,8 @@ def _end(server: subprocess.Popen) -> None:
     server.wait()
 
 
-def serve(path: str) -> None:
-    """Answer calls until standard input is closed, as it is when the process of tests ends."""
+def serve(listening: socket.socket, program: str) -> None:
+    """Answer calls until standard input is closed, as it is when the process that started this one ends."""
     gc.disable()
     for name in HEAVY:
         with contextlib.suppress(ImportError):
@@ -88,30 +102,44 @@ def serve(path: str) -> None:
     gc.freeze()
     gc.enable()
     if os.fork() == 0:  # ends the server with its parent
+        listening.close()
         server = os.getppid()
         os.read(0, 1)
         if os.getppid() == server:
             os.kill(server, signal.SIGKILL)
         os._exit(0)
     signal.signal(signal.SIGCHLD, _reap)
-    with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(path)
-        listening.listen()
-        print("ready", flush=True)
-        while True:
-            connection, _ = listening.accept()
-            if os.fork() == 0:
-                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                listening.close()
-                arguments, environment, folder, streams = _call(connection)
-                if (child := os.fork()) == 0:
-                    connection.close()
-                    sys.executable = str(Path(path).with_name("python"))  # for commands that it runs
-                    _run(arguments, environment, folder, streams)
-                _, status = os.waitpid(child, 0)
-                connection.sendall(str(os.waitstatus_to_exitcode(status)).encode())
-                os._exit(0)
-            connection.close()
+    sys.executable = program  # for commands that commands run
+    while True:
+        connection, _ = listening.accept()
+        if os.fork() == 0:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            listening.close()
+            arguments, environment, folder, streams = _call(connection)
+            if (child := os.fork()) == 0:
+                os.setpgid(0, 0)
+                connection.close()
+                _run(arguments, environment, folder, streams)
+            for stream in streams:
+                os.close(stream)
+            connection.sendall(str(_status(child, connection)).encode())
+            os._exit(0)
+        connection.close()
+
+
+def _status(child: int, connection: socket.socket) -> int:
+    """That of the command when it has ended; signals that its caller passes on reach its group of processes."""
+    with contextlib.suppress(PermissionError):  # it has a group already
+        os.setpgid(child, child)
+    ended = os.pidfd_open(child)
+    while ended not in select.select([connection, ended], [], [])[0]:
+        signals = connection.recv(8)
+        if not signals:  # the caller was killed
+            os.kill(child, signal.SIGKILL)
+            os._exit(1)
+        for number in signals:
+            os.killpg(child, number)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def _reap(*_: object) -> None:
@@ -159,4 +187,4 @@ def _run(arguments: list[str], environment: dict[str, str], folder: str, streams
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1])
+    serve(socket.socket(fileno=int(sys.argv[1])), sys.argv[2])
