@@ -48,7 +48,7 @@ def recipe(tmp_path, monkeypatch) -> Path:
 
 
 @pytest.mark.slow
-def test_the_class_runs_from_the_recipes_folder_in_several_processes(recipe):
+def test_the_class_runs_from_the_recipes_folder_in_several_processes(recipe, forked_commands):
     (module,) = blocks("python")
     note_process = "import os\nimport pathlib\n\npathlib.Path(f'imported-by-{os.getpid()}').touch()\n"
     (recipe / "wiener.py").write_text(module + note_process)

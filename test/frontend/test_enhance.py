@@ -196,7 +196,7 @@ def test_a_full_disk_is_said_and_the_same_command_goes_on(
 
 
 @pytest.mark.slow
-def test_a_second_call_at_the_same_time_is_refused(options, tmp_path, fails):
+def test_a_second_call_at_the_same_time_is_refused(options, tmp_path, fails, forked_commands):
     first = subprocess.Popen(
         [sys.executable, "-m", "trnet.bin.enhance", *options("Slow")],
         stderr=subprocess.DEVNULL,
