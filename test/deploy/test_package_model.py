@@ -6,9 +6,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from model_files import make_model
+from upstreams import make_upstream
 
+from trnet.config import Fbank, Upstream
+from trnet.deploy import package_model
 from trnet.deploy.model_file import ModelFile
-from trnet.deploy.package_model import KEPT, make_card, packaged_file, results_table
+from trnet.deploy.package_model import KEPT, check_size, make_card, packaged_file, results_table, words_of
+from trnet.deploy.packaged import FILE
+from trnet.deploy.upstreams import pack_features
 from trnet.utils.errors import TrnetError
 
 
@@ -50,3 +55,17 @@ def test_a_table_has_clean_speech_and_each_noise_with_intervals_where_there_are_
     _, _, clean, esc = results_table(rows).splitlines()
     assert clean.split(" | ")[1:] == ["60.0", "50.0 to 70.1 |"]
     assert esc.startswith("| esc ") and "40.0" in esc and "nan" not in esc
+
+
+def test_the_packages_file_is_small_and_others_may_carry_a_network(of_all, monkeypatch):
+    size = check_size(replace(of_all, path=Path(FILE)))
+    monkeypatch.setattr(package_model, "MOST_BYTES", size - 1)
+    with pytest.raises(TrnetError, match="MB"):
+        check_size(replace(of_all, path=Path("models", FILE)))
+    assert check_size(replace(of_all, path=Path("with_upstream.zip"))) == size
+
+
+def test_a_card_says_what_is_read(tmp_path):
+    folder = make_upstream("wav2vec2", tmp_path / "net")
+    packed, _ = pack_features(Upstream(model=str(folder), layer=1), embed=True)
+    assert (words_of(Fbank()), words_of(packed)) == ("log-mels", "hidden states of net")

@@ -73,12 +73,12 @@ def test_runs_that_are_missing_are_counted_and_nothing_is_made(rehearsal, tmp_pa
 
 def test_the_model_is_the_same_whenever_it_is_made(rehearsal, tmp_path):
     for exp in ("one", "two"):
-        done = rehearsal.make(exp, tmp_path / f"{exp}.zip", commit=exp)
+        done = rehearsal.make(exp, tmp_path / exp / "m.zip", commit=exp)
         assert done.returncode == 0, done.stdout + done.stderr
-    for suffix in (".zip", ".md"):
-        one, two = ((tmp_path / exp).with_suffix(suffix).read_bytes() for exp in ("one", "two"))
+    for file in ("m.zip", "m.md"):
+        one, two = ((tmp_path / exp / file).read_bytes() for exp in ("one", "two"))
         assert one == two
-    model = read_model(tmp_path / "one.zip")
+    model = read_model(tmp_path / "one/m.zip")
     about = model.about
     assert about["speakers"] == list(SPEAKERS) and about["train_utts"] == 48 and about["fold"] == "all"
     assert not {"made_from", "trained_with", "test_speaker"} & set(about)
@@ -86,8 +86,9 @@ def test_the_model_is_the_same_whenever_it_is_made(rehearsal, tmp_path):
     assert model.settings.temperature == found["temperature"] and found["speakers"] == list(SPEAKERS)
     chosen = [best_epoch_of(rehearsal, fold) for fold in range(1, 7)]
     assert about["epoch"] == about["epochs"] == sorted(chosen)[2]
-    card = (tmp_path / "one.md").read_text()
+    card = (tmp_path / "one/m.md").read_text()
     assert card.startswith("# ") and "${" not in card and "| clean |" in card and "MIT License" in card
+    assert "TRNet on log-mels" in card and "trnet-predict m.zip" in card
 
 
 def best_epoch_of(rehearsal: Rehearsal, number: int) -> int:

@@ -48,7 +48,7 @@ def attention(along_bands: bool, farthest: int = 6, block: int = 16) -> float:
 
 
 def network(precision: str, clips: int, blocks: int) -> float:
-    """Relative difference of all kernels together from the network as it is written, with so many of its four blocks."""
+    """Relative difference of all kernels together from the network as it is written, cut to so many blocks."""
     net = TscNet(gpu.CHANNELS, num_features=5).eval().requires_grad_(False)
     off_default(net)
     generator = gpu.Generator(net, precision)

@@ -11,7 +11,7 @@ from trnet.bin import option_types as types
 from trnet.bin.experiment_options import add_experiment_options, experiment_from
 from trnet.bin.options import Parser, make_parser
 from trnet.deploy.model_file import read_model, write_model
-from trnet.deploy.package_model import MOST_BYTES, card_fields, make_card, median_epochs, packaged_file, results_of
+from trnet.deploy.package_model import card_fields, check_size, make_card, median_epochs, packaged_file, results_of
 from trnet.runs.experiment import TEACHER
 from trnet.utils.errors import TrnetError, one_line_errors
 from trnet.utils.files import read_text, write_text
@@ -53,8 +53,7 @@ def main(args: list[str] | None = None) -> None:
         raise TrnetError(f"--card {opts.card}: cannot be read; name a Markdown file in UTF-8") from None
     made = packaged_file(packed, opts.out, sorted(set(experiment.data["utt2spk"].values())))
     card = make_card(template, str(opts.card), card_fields(made, experiment, epochs, opts.seeds))
-    if (size := sum(map(len, made.entries().values()))) > MOST_BYTES:
-        raise TrnetError(f"{opts.out}: would have {size / 1e6:.1f} MB, less than 10 MB go into the package")
+    size = check_size(made)
     write_model(made)
     write_text(opts.out.with_suffix(".md"), card)
     print(f"{opts.out}: {size / 1e6:.1f} MB, epoch {made.about['epoch']}, seed {made.about['seed']}")

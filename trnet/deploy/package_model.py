@@ -11,7 +11,10 @@ from statistics import median_low
 
 import pandas as pd
 
+from trnet.config import Features
 from trnet.deploy.model_file import ModelFile
+from trnet.deploy.packaged import FILE
+from trnet.deploy.packed_upstream import PackedUpstream, upstream_note
 from trnet.eval.calibration import Calibration, error_of_predictions
 from trnet.eval.csv_files import optional, read_checked_csv
 from trnet.eval.predictions import read_predictions
@@ -36,7 +39,7 @@ KEPT = (
     "trnet",
 )
 """Entries of ``about.json`` that are the same whenever the same model is made again on the same machine."""
-MOST_BYTES = 9_900_000  # of what is in the file, which has less than 10 MB
+MOST_BYTES = 9_900_000  # of what is in the package's file, which has less than 10 MB
 LISTED = 5  # runs that a message names
 
 
@@ -122,6 +125,25 @@ def calibration_table(experiment: Experiment, calibration: Calibration) -> str:
     return "\n".join(lines)
 
 
+def check_size(made: ModelFile) -> int:
+    """Bytes of what is in a model file.
+
+    Raises:
+        TrnetError: If it is the package's, and has too many.
+    """
+    size = sum(map(len, made.entries().values()))
+    if size > MOST_BYTES and made.path.name == FILE:
+        raise TrnetError(f"{made.path}: would have {size / 1e6:.1f} MB, less than 10 MB go into the package")
+    return size
+
+
+def words_of(features: Features) -> str:
+    """What the recogniser reads, for a card."""
+    if isinstance(features, PackedUpstream):
+        return f"hidden states of {features.model}"
+    return "log-mels" if features.type == "fbank" else features.type
+
+
 def packaged_file(packed: ModelFile, path: Path, speakers: Sequence[str]) -> ModelFile:
     """The model file for the package: the same every time it is made from the same data on the same machine.
 
@@ -155,6 +177,7 @@ def card_fields(
     """What a card may say of a packaged model and of the runs that held speakers out (`experiment`, of all folds)."""
     about, calibration = packed.about, Calibration(**packed.about["calibration"])
     results = results_of(experiment, packed.settings.name, seeds)
+    note = upstream_note(packed.settings.features)
     return {
         "classes": ", ".join(packed.classes),
         "chance": f"{100 / len(packed.classes):.0f}",
@@ -165,6 +188,9 @@ def card_fields(
         "teacher_epochs": next(iter(epochs.values())),
         "epochs": about["epoch"],
         "seed": about["seed"],
+        "command": "trnet-predict my.wav" if packed.path.name == FILE else f"trnet-predict {packed.path.name} my.wav",
+        "features": words_of(packed.settings.features),
+        "upstream": f"\n- {note}" if note else "",  # a line of the list
         "parameters": f"{sum(x.numel() for x in packed.weights.values() if x.is_floating_point()) / 1e6:.1f}",
         "results": results_table(results),
         "resampled": results["resampled"].iloc[0],

@@ -18,12 +18,13 @@ dump=dump                      # folder of features
 exp=exp_package                # folder of the runs of all speakers
 card=conf/package_card.md      # the words of the card
 out=../../../trnet/models/nemo_trnet.zip # the model; its card is beside it, as .md
+embed_upstream=false           # true: the file carries the pretrained network behind its features
 ngpu=0                         # 0: CPU, 1: GPU
 frontend=                      # the YAML's if empty
 frontend_checkpoint=           # weights of the front-end, in its authors' format; the YAML's if empty
 set=                           # settings of both YAMLs: "training.lr=5e-4"
 
-options="corpus config loso_config loso_exp loso_seeds seed data dump exp card out ngpu frontend frontend_checkpoint set"
+options="corpus config loso_config loso_exp loso_seeds seed data dump exp card out embed_upstream ngpu frontend frontend_checkpoint set"
 
 usage() {
     echo "Usage: local/make_packaged_model.sh [--OPTION VALUE]..."
@@ -38,6 +39,7 @@ template=../../TEMPLATE/ser1
 . "$template/../options.sh"
 parse_options "$@"
 check_words corpus
+check_choices embed_upstream
 export OMP_NUM_THREADS=1 # sums in another order have other last bits
 
 setup=(--corpus-data="$data/$corpus" --dump="$dump" --ngpu="$ngpu")
@@ -55,5 +57,7 @@ mkdir -p "$exp"
 run calibrate "${loso[@]}" --systems trnet --out "$exp/calibration.json"
 run train "${all[@]}" --part teacher --systems trnet --max-epochs "$teacher_epochs"
 run train "${all[@]}" --part others --systems trnet --max-epochs "$epochs"
-run pack "${all[@]}" --systems trnet --max-epochs "$epochs" --half --calibration "$exp/calibration.json" --out "$exp/packed.zip"
+packing=(--half --calibration "$exp/calibration.json" --out "$exp/packed.zip")
+! "$embed_upstream" || packing+=(--embed-upstream)
+run pack "${all[@]}" --systems trnet --max-epochs "$epochs" "${packing[@]}"
 run package_model "${loso[@]}" --part model --model "$exp/packed.zip" --card "$card" --out "$out"
