@@ -141,7 +141,7 @@ def test_turn_labelled_in_two_files_is_named(small_iemocap, tmp_path, iemocap_la
 def test_missing_recording_is_an_error_under_a_contract(small_iemocap, tmp_path, iemocap_labels, conf, capsys):
     next(small_iemocap.rglob("Ses01F_impro01_F000.wav")).unlink()
     contract = read_contract(conf("iemocap", "contract.yaml"))
-    with pytest.raises(TrnetError, match="1 utterances .*Ses01F_impro01_F000.*--contract none"):
+    with pytest.raises(TrnetError, match="1 utterance .*Ses01F_impro01_F000.*--contract none"):
         IEMOCAP.prepare(small_iemocap, tmp_path / "data", iemocap_labels, contract)
     assert len(IEMOCAP.prepare(small_iemocap, tmp_path / "data", iemocap_labels).utts) == 8
     assert "Ses01F_impro01_F000" in capsys.readouterr().err
@@ -151,7 +151,7 @@ def test_missing_transcription_is_a_warning(small_iemocap, tmp_path, iemocap_lab
     (small_iemocap / "Session4/dialog/transcriptions/Ses04F_script01_3.txt").unlink()
     data = IEMOCAP.prepare(small_iemocap, tmp_path / "data", iemocap_labels)
     assert data["text"]["Ses04F-Ses04F_script01_3_F007"] == ""
-    assert "warning: 1 utterances without transcription: Ses04F" in capsys.readouterr().err
+    assert "warning: 1 utterance without transcription: Ses04F" in capsys.readouterr().err
     assert validate_data_dir(data.path, ("text",)) == []
 
 

@@ -353,7 +353,7 @@ def test_meld_without_its_sound(grow, prepare):
 def test_meld_with_a_missing_clip(grow, prepare, tmp_path, capsys):
     root = grow("meld")
     (root / "dev_splits_complete/dia1_utt5.wav").unlink()
-    with pytest.raises(TrnetError, match="1 utterances .*All-dev_dia1_utt5.*--contract none"):
+    with pytest.raises(TrnetError, match="1 utterance .*All-dev_dia1_utt5.*--contract none"):
         prepare("meld", root, Contract(tmp_path, {}, "split"))
     assert len(prepare("meld", root).utts) == 2
     assert "left out" in capsys.readouterr().err

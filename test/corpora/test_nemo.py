@@ -78,7 +78,7 @@ def test_broken_table(nemo, tmp_path, labels, old, new, message):
 
 def test_missing_sample_is_an_error_under_a_contract(nemo, tmp_path, labels, conf, capsys):
     (nemo / "samples/EB0_neutral_13.wav").unlink()
-    with pytest.raises(TrnetError, match="nEMO: 1 utterances .*EB0_neutral_13.*--contract none"):
+    with pytest.raises(TrnetError, match="nEMO: 1 utterance .*EB0_neutral_13.*--contract none"):
         NEMO.prepare(nemo, tmp_path / "data", labels, read_contract(conf("nemo", "contract.yaml")))
     assert NEMO.prepare(nemo, tmp_path / "data", labels).utts == ["KS0_sadness_38"]
     assert "left out" in capsys.readouterr().err

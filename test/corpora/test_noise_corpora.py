@@ -46,7 +46,7 @@ def test_esc_clips_and_sources(esc, tmp_path, capsys):
 
 def test_esc_missing_clip(esc, tmp_path):
     (esc / "audio/5-9-A-3.wav").unlink()
-    with pytest.raises(TrnetError, match="1 clips of esc50.csv have no recording .5-9-A-3.; complete"):
+    with pytest.raises(TrnetError, match="1 clip of esc50.csv without recording .5-9-A-3.; complete"):
         ESC50.prepare(esc, tmp_path / "noise_esc")
 
 

@@ -25,6 +25,7 @@ from trnet.deploy.onnx_predictor import OnnxPredictor, has_graphs, is_exported
 from trnet.deploy.packaged import card_line, packaged_model
 from trnet.deploy.sliding_window import SlidingWindowPredictor
 from trnet.utils.errors import TrnetError, one_line_errors, printable
+from trnet.utils.text import counted
 
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total_fmt} files [{elapsed}<{remaining}{postfix}]"
 
@@ -139,7 +140,7 @@ def main(args: list[str] | None = None) -> int:
     spent = time.monotonic() - started
     factor = f", real-time factor {spent / seconds:.3f}" if seconds else ""
     lost = f"; {failed} of {len(found)} failed" if failed else ""
-    print(f"{len(found)} files, {seconds:.1f} s of audio in {spent:.1f} s{factor}{lost}", file=sys.stderr)
+    print(f"{counted(len(found), 'file')}, {seconds:.1f} s of audio in {spent:.1f} s{factor}{lost}", file=sys.stderr)
     return 1 if failed else 0
 
 

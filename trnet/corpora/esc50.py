@@ -9,7 +9,7 @@ from trnet.corpora.noise import NoiseClip, NoiseCorpus, add_clip, safe_id
 from trnet.corpora.source import audio_files, by_stem, read_csv
 from trnet.kaldi.data_dir import Clip
 from trnet.utils.errors import TrnetError
-from trnet.utils.text import shorten
+from trnet.utils.text import counted, shorten
 
 TABLE = "meta/esc50.csv"
 
@@ -31,7 +31,7 @@ def _clips(folder: Path) -> dict[str, NoiseClip]:
             missing.append(stem)
     if missing:
         raise TrnetError(
-            f"{folder / 'audio'}: {len(missing)} clips of {Path(TABLE).name} have no recording "
+            f"{folder / 'audio'}: {counted(len(missing), 'clip')} of {Path(TABLE).name} without recording "
             f"({shorten(missing, 3)}); complete the copy, or delete their lines"
         )
     return clips

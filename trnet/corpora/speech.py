@@ -14,7 +14,7 @@ from trnet.corpora.source import Corpus, audio_files, matching
 from trnet.kaldi.data_dir import Clip, DataDir, write_data_dir
 from trnet.kaldi.paths import entry_for
 from trnet.utils.errors import TrnetError
-from trnet.utils.text import shorten
+from trnet.utils.text import counted, shorten
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +77,9 @@ class SpeechCorpus(Corpus):
 
 def _leave_out(folder: Path, missing: Sequence[str], contract: Contract | None) -> None:
     """Warn of utterances without a recording; an error where a contract is to be kept."""
-    what = f"{folder}: {len(missing)} utterances of the label files have no recording ({shorten(missing, 3)})"
+    what = (
+        f"{folder}: {counted(len(missing), 'utterance')} of the label files without recording ({shorten(missing, 3)})"
+    )
     if missing and contract is not None:
         raise TrnetError(f"{what}; complete the copy, or give --contract {NO_CONTRACT} to prepare it as it is")
     if missing:
@@ -116,7 +118,7 @@ def write_speech(
     }
     silent = [utt for utt, text in tables["text"].items() if not text]
     if 0 < len(silent) < len(utts):
-        logger.warning("%d utterances without transcription: %s", len(silent), shorten(silent))
+        logger.warning("%s without transcription: %s", counted(len(silent), "utterance"), shorten(silent))
     genders = {u.speaker: u.gender for u in utts.values() if u.gender is not None}
     unknown = {u.speaker for u in utts.values()} - genders.keys()
     if unknown:

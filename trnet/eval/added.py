@@ -16,13 +16,13 @@ import pandas as pd
 from trnet.conditions import Condition
 from trnet.eval.peers import peer_predictions, table_csv
 from trnet.eval.predictions import PEER, SYSTEMS, classes_of, in_order
-from trnet.eval.summary import counted
 from trnet.runs.experiment import Experiment
 from trnet.utils.errors import TrnetError
 from trnet.utils.files import write_text
 from trnet.utils.locks import only_one
 from trnet.utils.names import setting_name
 from trnet.utils.stamp import file_digest, file_sha256, read_stamp
+from trnet.utils.text import counted
 
 FOLDER, TABLE, ABOUT = "peers", "predictions.csv", "peer.json"
 ORDER = ("seed", "fold", "noise", "snr_db", "utt_id")

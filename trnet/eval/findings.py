@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from trnet.eval.statistics import OURS, Statistics
-from trnet.eval.summary import SYSTEM_NAMES, Results, coefficients, counted, summarise
+from trnet.eval.summary import SYSTEM_NAMES, Results, coefficients, summarise
+from trnet.utils.text import counted
 
 LEVEL = 0.05
 NOISE_LINE = re.compile(r"^noise (\S+): *(.+)$", re.MULTILINE)

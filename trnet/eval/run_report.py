@@ -25,6 +25,7 @@ from trnet.utils.errors import TrnetError
 from trnet.utils.locks import only_one
 from trnet.utils.provenance import commit, machine, versions
 from trnet.utils.stamp import Stamp, digest, dir_digest, file_digest, read_stamp
+from trnet.utils.text import counted
 
 REVISION = 1  # raised when the numbers change; a report of another layout is not made again
 RUN_FILES = ("best.pt", "last.pt", "history.csv")
@@ -242,7 +243,9 @@ class RunReport:
             "Training": f"at most {training.max_epochs} epochs{patience}, {training.precision}, noise "
             f"{config.simulation.train_noise}, conditions {training.train_conditions}{ctc}",
             "Epochs": f"{min(done)} to {max(done)} trained, {min(chosen)} to {max(chosen)} chosen",
-            "Trained with": "; ".join(f"commit {text} ({count} runs)" for text, count in sorted(trained_with.items())),
+            "Trained with": "; ".join(
+                f"commit {text} ({counted(count, 'run')})" for text, count in sorted(trained_with.items())
+            ),
             "Scored with": f"commit {commit()} on {machine(self.session.device)}",
             "Versions": versions(),
         }

@@ -26,9 +26,10 @@ from trnet.eval.intervals import (
 )
 from trnet.eval.predictions import classes_of, is_peer, snr_text
 from trnet.eval.score_matrix import ScoreMatrix, check_paired, make_score_matrix
-from trnet.eval.summary import Titles, counted, in_means, system_title, with_names
+from trnet.eval.summary import Titles, in_means, system_title, with_names
 from trnet.utils.errors import TrnetError
 from trnet.utils.files import write_text
+from trnet.utils.text import counted
 
 OURS = "trnet"  # the system that the others are compared with
 FEWEST = 100  # resamples or permutations that can give an interval or a p
@@ -37,6 +38,7 @@ COLUMNS = (
     *("value", "std", "low", "high", "resampled"),
     *("p_utts", "p_utts_holm", "p_speakers", "p_speakers_holm", "note"),
 )
+
 NUMBERS = ("snr_db", "value", "std", "low", "high", "p_utts", "p_utts_holm", "p_speakers", "p_speakers_holm")
 Target = tuple[str, float, list[int]]
 """What is scored: a noise set, an SNR in dB (NaN: clean speech, or the mean over SNRs), columns of a score matrix."""

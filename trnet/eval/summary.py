@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from trnet.eval.predictions import PEER, in_order, is_peer, natural_key, noise_key, with_conditions
+from trnet.utils.text import counted
 
 SYSTEM_NAMES = {
     "baseline_c": "Baseline-c",
@@ -25,11 +26,6 @@ def system_title(system: str, titles: Titles | None = None) -> str:
     if is_peer(system):
         return f"{(titles or {}).get(system, system.removeprefix(PEER))} ({ELSEWHERE})"
     return SYSTEM_NAMES.get(system, system)
-
-
-def counted(number: int, noun: str) -> str:
-    """``1 fold`` or ``2 folds``."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def with_names(frame: pd.DataFrame, titles: Titles | None = None) -> pd.DataFrame:
