@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from trnet import __version__
+from trnet.utils.text import counted
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -68,7 +69,8 @@ def machine(device: torch.device) -> str:
     except OSError:
         pass
     capability = torch.backends.cpu.get_cpu_capability()
-    return f"{model}, {os.cpu_count()} cores, {capability}, {torch.get_num_threads()} threads"
+    cores, threads = counted(os.cpu_count() or 1, "core"), counted(torch.get_num_threads(), "thread")
+    return f"{model}, {cores}, {capability}, {threads}"
 
 
 def differs(path: Path) -> bool | None:
