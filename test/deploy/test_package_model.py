@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import soundfile
 from model_files import make_model
 from upstreams import make_upstream
 
 from trnet.config import Fbank, Upstream
 from trnet.deploy import package_model
 from trnet.deploy.model_file import ModelFile
-from trnet.deploy.package_model import KEPT, check_size, make_card, packaged_file, results_table, words_of
+from trnet.deploy.package_model import KEPT, check_size, make_card, packaged_file, recorded_as, results_table, words_of
 from trnet.deploy.packaged import FILE
 from trnet.deploy.upstreams import pack_features
 from trnet.utils.errors import TrnetError
@@ -69,3 +70,12 @@ def test_a_card_says_what_is_read(tmp_path):
     folder = make_upstream("wav2vec2", tmp_path / "net")
     packed, _ = pack_features(Upstream(model=str(folder), layer=1), embed=True)
     assert (words_of(Fbank()), words_of(packed)) == ("log-mels", "hidden states of net")
+
+
+def test_a_card_says_how_recordings_are_coded(tmp_path):
+    soundfile.write(tmp_path / "a.flac", [0.0, 0.5], 24000)
+    assert recorded_as(tmp_path / "a.flac") == "FLAC (PCM_16) at 24 kHz"
+    (tmp_path / "b.wav").write_text("no audio")
+    for file in ("b.wav", "none.wav"):
+        with pytest.raises(TrnetError, match=file):
+            recorded_as(tmp_path / file)

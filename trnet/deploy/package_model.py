@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import median_low
 
 import pandas as pd
+import soundfile
 
 from trnet.config import Features
 from trnet.deploy.model_file import ModelFile
@@ -23,7 +24,7 @@ from trnet.eval.summary import in_means
 from trnet.runs.experiment import Experiment
 from trnet.runs.history import History
 from trnet.runs.spec import RunSpec
-from trnet.utils.errors import TrnetError
+from trnet.utils.errors import TrnetError, first_line
 from trnet.utils.numbers import whole
 
 KEPT = (
@@ -137,6 +138,21 @@ def check_size(made: ModelFile) -> int:
     return size
 
 
+def recorded_as(path: Path) -> str:
+    """Format, coding and sampling rate of a recording, for a card: ``OGG (OPUS) at 16 kHz``.
+
+    Raises:
+        TrnetError: If it cannot be read.
+    """
+    try:
+        found = soundfile.info(path)
+    except (OSError, soundfile.LibsndfileError) as error:
+        raise TrnetError(
+            f"{path}: cannot be read as audio ({first_line(error)}); the card says how it is coded"
+        ) from None
+    return f"{found.format} ({found.subtype}) at {found.samplerate / 1000:g} kHz"
+
+
 def words_of(features: Features) -> str:
     """What the recogniser reads, for a card."""
     if isinstance(features, PackedUpstream):
@@ -183,6 +199,7 @@ def card_fields(
         "chance": f"{100 / len(packed.classes):.0f}",
         "speakers": len(about["speakers"]),
         "utterances": about["train_utts"],
+        "recordings": recorded_as(experiment.data.clip(experiment.data.utts[0]).path),
         "train_noise": about["train_noise"],
         "snrs": ", ".join(f"{snr:g}" for snr in experiment.config.simulation.snrs),
         "teacher_epochs": next(iter(epochs.values())),
