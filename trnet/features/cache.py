@@ -19,7 +19,6 @@ from tqdm import tqdm
 from trnet.conditions import Condition
 from trnet.features.loading import load, read_singly
 from trnet.features.reader import Reader
-from trnet.utils.allocator import empty_apart
 from trnet.utils.device import send
 
 HOST, DISK = "pinned memory", "disk"
@@ -226,8 +225,8 @@ class FeatureCache:
                 return torch.from_numpy(np.memmap(file, kind, "r+", shape=(rows, dim)))
         if home == HOST:
             return torch.empty(rows, dim, dtype=self.dtype, pin_memory=True)
-        if self.device.type == "cpu":
-            return torch.from_numpy(empty_apart((rows, dim), kind))
+        if self.device.type == "cpu":  # numpy asks for large pages, which are there in a quarter of the time
+            return torch.from_numpy(np.empty((rows, dim), kind))
         return torch.empty(rows, dim, dtype=self.dtype, device=self.device)
 
     def _matrix(self, each: FeatureSet, utt: str) -> np.ndarray:
