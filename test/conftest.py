@@ -64,8 +64,9 @@ def pytest_fixture_setup():
 
 @pytest.fixture(autouse=True)
 def begun_alike(thread_count):
-    """Whatever ran before, a test has its threads and draws the same random numbers."""
+    """Whatever ran before, a test has its threads, draws the same random numbers, and sees what trnet logs."""
     torch.set_num_threads(THREADS)
+    logs.configure()  # trnet-predict, say, is silent about what works
     torch.manual_seed(0)
     np.random.seed(0)
     random.seed(0)
