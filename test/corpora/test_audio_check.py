@@ -40,7 +40,7 @@ def test_other_formats_are_told_once(tmp_path, write_wav, capsys):
     assert set(check_speech(clips, 1).values()) == {"0.5"}
     assert capsys.readouterr().out.splitlines() == [
         "3 recordings at 8000 Hz: resampled to 16000 Hz, nothing above 4 kHz",
-        "1 recordings at 48000 Hz: resampled to 16000 Hz",
+        "1 recording at 48000 Hz: resampled to 16000 Hz",
         "2 stereo recordings: channels averaged",
         "1 recordings of 6 channels: channels averaged",
     ]

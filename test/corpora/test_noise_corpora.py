@@ -129,7 +129,7 @@ def test_demand_is_the_first_microphone_of_each_environment_in_segments(demand, 
     }
     assert set(data["utt2src"].values()) == {"DKITCHEN", "SCAFE"} and set(data["utt2dur"].values()) == {"5.0"}
     assert DEMAND.all_files(demand) == [demand / "DKITCHEN/ch01.wav", demand / "SCAFE/ch01.wav"]
-    assert "1 recordings at 48000 Hz: resampled" in capsys.readouterr().out
+    assert "1 recording at 48000 Hz: resampled" in capsys.readouterr().out
     assert validate_data_dir(data.path, ("utt2dur", "utt2src", "segments")) == []
 
 

@@ -99,9 +99,9 @@ def test_the_count_contract(tree, tmp_path, fails):
     [
         (
             lambda r: (r / "clean_testset_wav/p232_002.wav").unlink(),
-            "1 recordings have no clean partner there (p232_002)",
+            "1 recording without clean partner there (p232_002)",
         ),
-        (lambda r: (r / "noisy_trainset_28spk_wav/p227_001.wav").unlink(), "have no noisy partner there (p227_001)"),
+        (lambda r: (r / "noisy_trainset_28spk_wav/p227_001.wav").unlink(), "without noisy partner there (p227_001)"),
         (
             lambda r: soundfile.write(r / "clean_testset_wav/p257_001.wav", np.full(4700, 0.1), 48000),
             "p257_001.wav: 4800 samples, its partner 4700",

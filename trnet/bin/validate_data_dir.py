@@ -8,6 +8,7 @@ from trnet.bin.options import Parser, add_pipes_option, make_parser
 from trnet.kaldi.data_dir import DataDir
 from trnet.kaldi.validate import NOISE_TABLES, PAIR_TABLES, SPEECH_TABLES, validate_data_dir
 from trnet.utils.errors import one_line_errors
+from trnet.utils.text import counted
 
 
 def get_parser() -> Parser:
@@ -36,7 +37,7 @@ def main(args: Sequence[str] | None = None) -> int:
             print("\n".join(problems), file=sys.stderr)
             status = 1
         else:
-            print(f"{folder}: {len(DataDir(folder)['utt2spk'])} utterances, valid")
+            print(f"{folder}: {counted(len(DataDir(folder)['utt2spk']), 'utterance')}, valid")
     return status
 
 

@@ -10,7 +10,7 @@ from trnet.audio.reading import SILENCE_RMS, AudioInfo, inspect_audio
 from trnet.config import Fbank
 from trnet.kaldi.data_dir import Clip
 from trnet.utils.errors import TrnetError
-from trnet.utils.text import shorten
+from trnet.utils.text import counted, shorten
 from trnet.utils.workers import imap
 
 logger = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ def _log_formats(infos: Mapping[str, AudioInfo], clips: Mapping[str, Clip]) -> N
     for rate, count in sorted(Counter(info.sample_rate for info in recordings).items()):
         if rate != RATE:
             lost = f", nothing above {rate / 2000:g} kHz" if rate < RATE else ""
-            logger.info("%d recordings at %d Hz: resampled to %d Hz%s", count, rate, RATE, lost)
+            logger.info("%s at %d Hz: resampled to %d Hz%s", counted(count, "recording"), rate, RATE, lost)
     for channels, count in sorted(Counter(info.channels for info in recordings).items()):
         if channels > 1:
             kind = "stereo recordings" if channels == 2 else f"recordings of {channels} channels"

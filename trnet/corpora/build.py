@@ -14,7 +14,7 @@ from trnet.utils.errors import TrnetError
 from trnet.utils.files import PARTIAL, flush, flush_disks, new_folder
 from trnet.utils.locks import only_one
 from trnet.utils.stamp import Stamp
-from trnet.utils.text import shorten
+from trnet.utils.text import counted, shorten
 
 logger = logging.getLogger(__name__)
 
@@ -70,4 +70,4 @@ def _build(out: Path, made_from: dict[str, Any], tables: Collection[str], prepar
         flush(out.parent)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    logger.info("%s: %d utterances, %.2f h", out, count, hours)
+    logger.info("%s: %s, %.2f h", out, counted(count, "utterance"), hours)

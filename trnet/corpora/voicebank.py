@@ -9,7 +9,7 @@ from pathlib import Path
 from trnet.corpora.pairs import NoisyPair
 from trnet.corpora.source import Corpus, audio_files, by_stem, read_lines
 from trnet.utils.errors import TrnetError
-from trnet.utils.text import shorten
+from trnet.utils.text import counted, shorten
 
 VOICEBANK = Corpus(
     title="VoiceBank+DEMAND",
@@ -70,8 +70,8 @@ def read_voicebank(root: Path, name: str) -> list[NoisyPair]:
     ):
         if lacking:
             raise TrnetError(
-                f"{folders[kind]}: {len(lacking)} recordings have no {kind} partner there ({shorten(lacking, 3)}); "
-                "complete the copy"
+                f"{folders[kind]}: {counted(len(lacking), 'recording')} without {kind} partner there "
+                f"({shorten(lacking, 3)}); complete the copy"
             )
     if not noisy:
         raise TrnetError(f"{folders['noisy']}: no recordings in it; complete the copy")

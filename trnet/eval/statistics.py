@@ -38,7 +38,6 @@ COLUMNS = (
     *("value", "std", "low", "high", "resampled"),
     *("p_utts", "p_utts_holm", "p_speakers", "p_speakers_holm", "note"),
 )
-
 NUMBERS = ("snr_db", "value", "std", "low", "high", "p_utts", "p_utts_holm", "p_speakers", "p_speakers_holm")
 Target = tuple[str, float, list[int]]
 """What is scored: a noise set, an SNR in dB (NaN: clean speech, or the mean over SNRs), columns of a score matrix."""
