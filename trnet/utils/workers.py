@@ -289,7 +289,12 @@ def _start_runs(
 
 
 def _do_run(job: object) -> str | None:
-    return _run(job)
+    from trnet.utils.allocator import give_back_freed_memory
+
+    try:
+        return _run(job)
+    finally:  # the next job may be another worker's
+        give_back_freed_memory()
 
 
 def prepare(device: torch.device, threads: int) -> None:
