@@ -2,12 +2,15 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
 from lines import assert_names
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from trnet.bench import train_together
+from trnet.bench import train_floors, train_together
+from trnet.bench.measure import peak_gflops
 from trnet.bench.train_floors import copy_mib_per_s, matmul_gflops, step_work
 from trnet.bench.train_marks import IEMOCAP, NEMO, Mark, marks_on_cpu, marks_on_gpu
 from trnet.bench.train_rows import ON_CPU, TrainBench
@@ -166,6 +169,22 @@ def test_a_row_that_fails_is_named_and_the_others_are_measured(tiny, tmp_path, f
     assert_names(fails(bench_train.main, ["--config", str(tiny.config_path), *options]), "illegal memory access")
     found = json.loads((tmp_path / "b.json").read_text())
     assert [row["key"] for row in found["rows"]] == ["bare"] and list(found["failed"]) == ["engine"]
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("float32", torch.float32), ("bf16", torch.bfloat16)])
+def test_rate_of_products_is_that_of_the_precision(precision, dtype, monkeypatch):
+    class Multiplied(TorchDispatchMode):
+        dtypes = set()
+
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            if func is torch.ops.aten.mm.default:
+                self.dtypes.add(args[0].dtype)
+            return func(*args, **(kwargs or {}))
+
+    monkeypatch.setattr(train_floors, "peak_gflops", partial(peak_gflops, size=64))
+    with Multiplied() as multiplied:
+        assert matmul_gflops(CPU, 1, precision) > 0
+    assert multiplied.dtypes == {dtype}
 
 
 @pytest.mark.gpu

@@ -146,12 +146,12 @@ def gpu_gflops(
     return 2e-6 * size**3 * repeats / began.elapsed_time(ended)
 
 
-def peak_gflops(threads: int, size: int = 1536, repeats: int = 8) -> float:
-    """The largest GFLOP/s of products of square float32 matrices on the CPU."""
+def peak_gflops(threads: int, size: int = 1536, repeats: int = 8, dtype: torch.dtype = torch.float32) -> float:
+    """The largest GFLOP/s of products of square matrices on the CPU."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        a, b, best = torch.randn(size, size), torch.randn(size, size), float("inf")
+        a, b, best = torch.randn(size, size, dtype=dtype), torch.randn(size, size, dtype=dtype), float("inf")
         for _ in range(repeats):
             began = time.perf_counter()
             a @ b

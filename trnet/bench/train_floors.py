@@ -65,10 +65,9 @@ def step_work(engine: Engine, size: int) -> Work:
 
 
 def matmul_gflops(device: torch.device, threads: int, precision: str) -> float:
-    """GFLOP/s of products of square matrices: on a CPU in float32 (threads as given), on a GPU in `precision`."""
-    if device.type == "cpu":
-        return peak_gflops(threads)
-    return gpu_gflops(device, torch.bfloat16 if precision == "bf16" else torch.float32)
+    """GFLOP/s of products of square matrices in `precision`; on a CPU with so many threads."""
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    return peak_gflops(threads, dtype=dtype) if device.type == "cpu" else gpu_gflops(device, dtype)
 
 
 def copy_mib_per_s(device: torch.device) -> float:
