@@ -31,8 +31,11 @@ CASES = [("residual", name) for name in SYSTEMS] + [(part, "trnet") for part in 
 DTYPES = {torch.float64: (1e-10, 1e-10), torch.float32: (1e-6, 1e-5)}  # of losses; of gradients and statistics
 
 
-def computed(parts, name, dtype, padding, static):
-    """Losses by column, gradients and buffers of a system on a ragged batch, whatever stands behind its ends."""
+def computed(parts, name, dtype, padding, static=None):
+    """Losses by column, gradients and buffers of a system on a ragged batch, whatever stands behind its ends.
+
+    static: What computes them on static shapes, `static_losses` or that compiled; None: on packed frames.
+    """
     config = build(Config, {**CONFIG, "features": {"num_mel_bins": 16}, **parts}, "test")
     torch.manual_seed(1)
     system = make_system(config.model(name), 4).to(dtype).train()
@@ -49,8 +52,8 @@ def computed(parts, name, dtype, padding, static):
         "clean": torch.nn.functional.pad(clean, (0, 0, 0, padding)),
         "h_s": torch.randn(len(LENGTHS), _h_dim(system), generator=generator).to(dtype),
     }
-    if static:
-        found = static_losses(system, losses, tensors, bf16=False)
+    if static is not None:
+        found = static(system, losses, tensors, bf16=False)
     else:
         batch = Batch((), **tensors)
         found = losses(run_system(system, batch), batch)
@@ -73,12 +76,22 @@ def assert_near(wanted, got, tolerance):
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize(("parts", "name"), CASES)
 def test_padding_to_static_shapes_changes_nothing(parts, name, dtype):
-    wanted, got = (computed(PARTS[parts], name, dtype, 9 * static, static) for static in (False, True))
+    wanted, got = computed(PARTS[parts], name, dtype, 0), computed(PARTS[parts], name, dtype, 9, static_losses)
     for key, value in wanted[0].items():
         assert float(got[0][key]) == pytest.approx(float(value), rel=DTYPES[dtype][0])
     tolerance = DTYPES[dtype][1] * (3 if parts == "ecapa" else 1)  # packed, it is 1.5e-5 off float64
     for before, after in zip(wanted[1:], got[1:], strict=True):
         assert_near(before, after, tolerance)
+
+
+@pytest.mark.parametrize("parts", ["residual", "plain", "deltas", "ecapa"])
+def test_a_compiled_gradient_is_that_of_the_same_step(parts):
+    """What the gradient needs must not be what the step changes, such as the running statistics of BatchNorm."""
+    torch._dynamo.reset()
+    compiled = torch.compile(static_losses, fullgraph=True, dynamic=False, backend="aot_eager_decomp_partition")
+    wanted, got = (computed(PARTS[parts], "trnet", torch.float64, 9, each) for each in (static_losses, compiled))
+    for one, other in zip(wanted, got, strict=True):
+        assert_near(one, other, 1e-10)
 
 
 def test_packing_is_refused_where_shapes_are_static():
@@ -87,6 +100,6 @@ def test_packing_is_refused_where_shapes_are_static():
 
 
 def test_ends_of_a_static_batch_are_not_read():
-    clean = computed(PARTS["residual"], "trnet", torch.float64, 0, True)
-    padded = computed(PARTS["residual"], "trnet", torch.float64, 17, True)
+    clean = computed(PARTS["residual"], "trnet", torch.float64, 0, static_losses)
+    padded = computed(PARTS["residual"], "trnet", torch.float64, 17, static_losses)
     assert float(clean[0]["loss"]) == pytest.approx(float(padded[0]["loss"]), rel=1e-12)

@@ -55,8 +55,8 @@ class ResidualBlock(nn.Module):
         """x (B, C, T, F), padding zero -> (B, C', ceil(T / 2), ceil(F / 2)), padding zero."""
         main = convolved(self.conv, x, frames)
         frames = frames.resized(self.halved(frames.counts), main.shape[2])
-        every_second = x.permute(0, 2, 3, 1)[:, ::2, ::2].permute(0, 3, 1, 2)  # so its gradient is channels_last, as main's
-        short = self.shortcut(frames.rows(every_second))
+        halves = x.permute(0, 2, 3, 1)[:, ::2, ::2]  # in this order, so that its gradient is channels_last as main's
+        short = self.shortcut(frames.rows(halves.permute(0, 3, 1, 2)))
         rows = self.norm(frames.rows(main), frames) + self.shortcut_norm(short, frames)
         return frames.maps(self.dropout(torch.relu(rows)), main.shape[3]), frames
 
