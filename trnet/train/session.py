@@ -52,6 +52,7 @@ class Session:
     wandb: str | None = None  # project of Weights & Biases that gets the curves, too
     about: dict[str, Any] = field(default_factory=dict)  # more for ``run.json``
     _of_layer: list["Session"] = field(default_factory=list, init=False, repr=False, compare=False)  # none or one
+    _scales: dict[Fold, FeatureScale] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def of(self, fold: Fold) -> "Session":
         """The session with a fold's own layer; itself where the settings name one.
@@ -230,6 +231,12 @@ class Session:
         )
 
     def _scale(self, fold: Fold) -> FeatureScale:
+        """The scale of a fold's features, computed once for all of its systems and seeds."""
+        if fold not in self._scales:
+            self._scales[fold] = self._compute_scale(fold)
+        return self._scales[fold]
+
+    def _compute_scale(self, fold: Fold) -> FeatureScale:
         """Mean and standard deviation of each dimension over the frames of a fold's training utterances, clean."""
         count, total, squares = 0, torch.zeros(()), torch.zeros(())  # the last two (dim,) float64
         for items in scoring_batches([(utt, CLEAN) for utt in fold.train], self.lengths, 256):
