@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from trnet.model.frames import ValidFrames
 from trnet.model.precision import full
 
-FIRST = 64  # rows whose mean the sums are taken around; those of an utterance's first frame are always real
+FIRST = 64  # rows whose mean the sums are taken around; any value is right, one near the mean loses no digits
 
 
 class NormaliseRows(torch.autograd.Function):
