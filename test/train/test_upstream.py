@@ -75,6 +75,20 @@ def test_the_log_mels_of_the_gate_are_those_of_a_log_mel_experiment(tiny, upstre
     assert before == {file: file.stat().st_mtime_ns for file in dump.rglob("feats.ark")}
 
 
+def test_processes_share_features_and_log_mels_and_train_the_same(tiny, upstream, trained, tmp_path):
+    session = session_of(tiny, upstream, tmp_path)
+    runs = [run_of(session, "baseline_c"), run_of(session, "trnet")]
+    with session.sharing(runs, 2) as mine:
+        assert set(mine.memory) == {"cache", "gate_cache"} and mine.at_once == 2
+        for run in runs:
+            mine.train_group((run,))
+            assert same_outcome(outcome(mine, run.system), outcome(trained, run.system))
+        for cache in (mine.cache, mine.gate_cache):
+            assert cache.in_memory <= set(cache.shared.sets)
+    with session.sharing(runs, 1) as alone:
+        assert not alone.memory and alone.at_once == 1
+
+
 def test_hidden_states_of_other_weights_never_take_the_place_of_a_dump(tiny, upstream, tmp_path, fails):
     dump, path, _ = upstream
     other = make_upstream("whisper", tmp_path / "net", seed=1)

@@ -19,8 +19,8 @@ from trnet.conditions import CLEAN, Condition
 from trnet.config import Config
 from trnet.features import make_extractor
 from trnet.features.archive import make_archives
-from trnet.features.cache import FeatureCache, FeatureSet, Item, Room, sets_of
-from trnet.features.reader import FeatureReader
+from trnet.features.cache import FeatureCache, Item, Room, sets_of
+from trnet.features.reader import FeatureReader, FeatureSet
 from trnet.folds import Fold
 from trnet.kaldi.data_dir import DataDir, write_data_dir
 from trnet.model.batch import Batch

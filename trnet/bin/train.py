@@ -4,7 +4,6 @@ import contextlib
 import logging
 import os
 import sys
-from dataclasses import replace
 from functools import partial
 
 from trnet.bin.experiment_options import add_experiment_options, add_share_options, at_once, experiment_from
@@ -86,8 +85,8 @@ def main(args: list[str] | None = None) -> None:
         work = partial(train_group, session, groups)
         run_on_gpu(work, groups, nj, session.device, opts.threads, "train", title_of)
         return
-    work = partial(train_group, replace(session, at_once=nj), groups)
-    run_all(work, groups, nj, session.device, opts.threads, "train")
+    with session.sharing([run for group in groups for run in group], nj) as mine:
+        run_all(partial(train_group, mine, groups), groups, nj, session.device, opts.threads, "train")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from tqdm import tqdm
 
 from trnet.conditions import Condition
 from trnet.features.loading import load, read_singly
-from trnet.features.reader import Reader
+from trnet.features.reader import FeatureSet, Reader
+from trnet.features.shared_memory import SharedFeatures, share
 from trnet.utils.device import send
 
 HOST, DISK = "pinned memory", "disk"
@@ -26,7 +28,6 @@ HOST, DISK = "pinned memory", "disk"
 log = logging.getLogger(__name__)
 
 Item = tuple[str, Condition]  # clean utterance id, condition
-FeatureSet = tuple[str, Condition]  # kind (noisy or enhanced) and condition: one archive
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,7 @@ class FeatureCache:
         device: torch.device,
         room: Room | None = None,
         half: bool = False,
+        shared: SharedFeatures | None = None,
     ) -> None:
         """An empty cache.
 
@@ -135,10 +137,12 @@ class FeatureCache:
             length: Frames of each clean utterance id.
             room: None: what `room_on` says.
             half: Keep features in float16; what `stack` gives is float32, rounded so wherever it is from.
+            shared: Memory of several processes on a CPU, for what it has room for; made by `sharing` of such a cache.
         """
         self.dtype = torch.float16 if half else torch.float32
         self.reader, self.length, self.device = reader, length, device
         self.room = room_on(device) if room is None else room
+        self.shared = shared
         self._held = _Held()
         self._wanted: tuple[frozenset[FeatureSet], frozenset[str]] = (frozenset(), frozenset())
         self._filling = threading.RLock()
@@ -155,6 +159,13 @@ class FeatureCache:
             if wanted != self._wanted:
                 self._wanted = wanted
                 self._fill()
+
+    def sharing(
+        self, sets: Collection[FeatureSet], utts: Collection[str], room: int
+    ) -> AbstractContextManager[SharedFeatures | None]:
+        """Memory of at most `room` bytes, while the context lasts, for caches of several processes to hold these in."""
+        dim = self._matrix(min(sets, key=_order), min(utts)).shape[1]
+        return share(sorted(sets, key=_order), sorted(utts), self.length, dim, self.dtype, room)
 
     def resident(self, sets: Collection[FeatureSet]) -> Resident | None:
         """The features of these archives as they lie on the device; None unless all are there, in one block."""
@@ -179,15 +190,37 @@ class FeatureCache:
         self._held, row, rows = _Held(), {}, 0
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
-        sets, utts = sorted(self._wanted[0], key=lambda each: (each[1].name, each[0])), sorted(self._wanted[1])
+        sets, utts = sorted(self._wanted[0], key=_order), sorted(self._wanted[1])
+        shared = self.shared if self.shared is not None and self._wanted[1] <= set(self.shared.utts) else None
+        if shared is not None:
+            utts = list(shared.utts)
         for utt in utts:
             row[utt] = rows
             rows += self.length[utt]
         if not sets or not rows:
             return
-        dim = self._matrix(sets[0], utts[0]).shape[1]
+        common = [each for each in sets if shared is not None and each in shared.sets]
+        blocks = self._blocks(
+            [each for each in sets if each not in common], rows, self._matrix(sets[0], utts[0]).shape[1]
+        )
+        targets = {each: b.flat[first : first + rows] for b in blocks for each, first in b.first.items()}
+        with tqdm(total=(len(common) + len(targets)) * len(utts), desc="features", unit="utt", leave=False) as bar:
+
+            def read(places: Mapping[FeatureSet, Tensor]) -> None:
+                load(self.reader, places, self.length, utts, bar.update)
+
+            read(targets)
+            if shared is not None and common:
+                for number, each in enumerate(common, 1 + len(targets)):
+                    shared.fill(each, read)
+                    bar.update(number * len(utts) - bar.n)  # where another process has read it
+                blocks.append(_Block(shared.flat, {each: shared.first(each) for each in common}, self.device.type))
+        self._held = _Held(tuple(blocks), row)
+
+    def _blocks(self, sets: Sequence[FeatureSet], rows: int, dim: int) -> list[_Block]:
+        """Room for as many of these archives as there is room for, on the device first."""
         size = self.dtype.itemsize * rows * dim  # bytes of an archive
-        parts, begin = [], 0
+        blocks, begin = [], 0
         for home, room in ((self.device.type, self.room.device), (HOST, self.room.host), (DISK, self.room.disk)):
             count, flat = min(len(sets) - begin, room // size), None
             while count and flat is None:
@@ -196,12 +229,9 @@ class FeatureCache:
             if flat is None:
                 continue
             first = {each: number * rows for number, each in enumerate(sets[begin : begin + count])}
-            parts.append((flat, first, home))
+            blocks.append(_Block(flat, first, home))
             begin += count
-        with tqdm(total=begin * len(utts), desc="features", unit="utt", leave=False) as bar:
-            targets = {each: flat[first[each] : first[each] + rows] for flat, first, _ in parts for each in first}
-            load(self.reader, targets, self.length, utts, bar.update)
-        self._held = _Held(tuple(_Block(*part) for part in parts), row)
+        return blocks
 
     def _room_for(self, rows: int, dim: int, home: str) -> Tensor | None:
         """(rows, dim); None (logged) if the allocation fails, because of a quota or of other processes."""
@@ -252,6 +282,12 @@ class FeatureCache:
         for members, found in parts:
             stacked[send(torch.tensor(members), self.device), : found.shape[1]] = as_read(send(found, self.device))
         return stacked
+
+
+def _order(each: FeatureSet) -> tuple[str, str]:
+    """By which archives are sorted: those of one condition together."""
+    kind, condition = each
+    return condition.name, kind
 
 
 def sets_of(kinds: Iterable[str], conditions: Iterable[Condition]) -> set[FeatureSet]:

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from trnet.utils.errors import TrnetError
 from trnet.utils.numbers import whole
 
 AGAIN = "remove that file and run stage 4 again"  # which leaves alone what is there
+FeatureSet = tuple[str, Condition]  # kind (noisy or enhanced) and condition: one archive
+
 _opening = threading.Lock()  # so that threads which read a folder read its tables once
 
 
@@ -35,6 +37,10 @@ class FeatureReader:
         """`part` is a folder below each, for what the gate reads beside other features; `dim` None: not looked at."""
         self.dump, self.frontend, self.corpus, self.dim, self.part = Path(dump), frontend, corpus, dim, part
         self._readers: dict[Path, ArkReader] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What another process gets, which opens the archives for itself."""
+        return self.__dict__ | {"_readers": {}}
 
     def folder(self, kind: str, condition: Condition) -> Path:
         """Where the features of a kind (noisy or enhanced) and condition lie."""

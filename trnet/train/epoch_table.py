@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from trnet.conditions import CLEAN, Condition
-from trnet.features.cache import FeatureSet, Item
+from trnet.features.cache import Item
+from trnet.features.reader import FeatureSet
 from trnet.train.batches import BatchReader, snrs_of
 from trnet.train.static_step import Pick
 from trnet.train.widths import Widths, width_for

@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,9 @@ from tqdm import tqdm
 
 from trnet.conditions import CLEAN, Condition
 from trnet.config import Upstream
-from trnet.features.cache import FeatureCache, FeatureSet, room_on, sets_of
+from trnet.features.cache import FeatureCache, room_on, sets_of
+from trnet.features.reader import FeatureSet
+from trnet.features.shared_memory import SharedFeatures
 from trnet.features.upstream.extractor import shared_upstream
 from trnet.folds import Fold
 from trnet.model.feature_scale import FeatureScale
@@ -51,6 +53,7 @@ class Session:
     at_once: int = 1  # processes that share the device, of which this is one
     wandb: str | None = None  # project of Weights & Biases that gets the curves, too
     about: dict[str, Any] = field(default_factory=dict)  # more for ``run.json``
+    memory: Mapping[str, SharedFeatures] = field(default_factory=dict)  # of all these processes, by property; `sharing`
     _of_layer: list["Session"] = field(default_factory=list, init=False, repr=False, compare=False)  # none or one
     _scales: dict[Fold, FeatureScale] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -78,7 +81,7 @@ class Session:
         """The features that runs read."""
         room = room_on(self.device, self.at_once, self.experiment.dump)
         half = self.experiment.config.features.in_half
-        return FeatureCache(self.experiment.reader, self.lengths, self.device, room, half)
+        return FeatureCache(self.experiment.reader, self.lengths, self.device, room, half, self.memory.get("cache"))
 
     @cached_property
     def gate_cache(self) -> FeatureCache | None:
@@ -87,7 +90,7 @@ class Session:
         if reader is None:
             return None
         room = room_on(self.device, 2 * self.at_once, self.experiment.dump)
-        return FeatureCache(reader, reader.lengths(CLEAN), self.device, room)
+        return FeatureCache(reader, reader.lengths(CLEAN), self.device, room, shared=self.memory.get("gate_cache"))
 
     @cached_property
     def waves(self) -> Waves | None:
@@ -99,8 +102,35 @@ class Session:
         cache = FeatureCache(reader, reader.lengths(CLEAN), self.device, room)
         return Waves(cache, shared_upstream(features, self.device).of_padded)
 
+    @contextlib.contextmanager
+    def sharing(self, runs: Sequence[RunSpec], processes: int) -> Iterator["Session"]:
+        """Within the block: the session of each of several processes that train runs; on a CPU they share the features.
+
+        Each process has a copy of its own of what does not fit into half of the free memory, of waveforms, and where
+        each fold has a layer of its own.
+        """
+        mine, memory = replace(self, at_once=processes), dict[str, SharedFeatures]()
+        if processes == 1 or self.device.type != "cpu" or self.experiment.config.features.by_fold:
+            yield mine
+            return
+        sets, mixed, utts = self._trained_on(runs)
+        room = room_on(self.device).device
+        with contextlib.ExitStack() as stack:
+            for name, cache, wanted in (("cache", self.cache, sets), ("gate_cache", self.gate_cache, sets | mixed)):
+                if cache is None or not wanted:
+                    continue
+                with contextlib.suppress(TrnetError):  # of missing features, reported by the run that needs them
+                    if found := stack.enter_context(cache.sharing(wanted, utts, room)):
+                        memory[name] = found
+                        room -= found.nbytes
+            yield replace(mine, memory=memory)
+
     def hold(self, runs: Iterable[RunSpec]) -> None:
         """Read all features that runs train on into memory, as far as they fit."""
+        self._hold(*self._trained_on(runs))
+
+    def _trained_on(self, runs: Iterable[RunSpec]) -> tuple[set[FeatureSet], set[FeatureSet], set[str]]:
+        """The features that runs train on, the waveforms, and the utterances."""
         sets: set[FeatureSet] = set()
         mixed: set[FeatureSet] = set()
         utts: set[str] = set()
@@ -108,7 +138,7 @@ class Session:
             sets |= self._sets(run.system)
             mixed |= self._mixed(run.system, self.experiment.conditions(run.system))
             utts |= {*run.fold.train, *run.fold.valid}
-        self._hold(sets, mixed, utts)
+        return sets, mixed, utts
 
     def hold_for_scoring(self, runs: Iterable[RunSpec], conditions: Sequence[Condition]) -> None:
         """Read all features that runs are scored on into memory, as far as they fit."""
