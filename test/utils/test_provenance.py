@@ -4,6 +4,7 @@ import shutil
 import subprocess
 
 import pytest
+import torch
 
 from trnet.utils import provenance
 
@@ -67,3 +68,21 @@ def test_a_git_that_cannot_say(tmp_path, monkeypatch, git):
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin" if git else str(tmp_path))
     monkeypatch.setattr(provenance, "PATIENCE_S", 0.3)
     assert provenance.commit().startswith("no checkout, version")
+
+
+CPUINFO = """processor\t: 0
+model name\t: Some Processor 7
+flags\t\t: fpu avx2{flag}
+
+processor\t: 1
+model name\t: Another
+flags\t\t: fpu amx_bf16
+"""
+
+
+@pytest.mark.parametrize(("flag", "says"), [(" amx_bf16 amx_tile", True), (" amx_tile", False)])
+def test_a_processor_that_multiplies_in_bf16_is_said(tmp_path, monkeypatch, flag, says):
+    (tmp_path / "cpuinfo").write_text(CPUINFO.format(flag=flag))
+    monkeypatch.setattr(provenance, "CPUINFO", tmp_path / "cpuinfo")
+    found = provenance.machine(torch.device("cpu"))
+    assert found.startswith("Some Processor 7, ") and ("and AMX" in found) == says

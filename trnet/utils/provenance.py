@@ -13,6 +13,7 @@ from trnet import __version__
 from trnet.utils.text import counted
 
 CHECKOUT = Path(__file__).parents[2]
+CPUINFO = Path("/proc/cpuinfo")
 
 PACKAGES = ("torch", "torchaudio", "numpy", "soxr", "scikit-learn")
 CODE = ("*.py", "*.yaml", "*.sh", "*.cpp")  # untracked files that may decide a result
@@ -60,17 +61,22 @@ def machine(device: torch.device) -> str:
     """Processor and cores, or the GPU."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    model = platform.processor() or platform.machine()
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                model = line.partition(":")[2].strip()
-                break
-    except OSError:
-        pass
+    about = _cpuinfo()
+    model = about.get("model name") or platform.processor() or platform.machine()
     capability = torch.backends.cpu.get_cpu_capability()
+    if "amx_bf16" in about.get("flags", "").split():  # products in bf16 are computed by it
+        capability += " and AMX"
     cores, threads = counted(os.cpu_count() or 1, "core"), counted(torch.get_num_threads(), "thread")
     return f"{model}, {cores}, {capability}, {threads}"
+
+
+def _cpuinfo() -> dict[str, str]:
+    """What Linux says of the first processor, by name; empty elsewhere."""
+    try:
+        lines = CPUINFO.read_text().partition("\n\n")[0].splitlines()
+    except OSError:
+        return {}
+    return {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
 
 def differs(path: Path) -> bool | None:
