@@ -17,6 +17,7 @@ from trnet.bench.train_rows import ON_CPU, TrainBench
 from trnet.bench.train_speed import Engine, gpu_step_seconds, make_cache, make_corpus, steps_of, with_training
 from trnet.bench.train_together import in_threads
 from trnet.bin import bench_train
+from trnet.conditions import CLEAN
 
 CPU = torch.device("cpu")
 
@@ -25,6 +26,13 @@ CPU = torch.device("cpu")
 def corpus(tiny, tmp_path_factory):
     """16 utterances of 28 frames: two batches."""
     return make_corpus(tmp_path_factory.mktemp("bench"), tiny.config, 16, 0.3, 1)
+
+
+def test_lengths_may_differ_as_those_of_speech_do(tiny, tmp_path):
+    corpus = make_corpus(tmp_path, tiny.config, 16, 0.6, 1, shortest=0.2)
+    lengths = corpus.reader.lengths(CLEAN).values()
+    assert 18 <= min(lengths) < 25 and 50 < max(lengths) <= 58 and len(set(lengths)) > 10
+    assert 33 < sum(lengths) / 16 < 43  # the middle is 38
 
 
 @pytest.fixture
@@ -205,3 +213,8 @@ def test_rates_of_a_gpu():
 )
 def test_what_is_wrong_is_one_line(tiny, fails, options, message):
     assert_names(fails(bench_train.main, ["--config", str(tiny.config_path), *options]), message)
+
+
+def test_a_shortest_that_is_longer_than_the_longest_is_refused(tiny, fails):
+    options = ["--config", str(tiny.config_path), "--seconds", "1", "--shortest", "2"]
+    assert_names(fails(bench_train.main, options), "--shortest --seconds 2 1")

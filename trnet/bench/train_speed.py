@@ -37,12 +37,13 @@ NOISY = Condition("esc", 10.0)
 CORPUS = "bench"
 FRONTEND = "enhanced"
 RECORDINGS = 256  # that differ; more utterances are these again
+STRIDE = 97  # between lengths of neighbours, so that a few utterances have short and long ones
 ASLEEP = 400_000_000  # cycles, a fifth of a second, in which a GPU's queue is filled
 
 
 @dataclass(frozen=True)
 class BenchCorpus:
-    """Utterances of noise of one length, as WAV files and as features, clean, noisy and enhanced."""
+    """Utterances of noise, as WAV files and as features, clean, noisy and enhanced."""
 
     root: Path
     config: Config
@@ -50,8 +51,7 @@ class BenchCorpus:
 
     def wav(self, kind: str, utt: str, condition: Condition) -> Path:
         """The audio of a kind (noisy or enhanced) of an utterance under a condition."""
-        recording = int(utt.partition("-")[2]) % RECORDINGS
-        return self.root / "wav" / kind / f"{condition.utt(f'r{recording:05}')}.wav"
+        return self.root / "wav" / kind / f"{condition.utt(f'r{recording_of(utt):05}')}.wav"
 
     @property
     def labels(self) -> dict[str, int]:
@@ -64,18 +64,27 @@ class BenchCorpus:
         return FeatureReader(self.root / "dump", FRONTEND, CORPUS)
 
 
-def make_corpus(root: Path, config: Config, utterances: int, seconds: float, nj: int) -> BenchCorpus:
-    """Write such a corpus: as many samples as `seconds` says, 16 bits."""
+def recording_of(utt: str) -> int:
+    """The number of the recording that an utterance is."""
+    return int(utt.partition("-")[2]) % RECORDINGS
+
+
+def make_corpus(
+    root: Path, config: Config, utterances: int, seconds: float, nj: int, shortest: float | None = None
+) -> BenchCorpus:
+    """Write such a corpus, 16 bits: each utterance of `seconds`, or evenly from `shortest` to `seconds`."""
+    steps = (seconds - (seconds if shortest is None else shortest)) / (RECORDINGS - 1)
     corpus = BenchCorpus(root, config, tuple(f"spk-{number:05}" for number in range(utterances)))
     rate, rng, sets = config.features.sample_rate, np.random.default_rng(0), []
     for kind, condition in sets_of(["noisy", "enhanced"], [CLEAN, NOISY]):
         tables: dict[str, dict[str, str]] = {"wav.scp": {}, "utt2spk": {}, "utt2dur": {}}
         for utt in corpus.utts:
+            lasts = seconds - steps * (STRIDE * recording_of(utt) % RECORDINGS)
             path = corpus.wav(kind, utt, condition)
             path.parent.mkdir(parents=True, exist_ok=True)
             if not path.exists():
-                soundfile.write(path, rng.normal(0, 0.1, round(seconds * rate)).clip(-1, 1), rate, subtype="PCM_16")
-            for name, value in (("wav.scp", str(path)), ("utt2spk", "spk"), ("utt2dur", f"{seconds:.6f}")):
+                soundfile.write(path, rng.normal(0, 0.1, round(lasts * rate)).clip(-1, 1), rate, subtype="PCM_16")
+            for name, value in (("wav.scp", str(path)), ("utt2spk", "spk"), ("utt2dur", f"{lasts:.6f}")):
                 tables[name][condition.utt(utt)] = value
         out = corpus.reader.folder(kind, condition)
         sets.append((write_data_dir(root / "data" / kind / out.name, tables), out))

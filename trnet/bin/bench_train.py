@@ -23,7 +23,7 @@ from trnet.bin.options import (
     make_parser,
 )
 from trnet.utils.compiled import compile_cache
-from trnet.utils.errors import first_line, nearest, one_line_errors, report_unexpected
+from trnet.utils.errors import TrnetError, first_line, nearest, one_line_errors, report_unexpected
 from trnet.utils.files import write_text
 from trnet.utils.provenance import commit, machine, versions
 from trnet.utils.workers import prepare
@@ -47,6 +47,9 @@ def get_parser() -> Parser:
     parser.add_argument("--rows", type=types.list_of(a_row), help=f"what is measured, of {' '.join(ROWS)}")
     parser.add_argument("--utterances", type=types.count(1, 1_000_000), help="of an epoch, made of noise")
     parser.add_argument("--seconds", type=types.amount(0.1, 600), default=5.015, help="of each; 5.015 s: 500 frames")
+    parser.add_argument(
+        "--shortest", type=types.amount(0.1, 600), help="from so many seconds up to --seconds, evenly; nEMO: 0.9 to 4"
+    )
     parser.add_argument("--epochs", type=types.count(1, 1000), help="epochs counted, after one that is not")
     parser.add_argument("--runs", type=types.list_of(types.processes), help='at a time, beside one alone, e.g. "2 4 8"')
     parser.add_argument("--threads", type=types.processes, default=1, help="CPU threads of a run")
@@ -64,6 +67,8 @@ def main(args: list[str] | None = None) -> int:
     """Measure on a corpus of noise in a temporary folder, and print a table; status 1 if a row is missing."""
     opts = get_parser().parse_args(args)
     config, device = config_from(opts), device_from(opts)
+    if opts.shortest and opts.shortest > opts.seconds:
+        raise TrnetError(f"--shortest {opts.shortest:g}: is more than --seconds {opts.seconds:g}; give less")
     config.system(opts.system)
     if opts.precision:
         config = config.replace(training=config.training.replace(precision=opts.precision))
@@ -72,9 +77,9 @@ def main(args: list[str] | None = None) -> int:
     prepare(device, opts.threads)
     about = {"machine": machine(device), "commit": commit(), "versions": versions(), "threads": opts.threads}
     about |= {"system": opts.system, "precision": config.training.precision, "seconds": opts.seconds}
-    about |= {"device": device.type, "cache": _cache_state()}
+    about |= {"shortest": opts.shortest, "device": device.type, "cache": _cache_state()}
     with tempfile.TemporaryDirectory() as folder:
-        corpus = make_corpus(Path(folder), config, opts.utterances or utterances, opts.seconds, cores)
+        corpus = make_corpus(Path(folder), config, opts.utterances or utterances, opts.seconds, cores, opts.shortest)
         runs = opts.runs or ([cores] if device.type == "cpu" else [2, 4, 8])
         bench = TrainBench(corpus, opts.system, device, opts.epochs or epochs, runs, opts.threads, opts.workers)
         for key in opts.rows or rows:
@@ -112,10 +117,16 @@ def _marks(found: dict[str, Any]) -> list[Any]:
     return marks_on_gpu(found) if found["device"] == "cuda" else marks_on_cpu(found)
 
 
+def _lengths(found: dict[str, Any]) -> str:
+    if found["shortest"]:
+        return f"{found['shortest']:g} to {found['seconds']:g} s (up to {found['frames']} frames)"
+    return f"{found['seconds']:g} s ({found['frames']} frames)"
+
+
 def _markdown(found: dict[str, Any]) -> str:
     """The tables with what they were measured on."""
     lines = [
-        f"{found['system']}, utterances of {found['seconds']:g} s ({found['frames']} frames), {found['precision']}, "
+        f"{found['system']}, utterances of {_lengths(found)}, {found['precision']}, "
         f"{found['threads']} threads a run; {found['machine']}; commit {found['commit']}; {found['versions']}.",
         "",
     ]

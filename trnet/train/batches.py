@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from trnet.conditions import CLEAN, Condition
 from trnet.features.cache import FeatureCache, Item
@@ -13,6 +14,7 @@ from trnet.model.batch import Batch, HiddenStates
 from trnet.utils.random import rng_for
 
 BOTH = ("noisy", "enhanced")
+STEP = 16  # batches have a multiple of so many frames: oneDNN compiles kernels for each shape, and finds them again
 
 
 @dataclass(frozen=True)
@@ -59,12 +61,12 @@ class BatchReader:
         Raises:
             TrnetError: If features are missing, or of a wrong length.
         """
-        stacks: dict[str, Tensor] = {kind: self.cache.stack(kind, items) for kind in self.kinds}
+        stacks: dict[str, Tensor] = {kind: self._stack(self.cache, kind, items) for kind in self.kinds}
         if self.target is not None:
-            stacks["clean"] = self.cache.stack(self.target, [(utt, CLEAN) for utt, _ in items])
+            stacks["clean"] = self._stack(self.cache, self.target, [(utt, CLEAN) for utt, _ in items])
         if self.gate is not None:
             kinds = self.kinds if self.waves is None else BOTH
-            stacks |= {f"{kind}_mels": self.gate.stack(kind, items) for kind in kinds}
+            stacks |= {f"{kind}_mels": self._stack(self.gate, kind, items) for kind in kinds}
             stacks["mel_lengths"] = torch.tensor([self.gate.length[utt] for utt, _ in items])
         if self.waves is not None:
             stacks |= {f"{kind}_wav": self.waves.cache.stack(kind, items)[..., 0] for kind in BOTH}
@@ -80,6 +82,16 @@ class BatchReader:
             **stacks,
         )
         return batch.to(self.cache.device)
+
+    def _stack(self, cache: FeatureCache, kind: str, items: Sequence[Item]) -> Tensor:
+        """Features (B, T, F), T a multiple of `STEP`, unless a mixture of waveforms says how many frames there are."""
+        x = cache.stack(kind, items)
+        return x if self.waves is not None else functional.pad(x, (0, 0, 0, rounded(x.shape[1]) - x.shape[1]))
+
+
+def rounded(frames: int) -> int:
+    """So many frames up to a multiple of `STEP`."""
+    return -(-frames // STEP) * STEP
 
 
 def snrs_of(conditions: Sequence[Condition]) -> Tensor:

@@ -5,10 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from trnet.conditions import CLEAN
-from trnet.train.batches import training_batches
+from trnet.train.batches import rounded, training_batches
 
 WIDTHS = 3  # of an experiment; each is compiled once
-STEP = 16  # frames that a width is a multiple of
 
 
 class Widths(NamedTuple):
@@ -28,8 +27,8 @@ def batch_widths(length: Mapping[str, int], batch_size: int, bucketing: int) -> 
     """
     items = [(utt, CLEAN) for utt in sorted(length)]
     batches = training_batches(items, length, batch_size, bucketing, "widths")
-    longest = [_rounded(max(length[utt] for utt, _ in batch)) for batch in batches]
-    longest.append(_rounded(max(length.values())))
+    longest = [rounded(max(length[utt] for utt, _ in batch)) for batch in batches]
+    longest.append(rounded(max(length.values())))
     counts = {width: longest.count(width) for width in sorted(set(longest))}
     return _best(list(counts), list(counts.values()), WIDTHS)
 
@@ -37,10 +36,6 @@ def batch_widths(length: Mapping[str, int], batch_size: int, bucketing: int) -> 
 def width_for(widths: Sequence[int], frames: int) -> int:
     """The smallest of ascending widths that so many frames fit into."""
     return widths[bisect.bisect_left(widths, frames)]
-
-
-def _rounded(frames: int) -> int:
-    return -(-frames // STEP) * STEP
 
 
 def _best(values: list[int], counts: list[int], most: int) -> list[int]:

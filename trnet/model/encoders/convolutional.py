@@ -35,7 +35,8 @@ class ResidualBlock(nn.Module):
     """ReLU(BN(conv k x k, stride 2) + BN(conv 1 x 1, stride 2)); BatchNorm sees real frames only.
 
     The 1 x 1 convolution is a matrix product over every second frame and bin: the same numbers, and oneDNN's own
-    strided 1 x 1 convolution writes out of bounds for few channels in channels_last memory (PyTorch 2.11, CPU).
+    strided 1 x 1 convolution writes out of bounds for few channels in channels_last memory (PyTorch 2.11, CPU). Its
+    rows are packed behind it: their number differs in each batch, and oneDNN compiles a product for each shape.
     """
 
     @staticmethod
@@ -56,7 +57,7 @@ class ResidualBlock(nn.Module):
         main = convolved(self.conv, x, frames)
         frames = frames.resized(self.halved(frames.counts), main.shape[2])
         halves = x.permute(0, 2, 3, 1)[:, ::2, ::2]  # in this order, so that its gradient is channels_last as main's
-        short = self.shortcut(frames.rows(halves.permute(0, 3, 1, 2)))
+        short = frames.rows(self.shortcut(halves).permute(0, 3, 1, 2))
         rows = self.norm(frames.rows(main), frames) + self.shortcut_norm(short, frames)
         return frames.maps(self.dropout(torch.relu(rows)), main.shape[3]), frames
 
