@@ -12,6 +12,7 @@ from training import run_of, with_settings
 
 from trnet.model.systems import make_ser
 from trnet.train import captured, fast_jobs, inference
+from trnet.train.batches import rounded
 from trnet.train.captured import drop_lanes, use_thread_stream
 from trnet.train.fast_jobs import CapturedSERJob, CompiledSERJob, make_job
 from trnet.train.ser_job import SERJob
@@ -208,7 +209,8 @@ def test_a_network_that_cannot_be_compiled_is_trained_without(session_of, monkey
 
 
 def test_a_compiled_network_trains_as_the_readable_way(session_of, monkeypatch, in_float64):
-    monkeypatch.setattr(fast_jobs, "batch_widths", lambda length, *_: [max(length.values()) + 3])  # compiled once
+    widths = lambda length, *_: [rounded(max(length.values())) + 3]  # noqa: E731 (one, so that it is compiled once)
+    monkeypatch.setattr(fast_jobs, "batch_widths", widths)
     small = {"encoder": {"channels": [4], "kernel": 3}, "pooling": {"attention": 0}}
     data, run = data_of(session_of(small, compile=True), "trnet")
     assert_same(*(epochs(kind(data, [run]), 1) for kind in (SERJob, CompiledSERJob)), 1e-6)

@@ -71,7 +71,8 @@ def test_without_a_mixture_hidden_states_are_those_that_were_dumped(mixed, tmp_p
         output = run_system(system, waves.read(items))
         wanted = scaled_batch(system, dumped.read(items))
     assert output.c.tolist() == [c] * len(items)
-    torch.testing.assert_close(output.compensated, getattr(wanted, kind), rtol=0, atol=1e-4)
+    frames = output.compensated.shape[1]  # what is read from a dump may be padded to more
+    torch.testing.assert_close(output.compensated, getattr(wanted, kind)[:, :frames], rtol=0, atol=1e-4)
     assert (wanted.noisy - wanted.enhanced).abs().mean() > 0.01  # so that the two are told apart
 
 
@@ -86,7 +87,7 @@ def test_a_mixture_is_one_of_waveforms(mixed, tmp_path):
         states = shared_upstream(session.experiment.config.features, session.device)(0.25 * x + 0.75 * x_e)
         scale, both = system.get_submodule("feature_scale"), scaled_batch(system, dumped.read(items[:1]))
     assert_near(found, (states - scale.mean) / scale.std)
-    of_states = 0.25 * both.noisy[0] + 0.75 * both.enhanced[0]
+    of_states = (0.25 * both.noisy[0] + 0.75 * both.enhanced[0])[: len(found)]
     assert (found - of_states).abs().max() > 0.01
 
 
