@@ -65,10 +65,12 @@ def test_the_memory_is_given_back(tmp_path):
     assert not shared.path.exists()
 
 
-def test_without_such_memory_each_has_its_own(tmp_path, monkeypatch, caplog):
+def test_without_such_memory_each_has_its_own(tmp_path, monkeypatch):
     def refuse(_name):
         raise OSError(38, "Function not implemented")
 
     monkeypatch.setattr(os, "memfd_create", refuse)
     with cache(Archives(tmp_path / "log")).sharing(SETS, LENGTH, 4 * SIZE) as shared:
         assert shared is None
+        batches, count = held(Archives(tmp_path / "log"), shared, room=4 * SIZE)
+    assert count == 4 and all(map(np.array_equal, batches, alone(tmp_path)))

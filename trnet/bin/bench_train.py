@@ -114,7 +114,9 @@ def _with_marks(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def _marks(found: dict[str, Any]) -> list[Any]:
-    return marks_on_gpu(found) if found["device"] == "cuda" else marks_on_cpu(found)
+    if found["device"] == "cpu":
+        return marks_on_cpu(found)
+    return [] if found["shortest"] else marks_on_gpu(found)  # which are for utterances of one length
 
 
 def _lengths(found: dict[str, Any]) -> str:
