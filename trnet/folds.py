@@ -31,6 +31,11 @@ class Fold:
     test: tuple[str, ...]
     draws: str
 
+    @property
+    def title(self) -> str:
+        """Name for a message."""
+        return f"fold {self.number}" if self.test_speaker else "on all speakers"
+
 
 def folds_of(data: DataDir, conf: Folds) -> list[Fold]:
     """All folds of a corpus, by the rule `conf`."""

@@ -151,6 +151,8 @@ def test_features_that_are_not_there_are_named(tmp_path, data):
     make_archive(data, tmp_path / "raw" / "clean", Fbank())
     reader = FeatureReader(tmp_path, "none", "clean")
     assert reader.lengths(CLEAN) == FRAMES
+    with pytest.raises(TrnetError, match="utt2num_frames: .*C-ang_1.*stage 4"):
+        reader.lengths(CLEAN)["C-ang_1"]
     with pytest.raises(TrnetError, match="feats.scp: .*C-ang_1"):
         reader.matrix("noisy", "C-ang_1", CLEAN)
     with pytest.raises(TrnetError, match="none/clean/feats.scp: .*stages 2 to 4"):

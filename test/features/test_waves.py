@@ -36,6 +36,8 @@ def reader(tmp_path) -> WaveReader:
 
 def test_samples_are_cropped_as_features_are(reader):
     assert reader.lengths(CLEAN) == {"a": 3000, "b": 8000}
+    with pytest.raises(TrnetError, match="wav.scp: .* c; .*stage 3"):
+        reader.lengths(CLEAN)["c"]
     for number, condition in enumerate((CLEAN, ESC)):
         for kind in ("noisy", "enhanced"):
             found = reader.matrix(kind, "b", condition)

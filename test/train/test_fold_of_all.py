@@ -39,6 +39,7 @@ def whole(tiny, tmp_path_factory) -> Session:
 def test_everyone_is_trained_on_and_the_last_epoch_is_kept(tiny, whole):
     (fold,) = whole.experiment.dataset.folds
     assert fold.train == tuple(tiny.data.utts) and not fold.valid and not fold.test
+    assert run_of(whole, "trnet").title == "trnet on all speakers seed 1"
     best, last, table = outcome(whole, "trnet")
     assert best["epoch"] == 3 and same_weights(best["model"], last["model"])
     assert [row["valid_uar"] for row in last["history"]] == [None] * 3

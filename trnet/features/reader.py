@@ -30,6 +30,17 @@ class Reader(Protocol):
         """See `FeatureReader.read_many`."""
 
 
+class Lengths(dict[str, int]):
+    """Frames or samples of each utterance of a table; one that the table lacks is a TrnetError."""
+
+    def __init__(self, lengths: Mapping[str, int], table: Path, hint: str = AGAIN) -> None:
+        super().__init__(lengths)
+        self.table, self.hint = table, hint
+
+    def __missing__(self, utt: str) -> int:
+        raise TrnetError(f"{self.table}: has no {utt}; {self.hint}")
+
+
 class FeatureReader:
     """The dumped features of one corpus: unprocessed under ``<dump>/raw``, enhanced under ``<dump>/<frontend>``."""
 
@@ -87,6 +98,6 @@ class FeatureReader:
         """
         path = self.folder("noisy", condition) / "utt2num_frames"
         try:
-            return {utt: whole(count, low=1) for utt, count in read_table(path).items()}
+            return Lengths({utt: whole(count, low=1) for utt, count in read_table(path).items()}, path)
         except ValueError as error:
             raise TrnetError(f"{path}: {error}; {AGAIN}") from None

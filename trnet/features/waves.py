@@ -15,6 +15,7 @@ from trnet.audio.decoding import open_sound
 from trnet.audio.pipes import is_pipe
 from trnet.conditions import Condition
 from trnet.config import Features
+from trnet.features.reader import Lengths
 from trnet.kaldi.data_dir import DataDir
 from trnet.utils.errors import TrnetError
 from trnet.utils.stamp import read_stamp
@@ -50,7 +51,7 @@ class WaveReader:
             TrnetError: If one is missing or damaged.
         """
         data = self._dir(self.folder("enhanced", condition))
-        found = {}
+        found = Lengths({}, data.path / "wav.scp", "remove that file and run stage 3 again")
         for utt in data.utts:
             sound = open_sound(data.clip(utt).path)
             sound.close()

@@ -28,7 +28,7 @@ class RunSpec:
     @property
     def title(self) -> str:
         """System, fold and seed for a message."""
-        return f"{self.system} fold {self.fold.number} seed {self.seed}"
+        return f"{self.system} {self.fold.title} seed {self.seed}"
 
     @cached_property
     def files(self) -> RunFolder:

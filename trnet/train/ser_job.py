@@ -81,8 +81,8 @@ class SERJob(TrainingJob):
     def __init__(self, data: SERData, runs: Sequence[Any]) -> None:
         """`runs`: `RunSpec` of each run on the trajectory."""
         self.data, self.device = data, data.cache.device
-        numbers = "+".join(str(run.fold.number) for run in runs)
-        self.title = f"{data.name} fold {numbers} seed {data.seed}"
+        folds = "+".join(run.fold.title for run in runs).replace("+fold ", "+")  # fold 1+2
+        self.title = f"{data.name} {folds} seed {data.seed}"
         self.reader = data.reader(training=True)
         self._valid_reader = data.reader(training=False)
 
