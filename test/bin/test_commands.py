@@ -14,6 +14,7 @@ import yaml
 from lines import assert_names
 from started_python import python
 from tiny import CONFIG, SETS, hiss, noise_dir, speech_dir
+from upstreams import DIM, make_upstream
 
 from trnet.bin import (
     check_setup,
@@ -216,6 +217,20 @@ def test_check_setup_says_what_it_found(tiny, tmp_path, capsys):
     assert check_setup.main(["--config", str(tiny.config_path), "--folders", f"nonspeech={tmp_path.parent}"]) == 0
     out = capsys.readouterr().out
     assert f"nonspeech: {tmp_path.parent}" in out and "front-end: none" in out and "torch" in out
+    assert "features: fbank, " in out
+
+
+@pytest.mark.parametrize("layer", ["middle", "auto", "9"])
+def test_check_setup_checks_the_network_behind_the_features(tiny, tmp_path, capfd, fails, layer):
+    args = ["--config", str(tiny.config_path), "--folders", f"nonspeech={tmp_path.parent}", "--set"]
+    settings = f"features.type=upstream features.model={tmp_path}/net features.layer={layer}"
+    assert "net: no such folder" in fails(check_setup.main, [*args, settings])
+    make_upstream("whisper", tmp_path / "net")
+    if layer == "9":
+        assert "features.layer: 9 is not there" in fails(check_setup.main, [*args, settings])
+    else:
+        assert check_setup.main([*args, settings]) == 0
+        assert f"features: upstream, {DIM} values a frame" in capfd.readouterr().out
 
 
 def test_count_corpus_prints_what_a_contract_holds(tiny, tmp_path, capfd, fails):

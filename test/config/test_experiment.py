@@ -88,6 +88,11 @@ SIX = ("baseline_c", "baseline_n", "baseline_e", "trnet", "trnet_wo_low", "trnet
         ("training: {ctc_weight: 1}\nfeatures: {pad: repeat}", ["training.ctc_weight: ", "'features.pad: none'"]),
         ("gate: {snr_features: log}", ["gate.snr_features: 'log'", "centred, raw"]),
         ("gate: {mix: waveform}", ["gate.mix: ", "upstream", "fbank"]),
+        (
+            "gate: {resolution: band}\nfeatures: {type: upstream, model: x}",
+            ["gate.resolution: ", "log-mels", "upstream"],
+        ),
+        ("gate: {reads: features}", ["gate.reads: ", "mels"]),
         ("gate: {mix: waveform, resolution: frame}", ["gate.mix: ", "'resolution: utterance'", "frame"]),
         ("gate: {mix: waveform, reads: features}", ["gate.mix: ", "'reads: mels'"]),
         ("systems: {x: {input: noisy, alpha: 0.5}}", ["systems.x.input: ", "alpha", "'input: both'"]),

@@ -7,10 +7,13 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 from model_files import CLASSES, make_model
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from tiny import RATE, tone, write_wav
 
 import trnet
@@ -62,6 +65,17 @@ def test_a_folder_of_audio_is_audio_and_no_line_comes_before_an_answer(installed
     assert status == 1 and not out and LINE not in err and "my.wav" in err
 
 
+@pytest.mark.parametrize("name", ["exp/trnet_fold1_seed1", "empty"])
+def test_a_first_argument_that_is_neither_model_nor_audio_stops_before_another_model_answers(
+    installed, wav, tmp_path, run_predict, name
+):
+    (tmp_path / "empty").mkdir()
+    status, out, err = run_predict(tmp_path / name, wav)
+    assert status == 1 and not out and f"{name}: is neither a model nor audio" in err and LINE not in err
+    status, out, err = run_predict(tmp_path / "gone.wav", wav, "--format", "jsonl")
+    assert status == 1 and json.loads(out)["file"] == wav and "gone.wav" in err  # audio that is not there
+
+
 def test_what_the_first_argument_is(tmp_path):
     for name in ("readme", "card", "zip", "empty"):
         (tmp_path / name).mkdir()
@@ -92,9 +106,49 @@ def test_a_missing_card_is_named(folder, tmp_path, monkeypatch, wav, fails):
     assert packaged.CARD in fails(predict.main, [wav])
 
 
-def environment(path: Path) -> dict[str, str]:
+def environment(*paths: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    return kept | {"PYTHONPATH": str(path), "OMP_NUM_THREADS": "1", "PYTHONSAFEPATH": "1"}
+    return kept | {"PYTHONPATH": os.pathsep.join(map(str, paths)), "OMP_NUM_THREADS": "1", "PYTHONSAFEPATH": "1"}
+
+
+def required(site: Path) -> set[str]:
+    """Names of the distributions that pip installs with the one there, without extras."""
+    (info,) = site.glob("trnet-*.dist-info")
+    found, todo = set(), [metadata.PathDistribution(info)]
+    while todo:
+        for line in todo.pop().requires or ():
+            each = Requirement(line)
+            name = canonicalize_name(each.name)
+            if name in found or (each.marker and not each.marker.evaluate({"extra": ""})):
+                continue
+            found.add(name)
+            todo.append(metadata.distribution(name))
+    return found
+
+
+HIDE = """
+import sys
+from importlib.machinery import PathFinder
+
+
+class Required(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return None if name.partition(".")[0] in {hidden} else super().find_spec(name, path, target)
+
+
+sys.meta_path[sys.meta_path.index(PathFinder)] = Required
+"""
+
+
+@pytest.fixture(scope="session")
+def no_others(from_wheel, tmp_path_factory) -> Path:
+    """A folder for Python's path with which there is nothing that the wheel does not require."""
+    wanted, path = required(from_wheel), tmp_path_factory.mktemp("hide")
+    of = metadata.packages_distributions()
+    hidden = {name for name, owners in of.items() if wanted.isdisjoint(map(canonicalize_name, owners))} - {"trnet"}
+    (path / "sitecustomize.py").write_text(HIDE.format(hidden=sorted(hidden)))
+    return path
 
 
 @pytest.fixture(scope="session")
@@ -116,15 +170,18 @@ def from_wheel(tmp_path_factory) -> Path:
 
 
 @pytest.mark.slow
-def test_a_wheel_carries_the_model_and_answers(from_wheel, wav, tmp_path):
+def test_a_wheel_carries_the_model_and_answers_with_what_it_requires_alone(from_wheel, no_others, wav, tmp_path):
+    def run(*args: str) -> subprocess.CompletedProcess:
+        there = environment(from_wheel, no_others)
+        return subprocess.run([sys.executable, *args], cwd=tmp_path, env=there, capture_output=True, text=True)
+
     for name in (packaged.FILE, packaged.CARD):
         assert (from_wheel / "trnet/models" / name).read_bytes() == (packaged.FOLDER / name).read_bytes()
-    command = [sys.executable, "-m", "trnet.bin.predict", wav, "--format", "jsonl"]
-    done = subprocess.run(command, cwd=tmp_path, env=environment(from_wheel), capture_output=True, text=True)
+    assert "No module named 'pytest'" in run("-c", "import torch, pytest").stderr
+    done = run("-m", "trnet.bin.predict", wav, "--format", "jsonl")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["emotion"] in CLASSES and packaged.card_line() in done.stderr
-    where = [sys.executable, "-c", "import trnet; print(trnet.__file__)"]
-    found = subprocess.run(where, cwd=tmp_path, env=environment(from_wheel), capture_output=True, text=True).stdout
+    found = run("-c", "import trnet; print(trnet.__file__)").stdout
     assert Path(found.strip()) == from_wheel / "trnet/__init__.py"
 
 

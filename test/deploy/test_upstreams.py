@@ -157,6 +157,15 @@ def test_other_weights_are_refused(named, carrying, tmp_path, folder):
         trnet.Predictor.from_pretrained(named, upstream=tmp_path / "gone")
 
 
+def test_the_same_weights_with_another_configuration_are_refused(named, carrying, tmp_path, folder):
+    other = shutil.copytree(folder, tmp_path / "other")
+    config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps(config | {"activation_function": "relu"}))
+    for model in (named, carrying):
+        with pytest.raises(TrnetError, match="has the weights of tiny-net, but another config.json"):
+            trnet.Predictor.from_pretrained(model, upstream=other)
+
+
 @pytest.fixture
 def frontend_graph_once(monkeypatch, graph_of_gtcrn) -> None:
     """The graph of the front-end is not made anew for each network behind it."""

@@ -76,12 +76,23 @@ def test_size_is_said_before_anything_is_computed_and_a_full_disk_is_one_line(op
     with caplog.at_level(logging.INFO, "trnet"):
         make_archives(sets, options, 1)
     assert any("2 sets" in line and "GB" in line for line in caplog.messages)
+    assert not any(" min" in line for line in caplog.messages)  # of so few utterances
     monkeypatch.setattr(computing.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(1000, 999, 1))
     for _, out in sets:
         shutil.rmtree(out)
     with pytest.raises(TrnetError, match="GB"):
         make_archives(sets, options, 1)
     assert not any(out.exists() and list(out.glob("feats.ark")) for _, out in sets)
+
+
+def test_so_is_time(options, sets, monkeypatch, caplog):
+    monkeypatch.setitem(computing.WORTH, "upstream", 1)
+    ticks = iter([10.0, 10.5])
+    monkeypatch.setattr(computing.time, "perf_counter", lambda: next(ticks))
+    jobs = [computing.Job(0, "u", "u", None, seconds) for seconds in (0.5, 1.0, 7 * 60 - 1.5)]
+    with caplog.at_level(logging.INFO, "trnet"):
+        computing.log_estimate([jobs], [sets[0][1]], options, nj=2, device=torch.device("cpu"))
+    assert caplog.messages[-1] == "upstream: some 2 min, at 4 times real time"
 
 
 @pytest.mark.parametrize("together", [False, True])

@@ -1,5 +1,6 @@
 """One copy of features for several processes: read once, the same numbers, gone with the processes."""
 
+import errno
 import os
 from functools import partial
 
@@ -65,12 +66,34 @@ def test_the_memory_is_given_back(tmp_path):
     assert not shared.path.exists()
 
 
-def test_without_such_memory_each_has_its_own(tmp_path, monkeypatch):
-    def refuse(_name):
-        raise OSError(38, "Function not implemented")
+def refuse(*_args, **_more):
+    raise OSError(errno.ENOMEM, "Cannot allocate memory")
 
-    monkeypatch.setattr(os, "memfd_create", refuse)
+
+@pytest.mark.parametrize("step", ["memfd_create", "ftruncate"])
+def test_without_such_memory_each_has_its_own(tmp_path, monkeypatch, step):
+    monkeypatch.setattr(os, step, refuse)
     with cache(Archives(tmp_path / "log")).sharing(SETS, LENGTH, 4 * SIZE) as shared:
         assert shared is None
         batches, count = held(Archives(tmp_path / "log"), shared, room=4 * SIZE)
+    assert count == 4 and all(map(np.array_equal, batches, alone(tmp_path)))
+
+
+def test_a_process_that_cannot_open_it_has_its_own(tmp_path, monkeypatch):
+    archives = Archives(tmp_path / "log")
+    with cache(archives).sharing(SETS, LENGTH, 4 * SIZE) as shared:
+        with monkeypatch.context() as context:
+            context.setattr(np, "memmap", refuse)
+            batches, count = held(archives, shared, room=2 * SIZE)
+        assert count == 2 and all(map(np.array_equal, batches, alone(tmp_path)))
+        assert held(archives, shared)[1] == 4  # the others go on
+
+
+def test_a_process_that_finds_other_lengths_has_its_own(tmp_path, monkeypatch):
+    archives = Archives(tmp_path / "log")
+    with cache(archives).sharing(SETS, LENGTH, 4 * SIZE) as shared:
+        held(archives, shared)
+        monkeypatch.setitem(LENGTH, "u0", LENGTH["u4"])
+        monkeypatch.setitem(LENGTH, "u4", 3)
+        batches, count = held(archives, shared, room=4 * SIZE)
     assert count == 4 and all(map(np.array_equal, batches, alone(tmp_path)))

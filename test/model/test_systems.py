@@ -63,8 +63,6 @@ def test_beside_other_features_the_gate_reads_log_mels():
     assert_near(out.compensated, weight * given.noisy + (1 - weight) * given.enhanced)
     given.noisy_mels[1, 7:] = given.enhanced_mels[1, 7:] = 99.0
     assert_near(model(given).c, out.c, of=1.0)
-    with pytest.raises(TrnetError, match="gate.resolution"):
-        system_of({}, **FEATURES | {"gate": {"resolution": "band"}})
 
 
 def test_a_system_of_ones_own():

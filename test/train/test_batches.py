@@ -92,6 +92,8 @@ def test_a_batch_holds_what_is_asked_for_and_the_target_is_clean_noisy_speech():
     assert batch.lengths.tolist() == [3, 2] and batch.labels.tolist() == [3, 0]
     assert batch.noisy[:, 0, 0].tolist() == [11, 1] and batch.enhanced[:, 0, 0].tolist() == [12, 2]
     assert batch.clean[:, 0, 0].tolist() == [1, 1]
+    for stack in (batch.noisy, batch.enhanced, batch.clean):
+        assert stack.shape[1] == 16 and not stack[0, 3:].any() and not stack[1, 2:].any()
     assert batch.h_s.tolist() == [[2, 2], [1, 1]]
     cleaner = BatchReader(Store(), {"a": 0, "b": 3}, ["noisy", "enhanced"], "enhanced").read(items)
     assert cleaner.clean[:, 0, 0].tolist() == [2, 2]

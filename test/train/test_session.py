@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -160,6 +161,19 @@ def test_enhanced_features_of_another_length_are_refused(tiny, tmp_path):
     session = tiny.session(tmp_path / "exp", dump, train_conditions="all")
     with pytest.raises(TrnetError, match="S3M-sad_1: .*frames"):
         train(session, "trnet_wo_high")
+
+
+def test_processes_together_take_half_of_what_is_free_shared_or_not(tiny, tmp_path, monkeypatch):
+    session = tiny.session(tmp_path, max_epochs=1)
+    runs = [run_of(session, "trnet")]
+    with session.sharing(runs, 2) as mine:
+        whole = mine.memory["cache"].nbytes
+    monkeypatch.setattr("trnet.features.cache.psutil.virtual_memory", lambda: SimpleNamespace(available=whole))
+    with session.sharing(runs, 2) as mine:
+        shared, own = mine.memory["cache"].nbytes, mine.cache.room.device
+        assert 0 < shared and shared + 2 * own <= whole // 2 <= shared + 2 * own + 1
+        mine.hold(runs)
+        assert set(mine.memory["cache"].sets) < mine.cache.in_memory  # the rest is on the disk
 
 
 def test_missing_features_are_named(tiny, tmp_path):

@@ -27,7 +27,7 @@ from trnet.model.batch import Batch
 from trnet.model.systems import make_ser
 from trnet.runs.history import Rule
 from trnet.runs.spec import RunSpec
-from trnet.train.batches import BatchReader
+from trnet.train.batches import BatchReader, training_batches
 from trnet.train.fast_jobs import CapturedSERJob, make_job
 from trnet.train.ser_job import SERData
 from trnet.train.trainer import Progress, Trainer
@@ -159,8 +159,13 @@ class Engine:
         return time.perf_counter() - began
 
     def batch(self, size: int) -> Batch:
-        """The first utterances, noisy."""
-        return self.reader.read([(utt, NOISY) for utt in self.data.utts[:size]])
+        """Noisy utterances of a batch as the engine trains on, the one of median length."""
+        conf, length = self.data.config.training, self.data.cache.length
+        items = [(utt, NOISY) for utt in self.data.utts]
+        batches = list(training_batches(items, length, max(size, conf.batch_size), conf.bucketing, self.data.seed))
+        whole = [batch for batch in batches if len(batch) >= size] or batches
+        whole.sort(key=lambda batch: max(length[utt] for utt, _ in batch))
+        return self.reader.read(whole[len(whole) // 2][:size])
 
 
 @dataclass(frozen=True)

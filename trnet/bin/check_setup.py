@@ -16,6 +16,7 @@ from trnet.bin.options import (
 )
 from trnet.corpora import CORPORA
 from trnet.corpora.download import FREE_CORPORA, WEIGHTS, fetch
+from trnet.features import make_extractor
 from trnet.frontend import build_frontend
 from trnet.utils.errors import TrnetError, nearest, one_line_errors
 from trnet.utils.provenance import commit, machine, versions
@@ -45,7 +46,7 @@ def corpus_folder(text: str) -> tuple[str, Path]:
 
 @one_line_errors
 def main(args: list[str] | None = None) -> None:
-    """Check the configuration, the device, the corpora's folders and the front-end's weights."""
+    """Check the configuration, the device, the corpora's folders, the front-end's weights and the features."""
     opts = get_parser().parse_args(args)
     config, device = config_from(opts), device_from(opts)
     check_systems(config, opts)
@@ -57,6 +58,8 @@ def main(args: list[str] | None = None) -> None:
         fetch(WEIGHTS[weights.name], weights)
     frontend = build_frontend({"frontend": config.frontend, "frontend_conf": config.frontend_conf})
     print(f"front-end: {config.frontend}, {digest(frontend.fingerprint())}")
+    features = config.features.replace(layer="middle") if config.features.by_fold else config.features
+    print(f"features: {features.type}, {make_extractor(features).dim} values a frame")
     print(f"trnet {commit()}, {versions()}, {machine(device)}")
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from trnet.audio.reading import is_audio
 from trnet.bin import option_types as types
 from trnet.bin.options import (
     Parser,
@@ -19,7 +20,7 @@ from trnet.bin.options import (
     make_parser,
 )
 from trnet.deploy.formats import FORMATS
-from trnet.deploy.inputs import find_recordings
+from trnet.deploy.inputs import LIST, find_recordings
 from trnet.deploy.model_path import CARD, FILE, PREFIX, is_card, locate
 from trnet.deploy.onnx_predictor import OnnxPredictor, has_graphs, is_exported
 from trnet.deploy.packaged import card_line, packaged_model
@@ -69,6 +70,14 @@ def names_model(argument: str) -> bool:
     return argument.startswith(PREFIX) or folder.suffix == ".zip" or holds_one
 
 
+def _holds_no_audio(argument: str) -> bool:
+    """Whether an argument can be no audio: a folder without, or nothing, named as no audio file or list is."""
+    path = Path(argument)
+    if argument == "-" or path.is_file() or is_audio(path) or path.suffix == LIST:
+        return False
+    return not path.is_dir() or all(isinstance(each, TrnetError) for each in find_recordings([argument]))
+
+
 def _predictor(
     model: str | Path, engine: str, ngpu: int, trust: bool, upstream: Path | None = None
 ) -> SlidingWindowPredictor:
@@ -100,6 +109,10 @@ def main(args: list[str] | None = None) -> int:
     model, audio = (opts.model, opts.audio) if is_named else (packaged_model(), [opts.model, *opts.audio])
     if not audio:
         raise TrnetError(f"{opts.model}: no audio is named; name files, folders or lists behind the model, or -")
+    if not is_named and opts.audio and _holds_no_audio(opts.model):
+        raise TrnetError(
+            f"{opts.model}: is neither a model nor audio; name a model (its .zip, for one), or leave it out"
+        )
     notice = None if is_named else card_line()
     predictor = _predictor(model, opts.engine, opts.ngpu, opts.trust, opts.upstream)
     found = find_recordings(audio, opts.channel, opts.allow_pipes)

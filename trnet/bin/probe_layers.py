@@ -86,6 +86,8 @@ def main(args: list[str] | None = None) -> None:
 
 def predict_test(experiment: Experiment, folds: list[Fold], opts: Namespace) -> None:
     """Write ``linear_probe.csv``, unless it is there."""
+    if not experiment.config.folds.hold_out:
+        raise TrnetError("folds.kind all: nobody is held out, so that nobody can be tested; hold speakers out")
     simulation, dataset, out = experiment.config.simulation, experiment.dataset, experiment.exp / FOLDER
     trained_on = training_conditions(simulation.train_noise, simulation.snrs)
     tested = [CLEAN, *noisy_conditions(opts.noises, simulation.all_snrs)]

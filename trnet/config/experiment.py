@@ -107,9 +107,14 @@ class NetworkConf(Section):
     gate: GateConf = Field(default_factory=GateConf)
 
     @model_validator(mode="after")
-    def _check_mix(self) -> Self:
-        if self.gate.mix == "waveform" and self.features.type != "upstream":
-            raise problem("gate.mix", f"waveform needs features of type upstream, not {self.features.type}")
+    def _check_gate(self) -> Self:
+        gate, kind, are_mels = self.gate, self.features.type, isinstance(self.features, Fbank)
+        if gate.mix == "waveform" and kind != "upstream":
+            raise problem("gate.mix", f"waveform needs features of type upstream, not {kind}")
+        if gate.resolution == "band" and not are_mels:
+            raise problem("gate.resolution", f"band needs log-mels as features, not {kind}; set it to utterance")
+        if gate.reads == "features" and are_mels:
+            raise problem("gate.reads", "features are no other than the log-mels that it reads; set it to mels")
         return self
 
 

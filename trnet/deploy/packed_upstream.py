@@ -35,12 +35,14 @@ Layer = Annotated[int, Field(ge=0, le=1000)]
 class PackedUpstream(Upstream):
     """Features of type upstream in a model file.
 
-    layers: the hidden states, by number. weights: sha256 of the network's. dim: values of a frame. family: the
-    network's type. source: where the network is found: on the hub, in a folder that the user names, in the file.
+    layers: the hidden states, by number. weights: sha256 of the network's. configuration: digest of its configuration
+    and its input's; empty: not known. dim: values of a frame. family: the network's type. source: where the network is
+    found: on the hub, in a folder that the user names, in the file.
     """
 
     layers: Annotated[list[Layer], Field(min_length=1)]
     weights: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    configuration: Annotated[str, Field(pattern=r"^([0-9a-f]{16})?$")] = ""
     dim: Annotated[int, Field(ge=1, le=100_000)]
     family: Annotated[str, Field(min_length=1, max_length=100)]
     versions: dict[str, str]

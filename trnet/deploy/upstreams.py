@@ -50,6 +50,7 @@ def pack_features(features: Features, embed: bool = False) -> tuple[Features, di
         **given | {"model": name, "revision": revision},
         layers=extractor.layers,
         weights=found["weights"],
+        configuration=found["configuration"],
         dim=extractor.dim,
         family=str(load_config(extractor.folder).model_type),
         versions=found["versions"],
@@ -78,17 +79,23 @@ def open_upstream(
         folder: The network's, where it is not taken from the model file or the hub.
 
     Raises:
-        TrnetError: If transformers or the network are missing, or it has other weights than it had at packing.
+        TrnetError: If transformers or the network are missing, or it has other weights or another configuration than
+            at packing.
     """
     if files and folder is None:
         extractor = _unpacked(packed, files, where)
     else:
         extractor = UpstreamExtractor(**packed.options_in(_folder(packed, where, folder))).cut()
-        found = extractor.fingerprint()["weights"]
-        if found != packed.weights:
+        found = extractor.fingerprint()
+        if found["weights"] != packed.weights:
             raise TrnetError(
                 f"{where}: was packed with other weights of {packed.model} (sha256 {packed.weights[:12]}...) than "
-                f"{extractor.folder} has ({found[:12]}...); name the folder that has them: {OPTION}"
+                f"{extractor.folder} has ({found['weights'][:12]}...); name the folder that has them: {OPTION}"
+            )
+        if packed.configuration not in ("", found["configuration"]):
+            raise TrnetError(
+                f"{where}: {extractor.folder} has the weights of {packed.model}, but another {CONFIG} or "
+                f"{PREPROCESSOR} than at packing; fetch that network's own, or name the folder that has them: {OPTION}"
             )
     if extractor.dim != packed.dim:
         raise TrnetError(f"{where}: {extractor.dim} values a frame instead of {packed.dim}; pack the model again")

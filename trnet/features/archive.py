@@ -96,7 +96,7 @@ def make_archives(
     part, parts = shard
     todo = list(_unfinished(sets[part - 1 :: parts], features))
     if features.type in BATCHED and todo:
-        log_estimate([each.jobs for each in todo], [each.out for each in todo], features)
+        log_estimate([each.jobs for each in todo], [each.out for each in todo], features, nj, device)
     if _takes_batches(device, features):
         for group in _groups(todo):
             _make_together(group, features, device)

@@ -191,9 +191,9 @@ class FeatureCache:
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         sets, utts = sorted(self._wanted[0], key=_order), sorted(self._wanted[1])
-        shared = self.shared if self.shared is not None and self._wanted[1] <= set(self.shared.utts) else None
+        shared = self.shared if self.shared is not None and self.shared.is_for(utts, self.length) else None
         if shared is not None:
-            utts = list(shared.utts)
+            utts = list(shared.length)
         for utt in utts:
             row[utt] = rows
             rows += self.length[utt]

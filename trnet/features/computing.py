@@ -3,11 +3,14 @@
 import contextlib
 import logging
 import shutil
+import statistics
+import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -71,12 +74,16 @@ def one_by_one(jobs: Sequence[Job], features: Features, nj: int) -> Generator[np
     return imap(features_of, jobs, nj, "features", initializer=begin, initargs=(features,), worth=worth)
 
 
-def log_estimate(sets: Sequence[Sequence[Job]], folders: Sequence[Path], features: Features) -> None:
-    """Log how much there is to do, and how much room it takes.
+def log_estimate(
+    sets: Sequence[Sequence[Job]], folders: Sequence[Path], features: Features, nj: int, device: torch.device
+) -> None:
+    """Log how much there is to do, how much room it takes, and, of more than a few utterances, how long.
 
     Args:
         sets: Utterances of each set.
         folders: Where the features of each go.
+        nj: Processes, on a CPU.
+        device: Where features are computed.
 
     Raises:
         TrnetError: If the disk has less room.
@@ -88,16 +95,26 @@ def log_estimate(sets: Sequence[Sequence[Job]], folders: Sequence[Path], feature
     size = frames * extractor.dim * (2 if features.compression else 4)
     there = next(folder for folder in (folders[0], *folders[0].parents) if folder.is_dir())
     free = shutil.disk_usage(there).free
-    log.info(
-        "%s: %d sets, %.1f h of audio, %.1f GB (%.0f GB are free)",
-        features.type,
-        len(sets),
-        seconds / 3600,
-        size / 1e9,
-        free / 1e9,
-    )
+    text = f"{len(sets)} sets, {seconds / 3600:.1f} h of audio, {size / 1e9:.1f} GB ({free / 1e9:.0f} GB are free)"
+    log.info("%s: %s", features.type, text)
     if size > free:
         raise TrnetError(f"{there}: the features take {size / 1e9:.1f} GB, {free / 1e9:.1f} are free; make room")
+    if seconds and len(jobs) > WORTH.get(features.type, 0):
+        middle = statistics.median_low(job.seconds for job in jobs)
+        speed = _speed(extractor, round(middle * features.sample_rate), device) * (nj if device.type == "cpu" else 1)
+        log.info("%s: some %.0f min, at %.0f times real time", features.type, seconds / speed / 60, speed)
+
+
+def _speed(extractor: Any, samples: int, device: torch.device) -> float:
+    """Seconds of audio that are computed in a second: one clip of so many samples, on a GPU a batch of them."""
+    if extractor.num_frames(samples) < 1:
+        samples = extractor.sample_rate
+    count = 1 if device.type == "cpu" else max(1, min(GPU_CLIPS, int(GPU_SECONDS * extractor.sample_rate / samples)))
+    clips = list((0.1 * torch.sin(0.05 * torch.arange(samples))).expand(count, -1))
+    extractor.to(device).batch(clips)
+    began = time.perf_counter()
+    extractor.batch(clips)
+    return count * samples / extractor.sample_rate / (time.perf_counter() - began)
 
 
 def features_of(job: Job) -> np.ndarray:

@@ -8,7 +8,7 @@ import contextlib
 import fcntl
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,10 +30,26 @@ class SharedFeatures:
 
     path: Path
     sets: tuple[FeatureSet, ...]
-    utts: tuple[str, ...]  # of each archive, in this order
-    rows: int  # of an archive
+    length: Mapping[str, int]  # rows of each utterance of an archive, in the order in which they lie
     dim: int
     dtype: torch.dtype  # float32 or float16
+
+    @property
+    def rows(self) -> int:
+        """Of an archive."""
+        return sum(self.length.values())
+
+    def is_for(self, utts: Collection[str], length: Mapping[str, int]) -> bool:
+        """Whether these utterances are in it, all of them of these lengths, and this process can open it."""
+        if not all(utt in self.length for utt in utts):
+            return False
+        try:
+            if any(length[utt] != rows for utt, rows in self.length.items()):
+                raise OSError("the features have other lengths by now")
+            return len(self.flat) > 0
+        except OSError as error:
+            log.info("%s; this process has its own copy of the features", error)
+            return False
 
     @cached_property
     def flat(self) -> Tensor:
@@ -79,21 +95,29 @@ def share(
         dim: Values of a row.
         room: Bytes.
     """
-    rows = sum(length[utt] for utt in utts)
-    size = dtype.itemsize * rows * dim  # bytes of an archive
+    rows = {utt: length[utt] for utt in utts}
+    size = dtype.itemsize * sum(rows.values()) * dim  # bytes of an archive
     count = min(len(sets), room // size) if size else 0
-    if not count:
+    memory = _memory(count * (size + 1)) if count else None
+    if memory is None:
         yield None
         return
     try:
-        memory = os.memfd_create("trnet-features")
-    except (AttributeError, OSError) as error:  # the first: not Linux
-        log.info("no memory for several processes (%s); each has its own copy of the features", error)
-        yield None
-        return
-    try:
-        os.ftruncate(memory, count * (size + 1))  # takes no memory until it is written
         path = Path(f"/proc/{os.getpid()}/fd/{memory}")
-        yield SharedFeatures(path, tuple(sets[:count]), tuple(utts), rows, dim, dtype) if path.exists() else None
+        yield SharedFeatures(path, tuple(sets[:count]), rows, dim, dtype)
     finally:
         os.close(memory)
+
+
+def _memory(size: int) -> int | None:
+    """The descriptor of so many bytes, which take no memory until they are written; None (logged) if there are none."""
+    memory = None
+    try:
+        memory = os.memfd_create("trnet-features")
+        os.ftruncate(memory, size)
+    except (AttributeError, OSError) as error:  # the first: not Linux
+        log.info("no memory for several processes (%s); each has its own copy of the features", error)
+        if memory is not None:
+            os.close(memory)
+        return None
+    return memory

@@ -36,7 +36,7 @@ class Output(NamedTuple):
 
 @dataclass(frozen=True)
 class Batch:
-    """Utterances under their conditions, padded with zeros to the longest.
+    """Utterances under their conditions, padded with zeros to the longest or somewhat beyond.
 
     Attributes:
         items: B of (utterance, condition).

@@ -15,7 +15,7 @@ class FeatureScale(nn.Module):
     """Each dimension of the features less its mean over training frames, over its standard deviation there.
 
     The statistics are buffers: they travel with the weights. What is scaled are all features of a batch, X_s of Eq. 5
-    among them; what the gate reads is not.
+    among them; log-mels that the gate reads beside them are not.
     """
 
     mean: Tensor  # (dim,)

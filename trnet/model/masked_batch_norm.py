@@ -32,6 +32,8 @@ class NormaliseRows(torch.autograd.Function):
             real: (N, 1), 1 for rows that `mean` and `rate` were made of, else 0.
             mean: (C,) of these.
             rate: (C,), one over their deviation.
+
+        The gradient cannot be differentiated again: it takes `mean` and `rate` as constants.
         """
         ctx.save_for_backward(rows, weight, real, mean, rate)
         return (full(rows) - mean) * (weight * rate) + bias

@@ -63,10 +63,6 @@ class TRNetSystem(TRNet):
 
     def __init__(self, config: ModelConfig, num_classes: int) -> None:
         mels = config.gate_features
-        if mels is not None and config.gate.resolution == "band":
-            raise TrnetError("gate.resolution: band needs log-mels as features; set it to utterance")
-        if mels is None and config.gate.reads == "features":
-            raise TrnetError("gate.reads: features are no other than the log-mels that it reads; set it to mels")
         num_mels = feature_dim(config.features if mels is None else mels)
         dim = feature_dim(config.features) if config.gate.reads == "features" else 0
         super().__init__(num_mels, make_ser(config, num_classes), config.gate, config.system.bridge, dim)

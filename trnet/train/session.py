@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from trnet.conditions import CLEAN, Condition
 from trnet.config import Upstream
-from trnet.features.cache import FeatureCache, room_on, sets_of
+from trnet.features.cache import FeatureCache, Room, room_on, sets_of
 from trnet.features.reader import FeatureSet
 from trnet.features.shared_memory import SharedFeatures
 from trnet.features.upstream.extractor import shared_upstream
@@ -79,7 +79,7 @@ class Session:
     @cached_property
     def cache(self) -> FeatureCache:
         """The features that runs read."""
-        room = room_on(self.device, self.at_once, self.experiment.dump)
+        room = self._room()
         half = self.experiment.config.features.in_half
         return FeatureCache(self.experiment.reader, self.lengths, self.device, room, half, self.memory.get("cache"))
 
@@ -89,8 +89,9 @@ class Session:
         reader = self.experiment.gate_reader
         if reader is None:
             return None
-        room = room_on(self.device, 2 * self.at_once, self.experiment.dump)
-        return FeatureCache(reader, reader.lengths(CLEAN), self.device, room, shared=self.memory.get("gate_cache"))
+        return FeatureCache(
+            reader, reader.lengths(CLEAN), self.device, self._room(2), shared=self.memory.get("gate_cache")
+        )
 
     @cached_property
     def waves(self) -> Waves | None:
@@ -98,16 +99,21 @@ class Session:
         reader, features = self.experiment.wave_reader, self.experiment.config.features
         if reader is None or not isinstance(features, Upstream):
             return None
-        room = room_on(self.device, 4 * self.at_once, self.experiment.dump)
-        cache = FeatureCache(reader, reader.lengths(CLEAN), self.device, room)
+        cache = FeatureCache(reader, reader.lengths(CLEAN), self.device, self._room(4))
         return Waves(cache, shared_upstream(features, self.device).of_padded)
+
+    def _room(self, share: int = 1) -> Room:
+        """What a cache may take: a share of this process's part, less its part of the memory of all of them."""
+        room = room_on(self.device, share * self.at_once, self.experiment.dump)
+        common = sum(each.nbytes for each in self.memory.values()) // self.at_once
+        return replace(room, device=max(0, room.device - common))
 
     @contextlib.contextmanager
     def sharing(self, runs: Sequence[RunSpec], processes: int) -> Iterator["Session"]:
         """Within the block: the session of each of several processes that train runs; on a CPU they share the features.
 
-        Each process has a copy of its own of what does not fit into half of the free memory, of waveforms, and where
-        each fold has a layer of its own.
+        Together they take half of the free memory. Waveforms, and all features where each fold has a layer of its own,
+        are not shared: each process has a copy. What does not fit is in a file of each process, as in `FeatureCache`.
         """
         mine, memory = replace(self, at_once=processes), dict[str, SharedFeatures]()
         if processes == 1 or self.device.type != "cpu" or self.experiment.config.features.by_fold:

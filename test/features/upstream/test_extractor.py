@@ -5,13 +5,16 @@ import shutil
 
 import pytest
 import safetensors.torch
+import soundfile
 import torch
+from shared import shared
 from upstreams import DIM, FAMILIES, LAYERS, make_upstream
 
 from trnet.config import Upstream
 from trnet.features import feature_dim, fingerprint, make_extractor
 from trnet.features.upstream import UpstreamExtractor
 from trnet.features.upstream.hidden_states import layer_numbers
+from trnet.features.upstream.weights import load_config
 from trnet.utils.errors import TrnetError
 
 
@@ -83,6 +86,20 @@ def test_clips_of_any_lengths_are_read_as_alone_and_pass_gradients_on(folder):
     assert not wavs.grad[3, 4001:].any() and not any(each.requires_grad for each in extractor.network.parameters())
 
 
+def test_whisper_base_reads_real_speech_as_transformers_does_alone_and_in_a_batch():
+    sounds = sorted(shared("data", "nemo", "samples").glob("*"))[:2]
+    clips = [torch.from_numpy(soundfile.read(path, dtype="float32")[0]) for path in sounds]
+    shorter = min(map(len, clips))
+    extractor = UpstreamExtractor(model=str(shared("models", "whisper_base")))
+    assert (extractor.count, extractor.dim, extractor.layers) == (6, 512, [3, 4])
+    for clip, found in zip(clips, extractor.batch([clip[:shorter] for clip in clips]), strict=True):
+        alone = extractor(clip[:shorter])
+        states = reference(UpstreamExtractor(model=str(extractor.folder)), clip[:shorter])
+        assert alone.shape == (shorter // 320, 512)
+        torch.testing.assert_close(found, alone, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(alone, (states[3] + states[4]) / 2, rtol=1e-4, atol=1e-4)
+
+
 def test_frames_are_counted_for_any_length(folder):
     extractor = UpstreamExtractor(model=str(folder), window=1.0)
     for samples in (1, 319, 320, 399, 400, 719, 720, 721, 2000, 15999, 16000, 16100, 40000):
@@ -115,6 +132,19 @@ def test_the_fingerprint_tells_weights_apart(whisper, tmp_path):
     moved = shutil.copytree(whisper, tmp_path / "moved")
     assert fingerprint(Upstream(model=str(other))) != fingerprint(Upstream(model=str(whisper)))
     assert fingerprint(Upstream(model=str(moved))) == fingerprint(Upstream(model=str(whisper)))
+
+
+@pytest.mark.parametrize("name", ["config.json", "preprocessor_config.json"])
+def test_the_fingerprint_tells_configurations_apart_but_not_how_they_were_saved(whisper, tmp_path, name):
+    def with_key(folder, key, value):
+        copy = shutil.copytree(whisper, tmp_path / folder)
+        (copy / name).write_text(json.dumps(json.loads((copy / name).read_text()) | {key: value}))
+        return fingerprint(Upstream(model=str(copy)))
+
+    same, alone = fingerprint(Upstream(model=str(whisper))), {"config.json": "scale_embedding"}
+    assert with_key("saved", "transformers_version", "4.1.0") == same
+    changed = with_key("changed", alone.get(name, "do_normalize"), True)
+    assert changed != same and changed | {"configuration": same["configuration"]} == same
 
 
 @pytest.mark.parametrize(("count", "wanted"), [(6, [3, 4]), (12, [5, 6, 7, 8]), (24, [*range(9, 17)]), (2, [1, 2])])
@@ -165,9 +195,19 @@ def test_weights_that_are_not_read_may_be_missing_others_may_not(tmp_path):
             extractor(clip)
 
 
+def _preprocessor(folder, **values):
+    (folder / "preprocessor_config.json").write_text(json.dumps(values))
+
+
 @pytest.mark.parametrize(
     ("damage", "names"),
     [
+        (
+            lambda folder: _preprocessor(folder, feature_extractor_type="Wav2Vec2FeatureExtractor"),
+            "preprocessor_config",
+        ),
+        (lambda folder: _preprocessor(folder, feature_extractor_type="WhisperFeatureExtractor"), "80 .*not 20"),
+        (lambda folder: _preprocessor(folder), "preprocessor_config"),
         (lambda folder: (folder / "model.safetensors").unlink(), "weights"),
         (lambda folder: (folder / "config.json").unlink(), "config.json"),
         (lambda folder: (folder / "config.json").write_text("{"), "config.json"),
@@ -183,6 +223,27 @@ def test_a_folder_that_is_damaged_or_of_another_family_is_one_line(whisper, tmp_
     with pytest.raises(TrnetError, match=names) as raised:
         UpstreamExtractor(model=str(folder))(wav(16000))
     assert str(folder) in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_a_network_of_normalised_samples_needs_its_preprocessor(tmp_path):
+    folder = make_upstream("wav2vec2", tmp_path / "net")
+    (folder / "preprocessor_config.json").unlink()
+    UpstreamExtractor(model=str(folder))  # its first convolution normalises; there is nothing to know
+    config = json.loads((folder / "config.json").read_text()) | {"feat_extract_norm": "layer"}
+    (folder / "config.json").write_text(json.dumps(config))
+    load_config.cache_clear()
+    with pytest.raises(TrnetError, match="preprocessor_config.json, which says if samples are normalised"):
+        UpstreamExtractor(model=str(folder))
+    _preprocessor(folder, feature_extractor_type="WhisperFeatureExtractor")
+    with pytest.raises(TrnetError, match="80 values at a time, not 1"):
+        UpstreamExtractor(model=str(folder))
+
+
+def test_a_window_longer_than_whisper_reads_is_one_line(whisper, tmp_path):
+    with pytest.raises(TrnetError, match="features.window: .*1500 frames.*60 s are 3000"):
+        UpstreamExtractor(model=str(whisper), window=60)
+    others = make_upstream("hubert", tmp_path / "net")
+    UpstreamExtractor(model=str(others), window=60)
 
 
 def test_a_layer_that_is_not_there_is_one_line(whisper):

@@ -21,7 +21,14 @@ from trnet.features.upstream.hidden_states import (
     mean_of_layers,
 )
 from trnet.features.upstream.input import make_input
-from trnet.features.upstream.weights import KEY, find_folder, load_config, load_network, weights_digest
+from trnet.features.upstream.weights import (
+    KEY,
+    configuration_digest,
+    find_folder,
+    load_config,
+    load_network,
+    weights_digest,
+)
 from trnet.utils.errors import TrnetError
 
 
@@ -36,7 +43,7 @@ class UpstreamExtractor:
         """Find the network, and read its configuration; weights are loaded when the first clip comes.
 
         Raises:
-            TrnetError: If transformers or the network are missing, or a layer is not there.
+            TrnetError: If transformers or the network are missing, a layer is not there, or a window is too long.
         """
         self.options = Upstream(**options)
         self.folder = find_folder(self.options.model, self.options.revision)
@@ -50,6 +57,12 @@ class UpstreamExtractor:
         self.layers = layer_numbers(self.options.layer, self.count, self.folder)
         self.reads = make_input(self.folder, self.sample_rate)
         self._window = round(self.options.window * self.sample_rate)
+        longest = getattr(config, "max_source_positions", None)  # of Whisper
+        if longest is not None and self.reads.num_frames(self._window) > longest:
+            raise TrnetError(
+                f"features.window: {self.folder} reads {longest} frames at a time, and "
+                f"{self.options.window:g} s are {self.reads.num_frames(self._window)}; give fewer seconds"
+            )
         self._cut = False  # whether layers behind are not loaded
         self._passing = threading.RLock()  # a pass puts hooks into the network, and takes them out again
 
@@ -169,8 +182,13 @@ class UpstreamExtractor:
         return mean_of_layers(self.network, self.count, self.layers, inputs).float()
 
     def fingerprint(self) -> dict[str, Any]:
-        """Digest of the weights, layers, and versions of what computes with them."""
-        return {"weights": weights_digest(self.folder), "layers": self.layers, "versions": self.versions()}
+        """Digests of the weights and of the configuration, layers, and versions of what computes with them."""
+        return {
+            "weights": weights_digest(self.folder),
+            "configuration": configuration_digest(self.folder),
+            "layers": self.layers,
+            "versions": self.versions(),
+        }
 
     @staticmethod
     def versions() -> dict[str, str]:

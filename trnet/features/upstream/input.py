@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 
 from trnet.features.upstream.log_mels import StackedLogMels, WhisperLogMels
-from trnet.features.upstream.weights import KEY, load_config, load_preprocessor
+from trnet.features.upstream.weights import KEY, PREPROCESSOR, load_config, load_preprocessor, reported
 from trnet.utils.errors import TrnetError
+
+COPY = "copy the network's own there"
 
 
 class NetworkInput(Protocol):
@@ -101,7 +103,8 @@ def make_input(folder: Path, sample_rate: int) -> NetworkInput:
     """What the network in a folder reads.
 
     Raises:
-        TrnetError: For a network that trnet does not know how to give audio to, or of another sampling rate.
+        TrnetError: For a network that trnet does not know how to give audio to, of another sampling rate, or with a
+            preprocessor that is missing or of another network.
     """
     config, preprocessor = load_config(folder), load_preprocessor(folder)
     rate = getattr(preprocessor, "sampling_rate", 16000)
@@ -109,12 +112,28 @@ def make_input(folder: Path, sample_rate: int) -> NetworkInput:
         raise TrnetError(f"features.sample_rate: {folder} works at {rate} Hz; set it to that")
     kind = config.model_type
     if hasattr(config, "conv_kernel") and hasattr(config, "conv_stride") and not hasattr(config, "squeeze_factor"):
+        if preprocessor is None and getattr(config, "feat_extract_norm", "") == "layer":
+            raise TrnetError(f"{KEY}: {folder} has no {PREPROCESSOR}, which says if samples are normalised; {COPY}")
+        _check_values(folder, getattr(preprocessor, "feature_size", 1), 1)
         return SamplesInput(config, preprocessor)
-    if kind in ("whisper", "wav2vec2-bert"):
-        if preprocessor is None:
-            raise TrnetError(f"{KEY}: {folder} has no preprocessor_config.json; copy it there")
-        return WhisperInput(preprocessor) if kind == "whisper" else StackedMelsInput(preprocessor)
-    raise TrnetError(
-        f"{KEY}: {folder}: networks of type {kind} are not known here; name one of type whisper, wav2vec2, hubert, "
-        "wavlm, data2vec-audio or wav2vec2-bert"
-    )
+    if kind not in ("whisper", "wav2vec2-bert"):
+        raise TrnetError(
+            f"{KEY}: {folder}: networks of type {kind} are not known here; name one of type whisper, wav2vec2, hubert, "
+            "wavlm, data2vec-audio or wav2vec2-bert"
+        )
+    if preprocessor is None:
+        raise TrnetError(f"{KEY}: {folder} has no {PREPROCESSOR}; {COPY}")
+    with reported(folder, PREPROCESSOR):  # one of another family lacks what is read of it
+        if kind == "whisper":
+            _check_values(folder, preprocessor.feature_size, config.num_mel_bins)
+            return WhisperInput(preprocessor)
+        stacked = preprocessor.num_mel_bins * preprocessor.stride
+        _check_values(folder, stacked, config.feature_projection_input_dim)
+        return StackedMelsInput(preprocessor)
+
+
+def _check_values(folder: Path, given: int, wanted: int) -> None:
+    if given != wanted:
+        raise TrnetError(
+            f"{KEY}: {folder}: {PREPROCESSOR} is of another network ({given} values at a time, not {wanted}); {COPY}"
+        )

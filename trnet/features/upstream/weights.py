@@ -15,12 +15,15 @@ import torch
 from torch import nn
 
 from trnet.utils.errors import TrnetError, first_line, how_to_install, missing_package
+from trnet.utils.stamp import digest
 
 CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 KEY = "features.model"
 FROM_DISK = {"local_files_only": True, "trust_remote_code": False}
 ATTENTION = ("eager", "sdpa", "flash_attention_2")
+OF_SAVING = ("_name_or_path", "architectures", "dtype", "processor_class", "torch_dtype", "transformers_version")
+"""Keys of a configuration that say how it was saved, not what it is of."""
 LAYER = re.compile(r"(?:encoder\.)?layers\.(\d+)\.")  # begins a weight's name; data2vec has other layers within
 
 
@@ -79,6 +82,17 @@ def weights_digest(folder: Path) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
+def configuration_digest(folder: Path) -> str:
+    """Of what ``config.json`` and ``preprocessor_config.json`` say of the network and of its input."""
+    found = {}
+    for name in (CONFIG, PREPROCESSOR):
+        if (folder / name).is_file():
+            with reported(folder, name):
+                values = json.loads((folder / name).read_text())
+                found[name] = {key: value for key, value in values.items() if key not in OF_SAVING}
+    return digest(found)
+
+
 def _sha256(path: Path) -> str:
     try:
         with open(path, "rb") as stream:
@@ -106,7 +120,8 @@ def transformers() -> Any:
 
 
 @contextmanager
-def _reported(folder: Path, what: str) -> Iterator[None]:
+def reported(folder: Path, what: str) -> Iterator[None]:
+    """Within the block: whatever a damaged or unfit file of a network's folder raises is one line."""
     try:
         yield
     except (TrnetError, MemoryError):
@@ -121,7 +136,7 @@ def _reported(folder: Path, what: str) -> Iterator[None]:
 @functools.lru_cache(maxsize=16)
 def load_config(folder: Path) -> Any:
     """The network's configuration (a ``PretrainedConfig``)."""
-    with _reported(folder, CONFIG):
+    with reported(folder, CONFIG):
         config = transformers().AutoConfig.from_pretrained(folder, **FROM_DISK)
         if getattr(config, "_attn_implementation", None) not in (None, *ATTENTION):  # one of a hub is code of that hub
             raise ValueError("attn_implementation is none of transformers' own")
@@ -143,7 +158,7 @@ def load_preprocessor(folder: Path) -> Any:
     """The network's feature extractor of transformers; None where its folder has none: plain samples are read then."""
     if not (folder / PREPROCESSOR).is_file():
         return None
-    with _reported(folder, PREPROCESSOR):
+    with reported(folder, PREPROCESSOR):
         return transformers().AutoFeatureExtractor.from_pretrained(folder, **FROM_DISK)
 
 
@@ -157,7 +172,7 @@ def load_network(folder: Path, deepest: int | None = None) -> nn.Module:
     Raises:
         TrnetError: If weights are damaged, missing, or of another network.
     """
-    with _reported(folder, "the network"):
+    with reported(folder, "the network"):
         package, config = transformers(), load_config(folder)
         network, info = package.AutoModel.from_pretrained(
             folder, **FROM_DISK, dtype=torch.float32, output_loading_info=True
