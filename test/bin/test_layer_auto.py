@@ -183,6 +183,27 @@ def test_a_run_is_the_very_run_of_an_experiment_with_its_number(trained, tmp_pat
     assert "fold3_seed1: up to date" in capsys.readouterr().out
 
 
+def test_waveforms_are_mixed_for_the_layer_of_a_fold(dumped, tmp_path):
+    found = []
+    for layer in ("auto", "5"):
+        auto = elsewhere(dumped, tmp_path / layer)
+        options = [*auto.options, "--set", f"gate.mix=waveform features.layer={layer}", "--folds", "1 3", *SYSTEMS]
+        assert train.main([*options, "--part", "teacher"]) == train.main(options) == 0
+        assert score.main([*options, "--noises", "esc", "--resamples", "100", "--permutations", "100"]) == 0
+        folder = run_folder(auto.exp, "trnet", 3)
+        found.append((outcome(folder), (folder / "predictions.csv").read_text()))
+    assert same_outcome(found[0][0], found[1][0]) and found[0][1] == found[1][1]
+    words = ["--noises", "esc", "--resamples", "100", "--permutations", "100"]
+    assert score.main([*options, *words, "--test-corpus", str(as_port(dumped, tmp_path))]) == 0
+    rows = [row for row in csv.DictReader((folder / "predictions_port.csv").open()) if row["utt_id"][:3] == "S2F"]
+    mine = list(csv.DictReader((folder / "predictions.csv").open()))
+    assert len(rows) == len(mine) == 8 * 3
+    for one, other in zip(rows, mine, strict=True):
+        assert one["utt_id"] == other["utt_id"]
+        for column in ("c", "ang", "hap", "neu", "sad"):
+            assert float(one[column]) == pytest.approx(float(other[column]), abs=ANSWER)
+
+
 def test_what_is_finished_is_not_done_again(trained, capsys):
     options = [*trained.options, *SYSTEMS, "--folds", "1 3"]
     before = {path: path.stat().st_mtime_ns for path in trained.exp.rglob("*.pt")}
@@ -211,16 +232,21 @@ def test_a_packed_model_predicts_what_stage_7_predicted(trained):
         )
 
 
+def as_port(auto: Auto, root: Path) -> Path:
+    """The data dir of a copy of the corpus under another name, its noisy sets and dumps beside it."""
+    for folder in (auto.data, auto.dump):
+        for path in sorted(path for path in folder.rglob("tiny*") if path.is_dir()):
+            copy = root / folder.name / path.relative_to(folder).with_name(path.name.replace("tiny", "port"))
+            shutil.copytree(path, copy)
+    return root / "data/port"
+
+
 def test_another_corpus_is_read_at_the_layer_of_each_fold(trained, tmp_path):
     """Here a copy of the same one, of which the first speaker's part is known."""
     auto = Auto(trained.root, trained.data, tmp_path / "exp")
     shutil.copytree(trained.exp, auto.exp, symlinks=True)
-    for root in (trained.data, trained.dump):
-        for path in sorted(path for path in root.rglob("tiny*") if path.is_dir()):
-            copy = tmp_path / root.name / path.relative_to(root).with_name(path.name.replace("tiny", "port"))
-            shutil.copytree(path, copy, ignore=shutil.ignore_patterns("wav"))
     options = [*auto.options, *SYSTEMS, "--folds", "1 3", "--noises", "esc", "--resamples", "100"]
-    words = ["--permutations", "100", "--test-corpus", str(tmp_path / "data/port")]
+    words = ["--permutations", "100", "--test-corpus", str(as_port(trained, tmp_path))]
     assert score.main([*options, *words]) == 0
     for fold in (1, 3):
         folder = run_folder(auto.exp, "trnet", fold)
