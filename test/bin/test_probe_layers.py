@@ -85,6 +85,7 @@ def test_the_probe_is_a_row_of_the_table(tiny, tmp_path, capsys):
         (["--test", "true"], "--noises"),
         (["--noises", "esc"], "--noises --test"),
         (["--test", "yes"], "--test 'yes'"),
+        (["--test", "true", "--noises", "esc", "--set", "folds.kind=all training.plateau_patience=0"], "folds.kind"),
         (["--test", "true", "--noises", "rain"], "tiny_rain_10db"),
         (["--test", "true", "--noises", "esc", "--folds", "7"], "--folds 7 6"),
     ],
