@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from trnet.conditions import CLEAN, Condition
-from trnet.train.batches import BatchReader, draw_conditions, scoring_batches, training_batches
+from trnet.train.batches import BatchReader, Waves, draw_conditions, scoring_batches, training_batches
 
 CONDITIONS = [CLEAN, Condition("esc", 10), Condition("esc", 0)]
 UTTS = [f"u{i:03}" for i in range(101)]
@@ -97,5 +97,7 @@ def test_a_batch_holds_what_is_asked_for_and_the_target_is_clean_noisy_speech():
     assert batch.h_s.tolist() == [[2, 2], [1, 1]]
     cleaner = BatchReader(Store(), {"a": 0, "b": 3}, ["noisy", "enhanced"], "enhanced").read(items)
     assert cleaner.clean[:, 0, 0].tolist() == [2, 2]
+    mixed = BatchReader(Store(), {"a": 0, "b": 3}, ["noisy"], waves=Waves(Store(), None)).read(items)
+    assert mixed.noisy.shape[1] == mixed.noisy_wav.shape[1] == 3  # as many as the network gives of the waveforms
     alone = BatchReader(Store(), {"a": 0, "b": 3}, ["noisy"]).read(items)
     assert alone.enhanced is None and alone.clean is None and alone.h_s is None
