@@ -270,3 +270,7 @@ def test_several_speakers_may_validate():
         assert {utt2spk[utt] for utt in fold.valid} == set(fold.valid_speaker.split())
     with pytest.raises(TrnetError, match="folds.validators"):
         make_folds(utt2spk, utt2group, "next", 6)
+
+
+def test_a_fold_prints_without_its_utterances():
+    assert repr(iemocap()[0]) == "Fold(number=1, test_speaker='Ses01F', valid_speaker='Ses01M', draws='Ses01F')"

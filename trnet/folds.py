@@ -4,7 +4,7 @@ speakers at once.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from trnet.config import Folds
 from trnet.kaldi.data_dir import DataDir
@@ -26,9 +26,9 @@ class Fold:
     number: int
     test_speaker: str
     valid_speaker: str
-    train: tuple[str, ...]
-    valid: tuple[str, ...]
-    test: tuple[str, ...]
+    train: tuple[str, ...] = field(repr=False)
+    valid: tuple[str, ...] = field(repr=False)
+    test: tuple[str, ...] = field(repr=False)
     draws: str
 
     @property
