@@ -133,10 +133,9 @@ def test_compiled_and_not_are_measured_in_turn(corpus, monkeypatch):
 def made_up(**rows) -> dict:
     """Numbers as of a GPU: steps/s of rows by key."""
     floor = {"steps_by_flop": 10000.0, "steps_by_bytes": 5000.0}
-    about = {"wait": 0.05, "first_s": 50.0, "runs": 1, "precision": "bf16"}
+    about = {"wait": 0.05, "first_s": 50.0, "cache": "cold", "runs": 1, "precision": "bf16"}
     return {
         "frames": 256,
-        "cache": "cold",
         "floors": {"bf16": floor, "float32": floor},
         "rows": [{**about, "key": key, "steps_per_s": steps} for key, steps in rows.items()],
     }

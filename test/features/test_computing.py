@@ -12,6 +12,7 @@ from upstreams import make_upstream
 from trnet.config import Upstream
 from trnet.features import archive, computing
 from trnet.features.archive import make_archives, open_features
+from trnet.utils.device import gpu
 from trnet.utils.errors import TrnetError
 
 CPU = torch.device("cpu")
@@ -107,6 +108,6 @@ def test_a_clip_that_is_too_short_is_named(options, tmp_path, monkeypatch, toget
 def test_on_a_gpu_they_are_what_they_are_on_a_cpu(options, sets, tmp_path):
     make_archives(sets, options, 1)
     there = [(data, tmp_path / "gpu" / out.name) for data, out in sets]
-    make_archives(there, options, 1, torch.device("cuda"))
+    make_archives(there, options, 1, gpu())
     for key, matrix in read(there).items():
         np.testing.assert_allclose(matrix, read(sets)[key], rtol=1e-3, atol=1e-3)

@@ -1,5 +1,6 @@
 """Runs that share a GPU: stages 5 to 7 in one process, a run that fails, a GPU that does."""
 
+import os
 import subprocess
 import sys
 
@@ -26,6 +27,7 @@ def in_python(monkeypatch):
     monkeypatch.setattr(torch._dynamo.config, "disable", True)
     yield
     drop_lanes()
+    torch._dynamo.reset()  # what was called meanwhile would never be compiled in this process
 
 
 def title(job):
@@ -90,7 +92,11 @@ def test_when_the_gpu_fails_the_others_are_taken_up_in_a_new_process(tmp_path, k
     script = tmp_path / "broken.py"
     script.write_text(BROKEN)
     done = subprocess.run(
-        [sys.executable, str(script), str(tmp_path), kind], capture_output=True, text=True, timeout=300
+        [sys.executable, str(script), str(tmp_path), kind],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
     )
     assert done.returncode == 1
     assert "run 2" in done.stderr.splitlines()[-1] and "CUDA error" in done.stderr.splitlines()[-1]

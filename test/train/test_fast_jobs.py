@@ -3,6 +3,7 @@
 import gc
 import io
 import math
+import weakref
 from copy import deepcopy
 from dataclasses import replace
 
@@ -260,6 +261,43 @@ def test_compiled_batches_are_filled_and_give_what_each_item_gets_alone(session_
         assert got[item].h == pytest.approx(prediction.h, abs=1e-4)
 
 
+def job_data(session, name):
+    data, run = data_of(session, name)
+    return data, [run]
+
+
+def test_lanes_of_other_features_are_dropped_with_these(session_of):
+    """Two layers of a network do not lie in memory at a time."""
+    session, other = session_of(), session_of()
+    session.hold([run_of(session, "trnet")])
+    lanes = []
+    for each, name in ((session, "baseline_n"), (session, "baseline_e"), (other, "baseline_n")):
+        job = CapturedSERJob(*job_data(each, name))
+        job.begin()
+        lanes.append(weakref.ref(job.lane))
+        del job
+        gc.collect()
+        if each is session:
+            assert all(lane() is not None for lane in lanes)
+    assert [lane() is None for lane in lanes] == [True, True, False]
+    drop_lanes()
+
+
+def test_features_are_freed_where_memory_ran_out(session_of, monkeypatch):
+    """The lane first, with its graphs; then half of the features, which nothing else holds."""
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+    data, run = data_of(session_of(), "baseline_n")
+    job = CapturedSERJob(data, [run])
+    job.begin()
+    features = weakref.ref(data.cache._held.blocks[0].flat)
+    assert job.make_room() and features() is not None
+    assert job.make_room()
+    gc.collect()
+    assert features() is None
+    wanted = epochs(SERJob(data, [run]), 1)
+    assert equal(wanted, epochs(job, 1))
+
+
 # on a GPU
 
 
@@ -366,15 +404,33 @@ def test_without_room_for_graphs_the_epoch_begins_again_without_them(on_gpu, mon
 
 
 @pytest.mark.gpu
+def test_compiled_scoring_gives_what_each_item_gets_alone(on_gpu, monkeypatch):
+    monkeypatch.setattr(inference, "say_once", pytest.fail)
+    data, run = data_of(on_gpu(bucketing=1), "trnet")
+    job = make_job(data, [run])
+    job.begin()
+    items = [(utt, condition) for utt in run.fold.train for condition in data.conditions]
+    reader = data.reader(training=False)
+    wanted = inference.infer(job.model, reader, items, 20, with_h=True)
+    got = inference.infer(job.model, reader, items, 20, with_h=True, widths=job.scoring_widths)
+    for item, prediction in wanted.items():
+        assert got[item].probs == pytest.approx(prediction.probs, abs=1e-4)
+        assert got[item].c == pytest.approx(prediction.c, abs=1e-4)
+        assert got[item].h == pytest.approx(prediction.h, abs=1e-3)
+
+
+@pytest.mark.gpu
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
-def test_replays_of_a_compiled_network_are_repeatable_and_near(on_gpu, precision):
-    data, run = data_of(
-        on_gpu({"encoder": {"channels": [8, 8], "dropout": 0.1}}, ema=0.9, precision=precision), "trnet"
-    )
+def test_replays_of_a_compiled_network_are_repeatable_and_near(on_gpu, precision, monkeypatch):
+    for module in (captured, fast_jobs):
+        monkeypatch.setattr(module, "say_once", pytest.fail)  # which says that it is not compiled
+    changes = {"encoder": {"channels": [8, 8], "dropout": 0.1}}
+    one_width = {"bucketing": 1, "precision": precision}  # as each is compiled
+    data, run = data_of(on_gpu(changes, ema=0.9, **one_width), "trnet")
     assert type(make_job(data, [run])) is CapturedSERJob
     first = epochs(make_job(data, [run]))
     drop_lanes()
     assert equal(first, epochs(make_job(data, [run])))
-    still, run = data_of(on_gpu(precision=precision), "trnet")
+    still, run = data_of(on_gpu(**one_width), "trnet")
     wanted, got = epochs(SERJob(still, [run]), 1), epochs(make_job(still, [run]), 1)
     assert got[0][0] == pytest.approx(wanted[0][0], rel=0.02 if precision == "bf16" else 1e-5)

@@ -7,6 +7,7 @@ fails. What was found is written to a folder of at most 8 files after each step.
 Needs nothing but the standard library: the steps are processes of their own.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -143,8 +144,8 @@ class GpuSession:
         about = {"budget_s": self.plan.budget_s, "python": sys.version.split()[0], "cores": os.cpu_count()}
         if tool := shutil.which("nvidia-smi"):
             query = [tool, "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
-            done = subprocess.run(query, capture_output=True, text=True, timeout=20)
-            about["gpu"] = done.stdout.strip()
+            with contextlib.suppress(OSError, subprocess.SubprocessError):  # what is measured does not depend on it
+                about["gpu"] = subprocess.run(query, capture_output=True, text=True, timeout=20).stdout.strip()
         self.found["machine"] = about | ({"commit": self.plan.commit} if self.plan.commit else {})
 
     def _gather(self) -> dict[str, Any]:

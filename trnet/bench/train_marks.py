@@ -74,7 +74,7 @@ def marks_on_gpu(found: dict[str, Any]) -> list[Mark]:
         marks.append(Mark(what, best["steps_per_s"], SEVERAL, floor=floor))
     for row in rows.get("engine", []):
         marks.append(Mark("waiting for data", row["wait"], WAIT, ".1%", more=False))
-        cache = found["cache"]
+        cache = row["cache"]
         marks.append(
             Mark(
                 f"seconds of the first epoch beside an epoch, cache {cache}",

@@ -124,6 +124,7 @@ class TrainBench:
             "of_matmul": steps * floor["gflop"] / floor["matmul_gflop_per_s"] / share,
             "of_bytes": steps * floor["mib"] / floor["copy_mib_per_s"] / share,
             "first_s": speed.first_s,
+            "cache": "cold" if speed.cold else "warm",
         }
 
     def _bare_rows(self) -> Iterator[dict[str, Any]]:

@@ -31,6 +31,7 @@ from trnet.train.batches import BatchReader, training_batches
 from trnet.train.fast_jobs import CapturedSERJob, make_job
 from trnet.train.ser_job import SERData
 from trnet.train.trainer import Progress, Trainer
+from trnet.utils.compiled import cache_misses
 
 CLASSES = ("ang", "hap", "neu", "sad")
 NOISY = Condition("esc", 10.0)
@@ -175,6 +176,7 @@ class Speed:
     utts_per_s: float
     wait: float | None  # None: not known
     first_s: float = 0.0  # what the first epoch took beside an epoch: compiling, above all
+    cold: bool = False  # whether graphs were compiled in it that inductor's cache did not have
 
 
 def engine_speed(engine: Engine, epochs: int) -> Speed:
@@ -183,14 +185,16 @@ def engine_speed(engine: Engine, epochs: int) -> Speed:
     The share of waiting is that of reading batches; where steps are captured it is what is left of an epoch beside the
     time that its steps take on a GPU that has all of them in its queue.
     """
+    known = cache_misses()
     first = engine.epoch()
+    cold = cache_misses() > known
     engine.reader.seconds = 0.0
     times = [engine.epoch() for _ in range(epochs)]
     took = statistics.median(times)
     wait = engine.reader.seconds / sum(times)
     if (step := gpu_step_seconds(engine)) is not None:
         wait = max(0.0, 1 - step * steps_of(engine) / took)
-    return Speed(len(engine.data.utts) / took, wait, max(0.0, first - took))
+    return Speed(len(engine.data.utts) / took, wait, max(0.0, first - took), cold)
 
 
 def steps_of(engine: Engine) -> int:

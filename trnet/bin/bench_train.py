@@ -22,7 +22,6 @@ from trnet.bin.options import (
     hand_out,
     make_parser,
 )
-from trnet.utils.compiled import compile_cache
 from trnet.utils.errors import TrnetError, first_line, nearest, one_line_errors, report_unexpected
 from trnet.utils.files import write_text
 from trnet.utils.provenance import commit, machine, versions
@@ -77,7 +76,7 @@ def main(args: list[str] | None = None) -> int:
     prepare(device, opts.threads)
     about = {"machine": machine(device), "commit": commit(), "versions": versions(), "threads": opts.threads}
     about |= {"system": opts.system, "precision": config.training.precision, "seconds": opts.seconds}
-    about |= {"shortest": opts.shortest, "device": device.type, "cache": _cache_state()}
+    about |= {"shortest": opts.shortest, "device": device.type}
     with tempfile.TemporaryDirectory() as folder:
         corpus = make_corpus(Path(folder), config, opts.utterances or utterances, opts.seconds, cores, opts.shortest)
         runs = opts.runs or ([cores] if device.type == "cpu" else [2, 4, 8])
@@ -93,13 +92,6 @@ def main(args: list[str] | None = None) -> int:
     found = about | bench.found
     hand_out(_with_marks(found), _markdown(found), opts)
     return 1 if found["failed"] else 0
-
-
-def _cache_state() -> str:
-    """Whether inductor finds anything that was compiled before: warm or cold."""
-    compile_cache()
-    folder = Path(os.environ.get("TORCHINDUCTOR_CACHE_DIR") or "none")
-    return "warm" if folder.is_dir() and any(folder.iterdir()) else "cold"
 
 
 def _keep(found: dict[str, Any], numbers: Path | None, page: Path | None) -> None:

@@ -98,7 +98,8 @@ def main(args: list[str] | None = None) -> None:
     names = opts.systems or list(experiment.config.systems)
     runs = experiment.runs(names, pick_folds(experiment.dataset.folds, opts.folds), opts.seeds)
     nj = max(1, min(at_once(opts), len(runs)))
-    session = Session(experiment, device_from(opts), nj)
+    device = device_from(opts)
+    session = Session(experiment, device, 1 if device.type == "cuda" else nj)  # there runs are threads with one cache
     report = RunReport(
         session,
         runs,

@@ -162,6 +162,10 @@ class Lane:
             group |= own | {"lr": rate}
         return state
 
+    def reads(self, features: Tensor | None) -> bool:
+        """Whether its tables are of these features."""
+        return self.tables.features is not None and self.tables.features.flat is features
+
     # an epoch
 
     def begin_epoch(self, epoch: Epoch, rates: list[list[float]], seed: int) -> None:
@@ -307,8 +311,12 @@ def lane_of(key: str) -> Lane | None:
 
 
 def keep_lane(key: str, lane: Lane) -> None:
-    """Keep a lane for later runs of this thread."""
-    _lanes()[key] = lane
+    """Keep a lane for later runs of this thread, and drop those of other features, which hold these in memory."""
+    lanes, features = _lanes(), lane.tables.features
+    flat = None if features is None else features.flat
+    for other in [k for k, each in lanes.items() if not each.reads(flat)]:
+        del lanes[other]
+    lanes[key] = lane
 
 
 def drop_lanes() -> None:

@@ -199,6 +199,7 @@ class CapturedSERJob(SERJob):
         if self.lane is not None:
             self.lane, self._captures = None, False
             self.model, self.losses, self.average = None, None, None  # type: ignore[assignment]
+            self.tables = None  # type: ignore[assignment]  # they hold the features, even if the cache gives half away
             drop_lanes()
             torch.cuda.empty_cache()
             return True

@@ -28,6 +28,7 @@ from trnet.runs.experiment import TEACHER, Experiment
 from trnet.runs.record import record_run
 from trnet.runs.spec import RunSpec
 from trnet.train.batches import BOTH, BatchReader, Waves, scoring_batches
+from trnet.train.captured import drop_lanes
 from trnet.train.ctc import Tokens, check_tap, encoder_of, make_tokens
 from trnet.train.fast_jobs import make_job
 from trnet.train.inference import batch_size_on
@@ -67,6 +68,8 @@ class Session:
             return self
         with _HOLDING:
             if not (self._of_layer and self._of_layer[0].experiment == experiment):
+                self._of_layer.clear()
+                drop_lanes()  # which hold its features; other threads drop theirs at their next run
                 about = self.about | {"layer": "auto"}  # which one it is says config.yaml
                 self._of_layer[:] = [replace(self, experiment=experiment, about=about)]
             return self._of_layer[0]

@@ -2,6 +2,7 @@
 
 import functools
 import os
+import sys
 from pathlib import Path
 
 
@@ -20,3 +21,9 @@ def compile_cache() -> None:
     if os.access(root, os.W_OK):
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(root))
         os.environ.setdefault("TRITON_CACHE_DIR", str(root / "triton"))
+
+
+def cache_misses() -> int:
+    """Graphs so far that this process compiled because inductor's cache did not have them."""
+    dynamo = sys.modules.get("torch._dynamo.utils")  # not imported for this: it takes a second
+    return 0 if dynamo is None else int(dynamo.counters["inductor"]["fxgraph_cache_miss"])
