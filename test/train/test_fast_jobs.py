@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from shared import needs_compiler
 from training import run_of, with_settings
 
 from trnet.model.systems import make_ser
@@ -17,7 +18,7 @@ from trnet.train.batches import rounded
 from trnet.train.captured import drop_lanes, use_thread_stream
 from trnet.train.fast_jobs import CapturedSERJob, CompiledSERJob, make_job
 from trnet.train.ser_job import SERJob
-from trnet.train.static_step import CannotCompile, static_outputs
+from trnet.train.static_step import CannotCompile, compiled_outputs, static_outputs
 from trnet.train.trainer import Progress, Trainer
 from trnet.utils.device import gpu
 from trnet.utils.errors import TrnetError
@@ -235,30 +236,36 @@ def test_what_fails_on_static_shapes_is_trained_the_readable_way(session_of, cap
     assert equal(wanted, got) and "captured" in caplog.text
 
 
-def test_compiled_batches_are_filled_and_give_what_each_item_gets_alone(session_of, monkeypatch):
+def assert_filled_batches_give_what_each_item_gets_alone(data, run, job, widths, tolerance=1e-5):
     """Whatever fills a batch is left out of the result."""
+    job.begin()
+    items = [(utt, condition) for utt in run.fold.train for condition in data.conditions]
+    reader = data.reader(training=False)
+    wanted = inference.infer(job.model, reader, items, 20, with_h=True)
+    got = inference.infer(job.model, reader, items, 20, with_h=True, widths=widths)
+    assert wanted.keys() == got.keys()
+    for item, prediction in wanted.items():
+        assert got[item].probs == pytest.approx(prediction.probs, abs=tolerance)
+        assert got[item].c == pytest.approx(prediction.c, abs=tolerance)
+        assert got[item].h == pytest.approx(prediction.h, abs=10 * tolerance)
+    return len(items)
+
+
+@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=needs_compiler)])
+def test_scoring_in_batches_that_are_filled(session_of, monkeypatch, compiled):
     shapes = []
 
     def outputs(system, tensors):
         shapes.append(tensors["noisy"].shape)
-        return static_outputs(system, tensors)
+        return (compiled_outputs if compiled else static_outputs)(system, tensors)
 
     monkeypatch.setattr(inference, "compiled_outputs", outputs)
-    data, run = data_of(session_of(), "trnet")
-    job = SERJob(data, [run])
-    job.begin()
-    items = [(utt, condition) for utt in run.fold.train for condition in data.conditions]
+    monkeypatch.setattr(inference, "say_once", pytest.fail)  # which says that it is not compiled
+    data, run = data_of(session_of(bucketing=1) if compiled else session_of(), "trnet")
     widths = fast_jobs.widths_of(data.config, data.cache, None)
-    reader = data.reader(training=False)
-    wanted = inference.infer(job.model, reader, items, 20, with_h=True)
-    got = inference.infer(job.model, reader, items, 20, with_h=True, widths=widths)
-    assert len(shapes) == -(-len(items) // 20) > 1 and {shape[0] for shape in shapes} == {20}
+    count = assert_filled_batches_give_what_each_item_gets_alone(data, run, SERJob(data, [run]), widths)
+    assert len(shapes) == -(-count // 20) > 1 and {shape[0] for shape in shapes} == {20}
     assert {shape[1] for shape in shapes} <= set(widths.frames)
-    assert wanted.keys() == got.keys()
-    for item, prediction in wanted.items():
-        assert got[item].probs == pytest.approx(prediction.probs, abs=1e-5)
-        assert got[item].c == pytest.approx(prediction.c, abs=1e-5)
-        assert got[item].h == pytest.approx(prediction.h, abs=1e-4)
 
 
 def job_data(session, name):
@@ -404,19 +411,11 @@ def test_without_room_for_graphs_the_epoch_begins_again_without_them(on_gpu, mon
 
 
 @pytest.mark.gpu
-def test_compiled_scoring_gives_what_each_item_gets_alone(on_gpu, monkeypatch):
+def test_scoring_is_compiled(on_gpu, monkeypatch):
     monkeypatch.setattr(inference, "say_once", pytest.fail)
     data, run = data_of(on_gpu(bucketing=1), "trnet")
     job = make_job(data, [run])
-    job.begin()
-    items = [(utt, condition) for utt in run.fold.train for condition in data.conditions]
-    reader = data.reader(training=False)
-    wanted = inference.infer(job.model, reader, items, 20, with_h=True)
-    got = inference.infer(job.model, reader, items, 20, with_h=True, widths=job.scoring_widths)
-    for item, prediction in wanted.items():
-        assert got[item].probs == pytest.approx(prediction.probs, abs=1e-4)
-        assert got[item].c == pytest.approx(prediction.c, abs=1e-4)
-        assert got[item].h == pytest.approx(prediction.h, abs=1e-3)
+    assert_filled_batches_give_what_each_item_gets_alone(data, run, job, job.scoring_widths, 1e-4)
 
 
 @pytest.mark.gpu
