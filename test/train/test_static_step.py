@@ -8,11 +8,14 @@ from tiny import CONFIG
 from trnet.config import Config, build
 from trnet.model.batch import Batch
 from trnet.model.frames import StaticFrames
+from trnet.model.masked_batch_norm import count_batch
 from trnet.model.systems import make_system, run_system
 from trnet.train.losses import WeightedSum, make_loss
-from trnet.train.static_step import static_losses
+from trnet.train.static_step import compiled_losses, static_losses
+from trnet.utils.device import gpu
 from trnet.utils.errors import TrnetError
 
+CPU = torch.device("cpu")
 SYSTEMS = ("baseline_n", "baseline_e", "trnet", "trnet_wo_low", "trnet_wo_high")
 STILL = {"channels": [8, 8], "kernel": 3}
 PARTS = {
@@ -31,7 +34,7 @@ CASES = [("residual", name) for name in SYSTEMS] + [(part, "trnet") for part in 
 DTYPES = {torch.float64: (1e-10, 1e-10), torch.float32: (1e-6, 1e-5)}  # of losses; of gradients and statistics
 
 
-def computed(parts, name, dtype, padding, static=None):
+def computed(parts, name, dtype, padding, static=None, device=CPU):
     """Losses by column, gradients and buffers of a system on a ragged batch, whatever stands behind its ends.
 
     static: What computes them on static shapes, `static_losses` or that compiled; None: on packed frames.
@@ -52,14 +55,18 @@ def computed(parts, name, dtype, padding, static=None):
         "clean": torch.nn.functional.pad(clean, (0, 0, 0, padding)),
         "h_s": torch.randn(len(LENGTHS), _h_dim(system), generator=generator).to(dtype),
     }
+    system, losses = system.to(device), losses.to(device)
+    tensors = {key: value.to(device) for key, value in tensors.items()}
     if static is not None:
         found = static(system, losses, tensors, bf16=False)
+        count_batch(system)
     else:
         batch = Batch((), **tensors)
         found = losses(run_system(system, batch), batch)
     found["loss"].backward()
     grads = {key: p.grad for key, p in system.named_parameters() if p.grad is not None}
-    return {key: value.detach() for key, value in found.items()}, grads, dict(system.named_buffers())
+    found = {key: value.detach() for key, value in found.items()}
+    return [{key: value.cpu() for key, value in each.items()} for each in (found, grads, dict(system.named_buffers()))]
 
 
 def _h_dim(system):
@@ -92,6 +99,16 @@ def test_a_compiled_gradient_is_that_of_the_same_step(parts):
     wanted, got = (computed(PARTS[parts], "trnet", torch.float64, 9, each) for each in (static_losses, compiled))
     for one, other in zip(wanted, got, strict=True):
         assert_near(one, other, 1e-10)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("parts", ["residual", "deltas"])
+def test_kernels_of_a_gpu_compute_the_same_step(parts):
+    """Those that PyTorch writes for it; `compiled_losses` raises where it cannot."""
+    wanted = computed(PARTS[parts], "trnet", torch.float64, 0)
+    got = computed(PARTS[parts], "trnet", torch.float32, 9, compiled_losses, gpu())
+    for one, other in zip(wanted, got, strict=True):
+        assert_near(one, other, 1e-4)
 
 
 def test_packing_is_refused_where_shapes_are_static():

@@ -55,13 +55,20 @@ class ValidFrames:
         """The frames of x (B, C, T, F) that layers over rows compute on: (N * F, C); here the real ones."""
         return self.pack(x)
 
-    def maps(self, rows: Tensor, bins: int) -> Tensor:
-        """Rows (N * F, C) of `rows` back as (B, C, T, F) in channels_last memory, padding frames zero."""
+    def maps(self, rows: Tensor, bins: int, zeroed: bool = False) -> Tensor:
+        """Rows (N * F, C) of `rows` back as (B, C, T, F) in channels_last memory, padding frames zero.
+
+        `zeroed`: where padding frames are among the rows, they are zero already.
+        """
         return self.unpack(rows, bins)
 
     def row_mask(self, rows: Tensor) -> Tensor | None:
         """Which of the rows (N * F, C) of `rows` are real: (N * F, 1) bool; None: all of them."""
         return None
+
+    def row_count(self, rows: Tensor) -> Tensor:
+        """() how many of the rows (N * F, C) of `rows` are real."""
+        return torch.tensor(len(rows), device=rows.device)
 
     def padded(self, rows: Tensor) -> Tensor:
         """Real frames (N, K) -> all frames (B * T, K), zeros behind each end."""
@@ -149,12 +156,18 @@ class StaticFrames(ValidFrames):
         """All frames of x (B, C, T, F): (B * T * F, C)."""
         return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
 
-    def maps(self, rows: Tensor, bins: int) -> Tensor:
+    def maps(self, rows: Tensor, bins: int, zeroed: bool = False) -> Tensor:
         """Rows (B * T * F, C) back as (B, C, T, F), padding frames zero."""
         maps = rows.reshape(len(self.counts), self.total, bins, rows.shape[1]).permute(0, 3, 1, 2)
-        return self.zero(maps)
+        return maps if zeroed else self.zero(maps)
 
     def row_mask(self, rows: Tensor) -> Tensor:
         """Which rows are real: (B * T * F, 1) bool."""
-        bins = rows.shape[0] // (len(self.counts) * self.total)
-        return self.mask.reshape(-1, 1, 1).expand(-1, bins, 1).reshape(-1, 1)
+        return self.mask.reshape(-1, 1, 1).expand(-1, self._bins(rows), 1).reshape(-1, 1)
+
+    def row_count(self, rows: Tensor) -> Tensor:
+        """() how many rows are real."""
+        return self.counts.sum() * self._bins(rows)
+
+    def _bins(self, rows: Tensor) -> int:
+        return rows.shape[0] // (len(self.counts) * self.total)

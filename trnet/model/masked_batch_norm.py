@@ -1,90 +1,144 @@
 """BatchNorm that sees real frames only."""
 
-from typing import Any
+import itertools
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from trnet.model.frames import ValidFrames
-from trnet.model.precision import full
-
-FIRST = 64  # rows whose mean the sums are taken around; any value is right, one near the mean loses no digits
+from trnet.model.precision import as_type, full
 
 
-class NormaliseRows(torch.autograd.Function):
-    """Rows less their mean, over their deviation, times a weight, plus a bias; mean and variance move with the rows.
+class Rows(NamedTuple):
+    """Which rows (N, C) of a batch whose frames are not packed are real."""
 
-    The gradient is written out (Ioffe & Szegedy, ICML 2015): it needs two sums over the rows, of the gradient and of
-    its product with the normalised rows. Left to autograd it takes several, each of a product as large as the rows.
+    mask: Tensor  # (N, 1) float, 1 for real rows, else 0
+    number: Tensor  # () float, how many are real
+
+
+class _Norm(NamedTuple):
+    """What a norm computes from: rows (N, C); weight, bias, mean, and one over the deviation, each (C,)."""
+
+    rows: Tensor
+    weight: Tensor
+    bias: Tensor
+    mean: Tensor
+    rate: Tensor
+
+
+class NormaliseAndAdd(torch.autograd.Function):
+    """The sum of normalised rows, with or without ReLU, zero where rows are padding.
+
+    The gradient is written out (Ioffe & Szegedy, ICML 2015): for each norm it needs the sums over the rows of the
+    gradient and of its product with the normalised rows. Left to autograd there are several more, each of a product as
+    large as the rows; and of the gradient itself there is but one sum for all norms here.
     """
 
     @staticmethod
-    def forward(
-        ctx: Any, rows: Tensor, weight: Tensor, bias: Tensor, real: Tensor, mean: Tensor, rate: Tensor
-    ) -> Tensor:
-        """Rows (N, C) -> (N, C) float32 (a `to` in here would lose the gradient when compiled, PyTorch 2.11).
+    def forward(ctx: Any, relu: bool, mask: Tensor, number: Tensor, *norms: Tensor) -> Tensor:
+        """Rows (N, C) -> (N, C) of the type of the first rows.
 
         Args:
             ctx: Keeps what the gradient needs.
-            rows: (N, C).
-            weight: (C,).
-            bias: (C,).
-            real: (N, 1), 1 for rows that `mean` and `rate` were made of, else 0.
-            mean: (C,) of these.
-            rate: (C,), one over their deviation.
+            relu: Whether negative sums become zero.
+            mask: See `Rows`.
+            number: See `Rows`.
+            norms: The tensors of one `_Norm` after another.
 
         The gradient cannot be differentiated again: it takes `mean` and `rate` as constants.
         """
-        ctx.save_for_backward(rows, weight, real, mean, rate)
-        return (full(rows) - mean) * (weight * rate) + bias
+        out = _sum(_norms(norms), mask, relu)
+        ctx.save_for_backward(out if relu else mask, mask, number, *norms)
+        return out
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        """Gradient of the output (N, C) -> those of rows, weight and bias."""
-        rows, weight, real, mean, rate = ctx.saved_tensors
-        g, x_hat = full(grad), (full(rows) - mean) * rate
-        of_weight, of_bias = (g * x_hat).sum(0), g.sum(0)
-        through_statistics = (of_bias + x_hat * of_weight) * (real / real.sum())
-        return ((g - through_statistics) * (weight * rate)).to(rows.dtype), of_weight, of_bias, None, None, None
+        """Gradient of the output (N, C) -> those of rows, weights and biases."""
+        passed, mask, number, *norms = ctx.saved_tensors
+        g = full(grad) * (passed > 0)
+        of_bias, share = g.sum(0), mask / number
+        found: list[Tensor | None] = [None, None, None]
+        for norm in _norms(norms):
+            x_hat = (full(norm.rows) - norm.mean) * norm.rate
+            of_weight = (g * x_hat).sum(0)
+            of_rows = (g - (of_bias + x_hat * of_weight) * share) * (norm.weight * norm.rate)
+            found += [of_rows.to(norm.rows.dtype), of_weight, of_bias, None, None]
+        return tuple(found)
+
+
+def _norms(tensors: Sequence[Tensor]) -> list[_Norm]:
+    size = len(_Norm._fields)
+    return [_Norm(*tensors[start : start + size]) for start in range(0, len(tensors), size)]
+
+
+def _sum(norms: Sequence[_Norm], mask: Tensor, relu: bool) -> Tensor:
+    """(N, C) of the type of the rows, zero where they are padding."""
+    first, *rest = [(full(n.rows) - n.mean) * (n.weight * n.rate) + n.bias for n in norms]
+    total = sum(rest, start=first)
+    return as_type((torch.relu(total) if relu else total) * mask, norms[0].rows.dtype)
 
 
 class MaskedBatchNorm(nn.BatchNorm1d):
     """BatchNorm over rows of frames: mean and variance are those of the rows that are real.
 
     Where frames are packed, all rows are; where they are not (`StaticFrames`), sums are weighted by the mask, with no
-    shape that depends on the lengths. Padding rows are then normalised, too, and mean nothing.
+    shape that depends on the lengths. Padding rows are zero then.
     """
 
     def forward(self, rows: Tensor, frames: ValidFrames) -> Tensor:  # type: ignore[override]
         """Rows (N * F, C) of ``frames.rows`` -> the same shape and type."""
-        mask = frames.row_mask(rows)
-        if mask is None:
+        if frames.row_mask(rows) is None:
             return super().forward(rows)
-        assert self.running_mean is not None and self.running_var is not None
-        if not self.training:
-            scale = self.weight * torch.rsqrt(self.running_var + self.eps)
-            return ((full(rows) - self.running_mean) * scale + self.bias).to(rows.dtype)
-        with torch.no_grad():
-            real = mask.to(full(rows).dtype)
-            mean, var = self._statistics(full(rows), real)
-            rate = torch.rsqrt(var + self.eps)
-        normalised: Tensor = NormaliseRows.apply(rows, self.weight, self.bias, real, mean, rate).to(rows.dtype)
-        return normalised
+        return added([self], [rows], frames, relu=False)
 
-    def _statistics(self, x: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and variance (C,) of the real rows; the running ones take them up.
+    def kept(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Weight, bias, running mean, and one over the running deviation, each (C,)."""
+        assert self.running_mean is not None and self.running_var is not None
+        return self.weight, self.bias, self.running_mean, torch.rsqrt(self.running_var + self.eps)
+
+    def statistics(self, x: Tensor, real: Rows) -> tuple[Tensor, Tensor]:
+        """Mean of the real rows of x (N, C) float, and one over their deviation (C,); the running ones take them up.
 
         Both come from one pass over the rows, as sums of x and of x squared around a value near the mean. That is not
         the running mean: a compiled gradient would read it after it was changed here.
         """
         assert self.running_mean is not None and self.running_var is not None and self.momentum is not None
-        count, around = real.sum(), x[:FIRST].mean(0)
-        x = (x - around) * real
-        offset = x.sum(0) / count
-        var = (x.square().sum(0) / count - offset.square()).clamp_min(0)
+        around = x[0]
+        x = (x - around) * real.mask
+        offset = x.sum(0) / real.number
+        var = (x.square().sum(0) / real.number - offset.square()).clamp_min(0)
         mean = around + offset
         self.running_mean.lerp_(mean, self.momentum)
-        self.running_var.lerp_(var * (count / (count - 1)), self.momentum)
-        if self.num_batches_tracked is not None:
-            self.num_batches_tracked.add_(1)
-        return mean, var
+        self.running_var.lerp_(var * (real.number / (real.number - 1)), self.momentum)
+        return mean, torch.rsqrt(var + self.eps)
+
+
+def added(norms: Sequence[MaskedBatchNorm], inputs: Sequence[Tensor], frames: ValidFrames, relu: bool) -> Tensor:
+    """The sum of norms of rows (N * F, C) of ``frames.rows``, each its own: (N * F, C); with `relu` its positive part.
+
+    Where frames are not packed, padding rows are zero. `count_batch` is to be called besides, then.
+    """
+    mask = frames.row_mask(inputs[0])
+    if mask is None:
+        first, *rest = [norm(rows, frames) for norm, rows in zip(norms, inputs, strict=True)]
+        total = sum(rest, start=first)
+        return torch.relu(total) if relu else total
+    kind = full(inputs[0]).dtype
+    real = Rows(mask.to(kind), frames.row_count(inputs[0]).to(kind))
+    if not norms[0].training:
+        return _sum([_Norm(rows, *norm.kept()) for norm, rows in zip(norms, inputs, strict=True)], real.mask, relu)
+    with torch.no_grad():
+        found = [norm.statistics(full(rows), real) for norm, rows in zip(norms, inputs, strict=True)]
+    parts = [(rows, n.weight, n.bias, *each) for n, rows, each in zip(norms, inputs, found, strict=True)]
+    normalised: Tensor = NormaliseAndAdd.apply(relu, *real, *itertools.chain(*parts))
+    return normalised
+
+
+@torch.no_grad()
+def count_batch(module: nn.Module) -> None:
+    """Let the norms of a module in training count a batch whose frames were not packed: all of them in one kernel."""
+    norms = [each for each in module.modules() if isinstance(each, MaskedBatchNorm) and each.training]
+    if counters := [each.num_batches_tracked for each in norms if each.num_batches_tracked is not None]:
+        torch._foreach_add_(counters, 1)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from trnet.config import Training
+from trnet.model.masked_batch_norm import count_batch
 from trnet.model.precision import full
 from trnet.train.average import MovingAverage
 from trnet.train.epoch_table import UTT, Epoch, Shape, TableMaker
@@ -209,6 +210,7 @@ class Lane:
         compute = compiled_losses if self._compile and shape.batch == self.conf.batch_size else static_losses
         bf16, picks = self.conf.precision == "bf16", self.tables.picks(rows, shape)
         losses = compute(self.model, self.losses, tensors, bf16, picks)
+        count_batch(self.model)
         losses["loss"].backward()
         if self.conf.grad_clip:
             nn.utils.clip_grad_norm_([*self.model.parameters(), *self.losses.parameters()], self.conf.grad_clip)

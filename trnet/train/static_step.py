@@ -51,7 +51,7 @@ class Pick(NamedTuple):
 def static_losses(
     system: nn.Module, losses: WeightedSum, tensors: Tensors, bf16: bool, picks: Mapping[str, Pick] | None = None
 ) -> Tensors:
-    """The losses of a system on a batch, by column; the sum is ``loss``.
+    """The losses of a system on a batch, by column; the sum is ``loss``. `count_batch` is to be called besides.
 
     Args:
         tensors: Fields of a `Batch`: features (B, T, F), ``lengths`` (B,) and what else the losses need, on one device.

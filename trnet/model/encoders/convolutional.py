@@ -9,7 +9,7 @@ from torch.nn import functional
 from trnet.config.model import Convolutional, Plain, Residual
 from trnet.model.encoders.windows import convolved
 from trnet.model.frames import StaticFrames, ValidFrames
-from trnet.model.masked_batch_norm import MaskedBatchNorm
+from trnet.model.masked_batch_norm import MaskedBatchNorm, added
 from trnet.model.normalise import normalised
 from trnet.model.precision import full
 from trnet.model.spec_augment import SpecAugment
@@ -17,14 +17,12 @@ from trnet.model.spec_augment import SpecAugment
 
 def add_deltas(x: Tensor, frames: ValidFrames) -> Tensor:
     """x (B, T, F) -> (B, 3, T, F): static, delta and delta-delta; each clip's last frame stands for what follows it."""
-    last = (frames.lengths - 1)[:, None]
-    position = torch.minimum(torch.arange(frames.total, device=x.device)[None, :], last)  # (B, T)
-
-    def clamped(y: Tensor) -> Tensor:
-        return y.gather(1, position[..., None].expand_as(y))
+    last = (frames.lengths - 1)[:, None, None]  # (B, 1, 1)
+    behind = torch.arange(frames.total, device=x.device)[None, :, None] > last  # (B, T, 1)
 
     def delta(y: Tensor) -> Tensor:  # the slope of a line through five frames
-        z = functional.pad(clamped(y).transpose(1, 2), (2, 2), mode="replicate").transpose(1, 2)
+        y = torch.where(behind, y.gather(1, last.expand(-1, 1, y.shape[2])), y)
+        z = torch.cat([y[:, :1], y[:, :1], y, y[:, -1:], y[:, -1:]], dim=1)  # PyTorch compiles no replicating pad
         return (z[:, 3:-1] - z[:, 1:-3] + 2 * (z[:, 4:] - z[:, :-4])) / 10
 
     first = delta(x)
@@ -58,8 +56,8 @@ class ResidualBlock(nn.Module):
         frames = frames.resized(self.halved(frames.counts), main.shape[2])
         halves = x.permute(0, 2, 3, 1)[:, ::2, ::2]  # in this order, so that its gradient is channels_last as main's
         short = frames.rows(self.shortcut(halves).permute(0, 3, 1, 2))
-        rows = self.norm(frames.rows(main), frames) + self.shortcut_norm(short, frames)
-        return frames.maps(self.dropout(torch.relu(rows)), main.shape[3]), frames
+        rows = added([self.norm, self.shortcut_norm], [frames.rows(main), short], frames, relu=True)
+        return frames.maps(self.dropout(rows), main.shape[3], zeroed=True), frames
 
 
 class PlainBlock(nn.Module):
@@ -79,7 +77,7 @@ class PlainBlock(nn.Module):
     def forward(self, x: Tensor, frames: ValidFrames) -> tuple[Tensor, ValidFrames]:
         """x (B, C, T, F), padding zero -> (B, C', floor(T / 2), floor(F / 2)), padding zero; at least one frame."""
         y = self.conv(x)
-        y = frames.maps(torch.relu(self.norm(frames.rows(y), frames)), y.shape[3])
+        y = frames.maps(added([self.norm], [frames.rows(y)], frames, relu=True), y.shape[3], zeroed=True)
         if y.shape[2] % 2 and y.shape[2] == 1:
             y = functional.pad(y, (0, 0, 0, 1))
         y = functional.max_pool2d(y, 2)
@@ -128,7 +126,7 @@ class ConvEncoder(nn.Module):
     def _normalised(self, y: Tensor, frames: ValidFrames) -> Tensor:
         assert self.input_norm is not None
         rows = frames.rows(y.transpose(1, 3))  # (N * channels, mels)
-        return frames.maps(self.input_norm(rows, frames), y.shape[1]).transpose(1, 3)
+        return frames.maps(self.input_norm(rows, frames), y.shape[1], zeroed=True).transpose(1, 3)
 
     def lengths(self, counts: Tensor) -> Tensor:
         """Frames that are left of so many, (B,) -> (B,)."""
