@@ -16,7 +16,7 @@ from trnet.config import Training
 from trnet.model.masked_batch_norm import count_batch
 from trnet.model.precision import full
 from trnet.train.average import MovingAverage
-from trnet.train.epoch_table import UTT, Epoch, Shape, TableMaker
+from trnet.train.epoch_table import Epoch, Shape, TableMaker
 from trnet.train.losses import WeightedSum
 from trnet.train.optimization import OPTIMIZERS
 from trnet.train.static_step import COMPILING, CannotCompile, compiled_losses, say_once, static_losses
@@ -88,13 +88,15 @@ class Lane:
         self.device = tables.features.flat.device
         self.on_gpu = self.device.type == "cuda"
         self.average = MovingAverage(model, conf.ema) if conf.ema else None
-        self.rates = [torch.tensor(float(group["lr"]), device=self.device) for group in groups]
+        rates = [[float(group["lr"]) for group in groups]]
+        self._lr = torch.tensor(rates, dtype=torch.float32, device=self.device)  # (1, groups)
+        self._one: Tensor | None = None  # () the gradient of the loss
         options: dict[str, Any] = {
             "fused": True,
             "capturable": self.on_gpu,
             "weight_decay": conf.optimizer.weight_decay,
         }
-        groups = [group | {"lr": rate} for group, rate in zip(groups, self.rates, strict=True)]
+        groups = [group | {"lr": rate} for group, rate in zip(groups, self._lr[0].unbind(), strict=True)]
         self.optimizer = OPTIMIZERS[conf.optimizer.type](groups, **options)
         self.columns: list[str] = []  # of the log
         self.cursor = torch.zeros(1, dtype=torch.int64, device=self.device)  # the step of the epoch
@@ -102,6 +104,7 @@ class Lane:
         self._buffers: dict[str, Tensor] = {}
         self._graphs: dict[Shape, Any] = {}
         self._step_log: Tensor | None = None
+        self._steps: Tensor | None = None  # (steps, 1): 0, 1, ...
         self.generator = torch.Generator(self.device)  # of dropout and SpecAugment
         self._compile = conf.compile is not False
 
@@ -201,30 +204,26 @@ class Lane:
     def _compute(self, shape: Shape) -> None:
         """One step, on the device from beginning to end."""
         rows = self._buffers["table"].index_select(0, self.cursor)[0, : shape.batch]  # (B, columns)
-        tensors = self.tables.lengths(rows) | self.tables.of_conditions(rows)
-        tensors |= {name: values[rows[:, UTT]] for name, values in self.by_utt.items()}
-        lr = self._buffers["lr"].index_select(0, self.cursor)[0]  # (groups,)
-        for group, rate in enumerate(self.rates):
-            rate.copy_(lr[group])
+        torch.index_select(self._buffers["lr"], 0, self.cursor, out=self._lr)
         self.optimizer.zero_grad(set_to_none=True)
         compute = compiled_losses if self._compile and shape.batch == self.conf.batch_size else static_losses
-        bf16, picks = self.conf.precision == "bf16", self.tables.picks(rows, shape)
-        losses = compute(self.model, self.losses, tensors, bf16, picks)
+        given = self.tables.batch(rows, shape, self.by_utt)
+        losses = compute(self.model, self.losses, given, self.conf.precision == "bf16")
         count_batch(self.model)
-        losses["loss"].backward()
+        self._one = torch.ones_like(losses["loss"]) if self._one is None else self._one
+        losses["loss"].backward(self._one)
         if self.conf.grad_clip:
             nn.utils.clip_grad_norm_([*self.model.parameters(), *self.losses.parameters()], self.conf.grad_clip)
         self.optimizer.step()
         if self.average is not None:
             self.average.update_parameters(self.model)
         values = torch.stack([full(value.detach()) for value in losses.values()])
-        if self._step_log is None or len(self._step_log) < len(self._buffers["table"]):
-            self._step_log = torch.zeros(
-                len(self._buffers["table"]), len(values), dtype=values.dtype, device=self.device
-            )
+        steps = len(self._buffers["table"])
+        if self._step_log is None or self._steps is None or len(self._step_log) < steps:
+            self._step_log = torch.zeros(steps, len(values), dtype=values.dtype, device=self.device)
+            self._steps = torch.arange(steps, device=self.device)[:, None]
         self.columns = list(losses)
-        here = torch.arange(len(self._step_log), device=self.device) == self.cursor  # index_copy_ sorts first
-        self._step_log.copy_(torch.where(here[:, None], values, self._step_log))
+        torch.where(self._steps.eq(self.cursor), values, self._step_log, out=self._step_log)  # index_copy_ sorts first
         self.cursor.add_(1)
 
     # capturing

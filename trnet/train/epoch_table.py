@@ -15,11 +15,9 @@ from trnet.conditions import CLEAN, Condition
 from trnet.features.cache import Item
 from trnet.features.reader import FeatureSet
 from trnet.train.batches import BatchReader, snrs_of
-from trnet.train.static_step import Pick
+from trnet.train.table_batch import CONDITION, LENGTH, MEL_LENGTH, Source, TableBatch
 from trnet.train.widths import Widths, width_for
 from trnet.utils.device import send
-
-UTT, LENGTH, MEL_LENGTH, CONDITION = 0, 1, 2, 3  # columns of the table; behind them one for each field of features
 
 
 class Shape(NamedTuple):
@@ -123,24 +121,15 @@ class TableMaker:
             shapes.append(Shape(len(batch), width_for(self.widths.frames, int(these[:, LENGTH].max())), mel_frames))
         return Epoch(batches, shapes, table)
 
-    def lengths(self, rows: Tensor) -> dict[str, Tensor]:
-        """The frames of a batch, rows (B, columns) of a table on the device, as int32: a GPU is faster with these."""
-        found = {"lengths": rows[:, LENGTH].to(torch.int32)}
-        return found if self.mels is None else found | {"mel_lengths": rows[:, MEL_LENGTH].to(torch.int32)}
-
-    def of_conditions(self, rows: Tensor) -> dict[str, Tensor]:
-        """What a batch, rows (B, columns) of a table on the device, has from its conditions: SNRs, where wanted."""
-        return {} if self._snrs is None else {"snr": self._snrs[rows[:, CONDITION]]}
-
-    def picks(self, rows: Tensor, shape: Shape) -> dict[str, Pick]:
-        """Where the features of a batch lie, by field."""
-        lengths, found = self.lengths(rows), {}
+    def batch(self, rows: Tensor, shape: Shape, by_utt: dict[str, Tensor]) -> TableBatch:
+        """The batch that rows (B, columns) of a table on the device are; `by_utt`: other fields, (utterances, ...)."""
+        features: dict[str, Source] = {}
         for column, field in enumerate(self.fields, CONDITION + 1):
             there = self.mels if field.mels else self.features
             assert there is not None
             frames = shape.mel_frames if field.mels else shape.frames
             if frames not in self._steps:
                 self._steps[frames] = torch.arange(frames, dtype=torch.int32, device=there.flat.device)
-            of = lengths["mel_lengths" if field.mels else "lengths"]
-            found[field.name] = Pick(there.flat, rows[:, column].contiguous(), of, self._steps[frames])
-        return found
+            length = MEL_LENGTH if field.mels else LENGTH
+            features[field.name] = Source(there.flat, self._steps[frames], column, length)
+        return TableBatch(rows, features, by_utt, {} if self._snrs is None else {"snr": self._snrs})

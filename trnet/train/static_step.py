@@ -7,18 +7,18 @@ gradients are those of `run_system` on the same utterances, whatever they are pa
 import functools
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trnet.features.cache import as_read
 from trnet.model.batch import Batch, Output, StaticBatch
 from trnet.model.feature_scale import scaled_batch
 from trnet.model.systems import check_output
 from trnet.train.losses import WeightedSum
+from trnet.train.table_batch import TableBatch
 from trnet.train.widths import width_for
 from trnet.utils.compiled import compile_cache
 from trnet.utils.errors import first_line
@@ -33,32 +33,15 @@ COMPILING = threading.RLock()
 _said: set[str] = set()  # lines that were logged
 
 
-class Pick(NamedTuple):
-    """Matrices that begin at the rows `first` (B,) of flat (rows, F), of `lengths` (B,) frames."""
-
-    flat: Tensor
-    first: Tensor
-    lengths: Tensor
-    steps: Tensor  # (T,): 0, 1, ...
-
-    def read(self) -> Tensor:
-        """(B, T, F), zeros behind each end."""
-        steps, lengths = self.steps[None, :], self.lengths[:, None]
-        index = self.first[:, None] + torch.minimum(steps, lengths - 1)
-        return as_read(self.flat[index]) * (steps < lengths)[..., None]
-
-
-def static_losses(
-    system: nn.Module, losses: WeightedSum, tensors: Tensors, bf16: bool, picks: Mapping[str, Pick] | None = None
-) -> Tensors:
+def static_losses(system: nn.Module, losses: WeightedSum, given: Tensors | TableBatch, bf16: bool) -> Tensors:
     """The losses of a system on a batch, by column; the sum is ``loss``. `count_batch` is to be called besides.
 
     Args:
-        tensors: Fields of a `Batch`: features (B, T, F), ``lengths`` (B,) and what else the losses need, on one device.
+        given: Fields of a `Batch`: features (B, T, F), ``lengths`` (B,) and what else the losses need, on one device;
+            or where these lie.
         bf16: Whether matrix products and convolutions are computed in bfloat16; losses and Eq. 1 to 5 never are.
-        picks: Features that are picked from memory instead, by field.
     """
-    tensors = tensors | {name: pick.read() for name, pick in (picks or {}).items()}
+    tensors = given.tensors() if isinstance(given, TableBatch) else given
     batch = scaled_batch(system, StaticBatch((), **tensors))  # type: ignore[arg-type]
     with torch.autocast(batch.lengths.device.type, torch.bfloat16, enabled=bf16):
         output = check_output(system, system(batch), len(batch.lengths))
@@ -87,9 +70,7 @@ class CannotCompile(Exception):
     """A network, or a machine, that `torch.compile` fails on."""
 
 
-def compiled_losses(
-    system: nn.Module, losses: WeightedSum, tensors: Tensors, bf16: bool, picks: Mapping[str, Pick] | None = None
-) -> Tensors:
+def compiled_losses(system: nn.Module, losses: WeightedSum, given: Tensors | TableBatch, bf16: bool) -> Tensors:
     """`static_losses`, compiled for the shapes of the tensors at its first call with them.
 
     Raises:
@@ -97,7 +78,7 @@ def compiled_losses(
     """
     try:
         with COMPILING:
-            return _compiled(static_losses)(system, losses, tensors, bf16, picks)
+            return _compiled(static_losses)(system, losses, given, bf16)
     except (torch.OutOfMemoryError, MemoryError, KeyboardInterrupt):
         raise
     except Exception as error:
