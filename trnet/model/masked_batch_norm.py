@@ -57,7 +57,7 @@ class NormaliseAndAdd(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         """Gradient of the output (N, C) -> those of rows, weights and biases."""
         passed, mask, number, *norms = ctx.saved_tensors
-        g = full(grad) * (passed > 0)
+        g = full(grad) * torch.sign(passed)  # 0 or 1; of a comparison a compiled step would write truth values besides
         of_bias, share = g.sum(0), mask / number
         found: list[Tensor | None] = [None, None, None]
         for norm in _norms(norms):
