@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from trnet.model.frames import ValidFrames
+from trnet.model.frames import StaticFrames, ValidFrames
 
 COUNTS = torch.tensor([4, 1, 3])
 
@@ -35,3 +35,12 @@ def test_gradients_of_padding_are_zero_and_of_the_rest_their_own(maps):
     assert torch.autograd.gradcheck(lambda rows: frames.unpack(rows, 5), (rows,))
     frames.pack(maps).sum().backward()
     assert torch.equal(maps.grad, frames.zero(torch.ones_like(maps)))
+
+
+@pytest.mark.parametrize("kind", [ValidFrames, StaticFrames])
+def test_ends_are_extended_by_the_first_and_the_last_real_frame(kind):
+    x = torch.arange(1.0, 9).reshape(2, 4, 1).requires_grad_()
+    extended = kind(torch.tensor([4, 2]), 4).extended(x, 2)
+    assert extended[..., 0].tolist() == [[1, 1, 1, 2, 3, 4, 4, 4], [5, 5, 5, 6, 6, 6, 6, 6]]
+    extended.sum().backward()
+    assert x.grad[..., 0].tolist() == [[3, 1, 1, 3], [3, 5, 0, 0]]

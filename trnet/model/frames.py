@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from trnet.utils.device import send
 from trnet.utils.errors import TrnetError
@@ -50,6 +51,14 @@ class ValidFrames:
     def zero(self, x: Tensor) -> Tensor:
         """x (B, C, T, F) with padding frames set to zero."""
         return x * self.mask[:, None, :, None].to(x.dtype)
+
+    def extended(self, x: Tensor, by: int) -> Tensor:
+        """x (B, T, F) -> (B, by + T + by, F): its first frame before it, each item's last one wherever it has ended."""
+        position = torch.minimum(
+            torch.arange(self.total, device=x.device)[None, :], self.lengths[:, None] - 1
+        )  # (B, T)
+        held = x.gather(1, position[..., None].expand_as(x))
+        return functional.pad(held.transpose(1, 2), (by, by), mode="replicate").transpose(1, 2)
 
     def rows(self, x: Tensor) -> Tensor:
         """The frames of x (B, C, T, F) that layers over rows compute on: (N * F, C); here the real ones."""
@@ -151,6 +160,13 @@ class StaticFrames(ValidFrames):
     def resized(self, counts: Tensor, total: int) -> "ValidFrames":
         """The real frames after a strided layer."""
         return StaticFrames(counts, total, self.device)
+
+    def extended(self, x: Tensor, by: int) -> Tensor:
+        """The same without a replicating pad, which PyTorch 2.11 fails to compile for a GPU, and without a gather."""
+        after = (torch.arange(self.total, device=x.device)[None, :] - self.counts[:, None])[..., None]  # (B, T, 1)
+        last = (x * (after == -1)).sum(1, keepdim=True)
+        held = torch.where(after >= 0, last, x)
+        return torch.cat([held[:, :1]] * by + [held] + [held[:, -1:]] * by, dim=1)
 
     def rows(self, x: Tensor) -> Tensor:
         """All frames of x (B, C, T, F): (B * T * F, C)."""

@@ -17,12 +17,9 @@ from trnet.model.spec_augment import SpecAugment
 
 def add_deltas(x: Tensor, frames: ValidFrames) -> Tensor:
     """x (B, T, F) -> (B, 3, T, F): static, delta and delta-delta; each clip's last frame stands for what follows it."""
-    after = (torch.arange(frames.total, device=x.device)[None, :] - frames.lengths[:, None])[..., None]  # (B, T, 1)
-    behind, last = after >= 0, (after == -1).to(x.dtype)
 
     def delta(y: Tensor) -> Tensor:  # the slope of a line through five frames
-        y = torch.where(behind, (y * last).sum(1, keepdim=True), y)
-        z = torch.cat([y[:, :1], y[:, :1], y, y[:, -1:], y[:, -1:]], dim=1)  # PyTorch compiles no replicating pad
+        z = frames.extended(y, 2)
         return (z[:, 3:-1] - z[:, 1:-3] + 2 * (z[:, 4:] - z[:, :-4])) / 10
 
     first = delta(x)
