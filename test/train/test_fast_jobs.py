@@ -212,12 +212,15 @@ def test_a_network_that_cannot_be_compiled_is_trained_without(session_of, monkey
     assert caplog.text.count("no compiler") == 2
 
 
-def test_a_compiled_network_trains_as_the_readable_way(session_of, monkeypatch, in_float64):
+@pytest.mark.parametrize("kind", [CompiledSERJob, CapturedSERJob])
+def test_a_compiled_network_trains_as_the_readable_way(session_of, monkeypatch, in_float64, kind):
+    for module in (captured, fast_jobs):
+        monkeypatch.setattr(module, "say_once", pytest.fail)  # which says that it is not compiled
     widths = lambda length, *_: [rounded(max(length.values())) + 3]  # noqa: E731 (one, so that it is compiled once)
     monkeypatch.setattr(fast_jobs, "batch_widths", widths)
     small = {"encoder": {"channels": [4], "kernel": 3}, "pooling": {"attention": 0}}
     data, run = data_of(session_of(small, compile=True), "trnet")
-    assert_same(*(epochs(kind(data, [run]), 1) for kind in (SERJob, CompiledSERJob)), 1e-6)
+    assert_same(*(epochs(each(data, [run]), 1) for each in (SERJob, kind)), 1e-6)
 
 
 class OnHost(torch.nn.Module):
