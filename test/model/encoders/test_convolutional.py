@@ -40,6 +40,14 @@ def test_what_ctc_may_tap(kind, bins):
     assert torch.equal(encoder.tap_lengths(4, torch.tensor([99])), encoder.lengths(torch.tensor([99])))
 
 
+@pytest.mark.parametrize("kind", [ResidualEncoder, PlainEncoder])
+def test_more_blocks_than_frames_and_bins_can_be_halved_leave_one_of_each(kind):
+    encoder = kind(4, channels=[4, 4, 4, 4, 6]).eval()
+    assert encoder.tap_dim(5) == 6
+    y = encoder(torch.randn(2, 9, 4), ValidFrames(torch.tensor([9, 3]), 9))
+    assert y.shape[1:] == (1, 6) and bool(y.isfinite().all())
+
+
 TINY_ENCODER = """
 import torch
 from trnet.model.encoders.convolutional import ResidualEncoder

@@ -72,11 +72,13 @@ class PlainBlock(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, frames: ValidFrames) -> tuple[Tensor, ValidFrames]:
-        """x (B, C, T, F), padding zero -> (B, C', floor(T / 2), floor(F / 2)), padding zero; at least one frame."""
+        """x (B, C, T, F), padding zero -> (B, C', floor(T / 2), floor(F / 2)), at least one of each; padding zero."""
         y = self.conv(x)
         y = frames.maps(added([self.norm], [frames.rows(y)], frames, relu=True), y.shape[3], zeroed=True)
         if y.shape[2] % 2 and y.shape[2] == 1:
             y = functional.pad(y, (0, 0, 0, 1))
+        if y.shape[3] == 1:
+            y = functional.pad(y, (0, 1))
         y = functional.max_pool2d(y, 2)
         frames = frames.resized(self.halved(frames.counts), y.shape[2])
         return self.dropout(frames.zero(y)), frames
