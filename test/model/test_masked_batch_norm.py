@@ -25,7 +25,7 @@ def summed(norms, kind, relu):
     maps = [torch.randn(3, CHANNELS, TOTAL, BINS, dtype=torch.float64, generator=generator(n)) for n in range(2)]
     inputs = [each.requires_grad_() for each in maps]
     frames = kind(COUNTS, TOTAL)
-    out = frames.maps(added(norms, [frames.rows(each) for each in inputs], frames, relu), BINS, zeroed=True)
+    out = frames.maps(added(norms, [frames.rows(each) for each in inputs], frames, relu), BINS)
     weights = torch.randn(out.shape, dtype=out.dtype, generator=generator(2))
     return out, torch.autograd.grad((out * weights).sum(), [*inputs, *norms.parameters()])
 
@@ -54,7 +54,7 @@ def test_padding_passes_no_gradient_to_a_norm_without_relu(norms):
     frames = StaticFrames(COUNTS, TOTAL)
     rows = torch.randn(3 * TOTAL * BINS, CHANNELS, dtype=torch.float64, requires_grad=True)
     norms[0](rows, frames).sum().backward()
-    assert torch.count_nonzero(rows.grad[~frames.row_mask(rows).squeeze(1)]) == 0
+    assert torch.count_nonzero(rows.grad[~frames.real_rows(rows).mask.squeeze(1).bool()]) == 0
 
 
 def test_a_row_far_from_the_others_moves_the_statistics_little():

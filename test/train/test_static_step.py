@@ -8,7 +8,6 @@ from tiny import CONFIG
 from trnet.config import Config, build
 from trnet.model.batch import Batch
 from trnet.model.frames import StaticFrames
-from trnet.model.masked_batch_norm import count_batch
 from trnet.model.systems import make_system, run_system
 from trnet.train.losses import WeightedSum, make_loss
 from trnet.train.static_step import compiled_losses, static_losses
@@ -59,7 +58,6 @@ def computed(parts, name, dtype, padding, static=None, device=CPU):
     tensors = {key: value.to(device) for key, value in tensors.items()}
     if static is not None:
         found = static(system, losses, tensors, bf16=False)
-        count_batch(system)
     else:
         batch = Batch((), **tensors)
         found = losses(run_system(system, batch), batch)

@@ -4,14 +4,22 @@ How many there are is known on the host, so that no shape has to be asked from a
 """
 
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from trnet.model.precision import full
 from trnet.utils.device import send
 from trnet.utils.errors import TrnetError
+
+
+class RealRows(NamedTuple):
+    """Which of the rows (N, C) of a batch whose frames are not packed are real."""
+
+    mask: Tensor  # (N, 1) float, 1 for real rows, else 0
+    number: Tensor  # () float, how many are real
 
 
 class ValidFrames:
@@ -54,30 +62,24 @@ class ValidFrames:
 
     def extended(self, x: Tensor, by: int) -> Tensor:
         """x (B, T, F) -> (B, by + T + by, F): its first frame before it, each item's last one wherever it has ended."""
-        position = torch.minimum(
-            torch.arange(self.total, device=x.device)[None, :], self.lengths[:, None] - 1
-        )  # (B, T)
-        held = x.gather(1, position[..., None].expand_as(x))
+        steps, last = torch.arange(self.total, device=x.device), self.lengths - 1
+        held = x.gather(1, torch.minimum(steps[None, :], last[:, None])[..., None].expand_as(x))
         return functional.pad(held.transpose(1, 2), (by, by), mode="replicate").transpose(1, 2)
 
     def rows(self, x: Tensor) -> Tensor:
         """The frames of x (B, C, T, F) that layers over rows compute on: (N * F, C); here the real ones."""
         return self.pack(x)
 
-    def maps(self, rows: Tensor, bins: int, zeroed: bool = False) -> Tensor:
+    def maps(self, rows: Tensor, bins: int) -> Tensor:
         """Rows (N * F, C) of `rows` back as (B, C, T, F) in channels_last memory, padding frames zero.
 
-        `zeroed`: where padding frames are among the rows, they are zero already.
+        Where padding frames are among the rows (`real_rows`), they have to be zero already.
         """
         return self.unpack(rows, bins)
 
-    def row_mask(self, rows: Tensor) -> Tensor | None:
-        """Which of the rows (N * F, C) of `rows` are real: (N * F, 1) bool; None: all of them."""
+    def real_rows(self, rows: Tensor) -> RealRows | None:
+        """Which of the rows (N * F, C) of `rows` are real; None: all of them."""
         return None
-
-    def row_count(self, rows: Tensor) -> Tensor:
-        """() how many of the rows (N * F, C) of `rows` are real."""
-        return torch.tensor(len(rows), device=rows.device)
 
     def padded(self, rows: Tensor) -> Tensor:
         """Real frames (N, K) -> all frames (B * T, K), zeros behind each end."""
@@ -172,18 +174,12 @@ class StaticFrames(ValidFrames):
         """All frames of x (B, C, T, F): (B * T * F, C)."""
         return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
 
-    def maps(self, rows: Tensor, bins: int, zeroed: bool = False) -> Tensor:
-        """Rows (B * T * F, C) back as (B, C, T, F), padding frames zero."""
-        maps = rows.reshape(len(self.counts), self.total, bins, rows.shape[1]).permute(0, 3, 1, 2)
-        return maps if zeroed else self.zero(maps)
+    def maps(self, rows: Tensor, bins: int) -> Tensor:
+        """Rows (B * T * F, C), zero behind each end, back as (B, C, T, F)."""
+        return rows.reshape(len(self.counts), self.total, bins, rows.shape[1]).permute(0, 3, 1, 2)
 
-    def row_mask(self, rows: Tensor) -> Tensor:
-        """Which rows are real: (B * T * F, 1) bool."""
-        return self.mask.reshape(-1, 1, 1).expand(-1, self._bins(rows), 1).reshape(-1, 1)
-
-    def row_count(self, rows: Tensor) -> Tensor:
-        """() how many rows are real."""
-        return self.counts.sum() * self._bins(rows)
-
-    def _bins(self, rows: Tensor) -> int:
-        return rows.shape[0] // (len(self.counts) * self.total)
+    def real_rows(self, rows: Tensor) -> RealRows:
+        """Which of the rows (B * T * F, C) are real."""
+        bins, kind = rows.shape[0] // (len(self.counts) * self.total), full(rows[:0]).dtype
+        mask = self.mask.reshape(-1, 1, 1).expand(-1, bins, 1).reshape(-1, 1)
+        return RealRows(mask.to(kind), (self.counts.sum() * bins).to(kind))

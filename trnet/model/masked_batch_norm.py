@@ -7,15 +7,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from trnet.model.frames import ValidFrames
+from trnet.model.frames import RealRows, ValidFrames
 from trnet.model.precision import as_type, full
-
-
-class Rows(NamedTuple):
-    """Which rows (N, C) of a batch whose frames are not packed are real."""
-
-    mask: Tensor  # (N, 1) float, 1 for real rows, else 0
-    number: Tensor  # () float, how many are real
 
 
 class _Norm(NamedTuple):
@@ -43,8 +36,8 @@ class NormaliseAndAdd(torch.autograd.Function):
         Args:
             ctx: Keeps what the gradient needs.
             relu: Whether negative sums become zero.
-            mask: See `Rows`.
-            number: See `Rows`.
+            mask: See `RealRows`.
+            number: See `RealRows`.
             norms: The tensors of one `_Norm` after another.
 
         The gradient cannot be differentiated again: it takes `mean` and `rate` as constants.
@@ -89,8 +82,6 @@ class MaskedBatchNorm(nn.BatchNorm1d):
 
     def forward(self, rows: Tensor, frames: ValidFrames) -> Tensor:  # type: ignore[override]
         """Rows (N * F, C) of ``frames.rows`` -> the same shape and type."""
-        if frames.row_mask(rows) is None:
-            return super().forward(rows)
         return added([self], [rows], frames, relu=False)
 
     def kept(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -98,7 +89,7 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         assert self.running_mean is not None and self.running_var is not None
         return self.weight, self.bias, self.running_mean, torch.rsqrt(self.running_var + self.eps)
 
-    def statistics(self, x: Tensor, real: Rows) -> tuple[Tensor, Tensor]:
+    def statistics(self, x: Tensor, real: RealRows) -> tuple[Tensor, Tensor]:
         """Mean of the real rows of x (N, C) float, and one over their deviation (C,); the running ones take them up.
 
         Both come from one pass over the rows, as sums of x and of x squared around a value near the mean. That is not
@@ -118,15 +109,13 @@ class MaskedBatchNorm(nn.BatchNorm1d):
 def added(norms: Sequence[MaskedBatchNorm], inputs: Sequence[Tensor], frames: ValidFrames, relu: bool) -> Tensor:
     """The sum of norms of rows (N * F, C) of ``frames.rows``, each its own: (N * F, C); with `relu` its positive part.
 
-    Where frames are not packed, padding rows are zero. `count_batch` is to be called besides, then.
+    Where frames are not packed, padding rows are zero, and `count_batch` counts the batch.
     """
-    mask = frames.row_mask(inputs[0])
-    if mask is None:
-        first, *rest = [norm(rows, frames) for norm, rows in zip(norms, inputs, strict=True)]
+    real = frames.real_rows(inputs[0])
+    if real is None:
+        first, *rest = [nn.BatchNorm1d.forward(norm, rows) for norm, rows in zip(norms, inputs, strict=True)]
         total = sum(rest, start=first)
         return torch.relu(total) if relu else total
-    kind = full(inputs[0]).dtype
-    real = Rows(mask.to(kind), frames.row_count(inputs[0]).to(kind))
     if not norms[0].training:
         return _sum([_Norm(rows, *norm.kept()) for norm, rows in zip(norms, inputs, strict=True)], real.mask, relu)
     with torch.no_grad():

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from trnet.config import Training
-from trnet.model.masked_batch_norm import count_batch
 from trnet.model.precision import full
 from trnet.train.average import MovingAverage
 from trnet.train.epoch_table import Epoch, Shape, TableMaker
@@ -209,7 +208,6 @@ class Lane:
         compute = compiled_losses if self._compile and shape.batch == self.conf.batch_size else static_losses
         given = self.tables.batch(rows, shape, self.by_utt)
         losses = compute(self.model, self.losses, given, self.conf.precision == "bf16")
-        count_batch(self.model)
         self._one = torch.ones_like(losses["loss"]) if self._one is None else self._one
         losses["loss"].backward(self._one)
         if self.conf.grad_clip:

@@ -11,7 +11,6 @@ from torch import Tensor
 from trnet.config import Config
 from trnet.features.cache import FeatureCache, Item
 from trnet.model.batch import Batch
-from trnet.model.masked_batch_norm import count_batch
 from trnet.runs.history import History
 from trnet.train.batches import draw_conditions, training_batches
 from trnet.train.captured import (
@@ -90,9 +89,7 @@ class CompiledSERJob(SERJob):
             return super().compute(batch)
         try:
             tensors = widened(batch, *self.widths)
-            found = compiled_losses(self.model, self.losses, tensors, conf.precision == "bf16")
-            count_batch(self.model)
-            return found
+            return compiled_losses(self.model, self.losses, tensors, conf.precision == "bf16")
         except CannotCompile as error:
             say_once(f"{self.data.name}: torch.compile: {error}; trained without it")
             self._compile = False

@@ -8,7 +8,7 @@ import functools
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from trnet.model.batch import Batch, Output, StaticBatch
 from trnet.model.feature_scale import scaled_batch
+from trnet.model.masked_batch_norm import count_batch
 from trnet.model.systems import check_output
 from trnet.train.losses import WeightedSum
 from trnet.train.table_batch import TableBatch
@@ -34,13 +35,19 @@ _said: set[str] = set()  # lines that were logged
 
 
 def static_losses(system: nn.Module, losses: WeightedSum, given: Tensors | TableBatch, bf16: bool) -> Tensors:
-    """The losses of a system on a batch, by column; the sum is ``loss``. `count_batch` is to be called besides.
+    """The losses of a system on a batch, by column; the sum is ``loss``.
 
     Args:
         given: Fields of a `Batch`: features (B, T, F), ``lengths`` (B,) and what else the losses need, on one device;
             or where these lie.
         bf16: Whether matrix products and convolutions are computed in bfloat16; losses and Eq. 1 to 5 never are.
     """
+    found = _losses(system, losses, given, bf16)
+    count_batch(system)
+    return found
+
+
+def _losses(system: nn.Module, losses: WeightedSum, given: Tensors | TableBatch, bf16: bool) -> Tensors:
     tensors = given.tensors() if isinstance(given, TableBatch) else given
     batch = scaled_batch(system, StaticBatch((), **tensors))  # type: ignore[arg-type]
     with torch.autocast(batch.lengths.device.type, torch.bfloat16, enabled=bf16):
@@ -78,11 +85,13 @@ def compiled_losses(system: nn.Module, losses: WeightedSum, given: Tensors | Tab
     """
     try:
         with COMPILING:
-            return _compiled(static_losses)(system, losses, given, bf16)
+            found = _compiled(_losses)(system, losses, given, bf16)
     except (torch.OutOfMemoryError, MemoryError, KeyboardInterrupt):
         raise
     except Exception as error:
         raise CannotCompile(first_line(error)) from error
+    count_batch(system)
+    return cast("Tensors", found)
 
 
 def compiled_outputs(system: nn.Module, tensors: Tensors) -> Output:

@@ -54,7 +54,7 @@ class ResidualBlock(nn.Module):
         halves = x.permute(0, 2, 3, 1)[:, ::2, ::2]  # in this order, so that its gradient is channels_last as main's
         short = frames.rows(self.shortcut(halves).permute(0, 3, 1, 2))
         rows = added([self.norm, self.shortcut_norm], [frames.rows(main), short], frames, relu=True)
-        return frames.maps(self.dropout(rows), main.shape[3], zeroed=True), frames
+        return frames.maps(self.dropout(rows), main.shape[3]), frames
 
 
 class PlainBlock(nn.Module):
@@ -74,7 +74,7 @@ class PlainBlock(nn.Module):
     def forward(self, x: Tensor, frames: ValidFrames) -> tuple[Tensor, ValidFrames]:
         """x (B, C, T, F), padding zero -> (B, C', floor(T / 2), floor(F / 2)), at least one of each; padding zero."""
         y = self.conv(x)
-        y = frames.maps(added([self.norm], [frames.rows(y)], frames, relu=True), y.shape[3], zeroed=True)
+        y = frames.maps(added([self.norm], [frames.rows(y)], frames, relu=True), y.shape[3])
         if y.shape[2] % 2 and y.shape[2] == 1:
             y = functional.pad(y, (0, 0, 0, 1))
         if y.shape[3] == 1:
@@ -125,7 +125,7 @@ class ConvEncoder(nn.Module):
     def _normalised(self, y: Tensor, frames: ValidFrames) -> Tensor:
         assert self.input_norm is not None
         rows = frames.rows(y.transpose(1, 3))  # (N * channels, mels)
-        return frames.maps(self.input_norm(rows, frames), y.shape[1], zeroed=True).transpose(1, 3)
+        return frames.maps(self.input_norm(rows, frames), y.shape[1]).transpose(1, 3)
 
     def lengths(self, counts: Tensor) -> Tensor:
         """Frames that are left of so many, (B,) -> (B,)."""

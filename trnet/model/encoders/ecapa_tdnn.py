@@ -23,7 +23,7 @@ class MaskedNorm(nn.Module):
 
     def forward(self, x: Tensor, frames: ValidFrames) -> Tensor:
         """x (B, C, T) -> the same shape."""
-        return frames.maps(self.norm(frames.rows(x[..., None]), frames), 1, zeroed=True)[..., 0]
+        return frames.maps(self.norm(frames.rows(x[..., None]), frames), 1)[..., 0]
 
 
 class ConvBlock(nn.Module):
