@@ -7,7 +7,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from trnet.frontend import build_frontend
-from trnet.frontend.cmgan.conformer import SCORES, RelativeAttention
+from trnet.frontend.cmgan.conformer import ROWS, SCORES, RelativeAttention
 from trnet.frontend.cmgan.windows import over_windows, window_starts
 from trnet.utils.errors import TrnetError
 
@@ -195,6 +195,18 @@ def test_memory_of_attention_is_linear():
     with Largest() as mode:
         attention.attend(q, k, v)
     assert mode.bytes <= 4 * SCORES < 4 * 8 * 2000**2 / 3
+
+
+def test_attention_of_many_sequences_shares_its_reading_of_keys():
+    """Blocks of one query each, of all sequences, read all keys and values for every query."""
+    attention = RelativeAttention(4).requires_grad_(False)
+    queries = []
+    attention.rel_pos_emb.register_forward_hook(lambda module, distance, embedding: queries.append(len(embedding)))
+    q, k, v = torch.randn(3, 2000, 4, 200, 1).unbind(0)
+    with Largest() as mode:
+        attention.attend(q, k, v)
+    assert sum(queries) % 200 == 0 and len(queries) <= sum(queries) // ROWS + sum(queries) // 200
+    assert mode.bytes <= 4 * SCORES
 
 
 @pytest.mark.parametrize(

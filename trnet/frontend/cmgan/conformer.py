@@ -19,6 +19,7 @@ KERNEL = 31
 SCORES = 2**23
 """Attention scores in memory at a time, 32 MiB: glibc returns larger blocks to the system after each use, which costs
 more than the arithmetic."""
+ROWS = 16  # queries of a block at least: every block reads all keys and values once more
 
 Fn = TypeVar("Fn", bound=nn.Module)
 
@@ -55,12 +56,19 @@ class RelativeAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(batch, steps, channels) to the same shape."""
         parts = self.to_q(x), *self.to_kv(x).chunk(2, dim=2)
-        q, k, v = (t.reshape(*t.shape[:2], HEADS, -1).transpose(1, 2) for t in parts)
+        q, k, v = (t.reshape(*t.shape[:2], HEADS, -1).transpose(1, 2).contiguous() for t in parts)
         values = self.attend(q, k, v)  # (batch, heads, steps, channels / heads)
         return self.dropout(self.to_out(values.transpose(1, 2).flatten(2)))
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Attention in blocks of queries: memory is linear in the steps; all are (batch, heads, steps, width)."""
+        """Attention in blocks of sequences and queries, all (batch, heads, steps, width): memory is linear in the steps."""
+        _, heads, steps, _ = q.shape
+        together = max(1, SCORES // (heads * steps * min(steps, ROWS)))  # sequences in a block
+        groups = zip(q.split(together), k.split(together), v.split(together), strict=True)
+        return torch.cat([self._attend_by_queries(*group) for group in groups])
+
+    def _attend_by_queries(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Attention of as many sequences as share a block, in blocks of queries."""
         batch, heads, steps, width = q.shape
         position = torch.arange(steps, device=q.device)
         rows = max(1, SCORES // (batch * heads * steps))
