@@ -1,19 +1,24 @@
 """Steps of static shapes, compiled or by tables of rows, are those of the readable way."""
 
+import functools
 import gc
 import io
 import math
+import threading
 import weakref
 from copy import deepcopy
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 from shared import needs_compiler
-from training import run_of, with_settings
+from training import Stopped, outcome, run_of, same_outcome, train, with_scores, with_settings
 
+from trnet.features.cache import sets_of
 from trnet.model.systems import make_ser
-from trnet.train import captured, fast_jobs, inference
+from trnet.train import captured, fast_jobs, inference, static_step, trainer
+from trnet.train import session as training_session
 from trnet.train.batches import rounded
 from trnet.train.captured import drop_lanes, use_thread_stream
 from trnet.train.fast_jobs import CapturedSERJob, CompiledSERJob, make_job
@@ -241,6 +246,47 @@ def test_what_fails_on_static_shapes_is_trained_the_readable_way(session_of, cap
     assert equal(wanted, got) and "captured" in caplog.text
 
 
+def test_a_shape_is_tried_with_rows_of_such_a_shape(session_of, monkeypatch):
+    """Those of the first step could be longer than it, and read past the end of what the gate reads."""
+    tried, compute = [], captured.Lane._compute
+    monkeypatch.setattr(
+        captured.Lane, "_compute", lambda lane, shape: (tried.append((int(lane.cursor), shape)), compute(lane, shape))
+    )
+    data, run = data_of(session_of(batch_size=4, bucketing=8), "baseline_n")
+    job = CapturedSERJob(data, [run])
+    job.begin()
+    table = job._epoch(1)
+    job.steps(1, [])
+    assert len({shape for _, shape in tried}) == len(tried) > 1
+    assert all(table.shapes[step] == shape for step, shape in tried)
+
+
+def test_what_is_compiled_serves_features_of_any_size(session_of, monkeypatch):
+    """Other folds and systems in memory are other numbers of rows."""
+    graphs = []
+
+    def backend(graph, _inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    def compiled(function):
+        return torch.compile(function, fullgraph=True, dynamic=False, backend=backend)
+
+    monkeypatch.setattr(static_step, "_compiled", functools.cache(compiled))
+    for module in (captured, fast_jobs):
+        monkeypatch.setattr(module, "say_once", pytest.fail)  # which says that it is not compiled
+    data, run = data_of(session_of(bucketing=1, compile=True), "baseline_n")
+    epochs(CapturedSERJob(data, [run]), 1)
+    count, rows = len(graphs), data.cache.resident(sets_of(["noisy"], data.conditions)).flat.shape[0]
+    drop_lanes()
+    data.cache.hold(sets_of(["enhanced"], data.conditions), data.utts)
+    epochs(CapturedSERJob(data, [run]), 1)
+    assert data.cache.resident(sets_of(["noisy"], data.conditions)).flat.shape[0] > rows
+    assert len(graphs) == count > 0
+    drop_lanes()
+    torch._dynamo.reset()
+
+
 def assert_filled_batches_give_what_each_item_gets_alone(data, run, job, widths, tolerance=1e-5):
     """Whatever fills a batch is left out of the result."""
     job.begin()
@@ -271,6 +317,30 @@ def test_scoring_in_batches_that_are_filled(session_of, monkeypatch, compiled):
     count = assert_filled_batches_give_what_each_item_gets_alone(data, run, SERJob(data, [run]), widths)
     assert len(shapes) == -(-count // 20) > 1 and {shape[0] for shape in shapes} == {20}
     assert {shape[1] for shape in shapes} <= set(widths.frames)
+
+
+def test_where_compiling_fails_it_is_tried_once(session_of, monkeypatch, caplog):
+    """A network on a machine without a compiler, say: each attempt takes seconds."""
+    tried = []
+
+    def fail(function):
+        def call(*_):
+            tried.append(function.__name__)
+            raise RuntimeError("no compiler here")
+
+        return call
+
+    monkeypatch.setattr(static_step, "_compiled", fail)
+    monkeypatch.setattr(static_step, "_failed", {})
+    monkeypatch.setattr(static_step, "_said", set())
+    data, run = data_of(session_of(compile=True, bucketing=1), "trnet")
+    widths = fast_jobs.widths_of(data.config, data.cache, None)
+    for _ in range(2):
+        assert_filled_batches_give_what_each_item_gets_alone(data, run, SERJob(data, [run]), widths)
+    for seed in (1, 2):
+        epochs(CompiledSERJob(replace(data, seed=seed), [run]), 1)
+    assert tried == ["static_outputs", "_losses"]
+    assert caplog.text.count("no compiler here") == 2  # for scoring, and for training
 
 
 def job_data(session, name):
@@ -308,6 +378,97 @@ def test_features_are_freed_where_memory_ran_out(session_of, monkeypatch):
     assert features() is None
     wanted = epochs(SERJob(data, [run]), 1)
     assert equal(wanted, epochs(job, 1))
+
+
+def test_features_that_another_thread_reads_are_not_halved(session_of, monkeypatch):
+    """It holds them to its end, and half of them beside them would take more memory, not less."""
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+    data, run = data_of(session_of(), "baseline_n")
+    flat = data.cache._held.blocks[0].flat
+    begun, ended = threading.Event(), threading.Event()
+
+    def other():
+        CapturedSERJob(replace(data, seed=2), [run]).begin()
+        begun.set()
+        ended.wait(60)
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    begun.wait(60)
+    job = CapturedSERJob(data, [run])
+    job.begin()
+    assert job.make_room() == "captured steps" and job.make_room() is None
+    assert data.cache._held.blocks[0].flat is flat
+    ended.set()
+    thread.join()
+    assert job.make_room() == "half of the features"
+
+
+@pytest.mark.parametrize("seconds", [1e9, 0.0])
+def test_killed_before_last_pt_a_run_is_taken_up_from_there(tiny, tmp_path, monkeypatch, seconds):
+    """Epochs after it may have chosen other weights already, whose best.pt is there."""
+    monkeypatch.setattr(training_session, "make_job", CapturedSERJob)
+    monkeypatch.setattr(CapturedSERJob, "save_every", seconds)
+    with_scores(monkeypatch, [10.0, 20.0, 60.0, 30.0, 31.0])
+    whole, session = (tiny.session(tmp_path / name, max_epochs=5) for name in ("whole", "killed"))
+    train(whole, "baseline_c")
+    save, saved = trainer.save_checkpoint, []
+
+    def killed(path, state):
+        saved.append(path)
+        if len(saved) == 2:
+            raise Stopped
+        save(path, state)
+
+    with monkeypatch.context() as once:
+        once.setattr(trainer, "save_checkpoint", killed)
+        with pytest.raises(Stopped):
+            train(session, "baseline_c")
+    train(session, "baseline_c")
+    assert same_outcome(outcome(session, "baseline_c"), outcome(whole, "baseline_c"))
+
+
+class OnCuda:
+    """Stands for a job, to see which one is chosen."""
+
+    tables = SimpleNamespace(holds=lambda utts: OnCuda.fits)
+    fits = True
+
+    def __init__(self, data, runs):
+        pass
+
+
+class Stepwise(OnCuda):
+    """The readable way."""
+
+
+class Widened(OnCuda):
+    """Compiled alone."""
+
+
+@pytest.mark.parametrize(
+    ("why", "kind", "says"),
+    [
+        ("nothing", OnCuda, ""),
+        ("no room", Widened, "not all features fit"),
+        ("ctc", Stepwise, "CTC"),
+        ("waves", Stepwise, "waveforms"),
+        ("no bf16", Stepwise, "no bf16"),
+    ],
+)
+def test_on_a_gpu_what_cannot_be_captured_is_trained_another_way_and_said(session_of, monkeypatch, caplog, why, kind, says):
+    for name, stand_in in (("SERJob", Stepwise), ("CompiledSERJob", Widened), ("CapturedSERJob", OnCuda)):
+        monkeypatch.setattr(fast_jobs, name, stand_in)
+    monkeypatch.setattr(static_step, "_said", set())
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: why != "no bf16")
+    monkeypatch.setattr(OnCuda, "fits", why != "no room")
+    more = {"ctc_weight": 0.5} if why == "ctc" else {}
+    session = session_of(compile=None, precision="bf16" if why == "no bf16" else "float32", **more)
+    data, run = data_of(session_of(), "baseline_n")
+    cache = SimpleNamespace(device=torch.device("cuda"))
+    data = replace(data, config=session.experiment.config, cache=cache, waves=cache if why == "waves" else None)
+    assert type(make_job(data, [run])) is kind
+    assert says in caplog.text and len(caplog.records) == (1 if says else 0)
 
 
 # on a GPU
@@ -393,6 +554,11 @@ def test_what_cannot_be_captured_is_trained_the_readable_way(on_gpu, caplog):
     wanted, got = epochs(SERJob(data, [run])), epochs(make_captured(data, run), captured=False)
     assert "captured" in caplog.text
     assert got[0][-1] == pytest.approx(wanted[0][-1], rel=1e-4)
+    room = torch.empty(2**28, dtype=torch.uint8, device=data.cache.device)
+    before = torch.cuda.memory_reserved(room.device)
+    del room
+    torch.cuda.empty_cache()
+    assert torch.cuda.memory_reserved(data.cache.device) <= before - 2**28  # the failed capture is over
 
 
 def make_captured(data, run):

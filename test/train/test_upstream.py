@@ -1,6 +1,7 @@
 """Training on hidden states of a pretrained network: dumped by stage 4, scaled by the training speakers."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ from trnet.conditions import CLEAN
 from trnet.config import load_config
 from trnet.features.cache import FeatureCache, Room
 from trnet.runs.experiment import Experiment
+from trnet.train.captured import drop_lanes
+from trnet.train.fast_jobs import CapturedSERJob
 from trnet.train.session import Session
 from trnet.utils.errors import TrnetError
 
@@ -101,6 +104,24 @@ def test_hidden_states_of_other_weights_never_take_the_place_of_a_dump(tiny, ups
     changed = experiment.config.replace(features=experiment.config.features.replace(model=str(other)))
     with pytest.raises(TrnetError, match="net_middle"):
         Experiment(changed, tiny.data, dump, tmp_path).check_features(["trnet"])
+
+
+def test_a_gate_of_frames_trains_by_tables_of_rows(tiny, upstream, tmp_path):
+    """Features and log-mels have widths of their own, whose shapes come in any order."""
+    session = session_of(tiny, upstream, tmp_path)
+    experiment = session.experiment
+    gate = {**HEAD["gate"], "resolution": "frame"}
+    config = experiment.config.replace(gate=gate, training=experiment.config.training.replace(compile=False))
+    session = Session(Experiment(config, tiny.data, upstream[0], tmp_path), session.device)
+    run = run_of(session, "trnet_wo_high")
+    session.hold([run])
+    for seed in range(1, 7):
+        job = CapturedSERJob(replace(session.data(run), seed=seed), [run])
+        job.begin()
+        for step in job.steps(1, [])[1]:
+            assert bool(job.step(step.batch)["loss"].isfinite())
+        assert job.lane is not None
+    drop_lanes()
 
 
 def test_another_layer_has_a_folder_of_its_own(tiny, upstream, tmp_path):

@@ -97,6 +97,7 @@ class FrontEndRun:
         with only_one(self.folder):
             stamp = self.stamp()
             self.files.move_conflicting_aside(stamp, self.rule)
+            self.files.settle(self.rule.best(self.files.history()))
             if self.trained():
                 log.info("%s: up to date", self.folder)
                 return

@@ -1,10 +1,12 @@
 """Features in memory: read once from the archives, so that a batch is an index and not a file read."""
 
+import gc
 import logging
 import os
 import shutil
 import tempfile
 import threading
+import weakref
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -146,6 +148,7 @@ class FeatureCache:
         self._held = _Held()
         self._wanted: tuple[frozenset[FeatureSet], frozenset[str]] = (frozenset(), frozenset())
         self._filling = threading.RLock()
+        self._given: list[weakref.ref[Resident]] = []
 
     @property
     def in_memory(self) -> set[FeatureSet]:
@@ -172,14 +175,21 @@ class FeatureCache:
         held = self._held
         for block in held.blocks:
             if block.home == self.device.type and all(each in block.first for each in sets):
-                return Resident(block.flat, dict(block.first), held.row, self.length)
+                found = Resident(block.flat, dict(block.first), held.row, self.length)
+                self._given = [ref for ref in self._given if ref() is not None] + [weakref.ref(found)]
+                return found
         return None
 
     def halve(self) -> bool:
-        """Give half of what is in memory on the device back, after an out-of-memory error; False if nothing is."""
+        """Give half of what is in memory on the device back, after an out-of-memory error.
+
+        False if nothing is there, or if somebody reads it by index, so that it would stay there beside its new half.
+        """
+        gc.collect()
         with self._filling:
             there = next((block.flat for block in self._held.blocks if block.home == self.device.type), None)
-            if there is None:
+            given = [resident for ref in self._given if (resident := ref()) is not None]
+            if there is None or any(resident.flat is there for resident in given):
                 return False
             self.room = replace(self.room, device=there.nbytes // 2)
             del there

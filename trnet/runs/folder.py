@@ -38,6 +38,21 @@ class RunFolder:
         """File of the chosen epoch."""
         return self.path / self.best_name
 
+    def candidate(self, epoch: int) -> Path:
+        """File of an epoch that ``last.pt`` is about to choose; see `settle`."""
+        return self.path / f".{self.best_name}.{epoch}"
+
+    def settle(self, chosen: int) -> None:
+        """Let the candidate of the epoch that ``last.pt`` chooses be the file of the chosen epoch, and remove others.
+
+        So the two files agree wherever a run is killed, once this is called again.
+        """
+        for path in self.path.glob(f".{self.best_name}.*"):
+            if path == self.candidate(chosen):
+                path.replace(self.best)
+            else:
+                path.unlink()
+
     def read_last(self) -> dict[str, Any]:
         """The state of the last epoch."""
         return load_checkpoint(self.last, *self.needed, columns=self.scores)
@@ -81,19 +96,9 @@ class RunFolder:
         if rule.goes_too_far(history):
             _shelve(stamp, f"has {len(history)} epochs, too many", f".{len(history)}epochs")
 
-    def check_best(self, epoch: int, chosen: int, epochs: int, stopped: bool = False) -> None:
-        """Make sure that the file of the chosen epoch is that of the epoch that a history chooses.
-
-        Args:
-            epoch: Of the file.
-            chosen: Of the history.
-            epochs: That the history has.
-            stopped: The run may have been stopped after the file of the next epoch was written, before ``last.pt`` was.
-
-        Raises:
-            TrnetError: If it is not.
-        """
-        if epoch != chosen and not (stopped and epoch == epochs + 1):
+    def check_best(self, epoch: int, chosen: int) -> None:
+        """Make sure that the file of the chosen epoch is of the epoch that ``last.pt`` chooses; TrnetError if not."""
+        if epoch != chosen:
             raise TrnetError(f"{self.best}: is of epoch {epoch}, but last.pt chooses {chosen}; {way_out(self.best)}")
 
 

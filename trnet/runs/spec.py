@@ -62,11 +62,11 @@ class RunSpec:
         """The state of the last epoch."""
         return self.files.read_last()
 
-    def check_best(self, history: History, stopped: bool = False) -> None:
-        """Make sure that ``best.pt`` is whole and of the epoch that a history chooses; see `RunFolder.check_best`."""
+    def check_best(self, history: History) -> None:
+        """Make sure that ``best.pt`` is whole and of the epoch that a history chooses; TrnetError if not."""
         if not self.best.exists():
             raise TrnetError(f"{self.best}: is gone, but last.pt has {len(history)} epochs; {way_out(self.best)}")
-        self.files.check_best(self.read_best()["epoch"], best_epoch(history, self.score), len(history), stopped)
+        self.files.check_best(self.read_best()["epoch"], best_epoch(history, self.score))
 
     def digest(self) -> str:
         """Digest of the chosen epoch's checkpoint."""

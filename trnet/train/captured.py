@@ -6,7 +6,7 @@ belong to a `Lane`, whose tensors stay where they are; a run that is trained the
 
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
@@ -48,6 +48,12 @@ def _pool() -> Any:
     if getattr(_of_thread, "pool", None) is None:
         _of_thread.pool = torch.cuda.graph_pool_handle()
     return _of_thread.pool
+
+
+def _end_capture(device: torch.device, pool: Any) -> None:
+    """Tell PyTorch's allocator that a capture which failed is over; 2.11 forgets to, and then frees no memory any more."""
+    with suppress(RuntimeError, AttributeError):  # a version that does not forget has nothing to end
+        torch._C._cuda_endAllocateToPool(device.index or 0, pool)
 
 
 def copy_module(target: nn.Module, source: nn.Module) -> None:
@@ -177,9 +183,9 @@ class Lane:
         self._put("table", torch.from_numpy(epoch.table))
         self._put("lr", torch.tensor(rates, dtype=torch.float32))
         self.cursor.zero_()
-        for shape in dict.fromkeys(epoch.shapes):
+        for step, shape in enumerate(epoch.shapes):
             if shape not in self._graphs:
-                self._graphs[shape] = self._prepared(shape)
+                self._graphs[shape] = self._prepared(shape, step)
         self.generator.manual_seed(seed)
         self.model.train()
 
@@ -226,47 +232,51 @@ class Lane:
 
     # capturing
 
-    def _prepared(self, shape: Shape) -> Any:
-        """A graph of the step of a shape (None on a CPU), with every tensor as it was before."""
+    def _prepared(self, shape: Shape, step: int) -> Any:
+        """A graph of the step of a shape (None on a CPU), with every tensor as it was before.
+
+        `step`: of the epoch, with such a shape: rows of another one could be longer than it.
+        """
         kept = self._snapshot()
         self.model.train()
         with self._drawing():
             try:
-                self._warm_up(shape)
-                return self._captured(shape) if self.on_gpu else None
+                self._warm_up(shape, step)
+                return self._captured(shape, step) if self.on_gpu else None
             finally:
                 self.optimizer.zero_grad(set_to_none=True)
                 self._restore(kept)
 
-    def _warm_up(self, shape: Shape) -> None:
+    def _warm_up(self, shape: Shape, step: int) -> None:
         try:
             for _ in range(WARM_UPS if self.on_gpu else 1):
-                self.cursor.zero_()
+                self.cursor.fill_(step)
                 self._compute(shape)
         except CannotCompile as error:
             say_once(f"torch.compile: {error}; steps are computed without it")
             self._compile = False
-            self._warm_up(shape)
+            self._warm_up(shape, step)
         except (torch.OutOfMemoryError, CannotCapture):
             raise
         except Exception as error:  # of somebody's own class, or what the readable way reports better
             raise CannotCapture(first_line(error)) from error
 
-    def _captured(self, shape: Shape) -> Any:
+    def _captured(self, shape: Shape, step: int) -> Any:
         if self.average is not None:
             self.average.n_averaged.fill_(1)  # which later steps see
-        self.cursor.zero_()
+        self.cursor.fill_(step)
         self.optimizer.zero_grad(set_to_none=True)
         torch.cuda.current_stream(self.device).synchronize()
-        graph = torch.cuda.CUDAGraph()
+        graph, pool = torch.cuda.CUDAGraph(), _pool()
         try:
             with torch.cuda.graph(
-                graph, pool=_pool(), stream=thread_stream(self.device), capture_error_mode="thread_local"
+                graph, pool=pool, stream=thread_stream(self.device), capture_error_mode="thread_local"
             ):
                 self._compute(shape)
-        except torch.OutOfMemoryError:
-            raise
         except RuntimeError as error:
+            _end_capture(self.device, pool)
+            if isinstance(error, torch.OutOfMemoryError):
+                raise
             raise CannotCapture(first_line(error)) from error
         return graph
 

@@ -46,6 +46,7 @@ def make_job(data: SERData, runs: Sequence[Any]) -> SERJob:
     if device.type == "cuda":
         if data.config.training.precision == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False):
             say_once("training.precision: this GPU has no bf16, which is emulated, slowly; set it to float32")
+            return SERJob(data, runs)
         job = CapturedSERJob(data, runs)
         if job.tables.holds(data.utts):
             return job
@@ -194,7 +195,7 @@ class CapturedSERJob(SERJob):
         """Learning rate of the last step, and losses."""
         return super().row(means) if self.lane is None else {"lr": self._last_rates[0]} | means
 
-    def make_room(self) -> bool:
+    def make_room(self) -> str | None:
         """Give the memory of graphs back, and train without them; then half of the features on the device."""
         if self.lane is not None:
             self.lane, self._captures = None, False
@@ -202,7 +203,8 @@ class CapturedSERJob(SERJob):
             self.tables = None  # type: ignore[assignment]  # they hold the features, even if the cache gives half away
             drop_lanes()
             torch.cuda.empty_cache()
-            return True
+            return "captured steps"
+        self.tables = None  # type: ignore[assignment]
         return super().make_room()
 
     def _leave_lane(self) -> None:

@@ -63,7 +63,15 @@ def infer(
     waiting: list[_Computed] = []
     batch_size = batch_size_on(reader.cache.device, batch_size)
     for chunk in scoring_batches(items, reader.cache.length, batch_size):
-        out = _outputs(model, reader, chunk, batch_size, widths)
+        out = None
+        if widths is not None and len(chunk) >= batch_size * FEWEST:
+            try:
+                out = _compiled_outputs(model, reader, chunk, batch_size, widths)
+            except CannotCompile as error:
+                say_once(f"torch.compile: {error}; scored without it")
+                widths = None
+        if out is None:
+            out = run_system(model, reader.read(chunk))
         probs = torch.softmax(out.logits.float(), dim=1)
         waiting.append(_Computed(chunk, probs, out.c, out.h.float() if with_h else None))
         if len(waiting) == LOOK_EVERY:
@@ -72,18 +80,12 @@ def infer(
     return found
 
 
-def _outputs(
-    model: nn.Module, reader: BatchReader, items: Sequence[Item], batch_size: int, widths: Widths | None
+def _compiled_outputs(
+    model: nn.Module, reader: BatchReader, items: Sequence[Item], batch_size: int, widths: Widths
 ) -> Output:
-    """What a system gives for a batch; compiled for whole batches, which the last item fills."""
-    if widths is None or len(items) < batch_size * FEWEST:
-        return run_system(model, reader.read(items))
+    """What a system gives for a batch, compiled for whole batches: the last item fills it."""
     whole = reader.read([*items, *[items[-1]] * (batch_size - len(items))])
-    try:
-        found = compiled_outputs(model, widened(whole, *widths))
-    except CannotCompile as error:
-        say_once(f"torch.compile: {error}; scored without it")
-        return run_system(model, reader.read(items))
+    found = compiled_outputs(model, widened(whole, *widths))
     count = len(items)
     return Output(found.logits[:count], found.h[:count], None if found.c is None else found.c[:count])
 

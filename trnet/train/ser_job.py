@@ -158,7 +158,7 @@ class SERJob(TrainingJob):
     def check(self, run: Progress, state: dict[str, Any]) -> None:
         """Make sure that the checkpoints of a run are whole and of this network."""
         check_weights(self.model, state["model"], run.folder.last)
-        run.key.check_best(state["history"], stopped=True)
+        run.key.check_best(state["history"])
 
     def steps(self, epoch: int, history: History) -> tuple[int, Steps]:
         """The batches of an epoch."""
@@ -241,7 +241,7 @@ class SERJob(TrainingJob):
         """The validation UAR, or that there is none."""
         return "nobody validates" if row["valid_uar"] is None else f"validation UAR {row['valid_uar']:.2f} %"
 
-    def make_room(self) -> bool:
+    def make_room(self) -> str | None:
         """Free half of the features on the device, of waveforms first."""
         caches = [each.cache for each in (self.data.waves, self.data) if each is not None]
-        return any(cache.halve() for cache in caches)
+        return "half of the features" if any(cache.halve() for cache in caches) else None

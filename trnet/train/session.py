@@ -219,9 +219,10 @@ class Session:
         if history is not None:
             run.files.report_finished(history)
             return None
-        if run.last.exists():
-            history = run.read_last()["history"]
-            run.check_best(history, stopped=not experiment.rule.is_finished(history))
+        history = run.files.history()
+        run.files.settle(experiment.rule.best(history))
+        if history:
+            run.check_best(history)
         return stamp
 
     def _train(self, stamps: dict[RunSpec, Stamp], position: int | None) -> None:
@@ -272,7 +273,10 @@ class Session:
     def _scale(self, fold: Fold) -> FeatureScale:
         """The scale of a fold's features, computed once for all of its systems and seeds."""
         if fold not in self._scales:
-            self._scales[fold] = self._compute_scale(fold)
+            scale = self._compute_scale(fold)
+            if self.device.type == "cuda":
+                torch.cuda.current_stream(self.device).synchronize()  # other threads read it on streams of their own
+            self._scales[fold] = scale
         return self._scales[fold]
 
     def _compute_scale(self, fold: Fold) -> FeatureScale:

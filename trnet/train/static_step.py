@@ -32,6 +32,7 @@ COMPILING = threading.RLock()
 """Of whoever compiles or captures; PyTorch does one at a time."""
 
 _said: set[str] = set()  # lines that were logged
+_failed: dict[tuple[str, ...], str] = {}  # why compiling failed, by function and modules
 
 
 def static_losses(system: nn.Module, losses: WeightedSum, given: Tensors | TableBatch, bf16: bool) -> Tensors:
@@ -77,32 +78,47 @@ class CannotCompile(Exception):
     """A network, or a machine, that `torch.compile` fails on."""
 
 
+def _call_compiled(function: Callable[..., Any], system: nn.Module, *given: Any) -> Any:
+    """``function(system, *given)``, compiled for the shapes of the tensors at its first call with them.
+
+    What has failed once is not tried again, for these modules and others that are built as they are.
+
+    Raises:
+        CannotCompile: If that fails.
+    """
+    if _failed and (why := _failed.get(_key(function, system, *given))) is not None:
+        raise CannotCompile(why)
+    try:
+        with COMPILING:
+            return _compiled(function)(system, *given)
+    except (torch.OutOfMemoryError, MemoryError, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        _failed[_key(function, system, *given)] = first_line(error)
+        raise CannotCompile(first_line(error)) from error
+
+
+def _key(function: Callable[..., Any], *given: Any) -> tuple[str, ...]:
+    """A function and the modules that it is called with, as texts, which takes milliseconds."""
+    return (function.__name__, *(repr(each) for each in given if isinstance(each, nn.Module)))
+
+
 def compiled_losses(system: nn.Module, losses: WeightedSum, given: Tensors | TableBatch, bf16: bool) -> Tensors:
     """`static_losses`, compiled for the shapes of the tensors at its first call with them.
 
     Raises:
         CannotCompile: If that fails; no tensor has been changed then.
     """
-    try:
-        with COMPILING:
-            found = _compiled(_losses)(system, losses, given, bf16)
-    except (torch.OutOfMemoryError, MemoryError, KeyboardInterrupt):
-        raise
-    except Exception as error:
-        raise CannotCompile(first_line(error)) from error
+    if isinstance(given, TableBatch):
+        given.allow_any_number_of_rows()
+    found = _call_compiled(_losses, system, losses, given, bf16)
     count_batch(system)
     return cast("Tensors", found)
 
 
 def compiled_outputs(system: nn.Module, tensors: Tensors) -> Output:
     """`static_outputs`, compiled for the shapes of the tensors at its first call with them; raises as the other."""
-    try:
-        with COMPILING:
-            return _compiled(static_outputs)(system, tensors)
-    except (torch.OutOfMemoryError, MemoryError, KeyboardInterrupt):
-        raise
-    except Exception as error:
-        raise CannotCompile(first_line(error)) from error
+    return cast("Output", _call_compiled(static_outputs, system, tensors))
 
 
 def say_once(line: str) -> None:

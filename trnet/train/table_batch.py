@@ -33,6 +33,13 @@ class TableBatch(NamedTuple):
     by_utt: dict[str, Tensor]  # (utterances, ...)
     by_condition: dict[str, Tensor]  # (conditions,)
 
+    def allow_any_number_of_rows(self) -> None:
+        """Let PyTorch compile for features of any size, so that other folds or systems in memory need no other code."""
+        import torch._dynamo  # here, because it takes a second
+
+        for source in self.features.values():
+            torch._dynamo.maybe_mark_dynamic(source.flat, 0)
+
     def tensors(self) -> dict[str, Tensor]:
         """The fields of a `Batch`; frames as int32, with which a GPU is faster."""
         columns = {"lengths": LENGTH, "mel_lengths": MEL_LENGTH}

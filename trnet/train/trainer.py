@@ -144,9 +144,9 @@ class TrainingJob(ABC):
     def describe(self, row: dict[str, Any]) -> str:
         """The validation score of an epoch, for a message."""
 
-    def make_room(self) -> bool:
-        """Free memory on the device after an out-of-memory error; False if nothing can be freed."""
-        return False
+    def make_room(self) -> str | None:
+        """Free memory on the device after an out-of-memory error; what was freed, None if nothing can be."""
+        return None
 
 
 class LossMeans:
@@ -288,19 +288,22 @@ class Trainer:
 
     def _write(self, run: Progress) -> None:
         about = self.job.about(run) | {"trained_with": run.trained_with, "versions": versions()}
-        if run.waiting is not None:  # first, so that last.pt never names a file that is not there
+        if run.waiting is not None:  # beside the one before, until last.pt chooses it
             epoch, weights = run.waiting
-            self.job.save_best(run.folder.best, weights, {"epoch": epoch, **about})
+            self.job.save_best(run.folder.candidate(epoch), weights, {"epoch": epoch, **about})
         save_checkpoint(run.folder.last, {**self.job.state(), "history": run.history, **about})
+        run.folder.settle(run.best_epoch)
         run.folder.write_history(run.history)
         run.waiting, run.written = None, time.monotonic()
 
     def _make_room(self) -> None:
-        if not self.job.make_room():
+        freed = self.job.make_room()
+        if freed is None:
             raise TrnetError(f"{self.job.title}: out of GPU memory; lower training.batch_size, or --nj")
         log.info(
-            "%s: out of GPU memory in epoch %d; half of the features there are freed, and the epoch begins again",
+            "%s: out of GPU memory in epoch %d; %s are freed there, and the epoch begins again",
             self.job.title,
             self.epoch + 1,
+            freed,
         )
         self.begin()

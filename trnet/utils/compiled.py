@@ -3,6 +3,7 @@
 import functools
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 
@@ -11,7 +12,8 @@ def compile_cache() -> None:
     """Let inductor and Triton keep their code in ``XDG_CACHE_HOME`` or ``~/.cache``, unless the user named a folder.
 
     Both find it again by the code, the versions and the device. Nothing happens where no such folder can be made. Call
-    it before the first compilation.
+    it before the first compilation. PyTorch names a temporary folder as soon as it imports its compiler, as an
+    optimizer does; that is not the user's.
     """
     try:
         root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "trnet" / "inductor"
@@ -19,8 +21,15 @@ def compile_cache() -> None:
     except (OSError, RuntimeError):  # no home
         return
     if os.access(root, os.W_OK):
-        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(root))
+        if _is_temporary(os.environ.get("TORCHINDUCTOR_CACHE_DIR", "")):
+            os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(root)
         os.environ.setdefault("TRITON_CACHE_DIR", str(root / "triton"))
+
+
+def _is_temporary(folder: str) -> bool:
+    """Whether a folder is none, or the one that PyTorch takes by itself."""
+    path = Path(folder)
+    return not folder or (path.parent == Path(tempfile.gettempdir()) and path.name.startswith("torchinductor_"))
 
 
 def cache_misses() -> int:

@@ -24,12 +24,15 @@ def send(x: Tensor, device: torch.device) -> Tensor:
     return x.to(device, non_blocking=True)
 
 
+FAILURES = ("CUDA error", "CUDA driver error", "Triton Error [CUDA]", "cuDNN error")  # what their messages say
+
+
 def is_device_error(error: BaseException | None) -> bool:
     """Whether the GPU itself failed, after which a process can compute nothing more there."""
     if error is None or isinstance(error, torch.OutOfMemoryError):
         return False
     kind = getattr(torch, "AcceleratorError", None)  # not in PyTorch 2.6
-    if (kind is not None and isinstance(error, kind)) or "CUDA error" in str(error):
+    if (kind is not None and isinstance(error, kind)) or any(text in str(error) for text in FAILURES):
         return True
     return is_device_error(error.__cause__) or is_device_error(error.__context__)
 
