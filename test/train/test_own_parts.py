@@ -1,6 +1,7 @@
 """Parts of somebody's own, trained through a session like trnet's."""
 
 import csv
+import pickle
 
 import pytest
 import torch
@@ -105,9 +106,12 @@ def test_own_features_are_trained_on_with_log_mels_for_the_gate(tiny, tmp_path):
     assert batch.noisy.shape[2] == batch.clean.shape[2] == 3 and batch.noisy_mels.shape[2] == 20
     assert (batch.mel_lengths > 1.5 * batch.lengths).all() and batch.enhanced_mels.shape == batch.noisy_mels.shape
     features = session.experiment.stamp(run).made_from["features"]
-    assert {"raw/tiny", "raw/tiny/gate", "none/tiny_esc_0db", "none/tiny_esc_0db/gate"} <= set(features)
+    own = "own_parts-Energies"
+    assert {"raw/tiny", f"{own}/raw/tiny", "none/tiny_esc_0db", f"{own}/none/tiny_esc_0db"} <= set(features)
+    config = pickle.loads(pickle.dumps(session.experiment.config))  # as the processes of --nj get it
+    assert config == session.experiment.config and config.features.is_own
     train(session, "baseline_n")  # which reads no log-mels
-    assert "raw/tiny/gate" not in session.experiment.stamp(run_of(session, "baseline_n")).made_from["features"]
+    assert "raw/tiny" not in session.experiment.stamp(run_of(session, "baseline_n")).made_from["features"]
 
 
 def test_an_own_loss_that_gives_no_scalar_stops_the_training_in_one_line(tiny, tmp_path):

@@ -25,7 +25,7 @@ class Features(Part):
 
     @property
     def folder(self) -> str:
-        """Of dumped features below ``dump``; empty: they lie beside the log-mels'."""
+        """Of dumped features below ``dump``; empty for log-mels."""
         return ""
 
     @property
@@ -58,6 +58,11 @@ class OwnFeatures(Features):
     def span(self) -> int:
         """Samples that an utterance is cropped to."""
         return round(self.max_seconds * self.sample_rate)
+
+    @property
+    def folder(self) -> str:
+        """Name of the class, such as ``my_parts-Envelope``."""
+        return re.sub(r"[^\w.-]", "-", self.type)
 
 
 class Fbank(Features):

@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, SupportsIndex
 
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, create_model
 
@@ -27,6 +27,7 @@ class Part(Section):
     type: str
     not_options: ClassVar[tuple[str, ...]] = ("type",)  # fields that trnet itself reads
     constructor: ClassVar[tuple[str, ...] | None] = None  # names of arguments, of somebody's own class
+    made_by: ClassVar[tuple[Any, ...] | None] = None  # arguments of `own_options`, of somebody's own class
 
     def options(self) -> dict[str, Any]:
         """What its class is made with."""
@@ -38,6 +39,19 @@ class Part(Section):
     def is_own(self) -> bool:
         """Whether it is somebody's own class, ``package.module:Class``."""
         return ":" in self.type
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        """For another process, which makes the section of somebody's own class anew."""
+        if self.made_by is None:
+            return super().__reduce_ex__(protocol)
+        return _restored, (self.made_by, self.__getstate__())
+
+
+def _restored(made_by: tuple[Any, ...], state: dict[Any, Any]) -> Part:
+    kind = own_options(*made_by)
+    part = kind.__new__(kind)
+    part.__setstate__(state)
+    return part
 
 
 def load_class(name: str, what: str) -> type:
@@ -75,7 +89,7 @@ def find_class(name: str) -> type:
     except Exception as error:  # of code that is not trnet's, anything
         raise ValueError(
             f"module {module_name} does not import ({type(error).__name__}: {printable(first_line(error))}); "
-            "check its name, and that it lies in the recipe's folder or on PYTHONPATH"
+            "check its name, mend the module, or put its folder on PYTHONPATH"
         ) from None
     found = getattr(module, attribute, None)
     if not isinstance(found, type):
@@ -124,7 +138,8 @@ def _section_of(made: type, name: str, base: type[Part], positional: int) -> typ
     more = ConfigDict(extra="allow" if takes_any else "forbid", arbitrary_types_allowed=True)
     config = base.model_config | more
     namespace: dict[str, Any] = {"model_config": config, "constructor": tuple(fields), "__module__": __name__}
-    namespace["__annotations__"] = {"constructor": ClassVar[tuple[str, ...] | None]}
+    namespace["made_by"] = (name, base, positional)
+    namespace["__annotations__"] = {"constructor": ClassVar[tuple[str, ...] | None], "made_by": ClassVar[Any]}
     return create_model("OwnPart", __base__=type("OwnPart", (base,), namespace), **fields)
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from trnet.config import Config, Fbank, Features
+from trnet.config import Config, Fbank, Features, Upstream
 from trnet.features import fingerprint
 from trnet.features.computing import BATCHED, Job, in_batches, jobs_of, log_estimate, one_by_one
 from trnet.kaldi.ark import FILES, ArkReader, decode_matrix, encode, open_ark, write_ark
@@ -22,7 +22,6 @@ from trnet.utils.stamp import Stamp, dir_digest, file_digest, read_stamp
 log = logging.getLogger(__name__)
 
 STAMP = ".fbank.json"
-GATE = "gate"  # folder of log-mels that the gate reads, below that of features which lie beside them
 NEEDED = [name for name in FILES if name != "utt2checksum"]  # which older versions did not write
 
 CPU = torch.device("cpu")
@@ -33,11 +32,6 @@ def made_from(options: Features) -> dict[str, Any]:
     """What of the settings decides features, for a stamp."""
     found = {"features": options.record()}
     return found if isinstance(options, Fbank) else found | {"extractor": fingerprint(options)}
-
-
-def gate_folder(features: Features) -> str:
-    """Where the log-mels of the gate lie: below each folder of features, or, empty, in each folder of `dump` itself."""
-    return "" if features.folder else GATE
 
 
 def make_all_archives(
@@ -57,8 +51,7 @@ def make_all_archives(
     features = config.features
     make_archives([(data, dump / features.folder / out) for data, out in sets], features, nj, device, shard)
     if (mels := config.gate_features) is not None:
-        gate = [(data, dump / out / gate_folder(features)) for data, out in sets]
-        make_archives(gate, mels, nj, shard=shard)
+        make_archives([(data, dump / out) for data, out in sets], mels, nj, shard=shard)
 
 
 def source_digest(data: Path) -> str:
@@ -123,7 +116,8 @@ def _unfinished(sets: Iterable[tuple[DataDir, Path]], features: Features) -> Ite
             log.info("%s: features up to date", out)
             continue
         if changed := stamp.changed():
-            if features.folder and {"features", "extractor"} & set(changed) and (out / "feats.ark").is_file():
+            hours = isinstance(features, Upstream)  # that it may take to make them
+            if hours and {"features", "extractor"} & set(changed) and (out / "feats.ark").is_file():
                 raise TrnetError(
                     f"{out}: has hidden states of other weights, layers, versions or settings; keep both "
                     "by naming another folder (run.sh --tag, --dump), or remove this one"

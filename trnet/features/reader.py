@@ -44,9 +44,9 @@ class Lengths(dict[str, int]):
 class FeatureReader:
     """The dumped features of one corpus: unprocessed under ``<dump>/raw``, enhanced under ``<dump>/<frontend>``."""
 
-    def __init__(self, dump: Path, frontend: str, corpus: str, dim: int | None = None, part: str = "") -> None:
-        """`part` is a folder below each, for what the gate reads beside other features; `dim` None: not looked at."""
-        self.dump, self.frontend, self.corpus, self.dim, self.part = Path(dump), frontend, corpus, dim, part
+    def __init__(self, dump: Path, frontend: str, corpus: str, dim: int | None = None) -> None:
+        """`dim`: values of a frame; None: not looked at."""
+        self.dump, self.frontend, self.corpus, self.dim = Path(dump), frontend, corpus, dim
         self._readers: dict[Path, ArkReader] = {}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -55,7 +55,7 @@ class FeatureReader:
 
     def folder(self, kind: str, condition: Condition) -> Path:
         """Where the features of a kind (noisy or enhanced) and condition lie."""
-        return self.dump / ("raw" if kind == "noisy" else self.frontend) / condition.data_name(self.corpus) / self.part
+        return self.dump / ("raw" if kind == "noisy" else self.frontend) / condition.data_name(self.corpus)
 
     def matrix(self, kind: str, utt: str, condition: Condition) -> np.ndarray:
         """Features (frames, dim) float32 of a clean utterance id under a condition. TrnetError if there are none."""

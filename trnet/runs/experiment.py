@@ -17,7 +17,7 @@ from trnet.audio.crop import crop_settings
 from trnet.conditions import CLEAN, Condition, training_conditions
 from trnet.config import Config, source_digest
 from trnet.features import feature_dim
-from trnet.features.archive import check_archive, features_digest, gate_folder
+from trnet.features.archive import check_archive, features_digest
 from trnet.features.reader import FeatureReader
 from trnet.features.waves import WaveReader, check_enhanced
 from trnet.folds import Fold
@@ -105,8 +105,7 @@ class Experiment:
         mels = self.config.gate_features
         if mels is None:
             return None
-        part = gate_folder(self.config.features)
-        return FeatureReader(self.dump, self.config.frontend_name, self.dataset.corpus, mels.num_mel_bins, part)
+        return FeatureReader(self.dump, self.config.frontend_name, self.dataset.corpus, mels.num_mel_bins)
 
     @cached_property
     def wave_reader(self) -> WaveReader | None:
