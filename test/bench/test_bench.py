@@ -138,6 +138,8 @@ def test_bytes_of_bf16_are_more_than_half_of_float32s():
         (["--frontends", "gtcrm"], "--frontends gtcrm 'gtcrn'"),
         (["--seconds", "0"], "--seconds 0.0 0.1"),
         (["--checkpoints", "gtcrn=nowhere.tar"], "--checkpoints gtcrn=nowhere.tar"),
+        (["--checkpoints", "gtcrn"], "--checkpoints gtcrn:"),
+        (["--profile"], "--profile: is measured on a GPU"),
     ],
 )
 def test_what_is_wrong_is_one_line(fails, args, message):

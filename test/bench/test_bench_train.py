@@ -153,6 +153,9 @@ def test_marks_are_of_what_was_measured_alone():
     nemo = next(mark.measured for what, mark in marks.items() if "nEMO" in what)
     assert NEMO.steps == 972_000 and nemo == pytest.approx(972_000 / 1500 / 60)
     assert IEMOCAP.steps == 180 * 80 * 139
+    floors = {what.partition(",")[0]: mark.floor for what, mark in marks.items()}
+    assert floors["times the DataLoader"] == "500"  # 5,000 steps a second by bytes
+    assert floors["minutes"] and next(mark.floor for what, mark in marks.items() if "nEMO" in what) == "3.2"
 
 
 def test_a_mark_of_which_less_is_better():

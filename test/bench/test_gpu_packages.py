@@ -1,6 +1,8 @@
 """Which packages are missing, and wheels that bring them without a network."""
 
 import importlib.metadata
+import os
+import re
 import zipfile
 
 import pytest
@@ -66,3 +68,18 @@ def test_a_folder_without_wheels_and_a_broken_wheel_are_named(tmp_path):
     (tmp_path / "broken-1.0-py3-none-any.whl").write_bytes(b"no zip")
     with pytest.raises(TrnetError, match="broken"):
         install_wheels(tmp_path, tmp_path / "site")
+
+
+@pytest.mark.slow
+def test_a_machine_without_a_gpu_is_told_at_once():
+    hidden = dict(os.environ) | {"CUDA_VISIBLE_DEVICES": ""}
+    check_imports(["json"], hidden)
+    with pytest.raises(TrnetError, match="no GPU.*--ngpu 0"):
+        check_imports(["json"], hidden, gpu=True)
+
+
+def test_the_page_names_every_package():
+    """Those that have to be brought, and those that such machines have."""
+    page = (ROOT / "docs/bench_train.md").read_text(encoding="utf-8").lower()
+    told = set(re.findall(r"[a-z0-9-]+", page[page.index("names a folder of wheels") :]))
+    assert [name for name in required(ROOT / "pyproject.toml") if name.lower() not in told] == []

@@ -456,7 +456,7 @@ class Widened(OnCuda):
         ("no bf16", Stepwise, "no bf16"),
     ],
 )
-def test_on_a_gpu_what_cannot_be_captured_is_trained_another_way_and_said(session_of, monkeypatch, caplog, why, kind, says):
+def test_what_cannot_be_captured_is_trained_another_way_and_said(session_of, monkeypatch, caplog, why, kind, says):
     for name, stand_in in (("SERJob", Stepwise), ("CompiledSERJob", Widened), ("CapturedSERJob", OnCuda)):
         monkeypatch.setattr(fast_jobs, name, stand_in)
     monkeypatch.setattr(static_step, "_said", set())

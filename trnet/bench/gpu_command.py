@@ -130,7 +130,7 @@ def main(args: list[str] | None = None) -> int:
     if opts.wheels is not None:
         install_wheels(opts.wheels.absolute(), session.site)
     check_packages(ROOT / "pyproject.toml", session.site)
-    check_imports(MODULES, session.environment)
+    check_imports(MODULES, session.environment, gpu=opts.ngpu > 0)
     return 0 if session.run() else 1
 
 

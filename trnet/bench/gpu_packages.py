@@ -22,6 +22,7 @@ BESIDE = {
 """What comes with a package and is seldom there already."""
 TESTING = ("pytest",)
 INSTALL_S = 120.0
+NO_GPU = 7  # exit status of a process that looked for one
 
 
 def required(pyproject: Path) -> list[str]:
@@ -78,14 +79,17 @@ def check_packages(pyproject: Path, site: Path) -> None:
         )
 
 
-def check_imports(modules: Sequence[str], environment: dict[str, str]) -> None:
-    """Import modules in a new process.
+def check_imports(modules: Sequence[str], environment: dict[str, str], gpu: bool = False) -> None:
+    """Import modules in a new process; `gpu`: and look for one there.
 
     Raises:
         TrnetError: If that fails, with what Python says.
     """
-    command = [sys.executable, "-c", "import " + ", ".join(modules)]
+    look = f"; import sys, torch; torch.cuda.is_available() or sys.exit({NO_GPU})" if gpu else ""
+    command = [sys.executable, "-c", "import " + ", ".join(modules) + look]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=INSTALL_S)
+    if done.returncode == NO_GPU:
+        raise TrnetError("PyTorch finds no GPU on this machine; --ngpu 0 rehearses the session on a CPU")
     if done.returncode:
         said = done.stderr.strip().splitlines()[-1:] or [f"exit status {done.returncode}"]
         raise TrnetError(f"{sys.executable}: cannot import {', '.join(modules)}: {first_line(Exception(said[0]))}")

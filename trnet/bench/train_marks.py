@@ -83,13 +83,18 @@ def marks_on_gpu(found: dict[str, Any]) -> list[Mark]:
                 more=False,
             )
         )
+        floor = found["floors"].get(row["precision"])
         for other in rows.get("dataloader", []):
-            marks.append(Mark("times the DataLoader", row["steps_per_s"] / other["steps_per_s"], TIMES_LOADER))
+            text = "" if floor is None else f"{_at_best(floor) / other['steps_per_s']:,.0f}"
+            times = row["steps_per_s"] / other["steps_per_s"]
+            marks.append(Mark("times the DataLoader", times, TIMES_LOADER, floor=text))
     if best is not None:
         for table in (NEMO, IEMOCAP):
             minutes = table.steps / best["steps_per_s"] / 60
             what = f"minutes, {table.title}, at this rate of {found['frames']} frames"
-            marks.append(Mark(what, minutes, table.minutes, ".1f", more=False))
+            floor = found["floors"].get(best["precision"])
+            text = "" if floor is None else f"{table.steps / _at_best(floor) / 60:.1f}"
+            marks.append(Mark(what, minutes, table.minutes, ".1f", more=False, floor=text))
     return marks
 
 
@@ -97,6 +102,11 @@ def marks_on_cpu(found: dict[str, Any]) -> list[Mark]:
     """The mark of compiled training on a CPU, where that was measured."""
     times = [row["times_eager"] for row in found["rows"] if row["key"] == "compiled"]
     return [Mark("training.compile: true, times eager", times[0], TIMES_EAGER, ".2f")] if times else []
+
+
+def _at_best(floor: dict[str, float]) -> float:
+    """Steps a second that both floors allow."""
+    return min(floor["steps_by_flop"], floor["steps_by_bytes"])
 
 
 def floor_text(floor: dict[str, float] | None) -> str:

@@ -81,6 +81,9 @@ def main(args: list[str] | None = None) -> None:
         found["gpu"] = [_on_gpu(opts, seconds, checkpoints, device) for seconds in opts.seconds]
         hand_out(found, "\n".join([_title(found), *sum(map(gpu_report.markdown, found["gpu"]), [])]) + "\n", opts)
         return
+    for option in ("compiled", "tiles", "parts", "profile"):
+        if getattr(opts, option):
+            raise TrnetError(f"--{option}: is measured on a GPU; add --ngpu 1, or leave it out")
     rows, skipped, compared = [], {}, []
     for name in opts.frontends:
         try:
@@ -121,11 +124,13 @@ def _on_gpu(opts: Namespace, seconds: float, checkpoints: dict[str, str], device
 
 def _checkpoints(pairs: list[str]) -> dict[str, str]:
     """``NAME=FILE`` by name."""
-    split = {name: file for name, _, file in (pair.partition("=") for pair in pairs)}
-    for name, file in split.items():
+    found = {}
+    for pair in pairs:
+        name, _, file = pair.partition("=")
         if name not in FRONTENDS or not Path(file).is_file():
-            raise TrnetError(f"--checkpoints {name}={file}: give NAME=FILE, a front-end and a file that is there")
-    return split
+            raise TrnetError(f"--checkpoints {pair}: give NAME=FILE, a front-end and a file that is there")
+        found[name] = file
+    return found
 
 
 def _config(name: str, checkpoint: str | None) -> dict[str, Any]:

@@ -68,7 +68,8 @@ def main(args: list[str] | None = None) -> int:
     config, device = config_from(opts), device_from(opts)
     if opts.shortest and opts.shortest > opts.seconds:
         raise TrnetError(f"--shortest {opts.shortest:g}: is more than --seconds {opts.seconds:g}; give less")
-    config.system(opts.system)
+    if opts.system not in config.systems:
+        raise TrnetError(f"--system {opts.system}: no such system{nearest(opts.system, list(config.systems))}")
     if opts.precision:
         config = config.replace(training=config.training.replace(precision=opts.precision))
     rows, utterances, epochs = ON_DEVICE[device.type]

@@ -51,7 +51,7 @@ def _pool() -> Any:
 
 
 def _end_capture(device: torch.device, pool: Any) -> None:
-    """Tell PyTorch's allocator that a capture which failed is over; 2.11 forgets to, and then frees no memory any more."""
+    """Tell PyTorch's allocator that a capture which failed is over; 2.11 forgets to, and then frees no memory."""
     with suppress(RuntimeError, AttributeError):  # a version that does not forget has nothing to end
         torch._C._cuda_endAllocateToPool(device.index or 0, pool)
 

@@ -61,7 +61,10 @@ class RelativeAttention(nn.Module):
         return self.dropout(self.to_out(values.transpose(1, 2).flatten(2)))
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Attention in blocks of sequences and queries, all (batch, heads, steps, width): memory is linear in the steps."""
+        """Attention in blocks of sequences and queries; all are (batch, heads, steps, width).
+
+        Memory is linear in the steps.
+        """
         _, heads, steps, _ = q.shape
         together = max(1, SCORES // (heads * steps * min(steps, ROWS)))  # sequences in a block
         groups = zip(q.split(together), k.split(together), v.split(together), strict=True)
