@@ -380,6 +380,10 @@ def test_features_are_freed_where_memory_ran_out(session_of, monkeypatch):
     assert equal(wanted, epochs(job, 1))
 
 
+def test_a_loss_that_is_not_finite_names_its_utterances(session_of):
+    assert_a_loss_that_is_not_finite_names_its_utterances(session_of())
+
+
 def test_features_that_another_thread_reads_are_not_halved(session_of, monkeypatch):
     """It holds them to its end, and half of them beside them would take more memory, not less."""
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
@@ -496,6 +500,14 @@ def test_replays_train_as_the_readable_way(on_gpu, name):
 
 
 @pytest.mark.gpu
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_replays_train_every_encoder(on_gpu, encoder):
+    data, run = data_of(on_gpu({"encoder": ENCODERS[encoder]}, compile=False), "trnet")
+    first, second = epochs(SERJob(data, [run]), 1), epochs(CapturedSERJob(data, [run]), 1)
+    assert second[0][0] == pytest.approx(first[0][0], rel=1e-4)
+
+
+@pytest.mark.gpu
 def test_runs_beside_each_other_are_as_runs_alone(on_gpu):
     changes = {"encoder": {"channels": [8, 8], "kernel": 3, "dropout": 0.3}}
     data, run = data_of(on_gpu(changes, compile=False), "baseline_n")
@@ -523,8 +535,11 @@ def test_a_second_run_in_a_lane_is_as_if_it_were_alone(on_gpu):
 
 
 @pytest.mark.gpu
-def test_a_loss_that_is_not_finite_names_its_utterances(on_gpu, tmp_path):
-    session = on_gpu(compile=False)
+def test_on_a_gpu_a_loss_that_is_not_finite_names_its_utterances(on_gpu):
+    assert_a_loss_that_is_not_finite_names_its_utterances(on_gpu(compile=False))
+
+
+def assert_a_loss_that_is_not_finite_names_its_utterances(session):
     data, run = data_of(session, "baseline_n")
     utt = data.utts[3]
     held = data.cache._held
