@@ -23,6 +23,13 @@ from trnet.utils.errors import TrnetError
         ("encoder: {type: 'no_such_module:X'}", ["encoder.type: ", "no_such_module"]),
         ("encoder: {type: 'own_parts:'}", ["encoder.type: "]),
         ("encoder: {type: '../x:Y'}", ["encoder.type: "]),
+        ("encoder: {type: residul}", ["encoder.type: 'residul' is unknown; did you mean 'residual'? Known: residual "]),
+        ("encoder: {type: residul}", [" ecapa_tdnn, or your own package.module:Class; mend it there"]),
+        ("encoder: {type: xyz}", ["encoder.type: 'xyz' is unknown. Known: residual plain light "]),
+        (
+            "systems: {x: {losses: [{type: hihg}]}}",
+            ["systems.x.losses[0].type: 'hihg' is unknown; did you mean 'high'?"],
+        ),
         ("pooling: {type: 'own_parts:MaxPooling', scale: loud}", ["pooling.scale: 'loud'"]),
         ("features: {type: 'own_parts:Energies', num_mel_bins: 3}", ["'features.num_mel_bins'"]),
         ("features: {type: 'own_parts:Energies', max_seconds: 0}", ["features.max_seconds: 0"]),
