@@ -17,7 +17,7 @@ from trnet.utils.errors import TrnetError
         ("encoder: {type: 'own_parts:MeanEncoder', sizee: 3}", ["'encoder.sizee'", "'size'"]),
         ("encoder: {type: 'own_parts:MeanEncoder', size: big}", ["encoder.size: 'big'"]),
         ("encoder: {type: 'own_parts:MeanEncoder', dim: 3}", ["'encoder.dim'"]),
-        ("encoder: {type: 'own_parts:Needy'}", ["encoder.size"]),
+        ("encoder: {type: 'own_parts:Needy'}", ["encoder.size: is missing; mend it there"]),
         ("encoder: {type: 'own_parts:Unreadable'}", ["encoder.type: ", "own_parts:Unreadable", "Path"]),
         ("encoder: {type: 'own_parts:Nothing'}", ["encoder.type: ", "own_parts", "Nothing"]),
         ("encoder: {type: 'no_such_module:X'}", ["encoder.type: ", "no_such_module"]),
