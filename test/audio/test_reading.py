@@ -105,6 +105,12 @@ def test_pipes_devices_folders_and_dead_links_are_named_at_once(tmp_path):
             read_audio(tmp_path / name, RATE)
 
 
+def test_a_file_of_no_bytes_is_called_empty(tmp_path):
+    (tmp_path / "a.wav").touch()
+    with pytest.raises(TrnetError, match=r"a.wav: is empty \(0 bytes\); replace the file"):
+        read_audio(tmp_path / "a.wav", RATE)
+
+
 @pytest.mark.parametrize("suffix", [".m4a", ".WMA", ".webm"])
 def test_what_libsndfile_does_not_read_is_told_how_to_convert(tmp_path, suffix):
     (tmp_path / f"my talk{suffix}").write_bytes(b"\0\0\0\x1cftypM4A ")

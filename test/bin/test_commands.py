@@ -128,6 +128,7 @@ def test_the_nearest_option_is_offered(tiny, fails):
         (train.main, ["--part", "others", "--systems", "trnet"], "teacher fold 1 seed stage 5"),
         (score.main, ["--noises", "esc", "--systems", "x"], "--systems x"),
         (score.main, ["--noises", "esc", "--folds", "7"], "--folds 7 6"),
+        (score.main, ["--noises", "esc"], "fold1_seed1: trained --folds"),
         (score.main, ["--noises", "my_noise"], "--noises 'my_noise'"),
         (score.main, [], "required --noises"),
     ],
@@ -136,6 +137,12 @@ def test_what_is_wrong_with_a_run_is_one_line(tiny, tmp_path, fails, main, optio
     exp = tmp_path / "exp"
     assert_names(fails(main, [*tiny.folders(), "--exp", str(exp), *options]), message)
     assert not list(exp.rglob("*.pt"))
+
+
+def test_curves_for_a_package_that_is_not_installed_are_refused_at_once(tiny, fails, monkeypatch):
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    nowhere = ["--config", "none.yaml", "--corpus-data", str(tiny.data.path)]
+    assert "--wandb: the package wandb is not installed" in fails(train.main, [*nowhere, "--wandb", "p"])
 
 
 def test_a_gpu_that_is_not_there_is_named(tiny, fails, monkeypatch):
@@ -210,6 +217,9 @@ def test_check_setup_checks_systems_and_weights(tiny, tmp_path, fails):
     assert "--systems trned" in fails(check_setup.main, [*args, "--systems", "trnet trned"])
     weights = ["--frontend", "gtcrn", "--frontend-checkpoint", str(tmp_path / "none.tar")]
     assert "none.tar" in fails(check_setup.main, [*args, *weights])
+    free = ["--frontend", "gtcrn", "--frontend-checkpoint", str(tmp_path / "model_trained_on_dns3.tar")]
+    assert "dns3.tar: no such file; give the authors'" in fails(check_setup.main, [*args, *free])
+    assert "--download true" in fails(check_setup.main, [*args, *free])
     assert "gtcrn" in fails(check_setup.main, [*args, "--frontend", "gtcrn"])  # no weights are no option
 
 

@@ -155,7 +155,8 @@ def test_foreign_folder_is_not_removed(args, capsys):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"--root": "nowhere"}, "IEMOCAP is not there (no such folder); give its folder with --corpus-dir"),
+        ({"--root": "nowhere"}, "IEMOCAP is not there (no such folder); give its folder with --corpus-dir (of run.sh"),
+        ({"--root": "nowhere"}, "a command of trnet.bin has --root), get it from "),
         ({"--labels": "no.yaml"}, "no.yaml: no such label map"),
         ({"--contract": "no.yaml"}, "no.yaml: no such contract"),
     ],

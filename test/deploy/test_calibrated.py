@@ -111,8 +111,11 @@ def test_a_calibration_of_something_else_is_refused(packed, calibration, tmp_pat
 def test_a_calibration_that_is_missing_or_no_json_is_named(packed, tmp_path, fails):
     options = [*packed.options, "--out", str(tmp_path / "m.zip"), "--calibration", str(tmp_path / "c.json")]
     assert "c.json" in fails(pack.main, options)
-    (tmp_path / "c.json").write_text("{")
-    assert "c.json" in fails(pack.main, options)
+    for text, why in (("{", "is no JSON ("), ("{}", "(system: is missing)")):
+        (tmp_path / "c.json").write_text(text)
+        line = fails(pack.main, options)
+        assert "c.json: is not what trnet.bin.calibrate wrote (" in line and why in line
+        assert line.endswith("; run it again") and "pack the model again" not in line and "add it" not in line
 
 
 def test_half_the_bytes_give_nearly_the_same_predictions(packed, calibration, tmp_path):

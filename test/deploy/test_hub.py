@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +22,9 @@ from trnet.deploy.model_file import read_model
 from trnet.utils.errors import TrnetError
 
 pytestmark = pytest.mark.slow  # the module as a whole
+
+
+ROOT = Path(__file__).parents[2]
 
 
 class Hub:
@@ -149,6 +155,15 @@ def test_the_real_client_has_what_is_called():
         (client.CommitOperationAdd, {"path_in_repo", "path_or_fileobj"}),
     ):
         assert options <= set(inspect.signature(function).parameters)
+
+
+def test_the_real_client_says_nothing_of_each_new_try():
+    pytest.importorskip("huggingface_hub")
+    asks = "from trnet.deploy.model_path import load_hub; load_hub().HfApi; import logging; "
+    asks += "print(logging.getLogger('huggingface_hub').level)"
+    env = {name: value for name, value in os.environ.items() if name != "HF_HUB_VERBOSITY"}
+    done = subprocess.run([sys.executable, "-c", asks], env=env, capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.split() == [str(logging.ERROR)], done.stderr
 
 
 def test_a_missing_client_is_named(monkeypatch):

@@ -30,7 +30,7 @@ def test_lists_and_folders_that_name_nothing_are_named(model, tmp_path, run_pred
     for message in (
         "error: utt1: ",
         "is a pipe; give --allow-pipes true",
-        f"error: utt3: {tmp_path}/none.wav: no such file",
+        f"error: utt3: {tmp_path}/none.wav: no such file; mend the path in {tmp_path}/wav.scp",
         "bad.scp:1: 'only-an-id' is not 'id path'",
         "bad.scp:3: duplicate id utt4",
         "empty: holds no audio files",

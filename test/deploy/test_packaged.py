@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 from tiny import RATE, tone, write_wav
 
 import trnet
-from trnet.bin import predict
+from trnet.bin import demo, predict
 from trnet.deploy import packaged
 from trnet.deploy.model_file import read_model
 
@@ -61,8 +61,9 @@ def test_a_folder_of_audio_is_audio_and_no_line_comes_before_an_answer(installed
     status, out, err = run_predict(tmp_path, "--format", "csv")
     assert status == 0 and len(out.splitlines()) == 2 and LINE in err
     (tmp_path / "my.wav").write_text("no audio")
-    status, out, err = run_predict(wav, "--format", "jsonl")
-    assert status == 1 and not out and LINE not in err and "my.wav" in err
+    for style in ("jsonl", "table"):
+        status, out, err = run_predict(wav, "--format", style)
+        assert status == 1 and not out and LINE not in err and "my.wav" in err
 
 
 @pytest.mark.parametrize("name", ["exp/trnet_fold1_seed1", "empty"])
@@ -85,6 +86,26 @@ def test_what_the_first_argument_is(tmp_path):
     models = ["any.zip", "hf://a/b", str(tmp_path / "card"), str(tmp_path / "zip")]
     audio = ["any.wav", "-", "wav.scp", str(tmp_path / "readme"), str(tmp_path / "empty"), "zip", "\0"]
     assert [name for name in (*models, *audio) if predict.names_model(name)] == models
+
+
+def test_without_any_argument_it_says_what_to_name(fails):
+    assert "name audio, or a model and audio" in fails(predict.main, [])
+
+
+def test_the_demo_takes_it_too(installed, monkeypatch):
+    shown = {}
+
+    class Page:
+        def launch(self, **options):
+            shown.update(options)
+
+    def make_page(predictor, name):
+        shown.update(model=predictor.model.path, name=name)
+        return Page()
+
+    monkeypatch.setattr("trnet.deploy.demo.make_demo", make_page)
+    assert demo.main(["--port", "7861"]) == 0
+    assert (shown["model"], shown["name"], shown["server_port"]) == (installed / packaged.FILE, packaged.FILE, 7861)
 
 
 def test_from_python(installed, wav):

@@ -166,8 +166,8 @@ def test_what_fails_is_named_and_the_rest_goes_on(model, mixed, run_predict):
         ("noise.flac", "cannot be read as audio"),
         ("short.wav", "shorter than a frame"),
         ("silent.wav", "is silent from beginning to end"),
-        ("zero.wav", "cannot be read as audio"),
-        ("none.wav", "no such file"),
+        ("zero.wav", "is empty (0 bytes); replace the file"),
+        ("none.wav", "no such file; mend the path, or name another"),
         ("notes.txt", "cannot be read as audio"),
     ]
     assert len(lines) == len(expected) and "Traceback" not in err
@@ -250,6 +250,7 @@ def test_closed_streams_and_empty_names_are_one_line(model, monkeypatch, run_pre
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"")))
     status, _, err = run_predict(model, "", "-", "-")
     assert status == 1 and "a name among the arguments is empty" in err and "standard input is named twice" in err
+    assert "standard input: is empty (0 bytes)" in err
     monkeypatch.setattr(sys, "stdin", None)
     assert "standard input: is closed" in run_predict(model, "-")[2]
     monkeypatch.setattr(sys, "stdout", None)

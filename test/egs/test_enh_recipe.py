@@ -65,7 +65,9 @@ def test_voicebank_demand_from_its_own_layout_to_a_front_end_and_results(tmp_pat
         (("--stage", "4"), "--stage 4 0 3"),
         (("--frontend", "dccrn"), "--frontend '--frontends'"),
         (("--corpus-dir", "nowhere"), "nowhere --corpus-dir"),
-        (("--stage", "2", "--frontends", "gtcrn"), "conf/gtcrn.yaml"),
+        (("--stage", "2", "--frontends", "gtcrn"), "gtcrn conf/gtcrn.yaml cmgan dccrn dpt_fsnet"),
+        (("--stage", "2", "--tag", "zz"), "data_zz/train: stage 1 --tag zz"),
+        (("--stage", "3", "--nj", "1"), "data/test: stage 1"),
     ],
 )
 def test_mistakes_are_one_line(tmp_path, options, message):

@@ -207,6 +207,11 @@ def test_names_and_titles_that_cannot_be_are_refused(runs, peers, tmp_path, fail
     assert [folder.name for folder in peers.iterdir() if folder.is_dir()] == ["probe"]
 
 
+def test_an_experiment_that_is_not_there_is_named_and_not_made(runs, tmp_path, fails):
+    line = fails(add_system.main, [*options(runs, tmp_path / "probe.csv"), "--exp", str(tmp_path / "exp_none")])
+    assert f"--exp {tmp_path}/exp_none: no such experiment" in line and not (tmp_path / "exp_none").exists()
+
+
 def test_true_labels_in_place_of_predictions_are_suspected(runs, peers, tmp_path, capfd):
     add(runs, probe(tmp_path / "probe.csv", runs, wrong=10**6))
     assert "every label is right" not in capfd.readouterr().err  # but for the first utterance, which is not neutral

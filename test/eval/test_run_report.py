@@ -142,6 +142,20 @@ def test_predictions_of_a_run_that_are_not_what_was_written_are_made_again(runs,
     assert file.read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--folds", "1 2", "--noises", "rain"], "tiny_rain_10db: has no features"),
+        (["--folds", "1 2 3 4"], "fold3_seed1: not trained (4 of 8 runs are not); run stages 5 and 6, or name --folds"),
+    ],
+)
+def test_what_many_runs_lack_is_said_once(options, out, whole, fails, capfd, more, said):
+    """`fails` allows one line alone on standard error; on standard output there is none."""
+    assert said in fails(score.main, [*options, "--systems", " ".join(SYSTEMS), *more])
+    assert score.main([*options, "--systems", " ".join(SYSTEMS), *more]) == 1
+    assert not capfd.readouterr().out and state(out) == whole
+
+
 def test_too_few_resamples_are_refused_before_anything_is_done(options, fails):
     for option in ("--resamples", "--permutations"):
         assert f"{option}: 99" in fails(score.main, [*options, option, "99"])

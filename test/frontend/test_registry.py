@@ -1,5 +1,7 @@
 """Front-ends by name, by class path, and what is said about wrong names and options."""
 
+import sys
+
 import pytest
 import torch
 
@@ -38,6 +40,8 @@ def user_module(tmp_path, monkeypatch):
     (package / "__init__.py").write_text("")
     (package / "mine.py").write_text(HALVER)
     monkeypatch.syspath_prepend(tmp_path)
+    for name in [name for name in sys.modules if name.startswith("frontend_of_a_user")]:  # of another test's folder
+        del sys.modules[name]
     return "frontend_of_a_user.mine"
 
 
@@ -105,6 +109,10 @@ def test_a_users_class_that_changes_the_length_is_refused(user_module):
             ["num_channel", "1000000000000"],
         ),
         ({"frontend": "dpt_fsnet", "frontend_conf": {"init": "random", "depth": 60}}, ["depth", "60", "12"]),
+        (
+            {"frontend": "nsnet2", "frontend_conf": {"checkpoint": "a.tar"}},
+            ["'nsnet2'", "takes no file of weights", "leave out --frontend-checkpoint"],
+        ),
         ({"frontend": "../../x:y"}, ["'../../x:y'", "package.module:Class"]),
         ({"frontend": "a/b"}, ["'a/b'"]),
         ({"frontend": ""}, ["'frontend' is ''"]),
@@ -124,6 +132,12 @@ def test_mistakes_are_named_in_one_line(config, words):
 def test_a_users_module_that_does_not_import_is_named_with_the_reason(user_module, tmp_path, code):
     (tmp_path / "frontend_of_a_user/broken.py").write_text(code)
     with pytest.raises(TrnetError, match="frontend_of_a_user.broken.*Error"):
+        build_frontend({"frontend": "frontend_of_a_user.broken:Halver"})
+
+
+def test_a_users_module_that_is_no_python_is_named_with_the_line(user_module, tmp_path):
+    (tmp_path / "frontend_of_a_user/broken.py").write_text("import os\n\ndef f(:\n")
+    with pytest.raises(TrnetError, match=r"\(SyntaxError: .*broken.py:3: .*\); mend the module there$"):
         build_frontend({"frontend": "frontend_of_a_user.broken:Halver"})
 
 

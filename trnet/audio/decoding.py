@@ -155,6 +155,9 @@ def open_sound(file: Path | BinaryIO, where: str | None = None) -> Sound:
         else:
             stream = stack.enter_context(file)
         try:
+            if not stream.seek(0, os.SEEK_END):
+                mend = "replace the file, or leave it out" if isinstance(file, Path) else "see what writes to it"
+                raise TrnetError(f"{where}: is empty (0 bytes)", mend)
             least = check_container(stream)
             sound = stack.enter_context(_Forward(os.fsencode(file) if isinstance(file, Path) else stream))
         except Damaged as error:
@@ -191,7 +194,7 @@ def finite(blocks: Iterable[np.ndarray], rate: int, where: str) -> Iterator[np.n
 
 def _no_file(file: Path) -> str:
     if not os.path.lexists(file):
-        return "no such file; mend the path in wav.scp, or name another"
+        return "no such file; mend the path, or name another"
     if not file.exists():
         return "is a link to nothing; mend it"
     return "is a folder; name a file in it" if file.is_dir() else "is a pipe or device; give a file"

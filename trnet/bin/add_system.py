@@ -13,7 +13,7 @@ from trnet.eval.added import add_peer
 from trnet.folds import pick_folds
 from trnet.kaldi.validate import valid_data_dir
 from trnet.runs.experiment import Experiment
-from trnet.utils.errors import one_line_errors
+from trnet.utils.errors import TrnetError, one_line_errors
 
 
 def renaming(text: str) -> tuple[str, str]:
@@ -50,6 +50,8 @@ def get_parser() -> Parser:
 def main(args: list[str] | None = None) -> None:
     """Check the predictions and put them beside the experiment's runs."""
     opts = get_parser().parse_args(args)
+    if not opts.exp.is_dir():
+        raise TrnetError(f"--exp {opts.exp}: no such experiment; name the folder of its runs, or train them first")
     data = valid_data_dir(opts.corpus_data, ("utt2emo", "utt2group", "utt2dur"), audio=False)
     experiment = Experiment(config_from(opts), data, Path("dump"), opts.exp)
     folds = [fold.number for fold in pick_folds(experiment.dataset.folds, opts.folds)]

@@ -54,7 +54,12 @@ def main(args: list[str] | None = None) -> None:
     for name, folder in opts.folders:
         print(f"{name}: {find_corpus(name, folder, download)}")
     weights = Path(str(config.frontend_conf.get("checkpoint") or ""))
-    if download and weights.name in WEIGHTS and not weights.exists():
+    if weights.name in WEIGHTS and not weights.exists():
+        if not download:
+            raise TrnetError(
+                f"checkpoint {weights}: no such file; give the authors' checkpoint by --frontend-checkpoint, or let "
+                "stage 0 fetch it: --download true"
+            )
         fetch(WEIGHTS[weights.name], weights)
     frontend = build_frontend({"frontend": config.frontend, "frontend_conf": config.frontend_conf})
     print(f"front-end: {config.frontend}, {digest(frontend.fingerprint())}")

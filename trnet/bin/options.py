@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from argparse import Namespace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -14,7 +15,7 @@ from trnet.bin import option_types as types
 from trnet.config import MOST_EPOCHS, Config, load_config, with_settings
 from trnet.config.yaml_files import read_mapping
 from trnet.kaldi.data_dir import MEAN
-from trnet.utils.errors import TrnetError, nearest, printable
+from trnet.utils.errors import TrnetError, missing_package, nearest, printable
 from trnet.utils.files import write_text
 
 if TYPE_CHECKING:
@@ -147,6 +148,16 @@ def hand_out(numbers: dict[str, Any], text: str, args: Namespace) -> None:
 def add_wandb_option(parser: Parser) -> None:
     """Where curves go beside TensorBoard."""
     parser.add_argument("--wandb", metavar="PROJECT", help="project of Weights & Biases that gets the curves too")
+
+
+def check_wandb(args: Namespace) -> None:
+    """Check, before anything is read, that what sends curves to Weights & Biases is installed.
+
+    Raises:
+        TrnetError: If it is not.
+    """
+    if args.wandb and sys.modules.get("wandb") is None and find_spec("wandb") is None:
+        raise TrnetError(f"--wandb: {missing_package('wandb', 'wandb')}; or leave the option out")
 
 
 def config_from(args: Namespace) -> Config:

@@ -43,7 +43,7 @@ ENGINE_HELP = (
 def get_parser() -> Parser:
     """Options of trnet-predict."""
     parser = make_parser("predict", __doc__)
-    parser.add_argument("model", help=MODEL_HELP)
+    parser.add_argument("model", nargs="?", help=MODEL_HELP)
     parser.add_argument(
         "audio",
         nargs="*",
@@ -101,7 +101,10 @@ def _predictor(
 @one_line_errors
 def main(args: list[str] | None = None) -> int:
     """Write predictions to stdout; what fails is one line on stderr, the rest goes on, and the status is 1."""
-    opts = get_parser().parse_args(args)
+    parser = get_parser()
+    opts = parser.parse_args(args)
+    if opts.model is None:
+        parser.error("name audio, or a model and audio")
     if sys.stdout is None:
         raise TrnetError("standard output: is closed")
     logging.getLogger("trnet").setLevel(logging.WARNING)  # on standard output there are predictions alone

@@ -19,6 +19,7 @@ from trnet.eval.run_report import RunReport
 from trnet.eval.statistics import FEWEST
 from trnet.eval.tables import read_reference
 from trnet.folds import pick_folds
+from trnet.runs.experiment import Experiment
 from trnet.runs.spec import RunSpec
 from trnet.train.device_runs import run_on_gpu
 from trnet.train.session import Session
@@ -74,6 +75,23 @@ def score_run(
     predict_run(session, run, conditions, other)
 
 
+def check_runs(
+    experiment: Experiment, runs: list[RunSpec], conditions: list[Condition], other: OtherCorpus | None
+) -> None:
+    """Say once, before the work, what many runs would fail of.
+
+    Raises:
+        TrnetError: If runs were not trained at all, or there are no features of a condition.
+    """
+    if untrained := [run for run in runs if not run.best.is_file()]:
+        count = f" ({len(untrained)} of {len(runs)} runs are not)" if len(runs) > 1 else ""
+        mend = "run stages 5 and 6, or name --folds and --systems whose runs are"
+        raise TrnetError(f"{untrained[0].folder}: not trained{count}; {mend}")
+    for run in {run.system: run for run in runs}.values():
+        tested = experiment.of(run.fold) if other is None else other.of(run.fold)
+        tested.features_of(run.system, [CLEAN, *conditions])
+
+
 def read_notes(path: Path) -> str:
     """The text of a file of notes; TrnetError if it cannot be read."""
     try:
@@ -114,6 +132,7 @@ def main(args: list[str] | None = None) -> None:
     )
     if report.up_to_date():
         return
+    check_runs(experiment, runs, conditions, other)
     _ = report.added  # what does not fit is said before the work
     work = partial(score_run, session, runs, conditions, other)
     ordered = sorted(runs, key=lambda run: experiment.of(run.fold).config.features.folder)  # layer by layer

@@ -7,7 +7,7 @@ import sys
 from functools import partial
 
 from trnet.bin.experiment_options import add_experiment_options, add_share_options, at_once, experiment_from
-from trnet.bin.options import Parser, add_wandb_option, check_gpus, device_from, make_parser
+from trnet.bin.options import Parser, add_wandb_option, check_gpus, check_wandb, device_from, make_parser
 from trnet.config import Config
 from trnet.folds import pick_folds
 from trnet.runs.experiment import TEACHER
@@ -58,6 +58,7 @@ def main(args: list[str] | None = None) -> None:
     """Train every run that is not finished yet."""
     args = sys.argv[1:] if args is None else args
     opts = get_parser().parse_args(args)
+    check_wandb(opts)
     if opts.ngpu > 1 and "RANK" not in os.environ:
         check_gpus(opts)
         torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(opts.ngpu))

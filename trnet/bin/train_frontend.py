@@ -4,7 +4,7 @@ import logging
 import sys
 
 from trnet.bin.enh_options import add_run_options, runs_from
-from trnet.bin.options import Parser, add_wandb_option, device_from, make_parser
+from trnet.bin.options import Parser, add_wandb_option, check_wandb, device_from, make_parser
 from trnet.enh.metrics import check_packages
 from trnet.runs.record import configuration_file
 from trnet.utils.errors import TrnetError, of_runs, one_line_errors
@@ -25,6 +25,7 @@ def main(args: list[str] | None = None) -> None:
     """Train every unfinished run; one that fails does not stop the others."""
     opts = get_parser().parse_args(args)
     check_packages()
+    check_wandb(opts)
     device, failures = device_from(opts), []
     runs = runs_from(opts)
     for run in runs:

@@ -86,6 +86,11 @@ def find_class(name: str) -> type:
     module_name, _, attribute = name.partition(":")
     try:
         module = importlib.import_module(module_name)
+    except SyntaxError as error:
+        where = printable(f"{error.filename}:{error.lineno}: {error.msg}")
+        raise ValueError(
+            f"module {module_name} does not import ({type(error).__name__}: {where}); mend the module there"
+        ) from None
     except Exception as error:  # of code that is not trnet's, anything
         raise ValueError(
             f"module {module_name} does not import ({type(error).__name__}: {printable(first_line(error))}); "
@@ -174,8 +179,8 @@ def chosen(known: Mapping[str, type[Part]], base: type[Part], positional: int = 
             raise problem("", f"must be a mapping, not {shown(value)}; write 'key: value' lines, or leave it out")
         name = value.get("type", next(iter(known)))
         if not isinstance(name, str) or (name not in known and ":" not in name):
-            close = nearest(str(name), list(known))
-            raise problem("type", f"'{printable(str(name))}' is not one of {', '.join(known)}{close.partition(' ')[0]}")
+            hint = nearest(str(name), list(known))
+            raise problem("type", f"'{printable(str(name))}' is unknown{hint}, or your own package.module:Class")
         try:
             kind = known[name] if name in known else own_options(name, base, positional)
             return kind.model_validate({**value, "type": name})

@@ -165,7 +165,7 @@ def _reason(details: ErrorDetails) -> str:
     if kind in WANTED:
         return WANTED[kind].format(value)
     if kind == "missing":
-        return "is missing; add it"
+        return "is missing"
     if kind == "literal_error":
         return f"{value} is not one of {context['expected'].replace(' or ', ', ').replace(chr(39), '')}"
     if kind == "greater_than_equal":

@@ -74,8 +74,8 @@ class Corpus:
                 return folder
         found = "no such folder" if not Path(root).is_dir() else f"no {self.layout} in it"
         raise TrnetError(
-            f"{root}: {self.title} is not there ({found}); give its folder with {self.option}, "
-            f"get it from {self.origin}"
+            f"{root}: {self.title} is not there ({found}); give its folder with {self.option} (of "
+            f"run.sh; a command of trnet.bin has --root), get it from {self.origin}"
         )
 
 

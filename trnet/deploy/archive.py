@@ -103,13 +103,13 @@ def read_json(content: bytes, name: str) -> dict[str, Any]:
         TrnetError: For anything else.
     """
     if len(content) > MAX_JSON_BYTES:
-        raise TrnetError(f"{name}: has {len(content)} bytes; pack the model again")
+        raise TrnetError(f"{name}: has {len(content)} bytes", "pack the model again")
     try:
         value = json.loads(content, parse_constant=real, parse_float=real, parse_int=_integer, object_pairs_hook=_dict)
     except (ValueError, RecursionError) as error:
-        raise TrnetError(f"{name}: is no JSON ({brief(error)}); pack the model again") from None
+        raise TrnetError(f"{name}: is no JSON ({brief(error)})", "pack the model again") from None
     if not isinstance(value, dict):
-        raise TrnetError(f"{name}: is no JSON mapping; pack the model again")
+        raise TrnetError(f"{name}: is no JSON mapping", "pack the model again")
     return value
 
 

@@ -35,16 +35,20 @@ class Format(ABC):
 class TableFormat(Format):
     """Columns to read: file, seconds, emotion, its probability, c, all probabilities."""
 
-    def header(self) -> Iterator[str]:
-        """The names of the columns."""
-        columns = " ".join(f"{name:>6}" for name in self.classes)
-        yield printable(f"{'file':{self.width}} {'start':>8} {'end':>8} {'emotion':{self._widest}} {'c':>5} {columns}")
+    _begun = False
 
     def lines(self, prediction: Prediction) -> Iterator[str]:
-        """A line for the recording, and one for each window."""
+        """The names of the columns before the first recording; a line for it, and one for each window."""
+        if not self._begun:
+            self._begun = True
+            yield self._columns()
         yield self._line(prediction.name, 0.0, prediction.seconds, prediction)
         for window in prediction.windows if self.with_windows else ():
             yield self._line("", window.start, window.end, window)
+
+    def _columns(self) -> str:
+        columns = " ".join(f"{name:>6}" for name in self.classes)
+        return printable(f"{'file':{self.width}} {'start':>8} {'end':>8} {'emotion':{self._widest}} {'c':>5} {columns}")
 
     @property
     def _widest(self) -> int:

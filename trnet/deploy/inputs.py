@@ -103,6 +103,8 @@ def _of_entry(entry: str, utt: str, scp: Path, channel: int | None, allow_pipes:
     file = resolve(entry, scp)
     if is_place(entry) and not file.exists():
         raise TrnetError(f"{utt}: {entry} {PLACE_WORD}")
+    if not os.path.lexists(file):
+        raise TrnetError(f"{utt}: {file}: no such file; mend the path in {scp}")
     if file.suffix == LIST:
         raise TrnetError(f"{utt}: {file} is a list itself; name it on the command line")
     return from_file(file, utt, channel)

@@ -1,6 +1,7 @@
 """Where a model file lies: a zip, a folder that holds one, or a repository on the Hugging Face hub."""
 
 import importlib
+import os
 from pathlib import Path
 from types import ModuleType
 
@@ -53,11 +54,12 @@ def parse_repo(where: str) -> tuple[str, str | None]:
 
 
 def load_hub() -> ModuleType:
-    """The package huggingface_hub.
+    """The package huggingface_hub, without its lines about each new try.
 
     Raises:
         TrnetError: If it is not installed.
     """
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # what fails in the end is told in one line
     try:
         return importlib.import_module("huggingface_hub")
     except ImportError:

@@ -50,7 +50,8 @@ def read_calibration(path: Path) -> Calibration:
     try:
         return build(Calibration, read_json(content, str(path)))
     except TrnetError as error:
-        raise TrnetError(f"{path}: is not what trnet.bin.calibrate wrote ({brief(error)}); run it again") from None
+        why = brief(error.reason)
+        raise TrnetError(f"{path}: is not what trnet.bin.calibrate wrote ({why}); run it again") from None
 
 
 def pack_inputs(

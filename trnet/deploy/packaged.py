@@ -23,8 +23,8 @@ def packaged_model() -> Path:
     path = FOLDER / FILE
     if not path.is_file():
         raise TrnetError(
-            f"{path}: this trnet comes without a model; name one before the audio (a .zip, hf://org/name, a folder), "
-            f"or make it with {RECIPE}"
+            f"{path}: this trnet comes without a model; name one (a .zip, hf://org/name, a folder; before "
+            f"the audio), or make it with {RECIPE}"
         )
     return path
 

@@ -100,6 +100,11 @@ def _options(name: str, cls: type[FrontEnd], conf: dict[str, Any]) -> dict[str, 
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     known = {k: p for k, p in parameters.items() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
     for key in conf:
+        if key == "checkpoint" and key not in known and not takes_any:
+            raise TrnetError(
+                f"frontend_conf of {name!r}: unknown key 'checkpoint': this front-end takes no file of weights, it "
+                f"has those that it needs: leave out --frontend-checkpoint. Known: {' '.join(known)}"
+            )
         if key not in known and not takes_any:
             raise TrnetError(f"frontend_conf of {name!r}: unknown key {key!r}{nearest(str(key), list(known))}")
     if missing := [k for k, p in known.items() if p.default is p.empty and k not in conf]:

@@ -10,7 +10,8 @@ stage=0                       # first stage
 stop_stage=3                  # last stage
 ngpu=0                        # 0: CPU, 1: GPU
 nj=$(nproc 2>/dev/null || echo 1) # processes that check pairs, read segments and compute metrics
-frontends="cmgan dccrn dpt_fsnet" # what is trained, each by conf/<front-end>.yaml
+trainable="cmgan dccrn dpt_fsnet"
+frontends=$trainable          # what is trained, each by conf/<front-end>.yaml
 configs=                      # YAMLs instead of these
 seeds=1                       # seeds of training, e.g. "1 2 3"
 max_epochs=                   # epochs at most; the YAML's if empty
@@ -51,7 +52,11 @@ check_words corpus tag
 [ -n "$corpus" ] || fail "--corpus: is not set; call a recipe's run.sh" 2
 : "${corpus_dir:=downloads/$corpus}"
 if [ -z "$configs" ]; then
-    for frontend in $frontends; do configs+="conf/$frontend.yaml "; done
+    for frontend in $frontends; do
+        [ "$stop_stage" -lt 2 ] || [ -f "conf/$frontend.yaml" ] ||
+            fail "--frontends $frontend: there is no conf/$frontend.yaml to train it by; there are: $trainable" 2
+        configs+="conf/$frontend.yaml "
+    done
 fi
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-$(nproc 2>/dev/null || echo 1)}"
 
@@ -72,10 +77,20 @@ if in_stage 1 "data dirs"; then
     run prepare_pairs --corpus "$corpus" --root="$corpus_dir" --out "$data" --split "$split" --contract "$contract" --nj "$nj"
 fi
 
+# needs PART...: stage 1 has made these data dirs.
+needs() {
+    local part
+    for part in "$@"; do
+        [ -d "$data/$part" ] || fail "$data/$part: no such data dir; run stage 1 first${tag:+, with --tag $tag}"
+    done
+}
+
 if in_stage 2 "train"; then
+    needs train valid
     run train_frontend "${runs[@]}" --wandb "$wandb"
 fi
 
 if in_stage 3 "score"; then
+    needs test
     run evaluate_frontend "${runs[@]}" --test-utts="$test_utts"
 fi
