@@ -104,7 +104,10 @@ def test_gpu_tables_hold_marks_floors_and_reasons(monkeypatch, capsys):
 
     monkeypatch.setattr(gpu_report, "timed", lambda group: [one(case) for case in group])
     config = {"frontend": "cmgan", "frontend_conf": {"init": "random"}}
-    found = gpu_report.measured([config], 5.0, [16], 3, False, torch.device("cpu"))
+    kept = []
+    device = torch.device("cpu")
+    found = gpu_report.measured([config], 5.0, [16], 3, False, device, lambda part: kept.append(len(part["rows"])))
+    assert kept == [2, 4, 6, 8]
     rows = {(row["label"], row["clips"]): row for row in found["rows"]}
     assert len(rows) == 8 and "s_a_clip" not in rows["bf16", 16] and rows["bf16", 1]["failed"] == "no bf16 here"
     tf32 = rows["tf32", 16]

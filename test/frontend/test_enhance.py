@@ -107,6 +107,8 @@ def test_shards_of_two_configurations_do_not_mix(options, tiny, tmp_path, whole,
         assert "another process" in fails(enhance.main, options())
         assert "mine.Smear.1of2.lock" in fails(enhance.main, [*options(), "--shard", "2/3"])
         assert enhance.main([*options(), "--shard", "2/2"]) == 0  # its fellow
+    with only_one(tmp_path / "dump/mine.Smear.1of2.gpu"):  # whose batches are others
+        assert "kind of device" in fails(enhance.main, [*options(), "--shard", "2/2"])
     assert audio(tmp_path / "dump") == whole
     assert enhance.main([*other, "--shard", "2/2"]) == 0
     assert "made anew, changed: span" in capfd.readouterr().out

@@ -104,6 +104,22 @@ def test_when_the_gpu_fails_the_others_are_taken_up_in_a_new_process(tmp_path, k
     assert (tmp_path / "2").read_text().count("begun") == 2  # beside others, and alone
 
 
+@pytest.mark.slow
+def test_a_gpu_that_fails_in_run_after_run_is_given_up(tmp_path):
+    script = tmp_path / "broken.py"
+    script.write_text(BROKEN.replace("if job == 2:", "if True:"))
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path), "cpu"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert done.returncode == 1
+    assert "run after run" in done.stderr.splitlines()[-1] and "illegal memory" in done.stderr.splitlines()[-1]
+    assert sum(path.read_text().count("begun") for path in tmp_path.glob("[0-9]")) <= 5 + 2  # all at once, two alone
+
+
 def stages_5_to_7(tiny, exp, nj, *device):
     """Two folds of three systems, `nj` runs at a time; their histories."""
     names = ("baseline_c", "baseline_e", "trnet")

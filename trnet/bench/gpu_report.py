@@ -1,6 +1,7 @@
 """Front-ends on a GPU beside the floor under them, CMGAN beside its authors' operations, and tables of both."""
 
 import statistics
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -37,9 +38,15 @@ def other_groups(
 
 
 def measured(
-    configs: list[dict[str, Any]], seconds: float, clips: list[int], passes: int, compiled: bool, device: torch.device
+    configs: list[dict[str, Any]],
+    seconds: float,
+    clips: list[int],
+    passes: int,
+    compiled: bool,
+    device: torch.device,
+    keep: Callable[[dict[str, Any]], object] = lambda found: None,
 ) -> dict[str, Any]:
-    """All cases of front-ends, with compilation, which comes first, apart."""
+    """All cases of front-ends, with compilation, which comes first, apart; `keep` gets what is found after each."""
     speed = rates(device)
     print(speed, flush=True)
     groups, gflop = [], {}
@@ -52,13 +59,15 @@ def measured(
         )
     compile_s = warmed([group for group in groups if group[0].label in PRECISIONS])
     rows: list[dict[str, Any]] = []
+    found = {"seconds": seconds, "passes": passes, "rates": speed, "kernels_compiled_in_s": compile_s, "rows": rows}
     official: Timed | None = None
     for group in groups:
-        for case, found in zip(group, timed(group), strict=True):
-            official = found if case.label == OFFICIAL and not found.failed else official
-            rows.append(_row(case, found, official, gflop[case.frontend["frontend"]], speed))
-            print(_line(rows[-1]), *found.logged, found.failed, flush=True)
-    return {"seconds": seconds, "passes": passes, "rates": speed, "kernels_compiled_in_s": compile_s, "rows": rows}
+        for case, one in zip(group, timed(group), strict=True):
+            official = one if case.label == OFFICIAL and not one.failed else official
+            rows.append(_row(case, one, official, gflop[case.frontend["frontend"]], speed))
+            print(_line(rows[-1]), *one.logged, one.failed, flush=True)
+        keep(found)
+    return found
 
 
 TILES: tuple[dict[str, int], ...] = (

@@ -30,7 +30,7 @@ from trnet.utils.files import write_text
 ROOT = Path(__file__).parents[2]
 STEPS = ("tests", "train", "cmgan", "nemo")
 SHARES = {"tests": 15.0, "train": 25.0, "cmgan": 15.0, "nemo": 45.0}
-END_S = 10.0  # of the budget, to write what was found
+END_S = 20.0  # of the budget, to write what was found
 RECIPE = "nemo/ser1"
 PAPER = "egs/TEMPLATE/ser1/conf/paper.yaml"
 BF16_256 = ("--precision", "bf16", "--seconds", "2.575")  # as long as nEMO's utterances are
@@ -182,10 +182,13 @@ class GpuSession:
         commands = [Command(words, ROOT, self.environment, self.logs / "tests.log")]
         if "nemo" in self.plan.steps and self.steps.get("prepare", {}).get("state") != "done":
             commands.append(self._stages("prepare", 0, 2, "--nj", str(self.plan.nj)))
-        ended = run_together(commands, until - time.monotonic(), self._tick)
+        try:
+            ended = run_together(commands, until - time.monotonic(), self._tick)
+        finally:
+            if found := read_junit(report):  # otherwise that of an earlier call stays
+                write_text(self.plan.work / "tests.json", json.dumps(found, indent=1))
         if len(ended) > 1:
             self._note("prepare", state_of(ended[1]), ended[1].seconds)
-        write_text(self.plan.work / "tests.json", json.dumps(read_junit(report), indent=1))
         return state_of(ended[0])
 
     def _train(self, until: float) -> str:
@@ -193,10 +196,14 @@ class GpuSession:
         for name, (options, share) in TRAIN.items():
             now = time.monotonic()
             limit, waiting = now + (until - now) * share / waiting, waiting - share
+            if self.steps.get(name, {}).get("state") == "done" and not self.plan.again:
+                continue
             outputs = ["--json", str(self.plan.work / f"{name}.json")]
             outputs += ["--markdown", str(self.plan.work / f"{name}.md")]
             words = self._module("bench_train", "--config", str(ROOT / PAPER), *options, *outputs)
-            states.append(state_of(self._run(name, [*words, *shlex.split(self.plan.train_options)], limit)))
+            ended = self._run(name, [*words, *shlex.split(self.plan.train_options)], limit)
+            states.append(state_of(ended))
+            self._note(name, states[-1], ended.seconds)
         return worst(states)
 
     def _cmgan(self, until: float) -> str:

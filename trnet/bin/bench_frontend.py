@@ -1,10 +1,13 @@
 """Speed and memory of front-ends on this machine, and their share of its peak."""
 
 import inspect
+import json
 import statistics
 import sys
 from argparse import Namespace
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ from trnet.bin import option_types as types
 from trnet.bin.options import Parser, add_device_option, add_output_options, device_from, hand_out, make_parser
 from trnet.frontend import FRONTENDS
 from trnet.utils.errors import TrnetError, nearest, one_line_errors
+from trnet.utils.files import write_text
 from trnet.utils.provenance import machine, versions
 
 
@@ -78,8 +82,11 @@ def main(args: list[str] | None = None) -> None:
     checkpoints = _checkpoints(opts.checkpoints)
     found: dict[str, Any] = {"machine": machine(device), "versions": versions(), "threads": opts.threads}
     if device.type == "cuda":
-        found["gpu"] = [_on_gpu(opts, seconds, checkpoints, device) for seconds in opts.seconds]
-        hand_out(found, "\n".join([_title(found), *sum(map(gpu_report.markdown, found["gpu"]), [])]) + "\n", opts)
+        found["gpu"] = []
+        for seconds in opts.seconds:
+            keep = partial(_keep, opts, found)  # so that a call that is stopped leaves what it found
+            found["gpu"].append(_on_gpu(opts, seconds, checkpoints, device, keep))
+        hand_out(found, _gpu_page(found, found["gpu"]), opts)
         return
     for option in ("compiled", "tiles", "parts", "profile"):
         if getattr(opts, option):
@@ -99,14 +106,33 @@ def main(args: list[str] | None = None) -> None:
     hand_out(found, _markdown(found), opts)
 
 
-def _on_gpu(opts: Namespace, seconds: float, checkpoints: dict[str, str], device: torch.device) -> dict[str, Any]:
+def _gpu_page(found: dict[str, Any], tables: list[dict[str, Any]]) -> str:
+    return "\n".join([_title(found), *sum(map(gpu_report.markdown, tables), [])]) + "\n"
+
+
+def _keep(opts: Namespace, found: dict[str, Any], part: dict[str, Any]) -> None:
+    """Write the tables so far."""
+    tables = [*found["gpu"], part]
+    if opts.json:
+        write_text(opts.json, json.dumps(found | {"gpu": tables}, indent=1) + "\n")
+    if opts.markdown:
+        write_text(opts.markdown, _gpu_page(found, tables))
+
+
+def _on_gpu(
+    opts: Namespace,
+    seconds: float,
+    checkpoints: dict[str, str],
+    device: torch.device,
+    keep: Callable[[dict[str, Any]], object],
+) -> dict[str, Any]:
     """All tables for clips of one length."""
     found: dict[str, Any] = {"rows": []}
     if opts.profile:
         kinds = {f"plain, {clips} clips": ("plain", clips) for clips in sorted({1, *opts.clips})}
     else:
         configs = [_config(name, checkpoints.get(name)) for name in opts.frontends]
-        found = gpu_report.measured(configs, seconds, opts.clips, opts.passes, opts.compiled, device)
+        found = gpu_report.measured(configs, seconds, opts.clips, opts.passes, opts.compiled, device, keep)
         kinds = {f"{kind}, one clip": (kind, 1) for kind in ("float32", "bf16")} if opts.parts else {}
     try:
         if opts.tiles:

@@ -11,7 +11,7 @@ import numpy as np
 from trnet.audio.reading import SILENCE_RMS
 from trnet.config import Fbank, Features
 from trnet.deploy.recording import Recording, Window, from_samples, resampled, split
-from trnet.utils.errors import TrnetError
+from trnet.utils.errors import TrnetError, one_line
 from trnet.utils.numbers import real, whole
 
 MAX_SECONDS = 1e6  # of --window and --hop
@@ -209,13 +209,18 @@ class SlidingWindowPredictor(ABC):
             return
         try:
             scores = self.score_windows([window.samples for _, window in batch], [pending.name for pending, _ in batch])
-        except TrnetError as error:
-            if len(batch) > 1:
-                for item in batch:
-                    self._score([item])
+        except Exception as error:
+            no_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"  # torch's
+            if not (no_memory or isinstance(error, TrnetError)):
+                raise
+            if len(batch) == 1:
+                pending = batch[0][0]
+                pending.error, pending.waiting = TrnetError(one_line(error) or ""), pending.waiting - 1
                 return
-            pending = batch[0][0]
-            pending.error, pending.waiting = error, pending.waiting - 1
+            scores = None
+        if scores is None:  # here, where the exception no longer holds the tensors of what failed
+            for item in batch:
+                self._score([item])
             return
         for (pending, window), each in zip(batch, scores, strict=True):
             pending.done[window.start] = self._prediction(window, each)

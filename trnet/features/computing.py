@@ -111,9 +111,9 @@ def _speed(extractor: Any, samples: int, device: torch.device) -> float:
         samples = extractor.sample_rate
     count = 1 if device.type == "cpu" else max(1, min(GPU_CLIPS, int(GPU_SECONDS * extractor.sample_rate / samples)))
     clips = list((0.1 * torch.sin(0.05 * torch.arange(samples))).expand(count, -1))
-    extractor.to(device).batch(clips)
+    extract(extractor.to(device), clips)
     began = time.perf_counter()
-    extractor.batch(clips)
+    extract(extractor, clips)
     return count * samples / extractor.sample_rate / (time.perf_counter() - began)
 
 

@@ -1,7 +1,7 @@
 """Features of clips, those of one length together where an extractor can."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -20,5 +20,16 @@ def extract(extractor: Extractor, clips: Sequence[Tensor]) -> list[Tensor]:
         by_length[len(clip)].append(number)
     found: dict[int, Tensor] = {}
     for numbers in by_length.values():
-        found |= zip(numbers, batch([clips[number] for number in numbers]), strict=True)
+        found |= zip(numbers, _in_halves(batch, [clips[number] for number in numbers]), strict=True)
     return [found[number] for number in range(len(clips))]
+
+
+def _in_halves(batch: Callable[[Sequence[Tensor]], list[Tensor]], clips: Sequence[Tensor]) -> list[Tensor]:
+    """Features of clips of one length, in halves where a GPU's memory holds no more."""
+    try:
+        return batch(clips)
+    except torch.OutOfMemoryError:
+        if len(clips) == 1:
+            raise
+    half = len(clips) // 2  # here, where the exception no longer holds the tensors of what failed
+    return [*_in_halves(batch, clips[:half]), *_in_halves(batch, clips[half:])]

@@ -179,7 +179,8 @@ def enhance_data_dirs(
     """
     root, (part, parts) = sets[0][1].parent, shard
     alone = parts == 1
-    own = root if alone else root.with_name(f"{root.name}.{part}of{parts}")
+    kind = f"of{parts}" if device == "cpu" else f"of{parts}.gpu"  # whose batches are others
+    own = root if alone else root.with_name(f"{root.name}.{part}{kind}")
 
     def together() -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext() if alone else only_one(root, wait_s=60)
@@ -188,10 +189,11 @@ def enhance_data_dirs(
         with together():
             locks = sorted(root.parent.glob(f".{glob.escape(root.name)}.*of*.lock"))
             others = [lock for lock in locks if lock != lock_of(own) and is_locked(lock)]
-            strangers = [] if alone else [lock for lock in others if not lock.name.endswith(f"of{parts}.lock")]
+            strangers = [] if alone else [lock for lock in others if not lock.name.endswith(f"{kind}.lock")]
             if strangers:
                 raise TrnetError(
-                    f"{root}: {strangers[0].name} is locked: shards of another total run there; use one total"
+                    f"{root}: {strangers[0].name} is locked: shards of another total, or on another kind of device, "
+                    "run there; use one total, and CPUs or GPUs for all"
                 )
             todo = _begin(sets, fingerprint, features, alone, bool(others))
         # one set after the other on a CPU; all together on a GPU, where clips of one length make full batches

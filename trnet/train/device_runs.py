@@ -16,7 +16,7 @@ import torch
 
 from trnet.train.captured import use_thread_stream
 from trnet.utils.device import is_device_error
-from trnet.utils.errors import first_line, of_runs
+from trnet.utils.errors import TrnetError, first_line, of_runs
 from trnet.utils.threads import in_threads
 from trnet.utils.workers import failure_of, prepare, wait_for_others
 
@@ -52,22 +52,26 @@ def run_on_gpu(
         title: Of a job; tells them apart.
 
     Raises:
-        TrnetError: At the end if jobs failed: how many, and what was wrong with the first.
+        TrnetError: At the end if jobs failed: how many, and what was wrong with the first; if the GPU fails in all.
     """
     before: dict[str, str] = json.loads(os.environ.get(AGAIN, "{}"))
     todo = [job for job in jobs if title(job) not in before]
     at_once = 1 if AGAIN in os.environ else max(1, min(at_once, len(todo)))
     prepare(device, threads)
-    failures = list(before.values())
+    failures, finished = list(before.values()), 0
     try:
         for failure in _failures(partial(_do, work, device, title), todo, at_once, desc):
+            finished += failure is None
             if failure is not None:
                 failures.append(failure)
                 if len(jobs) > 1:
                     log.info("failed: %s", failure)
     except DeviceFailed as error:
         if at_once == 1:
-            before[error.title] = f"{error.title}: the GPU failed ({error}); train it alone, or on another one"
+            if before and not finished:
+                why = f"the GPU failed in run after run ({error}); look at nvidia-smi, or use another one"
+                raise TrnetError(why) from None
+            before[error.title] = f"{error.title}: the GPU failed ({error}); try it alone, or on another one"
         _begin_anew(before, str(error))
     os.environ.pop(AGAIN, None)
     wait_for_others()

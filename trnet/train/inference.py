@@ -61,23 +61,45 @@ def infer(
     model.eval()
     found: dict[Item, UtterancePrediction] = {}
     waiting: list[_Computed] = []
-    batch_size = batch_size_on(reader.cache.device, batch_size)
+    if reader.waves is None:  # a pretrained network takes gigabytes for so many waveforms
+        batch_size = batch_size_on(reader.cache.device, batch_size)
     for chunk in scoring_batches(items, reader.cache.length, batch_size):
-        out = None
-        if widths is not None and len(chunk) >= batch_size * FEWEST:
-            try:
-                out = _compiled_outputs(model, reader, chunk, batch_size, widths)
-            except CannotCompile as error:
-                say_once(f"torch.compile: {error}; scored without it")
-                widths = None
-        if out is None:
-            out = run_system(model, reader.read(chunk))
-        probs = torch.softmax(out.logits.float(), dim=1)
-        waiting.append(_Computed(chunk, probs, out.c, out.h.float() if with_h else None))
-        if len(waiting) == LOOK_EVERY:
+        filled = widths is not None and len(chunk) >= batch_size * FEWEST
+        try:
+            computed = _compute(model, reader, chunk, batch_size, with_h, widths if filled else None)
+        except CannotCompile as error:
+            say_once(f"torch.compile: {error}; scored without it")
+            widths = None
+            computed = _compute(model, reader, chunk, batch_size, with_h, None)
+        waiting += computed
+        if len(waiting) >= LOOK_EVERY:
             _collect(waiting, found)
     _collect(waiting, found)
     return found
+
+
+def _compute(
+    model: nn.Module,
+    reader: BatchReader,
+    items: Sequence[Item],
+    batch_size: int,
+    with_h: bool,
+    widths: Widths | None,
+) -> list[_Computed]:
+    """One batch, or, where a GPU's memory holds no more, its halves."""
+    try:
+        if widths is None:
+            out = run_system(model, reader.read(items))
+        else:
+            out = _compiled_outputs(model, reader, items, batch_size, widths)
+        probs = torch.softmax(out.logits.float(), dim=1)
+        return [_Computed(items, probs, out.c, out.h.float() if with_h else None)]
+    except torch.OutOfMemoryError:
+        if len(items) == 1:
+            raise
+    half = len(items) // 2  # here, where the exception no longer holds the tensors of what failed
+    parts = (items[:half], items[half:])
+    return [each for part in parts for each in _compute(model, reader, part, batch_size, with_h, None)]
 
 
 def _compiled_outputs(

@@ -6,6 +6,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from trnet.utils.errors import GPU_FAILURES
+
 
 def gpu(number: int = 0) -> torch.device:
     """A GPU on which float32 is float32 and results can be deterministic.
@@ -24,15 +26,12 @@ def send(x: Tensor, device: torch.device) -> Tensor:
     return x.to(device, non_blocking=True)
 
 
-FAILURES = ("CUDA error", "CUDA driver error", "Triton Error [CUDA]", "cuDNN error")  # what their messages say
-
-
 def is_device_error(error: BaseException | None) -> bool:
     """Whether the GPU itself failed, after which a process can compute nothing more there."""
-    if error is None or isinstance(error, torch.OutOfMemoryError):
+    if error is None or isinstance(error, torch.OutOfMemoryError) or "out of memory" in str(error):
         return False
     kind = getattr(torch, "AcceleratorError", None)  # not in PyTorch 2.6
-    if (kind is not None and isinstance(error, kind)) or any(text in str(error) for text in FAILURES):
+    if (kind is not None and isinstance(error, kind)) or any(text in str(error) for text in GPU_FAILURES):
         return True
     return is_device_error(error.__cause__) or is_device_error(error.__context__)
 
@@ -44,7 +43,7 @@ def fetch(x: Tensor) -> Callable[[], Tensor]:
     here = torch.empty(x.shape, dtype=x.dtype, pin_memory=True)
     here.copy_(x, non_blocking=True)
     done = torch.cuda.Event()
-    done.record()
+    done.record(torch.cuda.current_stream(x.device))
 
     def waited() -> Tensor:
         done.synchronize()

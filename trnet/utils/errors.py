@@ -59,6 +59,9 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
+GPU_FAILURES = ("CUDA error", "CUDA driver error", "Triton Error [CUDA]", "cuDNN error")  # what their messages say
+
+
 def of_runs(failures: Sequence[object], total: int) -> TrnetError:
     """What was wrong with the first of the runs that failed, and how many of `total` did."""
     done = "; the others are done" if len(failures) < total else ""
@@ -85,7 +88,9 @@ def one_line(error: BaseException) -> str | None:
     if isinstance(error, MemoryError):
         return "out of memory; ask for less at a time (--nj, training.batch_size), or use a machine with more"
     if type(error).__name__ == "OutOfMemoryError":  # torch's, which is not imported for it
-        return f"{first_line(error)} Lower training.batch_size or --nj, or free the GPU"
+        return f"{first_line(error)} Ask for less at a time (training.batch_size, --batch-size, --nj), or free the GPU"
+    if any(text in str(error) for text in GPU_FAILURES):
+        return f"the GPU failed ({first_line(error)}); look at nvidia-smi, or go without it: --ngpu 0"
     return None
 
 
@@ -202,6 +207,8 @@ def one_line_errors(main: Callable[..., int | None]) -> Callable[..., int]:
         if threading.current_thread() is threading.main_thread():
             for stop in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(stop, signal.default_int_handler)  # KeyboardInterrupt, so that all is cleaned up
+            if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:  # the terminal is gone; nohup has it ignored
+                signal.signal(signal.SIGHUP, signal.default_int_handler)
         try:
             return main(*args, **kwargs) or 0
         except (Exception, KeyboardInterrupt) as error:

@@ -308,7 +308,7 @@ def prepare(device: torch.device, threads: int) -> None:
     if device.type == "cpu":
         keep_freed_memory()  # a seventh faster
     else:
-        gpu(device.index or 0)
+        torch.cuda.set_device(gpu(device.index or 0))
 
 
 def failure_of(work: Callable[[Item, int | None], object], job: Item, position: int | None) -> str | None:

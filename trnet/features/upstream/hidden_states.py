@@ -123,7 +123,7 @@ def _whole_positions(network: nn.Module, inputs: dict[str, Tensor]) -> Iterator[
 
 
 def check_hidden_states(found: Tensor, frames: int, dim: int, name: str) -> None:
-    """Make sure that hidden states (B, T, dim) are of the shape that was promised, and finite.
+    """Make sure that hidden states (B, T, dim) are of the shape that was promised, finite, and within float16's range.
 
     Raises:
         TrnetError: Naming the network.
@@ -131,6 +131,10 @@ def check_hidden_states(found: Tensor, frames: int, dim: int, name: str) -> None
     check_shape(found, frames, dim, name)
     if not torch.isfinite(found).all():
         raise TrnetError(f"{name}: gives values that are not finite; its weights may be damaged: fetch them again")
+    if found.abs().max() > torch.finfo(torch.float16).max:
+        raise TrnetError(
+            f"{name}: gives values beyond 65504, the largest of float16, in which they are kept; name another layer"
+        )
 
 
 def check_shape(found: Tensor, frames: int, dim: int, name: str) -> None:

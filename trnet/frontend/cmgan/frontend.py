@@ -163,6 +163,8 @@ class CmganFrontEnd(TrainableFrontEnd):
         except DEVICE_ERRORS:
             raise
         except Exception as error:  # of Triton, its compilers or the driver: there is no end of them
+            if "out of memory" in str(error):  # as Triton says it
+                raise torch.OutOfMemoryError(str(error)) from error
             why = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
             log.warning("front-end cmgan: its kernels do not run here (%s): PyTorch does their work, slower", why)
             self._without_kernels = True
