@@ -111,6 +111,37 @@ def test_what_was_found_is_written_when_the_session_is_stopped(plan, monkeypatch
     assert "of an earlier call" in (plan().out / "BENCH.md").read_text()
 
 
+def test_tests_of_an_earlier_call_stay_and_a_call_that_is_stopped_leaves_its_own(plan, monkeypatch):
+    case = '<testsuite><testcase classname="t" name="a"/><testcase classname="t" name="{}"/></testsuite>'
+
+    def run(written, error):
+        def killed(commands, limit_s, tick):
+            if written:
+                (plan().work / "tests.xml").write_text(case.format(written))
+            if error:
+                raise error
+            return [Ended(None, 1.0)]
+
+        monkeypatch.setattr(gpu_session, "run_together", killed)
+        GpuSession(plan(steps=("tests",), tests=("t.py",))).run()
+
+    run("first", None)
+    run("", None)  # killed before pytest wrote anything
+    assert json.loads((plan().work / "tests.json").read_text())["tests"] == 2
+    with pytest.raises(KeyboardInterrupt):
+        run("second", KeyboardInterrupt())
+    assert json.loads((plan().out / "bench.json").read_text())["tests"]["passed"] == 2
+
+
+def test_parts_of_the_training_benchmark_that_are_done_are_not_done_again(plan, played):
+    session = GpuSession(plan(steps=("train",)))
+    session.steps["train_256"] = {"state": "done", "seconds": 1.0}
+    assert session.run() and len(played) == len(TRAIN) - 1
+    assert not any("train_256.json" in call for call, _ in played)
+    session.steps["train"] = {"state": "stopped at its limit", "seconds": 1.0}
+    assert session.run() and len(played) == len(TRAIN) - 1  # all are done
+
+
 def test_numbers_that_cannot_be_read_stop_nothing(plan, played, capsys):
     (plan().work / "train_256.json").write_text("{")
     assert GpuSession(plan(steps=("cmgan",))).run() and "JSONDecodeError" in capsys.readouterr().out

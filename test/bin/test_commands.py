@@ -457,3 +457,40 @@ def test_ctrl_c_while_the_libraries_are_loaded_is_one_line(tmp_path, stop):
     process.send_signal(stop)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err.count("\n")) == (130, "", 2) and "run the same command again" in err
+
+
+WAITS = """
+import signal, sys, time
+if sys.argv[1] == "nohup":
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+from trnet.utils.errors import one_line_errors
+
+@one_line_errors
+def main():
+    try:
+        print("begun", flush=True)
+        time.sleep(60)
+    finally:
+        print("cleaned up", flush=True)
+
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize("how", ["terminal", "nohup"])
+def test_a_terminal_that_is_gone_ends_a_command_as_ctrl_c_does_unless_nohup_keeps_it(how):
+    process = subprocess.Popen(
+        [sys.executable, "-c", WAITS, how],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    assert process.stdout.readline() == "begun\n"
+    process.send_signal(signal.SIGHUP)
+    if how == "nohup":
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.3)
+        process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "cleaned up\n") and "run the same command again" in err

@@ -66,6 +66,28 @@ def test_arrays_of_other_types_and_axes_are_the_same_audio(predictor):
             predictor(bad, RATE)
 
 
+def test_windows_that_do_not_fit_the_device_together_are_scored_alone(predictor, monkeypatch):
+    wav = np.concatenate([tone(cls, 3, 50_000) for cls in ("ang", "sad", "hap", "neu")])
+    wanted, score, sizes = predictor(wav, RATE), predictor.score_windows, []
+
+    def small(windows, names):
+        sizes.append(len(windows))
+        if len(windows) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return score(windows, names)
+
+    monkeypatch.setattr(predictor, "score_windows", small)
+    assert predictor(wav, RATE).probabilities == pytest.approx(wanted.probabilities, abs=ANSWER)
+    assert sizes == [3, 1, 1, 1]
+
+    def full(windows, names):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(predictor, "score_windows", full)
+    with pytest.raises(TrnetError, match=r"CUDA out of memory\. .*--batch-size"):
+        predictor(wav, RATE)
+
+
 def test_silence_has_no_say(predictor):
     speech = tone("ang", 1, predictor.features.span)
     answer = predictor(np.concatenate([speech, np.zeros(2 * predictor.features.span, np.float32)]), RATE)
