@@ -60,11 +60,12 @@ def test_without_kernels_pytorch_does_their_work_and_one_line_says_so(monkeypatc
     assert "No module named 'triton'" in line and "and more" not in line
 
 
-def test_a_network_of_another_width_and_a_memory_that_is_full(monkeypatch, caplog):
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError(), RuntimeError("Triton Error [CUDA]: out of memory")])
+def test_a_network_of_another_width_and_a_memory_that_is_full(monkeypatch, caplog, error):
     assert build(num_channel=16)._by_kernels(torch.randn(1, 3, 5, 201)) is None and not caplog.messages
 
     def full(self):
-        raise torch.OutOfMemoryError
+        raise error
 
     monkeypatch.setattr(CmganFrontEnd, "_generator", full)
     with pytest.raises(torch.OutOfMemoryError):
@@ -84,6 +85,18 @@ def test_the_same_on_a_gpu(precision, caplog):
             got = frontend.enhance(wav.cuda()).cpu()
             assert (got - wanted).norm() < NEAR[precision] * wanted.norm(), (clips, samples)
     assert not caplog.messages and not frontend._without_kernels
+
+
+def test_kernels_are_made_anew_after_a_training_whose_optimizer_leaves_no_trace():
+    """A fused one does not count the versions of the weights."""
+    frontend = build(num_channel=16)
+    weights = list(frontend.network.requires_grad_().parameters())
+    optimizer = torch.optim.AdamW(weights, lr=0.1, fused=True)
+    frontend._kernels = (), lambda spec: None
+    sum(weight.sum() for weight in weights).backward()
+    optimizer.step()
+    frontend.train(False)  # as before every validation
+    assert frontend._kernels is None
 
 
 @pytest.mark.gpu

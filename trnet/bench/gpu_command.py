@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
-from trnet.bench.gpu_packages import check_imports, check_packages, install_wheels
+from trnet.bench.gpu_packages import check_gpu, check_imports, check_packages, install_wheels
 from trnet.bench.gpu_session import ROOT, SHARES, STEPS, GpuSession, Plan
 from trnet.bench.nemo_table import SYSTEMS
 from trnet.utils.errors import TrnetError, nearest, one_line_errors
@@ -124,13 +124,15 @@ def main(args: list[str] | None = None) -> int:
         score_s=opts.score_seconds,
         commit=opts.commit,
     )
+    if opts.ngpu:
+        check_gpu()
     for folder in (plan.out, plan.work):
         folder.mkdir(parents=True, exist_ok=True)
     session = GpuSession(plan, began)
     if opts.wheels is not None:
         install_wheels(opts.wheels.absolute(), session.site)
     check_packages(ROOT / "pyproject.toml", session.site)
-    check_imports(MODULES, session.environment, gpu=opts.ngpu > 0)
+    check_imports(MODULES, session.environment)
     return 0 if session.run() else 1
 
 

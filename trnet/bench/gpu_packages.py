@@ -3,6 +3,7 @@
 Needs nothing but the standard library, as it runs before the packages are there.
 """
 
+import ctypes
 import importlib.metadata
 import re
 import subprocess
@@ -22,7 +23,6 @@ BESIDE = {
 """What comes with a package and is seldom there already."""
 TESTING = ("pytest",)
 INSTALL_S = 120.0
-NO_GPU = 7  # exit status of a process that looked for one
 
 
 def required(pyproject: Path) -> list[str]:
@@ -79,17 +79,30 @@ def check_packages(pyproject: Path, site: Path) -> None:
         )
 
 
-def check_imports(modules: Sequence[str], environment: dict[str, str], gpu: bool = False) -> None:
-    """Import modules in a new process; `gpu`: and look for one there.
+def check_gpu() -> None:
+    """Make sure that there is a GPU, by CUDA's driver: PyTorch takes seconds to import.
+
+    Raises:
+        TrnetError: If there is none.
+    """
+    count = ctypes.c_int()
+    try:
+        cuda = ctypes.CDLL("libcuda.so.1")
+        found = cuda.cuInit(0) == 0 and cuda.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
+    except OSError:
+        found = False
+    if not found:
+        raise TrnetError("there is no GPU that CUDA can use on this machine; --ngpu 0 rehearses the session on a CPU")
+
+
+def check_imports(modules: Sequence[str], environment: dict[str, str]) -> None:
+    """Import modules in a new process.
 
     Raises:
         TrnetError: If that fails, with what Python says.
     """
-    look = f"; import sys, torch; torch.cuda.is_available() or sys.exit({NO_GPU})" if gpu else ""
-    command = [sys.executable, "-c", "import " + ", ".join(modules) + look]
+    command = [sys.executable, "-c", "import " + ", ".join(modules)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=INSTALL_S)
-    if done.returncode == NO_GPU:
-        raise TrnetError("PyTorch finds no GPU on this machine; --ngpu 0 rehearses the session on a CPU")
     if done.returncode:
         said = done.stderr.strip().splitlines()[-1:] or [f"exit status {done.returncode}"]
         raise TrnetError(f"{sys.executable}: cannot import {', '.join(modules)}: {first_line(Exception(said[0]))}")

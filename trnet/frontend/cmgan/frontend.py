@@ -154,6 +154,12 @@ class CmganFrontEnd(TrainableFrontEnd):
         with _precise(self.precision, spec.device.type), fast_path.fused_attention(self.network):
             return self.network(spec)
 
+    def train(self, mode: bool = True) -> "CmganFrontEnd":
+        """Stay in eval mode; weights may have been trained since, by an optimizer that leaves no trace in them."""
+        self._kernels = None
+        super().train(mode)
+        return self
+
     def _by_kernels(self, spec: Tensor) -> tuple[Tensor, Tensor] | None:
         """The network on a GPU by :mod:`trnet.frontend.cmgan.gpu`; None, logged once, where that does not run."""
         if self._without_kernels or self.network_config.num_channel != KERNEL_CHANNELS:
