@@ -22,6 +22,7 @@ from trnet.bench.train_speed import (
 )
 from trnet.bench.train_together import in_processes, in_threads
 from trnet.features.cache import FeatureCache
+from trnet.utils.compiled import cache_misses
 
 ROWS = {
     "bare": "the bare step, one batch again and again",
@@ -161,12 +162,13 @@ class TrainBench:
 
     def _compiled_rows(self) -> Iterator[dict[str, Any]]:
         """Compiled and not, in turn; the median of the rounds' ratios."""
-        compiled, eager = self._engine(compile=True), self._eager
+        compiled, eager, known = self._engine(compile=True), self._eager, cache_misses()
         first = compiled.epoch()
+        cold = cache_misses() > known
         eager.epoch()
         pairs = [(compiled.epoch(), eager.epoch()) for _ in range(max(ROUNDS, self.epochs))]
         took = statistics.median(mine for mine, _ in pairs)
-        speed = Speed(len(self.corpus.utts) / took, None, max(0.0, first - took))
+        speed = Speed(len(self.corpus.utts) / took, None, max(0.0, first - took), cold)
         row = self._row("compiled", speed)
         row["times_eager"] = statistics.median(other / mine for mine, other in pairs)
         yield row
