@@ -86,18 +86,23 @@ sys.exit(main())
 """
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
-def test_when_the_gpu_fails_the_others_are_taken_up_in_a_new_process(tmp_path, kind):
-    script = tmp_path / "broken.py"
-    script.write_text(BROKEN)
-    done = subprocess.run(
-        [sys.executable, str(script), str(tmp_path), kind],
+def run_script(folder, text, kind):
+    """Five runs in a process of their own, which begins anew."""
+    script = folder / "broken.py"
+    script.write_text(text)
+    return subprocess.run(
+        [sys.executable, str(script), str(folder), kind],
         capture_output=True,
         text=True,
         timeout=300,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
     )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def test_when_the_gpu_fails_the_others_are_taken_up_in_a_new_process(tmp_path, kind):
+    done = run_script(tmp_path, BROKEN, kind)
     assert done.returncode == 1
     assert "run 2" in done.stderr.splitlines()[-1] and "CUDA error" in done.stderr.splitlines()[-1]
     assert sorted(path.name for path in tmp_path.glob("*.done")) == [f"{job}.done" for job in (0, 1, 3, 4)]
@@ -106,15 +111,7 @@ def test_when_the_gpu_fails_the_others_are_taken_up_in_a_new_process(tmp_path, k
 
 @pytest.mark.slow
 def test_a_gpu_that_fails_in_run_after_run_is_given_up(tmp_path):
-    script = tmp_path / "broken.py"
-    script.write_text(BROKEN.replace("if job == 2:", "if True:"))
-    done = subprocess.run(
-        [sys.executable, str(script), str(tmp_path), "cpu"],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-    )
+    done = run_script(tmp_path, BROKEN.replace("if job == 2:", "if True:"), "cpu")
     assert done.returncode == 1
     assert "run after run" in done.stderr.splitlines()[-1] and "illegal memory" in done.stderr.splitlines()[-1]
     assert sum(path.read_text().count("begun") for path in tmp_path.glob("[0-9]")) <= 5 + 2  # all at once, two alone

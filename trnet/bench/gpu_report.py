@@ -44,7 +44,7 @@ def measured(
     passes: int,
     compiled: bool,
     device: torch.device,
-    keep: Callable[[dict[str, Any]], object] = lambda found: None,
+    keep: Callable[[dict[str, Any]], object],
 ) -> dict[str, Any]:
     """All cases of front-ends, with compilation, which comes first, apart; `keep` gets what is found after each."""
     speed = rates(device)

@@ -215,7 +215,8 @@ class SlidingWindowPredictor(ABC):
                 raise
             if len(batch) == 1:
                 pending = batch[0][0]
-                pending.error, pending.waiting = TrnetError(one_line(error) or ""), pending.waiting - 1
+                pending.error = error if isinstance(error, TrnetError) else TrnetError(one_line(error) or "")
+                pending.waiting -= 1
                 return
             scores = None
         if scores is None:  # here, where the exception no longer holds the tensors of what failed

@@ -1,12 +1,13 @@
 """Features of clips, those of one length together where an extractor can."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from trnet.features import Extractor
+from trnet.utils.device import in_halves
 
 
 @torch.inference_mode()
@@ -20,16 +21,5 @@ def extract(extractor: Extractor, clips: Sequence[Tensor]) -> list[Tensor]:
         by_length[len(clip)].append(number)
     found: dict[int, Tensor] = {}
     for numbers in by_length.values():
-        found |= zip(numbers, _in_halves(batch, [clips[number] for number in numbers]), strict=True)
+        found |= zip(numbers, in_halves(batch, [clips[number] for number in numbers]), strict=True)
     return [found[number] for number in range(len(clips))]
-
-
-def _in_halves(batch: Callable[[Sequence[Tensor]], list[Tensor]], clips: Sequence[Tensor]) -> list[Tensor]:
-    """Features of clips of one length, in halves where a GPU's memory holds no more."""
-    try:
-        return batch(clips)
-    except torch.OutOfMemoryError:
-        if len(clips) == 1:
-            raise
-    half = len(clips) // 2  # here, where the exception no longer holds the tensors of what failed
-    return [*_in_halves(batch, clips[:half]), *_in_halves(batch, clips[half:])]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from trnet.utils.device import in_halves
 from trnet.utils.errors import TrnetError
 from trnet.utils.numbers import real
 
@@ -134,13 +136,13 @@ class FrontEnd(nn.Module):
 
     def _together(self, clips: Tensor, sizes: list[int]) -> Tensor:
         """Enhance (clips, samples), in halves where a GPU's memory holds no more."""
-        try:
-            return self.enhance_padded(clips, sizes) if min(sizes) < clips.shape[1] else self.enhance_equal(clips)
-        except torch.OutOfMemoryError:
-            if len(clips) == 1:
-                raise
-        half = len(clips) // 2
-        return torch.cat([self._together(clips[part], sizes[part]) for part in (slice(half), slice(half, None))])
+
+        def enhance(rows: Sequence[int]) -> list[Tensor]:
+            part, ends = clips[rows[0] : rows[-1] + 1], sizes[rows[0] : rows[-1] + 1]
+            return [self.enhance_padded(part, ends) if min(ends) < part.shape[1] else self.enhance_equal(part)]
+
+        parts = in_halves(enhance, range(len(clips)))
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def forward(self, wav: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Same as :meth:`enhance`."""

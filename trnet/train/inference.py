@@ -13,6 +13,7 @@ from trnet.model.systems import run_system
 from trnet.train.batches import BatchReader, scoring_batches
 from trnet.train.static_step import CannotCompile, compiled_outputs, say_once, widened
 from trnet.train.widths import Widths
+from trnet.utils.device import in_halves
 from trnet.utils.errors import TrnetError
 
 GPU_BATCH = 256  # items a batch on a GPU, where larger ones are faster
@@ -86,20 +87,17 @@ def _compute(
     with_h: bool,
     widths: Widths | None,
 ) -> list[_Computed]:
-    """One batch, or, where a GPU's memory holds no more, its halves."""
-    try:
-        if widths is None:
-            out = run_system(model, reader.read(items))
+    """One batch, or, where a GPU's memory holds no more, its parts, which are not compiled."""
+
+    def compute(part: Sequence[Item]) -> list[_Computed]:
+        if widths is None or len(part) < len(items):
+            out = run_system(model, reader.read(part))
         else:
-            out = _compiled_outputs(model, reader, items, batch_size, widths)
+            out = _compiled_outputs(model, reader, part, batch_size, widths)
         probs = torch.softmax(out.logits.float(), dim=1)
-        return [_Computed(items, probs, out.c, out.h.float() if with_h else None)]
-    except torch.OutOfMemoryError:
-        if len(items) == 1:
-            raise
-    half = len(items) // 2  # here, where the exception no longer holds the tensors of what failed
-    parts = (items[:half], items[half:])
-    return [each for part in parts for each in _compute(model, reader, part, batch_size, with_h, None)]
+        return [_Computed(part, probs, out.c, out.h.float() if with_h else None)]
+
+    return in_halves(compute, items)
 
 
 def _compiled_outputs(

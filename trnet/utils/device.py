@@ -1,12 +1,16 @@
 """The GPU, set up before its first use, and what is sent there."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from trnet.utils.errors import GPU_FAILURES
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def gpu(number: int = 0) -> torch.device:
@@ -34,6 +38,21 @@ def is_device_error(error: BaseException | None) -> bool:
     if (kind is not None and isinstance(error, kind)) or any(text in str(error) for text in GPU_FAILURES):
         return True
     return is_device_error(error.__cause__) or is_device_error(error.__context__)
+
+
+def in_halves(compute: Callable[[Sequence[Item]], list[Result]], items: Sequence[Item]) -> list[Result]:
+    """``compute(items)``, or, where a GPU's memory holds no more, what it gives for their halves, one after the other.
+
+    Raises:
+        torch.OutOfMemoryError: If one item alone does not fit.
+    """
+    try:
+        return compute(items)
+    except torch.OutOfMemoryError:
+        if len(items) == 1:
+            raise
+    half = len(items) // 2  # here, where the exception no longer holds the tensors of what failed
+    return [*in_halves(compute, items[:half]), *in_halves(compute, items[half:])]
 
 
 def fetch(x: Tensor) -> Callable[[], Tensor]:

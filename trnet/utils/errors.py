@@ -22,6 +22,7 @@ IN_THE_WAY = (
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG),
     *(errno.ENOENT, errno.ELOOP, errno.ENXIO, errno.ETXTBSY, errno.ENOTEMPTY),
 )
+GPU_FAILURES = ("CUDA error", "CUDA driver error", "Triton Error [CUDA]", "cuDNN error")  # what their messages have
 FULL = (errno.ENOSPC, errno.EDQUOT)
 STOPPED = "stopped; run the same command again to go on"
 DEBUG = "TRNET_DEBUG"  # 1: tracebacks on the screen, too
@@ -57,9 +58,6 @@ def first_line(error: BaseException) -> str:
 def printable(text: str) -> str:
     """A text for a terminal: control characters and what is no text (of file names, say) as ``\\x1b``."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
-
-
-GPU_FAILURES = ("CUDA error", "CUDA driver error", "Triton Error [CUDA]", "cuDNN error")  # what their messages say
 
 
 def of_runs(failures: Sequence[object], total: int) -> TrnetError:
