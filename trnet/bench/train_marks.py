@@ -24,7 +24,6 @@ class Table:
 
 
 NEMO = Table("nEMO, 162 runs x 80 epochs", 162, 80, 3076 * 7 // 9, 15)  # two of nine speakers are not trained on
-STEADY = Table("nEMO, 162 runs x 8 epochs, training alone", 162, 8, NEMO.utterances, 4)  # the mark is with scoring
 IEMOCAP = Table("IEMOCAP's size, 180 runs x 80 epochs", 180, 80, 4425, 30)
 
 ONE_RUN = {"bf16": 900.0, "float32": 300.0}  # steps a second
@@ -90,7 +89,7 @@ def marks_on_gpu(found: dict[str, Any]) -> list[Mark]:
             times = row["steps_per_s"] / other["steps_per_s"]
             marks.append(Mark("times the DataLoader", times, TIMES_LOADER, floor=text))
     if best is not None:
-        for table in (NEMO, STEADY, IEMOCAP):
+        for table in (NEMO, IEMOCAP):
             minutes = table.steps / best["steps_per_s"] / 60
             what = f"minutes, {table.title}, at this rate of {found['frames']} frames"
             floor = found["floors"].get(best["precision"])
